@@ -1,0 +1,88 @@
+"""Attention of queries over an encoder's states: dot, general (Luong et al. 2015) and additive (Bahdanau et al. 2015).
+
+A scorer projects the memory once per sentence (`keys`) and scores any number of queries against it, so one code path
+serves training (Q = T target steps), greedy search (Q = 1) and beam search (Q = beam). Nothing is cached on a module.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+AttentionKind = Literal["dot", "general", "additive"]
+
+
+class DotAttention(nn.Module):
+    """score(q, k) = q . k (Luong et al. 2015, eq. 8, "dot"); query and memory need the same width."""
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        if query_size != memory_size:
+            raise ValueError(
+                f"dot attention needs decoder hidden size ({query_size}) = encoder output size ({memory_size}); "
+                "use general or additive attention for unequal sizes"
+            )
+
+    def keys(self, states: Tensor) -> Tensor:
+        """[B, S, H] -> [B, S, H]."""
+        return states
+
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """queries [B, Q, H], keys [B, S, H] -> [B, Q, S]."""
+        return queries @ keys.transpose(1, 2)
+
+
+class GeneralAttention(nn.Module):
+    """score(q, k) = q . W k (Luong et al. 2015, eq. 8, "general"); W is applied to the memory, once per sentence."""
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(memory_size, query_size, bias=False)
+
+    def keys(self, states: Tensor) -> Tensor:
+        """[B, S, H_memory] -> [B, S, H_query]."""
+        return self.project(states)
+
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """queries [B, Q, H], keys [B, S, H] -> [B, Q, S]."""
+        return queries @ keys.transpose(1, 2)
+
+
+class AdditiveAttention(nn.Module):
+    """score(q, k) = v . tanh(W q + U k) (Bahdanau et al. 2015, appendix A.1.2)."""
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(memory_size, query_size, bias=False)
+        self.project_query = nn.Linear(query_size, query_size)
+        self.energy = nn.Parameter(torch.empty(query_size).uniform_(-1, 1) / math.sqrt(query_size))
+
+    def keys(self, states: Tensor) -> Tensor:
+        """[B, S, H_memory] -> [B, S, H_query]."""
+        return self.project(states)
+
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """queries [B, Q, H], keys [B, S, H] -> [B, Q, S]; holds a [B, Q, S, H] tensor on the way."""
+        return torch.tanh(self.project_query(queries)[:, :, None] + keys[:, None]) @ self.energy
+
+
+Attention = DotAttention | GeneralAttention | AdditiveAttention
+
+
+def build_attention(kind: AttentionKind, query_size: int, memory_size: int) -> Attention:
+    """The scorer of that name. Raises ValueError where the sizes do not fit it."""
+    classes = {"dot": DotAttention, "general": GeneralAttention, "additive": AdditiveAttention}
+    return classes[kind](query_size, memory_size)
+
+
+def attend(scores: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Softmax over the real source steps and the weighted mean of the values.
+
+    scores [B, Q, S], values [B, S, H], mask [B, S] bool -> context [B, Q, H], weights [B, Q, S] (0 on padding).
+    """
+    # The softmax runs in fp32 whatever the compute type: bf16 has 8 bits of mantissa and long sources lose weights.
+    weights = scores.float().masked_fill(~mask[:, None, :], -math.inf).softmax(-1).to(values.dtype)
+    return weights @ values, weights

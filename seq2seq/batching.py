@@ -1,0 +1,213 @@
+"""Batches of a token budget, in few distinct shapes, in an order that is a function of (seed, epoch) alone."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seq2seq.config import check
+from seq2seq.distributed import World
+from seq2seq.vocabulary import BOS_ID, EOS_ID, PAD_ID
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Ids = Sequence[int]
+Pair = tuple[Ids, Ids]
+"""Token ids of source and target, without bos and eos."""
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class BatchingConfig:
+    """How sentence pairs are grouped into batches."""
+
+    max_tokens_per_batch: int = 2_000
+    """Padded tokens per batch: rows times the longer of source and target length. Per process; accumulation multiplies
+    it."""
+    length_step: int = 4
+    """Lengths are padded up to multiples of this, so that few shapes occur and kernels prepared for a shape are
+    reused."""
+    row_step: int = 8
+    """Batch sizes are rounded down to multiples of this, for the same reason."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_tokens_per_batch", "length_step", "row_step"):
+            check(getattr(self, name) > 0, f"batching.{name} must be positive, not {getattr(self, name)}")
+
+
+class Batch(NamedTuple):
+    """Padded token ids of B sentence pairs."""
+
+    source: Tensor
+    """[B, S] int64, PAD_ID after each row's end."""
+    source_lengths: Tensor
+    """[B] int64"""
+    target_input: Tensor
+    """[B, T] int64: bos, then the target."""
+    target_output: Tensor
+    """[B, T] int64: the target, then eos; PAD_ID after it."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device; from pinned memory the copy overlaps with compute."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+
+class Batches(Protocol):
+    """What a trainer draws from: an endlessly repeatable sequence of batches per epoch, enterable at any point."""
+
+    batches_per_epoch: int | None
+    """Batches that this rank gets in an epoch; None where only reading tells (streams)."""
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """This rank's batches of an epoch, from the start-th on."""
+
+
+def pad(rows: Sequence[Ids], step: int = 1, extra: int = 0) -> tuple[Array, Array]:
+    """Ragged ids -> ([B, L] int64 padded with PAD_ID, [B] lengths); L holds the longest + extra, rounded up to
+    `step`."""
+    lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
+    width = round_up(max(1, int(lengths.max(initial=0)) + extra), step)
+    padded = np.full((len(rows), width), PAD_ID, np.int64)
+    if lengths.sum():
+        padded[np.arange(width)[None, :] < lengths[:, None]] = np.concatenate(
+            [np.asarray(row) for row in rows if len(row)]
+        )
+    return padded, lengths
+
+
+def round_up(value: int, step: int) -> int:
+    """The next multiple of step."""
+    return -(-value // step) * step
+
+
+def collate(pairs: Sequence[Pair], length_step: int = 1) -> Batch:
+    """Pairs of ids -> Batch, with bos and eos added to the targets and eos to the sources."""
+    source, source_lengths = pad([source for source, _ in pairs], length_step, extra=1)
+    rows = np.arange(len(pairs))
+    source[rows, source_lengths] = (
+        EOS_ID  # tells the encoder where the sentence ends; gives empty sources one real step
+    )
+    target_output, target_lengths = pad([target for _, target in pairs], length_step, extra=1)
+    target_input = np.full_like(target_output, BOS_ID)
+    target_input[:, 1:] = target_output[:, :-1]
+    target_output[rows, target_lengths] = EOS_ID
+    arrays = (source, source_lengths + 1, target_input, target_output)
+    return Batch(*(torch.from_numpy(array) for array in arrays))
+
+
+def cut_into_batches(source_lengths: Array, target_lengths: Array, config: BatchingConfig, order: Array) -> list[Array]:
+    """Sorts examples by padded shape, ties in the given random order, and cuts them where the token budget is full.
+
+    source_lengths, target_lengths: [n] tokens without bos and eos; order: a permutation of n. Returns index arrays. A
+    pair longer than the budget gets a batch of its own.
+    """
+    step = config.length_step
+    source, target = (-(-(lengths + 1) // step) * step for lengths in (source_lengths, target_lengths))
+    width = np.maximum(source, target)
+    order = order[np.lexsort((source[order], target[order], width[order]))]
+    width = width[order]
+    batches, start = [], 0
+    while start < len(order):
+        stop = min(len(order), start + _rows(config, width[start]))
+        stop = min(stop, start + _rows(config, width[stop - 1]))  # widths ascend: the last row is the widest
+        batches.append(order[start:stop])
+        start = stop
+    return batches
+
+
+def _rows(config: BatchingConfig, width: int) -> int:
+    """Rows of that width that the budget allows, at least one."""
+    rows = int(config.max_tokens_per_batch // width)
+    return max(1, rows - rows % config.row_step if rows > config.row_step else rows)
+
+
+class BucketedBatches:
+    """Batches over a tokenised dataset with random access (columns source_ids, target_ids), in memory or
+    memory-mapped."""
+
+    def __init__(self, dataset: "Dataset", config: BatchingConfig, seed: int, world: World | None = None) -> None:
+        self.config, self.seed = config, seed
+        self.world = world or World()
+        self.table = dataset.with_format("arrow")
+        self.source_lengths, self.target_lengths = _lengths(dataset, "source_ids"), _lengths(dataset, "target_ids")
+        self.batches_per_epoch: int | None = len(self.plan(0)[0 :: self.world.size])
+
+    def plan(self, epoch: int) -> list[Array]:
+        """All ranks' batches of an epoch as arrays of row numbers, in order."""
+        random = np.random.default_rng((self.seed, epoch))
+        order = random.permutation(len(self.source_lengths))
+        batches = cut_into_batches(self.source_lengths, self.target_lengths, self.config, order)
+        shuffled = [batches[index] for index in random.permutation(len(batches))]
+        size = self.world.size
+        # Ranks step together: each needs as many batches. The few left over are others in the next epoch.
+        return shuffled[: len(shuffled) - len(shuffled) % size] if len(shuffled) >= size else shuffled[:1] * size
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """This rank's batches of an epoch, from the start-th on."""
+        for rows in self.plan(epoch)[self.world.rank :: self.world.size][start:]:
+            yield self.load(rows)
+
+    def load(self, rows: Array) -> Batch:
+        """Reads and pads these rows."""
+        table = self.table[rows]
+        sources, targets = (_ragged(table.column(name)) for name in ("source_ids", "target_ids"))
+        return collate(list(zip(sources, targets, strict=True)), self.config.length_step)
+
+
+def _lengths(dataset: "Dataset", column: str) -> Array:
+    """[n] lengths of a list column, read in pieces so that a memory-mapped corpus stays on disk."""
+    import pyarrow.compute as pc  # only training reads Arrow: a translator starts without it
+
+    pieces = dataset.select_columns([column]).with_format("arrow").iter(batch_size=100_000)
+    lengths = [np.asarray(pc.list_value_length(piece.column(column)), np.int64) for piece in pieces]
+    return np.concatenate(lengths) if lengths else np.zeros(0, np.int64)
+
+
+def _ragged(column: object) -> list[Array]:
+    """An Arrow list column as numpy arrays, one per row."""
+    array = column.combine_chunks()  # type: ignore[attr-defined]
+    offsets = np.asarray(array.offsets)
+    return np.split(np.asarray(array.values)[offsets[0] : offsets[-1]], offsets[1:-1] - offsets[0])
+
+
+class StreamedBatches:
+    """Batches over a stream: pairs pass through a shuffle buffer, then pools of them are bucketed by length.
+
+    examples: called with the epoch, gives that epoch's pairs in a fixed order. Entering an epoch in its middle reads
+    it from its start again, which is exact whatever the source.
+    """
+
+    batches_per_epoch: int | None = None
+
+    def __init__(
+        self,
+        examples: Callable[[int], Iterator[Pair]],
+        config: BatchingConfig,
+        shuffle_buffer_size: int,
+        seed: int,
+        world: World | None = None,
+    ) -> None:
+        self.examples, self.config, self.seed = examples, config, seed
+        self.buffer_size = shuffle_buffer_size
+        self.world = world or World()
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """This rank's batches of an epoch, from the start-th on; all ranks get equally many."""
+        random = np.random.default_rng((self.seed, epoch))
+        batches = self._batches(self.examples(epoch), random)
+        groups = iter(lambda: list(islice(batches, self.world.size)), [])
+        for group in islice(groups, start, None):
+            if len(group) == self.world.size:
+                yield collate(group[self.world.rank], self.config.length_step)
+
+    def _batches(self, pairs: Iterator[Pair], random: np.random.Generator) -> Iterator[list[Pair]]:
+        while pool := list(islice(pairs, self.buffer_size)):
+            lengths = (np.array([len(pair[side]) for pair in pool], np.int64) for side in (0, 1))
+            batches = cut_into_batches(*lengths, self.config, random.permutation(len(pool)))
+            for index in random.permutation(len(batches)):
+                yield [pool[row] for row in batches[index]]

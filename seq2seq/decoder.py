@@ -1,0 +1,206 @@
+"""The attentional LSTM decoder: `start`, `step` (search) and `unroll` (teacher forcing) give the same numbers."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from seq2seq.attention import AttentionKind, attend, build_attention
+from seq2seq.config import check
+from seq2seq.encoder import SequenceDropout
+from seq2seq.memory import Memory
+
+Coupling = Literal["input_feeding", "bottom_up", "none"]
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """The LSTM that writes the target, and how attention is coupled to it."""
+
+    hidden_size: int = 512
+    """LSTM units per layer."""
+    layers: int = 2
+    """Number of stacked LSTM layers; bottom_up needs at least 2."""
+    attention: AttentionKind = "general"
+    """Attention score: dot, general (Luong et al. 2015) or additive (Bahdanau et al. 2015)."""
+    coupling: Coupling = "bottom_up"
+    """input_feeding: the attentional vector joins the next step's input (Luong et al. 2015, section 3.3). bottom_up:
+    the bottom layer queries, its context joins the input of the upper layers (GNMT, Wu et al. 2016); training
+    needs no loop over time. none: the top layer queries, nothing is fed back."""
+
+    def __post_init__(self) -> None:
+        check(self.hidden_size > 0, f"decoder.hidden_size must be positive, not {self.hidden_size}")
+        check(self.layers > 0, f"decoder.layers must be positive, not {self.layers}")
+        check(
+            self.coupling != "bottom_up" or self.layers >= 2,
+            f"decoder.coupling bottom_up needs decoder.layers >= 2, not {self.layers}: the bottom one queries",
+        )
+
+
+class DecoderState(NamedTuple):
+    """All that a step needs. Hypotheses of one sentence stand next to each other: N = B x hypotheses per sentence.
+
+    The memory's part has a row per sentence, not per hypothesis: beams share it, and reordering them never copies it.
+    """
+
+    hidden: Tensor
+    """[N, L, H]"""
+    cell: Tensor
+    """[N, L, H]"""
+    feed: Tensor
+    """[N, E] the last attentional vector (used by input_feeding)."""
+    keys: Tensor
+    """[B, S, H] projected memory."""
+    values: Tensor
+    """[B, S, H'] the memory's states."""
+    mask: Tensor
+    """[B, S] bool, True = real."""
+
+    def reorder(self, hypotheses: Tensor, sentences: Tensor | None = None) -> "DecoderState":
+        """Keeps these rows: hypotheses indexes N; sentences indexes B, None where every sentence stays."""
+        recurrent = (field.index_select(0, hypotheses) for field in (self.hidden, self.cell, self.feed))
+        memory: tuple[Tensor, ...] = (self.keys, self.values, self.mask)
+        if sentences is not None:
+            memory = tuple(field.index_select(0, sentences) for field in memory)
+        return DecoderState(*recurrent, *memory)
+
+
+class Dropouts(NamedTuple):
+    """The masks of one unrolled sequence, drawn once (see SequenceDropout): [B, 1, width], or 1.0 where nothing is
+    dropped."""
+
+    embedding: Tensor
+    layers: Tensor
+    """[B, 1, H] on the hidden states that attention and the upper layers read."""
+    readout: Tensor
+
+
+class LSTMDecoder(nn.Module):
+    """Embedding, stacked LSTM, attention, readout and output layer.
+
+    The attentional vector is h~ = tanh(W [h; context]) (Luong et al. 2015, eq. 5), as wide as the embedding, so that
+    the output layer can share the embedding's weights (Press & Wolf 2017).
+    """
+
+    def __init__(
+        self, embedding: nn.Embedding, memory_size: int, config: DecoderConfig, dropout: float, tied: bool
+    ) -> None:
+        super().__init__()
+        width, size = embedding.embedding_dim, config.hidden_size
+        self.coupling: Coupling = config.coupling
+        self.embedding = embedding
+        first = width + (width if config.coupling == "input_feeding" else 0)
+        later = size + (memory_size if config.coupling == "bottom_up" else 0)
+        self.layers = nn.ModuleList(
+            nn.LSTM(first if layer == 0 else later, size, batch_first=True) for layer in range(config.layers)
+        )
+        self.attention = build_attention(config.attention, size, memory_size)
+        self.bridge_hidden = nn.Linear(memory_size, config.layers * size)
+        self.bridge_cell = nn.Linear(memory_size, config.layers * size)
+        self.readout = nn.Linear(size + memory_size, width)
+        self.output = nn.Linear(width, embedding.num_embeddings)
+        if tied:
+            self.output.weight = embedding.weight
+        self.dropout = SequenceDropout(dropout)
+
+    def start(self, memory: Memory) -> DecoderState:
+        """State before the first token, one hypothesis per sentence; h and c come from the encoder's through the
+        bridge."""
+        shape = (memory.states.shape[0], len(self.layers), -1)
+        hidden = torch.tanh(self.bridge_hidden(memory.final_hidden)).view(shape)
+        cell = self.bridge_cell(memory.final_cell).view(shape)
+        feed = hidden.new_zeros(hidden.shape[0], self.readout.out_features)
+        return DecoderState(hidden, cell, feed, self.attention.keys(memory.states), memory.states, memory.mask)
+
+    def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """A StepFn: token [N] int64 -> log-probabilities of the next token [N, V] in fp32, and the state after it."""
+        features, state, _ = self._advance(self.embedding(token), state, self._dropouts(state.hidden.shape[0]))
+        return self.output(features).float().log_softmax(-1), state
+
+    def unroll(self, tokens: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Teacher forcing: tokens [B, T] -> the output layer's input [B, T, E], attention weights [B, T, S]."""
+        state = self.start(memory)
+        dropouts = self._dropouts(tokens.shape[0])
+        embedded = self.embedding(tokens) * dropouts.embedding
+        if self.coupling == "input_feeding":
+            return self._unroll_feeding(embedded, state, dropouts)
+        hidden = self._run_layer(0, embedded, state) * dropouts.layers
+        if self.coupling == "bottom_up":
+            context, weights = self._attend(hidden, state)
+            for layer in range(1, len(self.layers)):
+                hidden = self._run_layer(layer, torch.cat((hidden, context), -1), state) * dropouts.layers
+        else:
+            for layer in range(1, len(self.layers)):
+                hidden = self._run_layer(layer, hidden, state) * dropouts.layers
+            context, weights = self._attend(hidden, state)
+        return self._read_out(hidden, context) * dropouts.readout, weights
+
+    def _unroll_feeding(self, embedded: Tensor, state: DecoderState, dropouts: Dropouts) -> tuple[Tensor, Tensor]:
+        """The loop over time that input feeding needs: each step's input holds the readout of the one before."""
+        steps = []
+        without_time = Dropouts(*(mask[:, 0] if mask.dim() else mask for mask in dropouts))
+        without_embedding = without_time._replace(embedding=embedded.new_ones(()))  # embedded is already dropped out
+        for step in range(embedded.shape[1]):
+            features, state, weights = self._advance(embedded[:, step], state, without_embedding)
+            steps.append((features, weights))
+        return torch.stack([features for features, _ in steps], 1), torch.cat([weights for _, weights in steps], 1)
+
+    def _advance(
+        self, embedded: Tensor, state: DecoderState, dropouts: Dropouts
+    ) -> tuple[Tensor, DecoderState, Tensor]:
+        """One time step: embedded [N, E] -> features [N, E], state, attention weights [B, N / B, S]."""
+        hiddens, cells = [], []
+        inputs = embedded * dropouts.embedding
+        if self.coupling == "input_feeding":
+            inputs = torch.cat((inputs, state.feed), -1)
+        context = weights = None
+        for layer, lstm in enumerate(self.layers):
+            previous = state.hidden[:, layer], state.cell[:, layer]
+            hidden, cell = torch.lstm_cell(
+                inputs, previous, lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0
+            )
+            hiddens.append(hidden)
+            cells.append(cell)
+            inputs = output = hidden * dropouts.layers
+            if self.coupling == "bottom_up":
+                if context is None:
+                    context, weights = self._attend_step(output, state)
+                inputs = torch.cat((output, context), -1)
+        if context is None or weights is None:
+            context, weights = self._attend_step(output, state)
+        features = self._read_out(output, context) * dropouts.readout
+        return (
+            features,
+            state._replace(hidden=torch.stack(hiddens, 1), cell=torch.stack(cells, 1), feed=features),
+            weights,
+        )
+
+    def _attend_step(self, query: Tensor, state: DecoderState) -> tuple[Tensor, Tensor]:
+        """query [N, H] -> context [N, H'], weights [B, N / B, S]: a sentence's hypotheses share its keys."""
+        context, weights = self._attend(query.view(state.keys.shape[0], -1, query.shape[-1]), state)
+        return context.flatten(0, 1), weights
+
+    def _attend(self, queries: Tensor, state: DecoderState) -> tuple[Tensor, Tensor]:
+        """queries [B, Q, H] -> context [B, Q, H'], weights [B, Q, S]."""
+        return attend(self.attention.scores(queries, state.keys), state.values, state.mask)
+
+    def _run_layer(self, layer: int, inputs: Tensor, state: DecoderState) -> Tensor:
+        """All time steps of one layer: [B, T, I] -> [B, T, H]."""
+        start = tuple(
+            field[:, layer].unsqueeze(0).to(inputs.dtype).contiguous() for field in (state.hidden, state.cell)
+        )
+        output, _ = self.layers[layer](inputs, start)
+        return output
+
+    def _read_out(self, hidden: Tensor, context: Tensor) -> Tensor:
+        """h~ of Luong et al. 2015, eq. 5: [..., H], [..., H'] -> [..., E]."""
+        return torch.tanh(self.readout(torch.cat((hidden, context), -1)))
+
+    def _dropouts(self, rows: int) -> Dropouts:
+        """Fresh masks for a batch of sequences; scalar ones when not training, which cost nothing to multiply by."""
+        weight = self.readout.weight
+        if not self.training or self.dropout.probability == 0.0:
+            return Dropouts(*[weight.new_ones(())] * 3)
+        width, size = self.embedding.embedding_dim, self.layers[0].hidden_size
+        return Dropouts(*(self.dropout.mask(weight.new_empty(rows, 1, units)) for units in (width, size, width)))

@@ -1,0 +1,89 @@
+"""Validation while training (loss and decoded BLEU), and the evaluation of a finished model on a split."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seq2seq.batching import Pair, collate
+from seq2seq.checkpoint import write_atomically
+from seq2seq.metrics import Scores, bleu, corpus_scores
+from seq2seq.model import Seq2Seq
+from seq2seq.objectives import teacher_forcing
+from seq2seq.search import SearchConfig
+from seq2seq.translator import Translation, Translator, greedy_texts
+from seq2seq.vocabulary import Vocabulary
+
+PAIRS_PER_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Validator:
+    """Called with a model, gives its loss per token and its greedy BLEU on held-out pairs."""
+
+    pairs: Sequence[Pair]
+    references: Sequence[list[str]]
+    target_vocabulary: Vocabulary
+    search: SearchConfig
+
+    @torch.inference_mode()
+    def __call__(self, model: Seq2Seq) -> dict[str, float]:
+        """loss: nats per target token, without label smoothing; bleu: greedy, detokenised, sacreBLEU's defaults."""
+        hypotheses = greedy_texts(model, [source for source, _ in self.pairs], self.target_vocabulary, self.search)
+        return {"loss": self._loss(model), "bleu": bleu(hypotheses, self.references)}
+
+    def _loss(self, model: Seq2Seq) -> float:
+        compute_loss = teacher_forcing()
+        device = next(model.parameters()).device
+        ordered = sorted(self.pairs, key=lambda pair: (len(pair[1]), len(pair[0])))
+        total = count = 0.0
+        for start in range(0, len(ordered), PAIRS_PER_BATCH):
+            loss = compute_loss(model, collate(ordered[start : start + PAIRS_PER_BATCH]).to(device))
+            total, count = total + float(loss.total), count + float(loss.count)
+        return total / max(1.0, count)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A split, translated and scored."""
+
+    sources: list[str]
+    references: list[list[str]]
+    translations: list[Translation]
+    scores: Scores
+    lowercased: Scores
+    """The form of the figures that older papers publish."""
+
+    @property
+    def hypotheses(self) -> list[str]:
+        """The translated texts."""
+        return [translation.text for translation in self.translations]
+
+    def write(self, directory: Path, name: str) -> None:
+        """Writes NAME.hypotheses.txt, NAME.references.txt (tab between several of one line) and NAME.metrics.json."""
+        directory.mkdir(parents=True, exist_ok=True)
+        texts = {"hypotheses": self.hypotheses, "references": ["\t".join(lines) for lines in self.references]}
+        for kind, lines in texts.items():
+            write_atomically(directory / f"{name}.{kind}.txt", "".join(line + "\n" for line in lines))
+        figures: dict[str, Any] = {"sentences": len(self.sources), **self.scores.to_dict()}
+        figures["lowercased"] = self.lowercased.to_dict()
+        write_atomically(directory / f"{name}.metrics.json", json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+
+
+def evaluate(
+    translator: Translator,
+    sources: list[str],
+    references: list[list[str]],
+    confidence: bool = True,
+    **search_options: Any,
+) -> Evaluation:
+    """Translates sources by beam search and scores them."""
+    translations = [best[0] for best in translator.search(sources, **search_options)]
+    hypotheses = [translation.text for translation in translations]
+    scores = corpus_scores(hypotheses, references, confidence=confidence)
+    return Evaluation(sources, references, translations, scores, corpus_scores(hypotheses, references, lowercase=True))

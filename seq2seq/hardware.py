@@ -1,0 +1,59 @@
+"""Hardware lore, each with its reason and measured gain, kept out of the model's sight."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from typing import Literal
+
+import torch
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of glibc's malloc.h
+
+
+def keep_freed_memory() -> None:
+    """Lets glibc keep large freed buffers instead of handing them back and page-faulting them in at every step.
+
+    1.45 x end to end in training on 2 cores. It changes the whole process, so only programs call it (the command line,
+    recipes), never `import seq2seq`. A no-op where the C library is not glibc.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 1 << 30)
+        mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def limit_threads() -> None:
+    """Gives each of several processes on one machine its share of the cores, unless OMP_NUM_THREADS says otherwise.
+
+    torchrun sets OMP_NUM_THREADS to 1 itself; this serves those who start ranks by other means.
+    """
+    ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if ranks > 1 and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // ranks))
+
+
+def compute_type(precision: Precision, device: torch.device) -> torch.dtype:
+    """The type matrix products run in. auto: bf16 where the hardware has it, fp16 on older GPUs, else fp32.
+
+    bf16 on a CPU without AMX or AVX512-BF16 is emulated: measured 0.04 against 0.12 TFLOP/s in fp32.
+    """
+    named = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if precision != "auto":
+        return named[precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "cpu" and _cpu_multiplies_bf16():
+        return torch.bfloat16
+    return torch.float32
+
+
+def _cpu_multiplies_bf16() -> bool:
+    """Whether the CPU has AMX tiles or AVX512-BF16; False where this torch cannot tell."""
+    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)

@@ -1,0 +1,79 @@
+"""A dry run: the configuration, the data and one batch are tried, and the model is described."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from seq2seq.batching import Batch
+from seq2seq.config import check
+from seq2seq.distributed import World
+from seq2seq.experiment import ExperimentConfig, Prepared, prepare
+from seq2seq.model import Seq2Seq, build_model, parameter_count
+from seq2seq.objectives import teacher_forcing
+
+MEBIBYTE = 1 << 20
+COPIES = 5
+"""fp32 copies of each parameter while training: weight, gradient, Adam's two moments, running average."""
+
+
+def dry_run(config: ExperimentConfig) -> str:
+    """Prepares everything as training would, runs one batch forward and backward, and describes what it found.
+
+    Writes nothing to config.output. Raises UserError where training would.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        prepared = prepare(config, Path(directory), World())
+    torch.manual_seed(config.trainer.seed)
+    model = build_model(config.model, len(prepared.source_vocabulary), len(prepared.target_vocabulary))
+    batch = next(prepared.batches.iterate(0), None)
+    check(batch is not None, "the training data gives no batch; see the counts of dropped pairs")
+    assert batch is not None
+    activations, loss = _try_batch(model, batch, config.label_smoothing)
+    return "\n".join([*_describe_model(model), *_describe_memory(model, activations), *_describe_data(prepared, batch, loss)])
+
+
+def _try_batch(model: Seq2Seq, batch: Batch, label_smoothing: float) -> tuple[int, float]:
+    """Runs the batch; returns the bytes that the backward pass keeps, and the loss per token."""
+    kept = 0
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal kept
+        kept += tensor.numel() * tensor.element_size()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        loss = teacher_forcing(label_smoothing)(model.train(), batch)
+    loss.total.backward()
+    return kept, float(loss.total.detach() / loss.count)
+
+
+def _describe_model(model: Seq2Seq) -> Iterator[str]:
+    yield "model"
+    for name, module in model.named_modules():
+        own = [parameter for parameter in module.parameters(recurse=False)]
+        if own:
+            shapes = ", ".join("x".join(map(str, parameter.shape)) for parameter in own)
+            yield f"  {name:<32} {type(module).__name__:<18} {shapes}"
+    yield f"parameters: {parameter_count(model):,} (shared weights counted once)"
+
+
+def _describe_memory(model: nn.Module, activations: int) -> Iterator[str]:
+    weights = 4 * parameter_count(model) * COPIES / MEBIBYTE
+    yield (
+        f"memory estimate: {weights:,.0f} MiB for weights, gradients, optimiser and average, "
+        f"about {activations / MEBIBYTE:,.0f} MiB for the activations of a batch"
+    )
+
+
+def _describe_data(prepared: Prepared, batch: Batch, loss: float) -> Iterator[str]:
+    batches = prepared.batches.batches_per_epoch
+    yield f"data: {batches if batches is not None else 'a stream of'} batches per epoch, fingerprint {prepared.fingerprint[:16]}"
+    yield (
+        f"first batch: {batch.source.shape[0]} pairs, source length {batch.source.shape[1]}, "
+        f"target length {batch.target_input.shape[1]}, loss {loss:.3f} per token before training"
+    )

@@ -1,0 +1,147 @@
+"""Scores of translations against references: BLEU, chrF, TER (all sacreBLEU's own) and exact match."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sacrebleu.metrics import BLEU, CHRF, TER
+from sacrebleu.significance import PairedTest
+
+from seq2seq.config import UserError
+
+BOOTSTRAP_SAMPLES = 1_000
+"""Resamplings of a confidence interval and of the paired bootstrap test, as many as sacreBLEU's command takes."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure as sacreBLEU gives it."""
+
+    name: str
+    score: float
+    """0 to 100; TER may exceed 100."""
+    signature: str
+    """How it was computed, in sacreBLEU's words."""
+    confidence: float | None = None
+    """Half the width of the 95 % bootstrap interval; None where it was not asked for."""
+    mean: float | None = None
+    """Mean over the bootstrap samples."""
+
+    def describe(self) -> str:
+        """Name, score and interval."""
+        interval = "" if self.confidence is None else f" ± {self.confidence:.2f}"
+        return f"{self.name} {self.score:.2f}{interval}"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Corpus scores of one set of hypotheses."""
+
+    bleu: Metric
+    chrf: Metric
+    ter: Metric
+    exact_match: float
+    """Percentage of hypotheses equal to one of their references, white space at the ends aside."""
+
+    def describe(self) -> str:
+        """One line for people."""
+        figures = ", ".join(metric.describe() for metric in (self.bleu, self.chrf, self.ter))
+        return f"{figures}, exact match {self.exact_match:.1f} % ({self.bleu.signature})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for JSON."""
+        metrics = {metric.name: vars(metric) for metric in (self.bleu, self.chrf, self.ter)}
+        return {**metrics, "exact_match": self.exact_match}
+
+
+def corpus_scores(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    confidence: bool = False,
+    lowercase: bool = False,
+    tokenize: str | None = None,
+) -> Scores:
+    """All scores of a corpus. references: per hypothesis one or more strings, their number may vary.
+
+    confidence adds bootstrap intervals (seed: SACREBLEU_SEED, as sacreBLEU has it). tokenize: BLEU's tokenizer, None for
+    sacreBLEU's default, 13a. Raises UserError where the numbers of lines differ or there are none.
+    """
+    streams = reference_streams(hypotheses, references)
+    samples = BOOTSTRAP_SAMPLES if confidence else 1
+    scored = [_score(metric, hypotheses, samples) for metric in build_metrics(streams, lowercase, tokenize)]
+    return Scores(*scored, exact_match=exact_match(hypotheses, references))
+
+
+def build_metrics(
+    streams: list[list[str | None]], lowercase: bool = False, tokenize: str | None = None
+) -> tuple[BLEU, CHRF, TER]:
+    """sacreBLEU's metric objects; given reference streams, they cache what several hypothesis files share."""
+    return (
+        BLEU(lowercase=lowercase, tokenize=tokenize, references=streams),
+        CHRF(lowercase=lowercase, references=streams),
+        TER(references=streams),  # sacreBLEU folds the case for TER by default
+    )
+
+
+def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """BLEU alone: what validation during training needs, without the cost of TER."""
+    return float(BLEU().corpus_score(list(hypotheses), reference_streams(hypotheses, references)).score)
+
+
+def reference_streams(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[list[str | None]]:
+    """References per line -> per stream, as sacreBLEU takes them; None where a line has fewer than others."""
+    if len(hypotheses) != len(references):
+        raise UserError(f"{len(hypotheses)} hypotheses but {len(references)} lines of references")
+    if not hypotheses:
+        raise UserError("there is nothing to score: no hypotheses and no references")
+    width = max(len(lines) for lines in references)
+    if not width:
+        raise UserError("there is nothing to score against: no line has a reference")
+    return [[lines[i] if i < len(lines) else None for lines in references] for i in range(width)]
+
+
+def exact_match(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Percentage of hypotheses equal to one of their references, white space at the ends aside."""
+    matches = (
+        hypothesis.strip() in {line.strip() for line in lines}
+        for hypothesis, lines in zip(hypotheses, references, strict=True)
+    )
+    return 100 * sum(matches) / max(1, len(hypotheses))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of two systems, with the chance that their difference is an accident."""
+
+    baseline: Metric
+    system: Metric
+    p_value: float
+    """Chance that a difference as large arises by resampling alone (Koehn 2004); of no meaning where the scores are equal."""
+
+
+def compare(
+    baseline: Sequence[str],
+    system: Sequence[str],
+    streams: list[list[str | None]],
+    lowercase: bool = False,
+    tokenize: str | None = None,
+) -> list[Comparison]:
+    """Paired bootstrap test of a system against a baseline, metric by metric, as sacreBLEU's own command does it."""
+    metrics = {type(metric).__name__: metric for metric in build_metrics(streams, lowercase, tokenize)}
+    named = [("baseline", list(baseline)), ("system", list(system))]
+    test = PairedTest(named, metrics, references=None, test_type="bs", n_samples=BOOTSTRAP_SAMPLES)
+    signatures, results = test()
+    comparisons = []
+    for name, signature in signatures.items():
+        first, second = (Metric(name, each.score, signature.format(), each.ci, each.mean) for each in results[name])
+        comparisons.append(Comparison(first, second, p_value=float(results[name][1].p_value)))
+    return comparisons
+
+
+def _score(metric: Any, hypotheses: Sequence[str], samples: int) -> Metric:
+    result = metric.corpus_score(list(hypotheses), None, n_bootstrap=samples)
+    interval = (float(result._ci), float(result._mean)) if samples > 1 else (None, None)
+    return Metric(result.name, float(result.score), metric.get_signature().format(), *interval)

@@ -1,0 +1,97 @@
+"""Pictures of a run: loss and BLEU curves, attention maps. matplotlib is an extra and imported only when drawing."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seq2seq.config import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TRAINING, VALIDATION, BLEU = "#8fb8de", "#1b4f8a", "#d9822b"
+
+
+def available() -> bool:
+    """Whether pictures can be drawn."""
+    return find_spec("matplotlib") is not None
+
+
+def plot_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Writes training and validation loss, and validation BLEU, over steps, as PNG. records: lines of metrics.jsonl."""
+    _save(curves_figure(records), path)
+
+
+def plot_attention(
+    weights: Sequence[Sequence[float]], source_pieces: Sequence[str], target_pieces: Sequence[str], path: Path
+) -> None:
+    """Writes attention weights [T][S] as a PNG heat map, a row per target piece and a column per source piece."""
+    _save(attention_figure(weights, source_pieces, target_pieces), path)
+
+
+def curves_figure(records: Sequence[Mapping[str, Any]]) -> Figure:
+    """The figure that `plot_curves` writes."""
+    figure = _new_figure(8, 4.8)
+    losses = figure.subplots()
+    for name, colour, style in (("train_loss", TRAINING, "-"), ("validation_loss", VALIDATION, "o-")):
+        points = [(record["step"], record[name]) for record in records if name in record]
+        if points:
+            losses.plot(*zip(*points, strict=True), style, color=colour, ms=4, label=name.replace("_", " "))
+    losses.set(xlabel="step", ylabel="loss (nats per target token)")
+    losses.grid(alpha=0.25)
+    handles, labels = losses.get_legend_handles_labels()
+    points = [(record["step"], record["validation_bleu"]) for record in records if "validation_bleu" in record]
+    if points:
+        scores = losses.twinx()
+        scores.plot(*zip(*points, strict=True), "s-", color=BLEU, ms=4, label="validation BLEU")
+        step, best = max(points, key=lambda point: point[1])
+        scores.annotate(f"{best:.1f}", (step, best), xytext=(0, 6), textcoords="offset points", ha="center", color=BLEU)
+        scores.set_ylabel("BLEU", color=BLEU)
+        scores.set_ylim(0, max(5.0, best * 1.12))
+        more_handles, more_labels = scores.get_legend_handles_labels()
+        handles, labels = handles + more_handles, labels + more_labels
+    losses.legend(handles, labels, loc="center right", frameon=False)
+    losses.set_title("training", loc="left")
+    return figure
+
+
+def attention_figure(
+    weights: Sequence[Sequence[float]], source_pieces: Sequence[str], target_pieces: Sequence[str]
+) -> Figure:
+    """The figure that `plot_attention` writes."""
+    figure = _new_figure(2.2 + 0.34 * len(source_pieces), 1.8 + 0.3 * len(target_pieces))
+    axes = figure.subplots()
+    image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(source_pieces)), [_label(piece) for piece in source_pieces], rotation=60, ha="left")
+    axes.set_yticks(range(len(target_pieces)), [_label(piece) for piece in target_pieces])
+    axes.tick_params(top=True, bottom=False, labeltop=True, labelbottom=False, length=0)
+    axes.set(xlabel="source", ylabel="target")
+    figure.colorbar(image, ax=axes, shrink=0.6, label="attention weight")
+    return figure
+
+
+def _label(piece: str) -> str:
+    """A piece as a tick label; "$" would switch matplotlib to mathematical notation."""
+    return piece.replace("$", r"\$")
+
+
+def _new_figure(width: float, height: float) -> Figure:
+    if not available():
+        raise UserError("drawing needs matplotlib: pip install 'seq2seq[plot]'")
+    from matplotlib.figure import Figure
+
+    # Past 60 inches labels stay readable by zooming in, and the picture's memory stays bounded.
+    return Figure(figsize=(min(width, 60), min(height, 60)), layout="constrained")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box in the picture says as much
+        figure.savefig(temporary, format="png", dpi=110)
+    temporary.replace(path)

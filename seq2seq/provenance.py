@@ -1,0 +1,117 @@
+"""Where a run's figures come from: versions, revision, machine, data; and the model card that tells."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from seq2seq.checkpoint import FORMAT
+
+if TYPE_CHECKING:
+    from seq2seq.evaluate import Evaluation
+    from seq2seq.experiment import ExperimentConfig
+
+PACKAGES = ("seq2seq", "torch", "sentencepiece", "sacrebleu", "datasets", "numpy")
+
+
+def provenance(seed: int, data_fingerprint: str, processes: int) -> dict[str, Any]:
+    """Facts that reproduce a run, ready for JSON."""
+    return {
+        "format": FORMAT,
+        "command": sys.argv,
+        "seed": seed,
+        "data_fingerprint": data_fingerprint,
+        "git_revision": git_revision(),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "machine": {
+            "processor": platform.machine(),
+            "threads": torch.get_num_threads(),
+            "processes": processes,
+            "gpu": _gpu(),
+        },
+    }
+
+
+def git_revision() -> str | None:
+    """Revision of the source tree this package runs from, "+changes" added where it differs; None outside a
+    checkout."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        revision, changes = (
+            subprocess.run(
+                ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return revision + ("+changes" if changes else "")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _gpu() -> str | None:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation) -> str:
+    """README.md of a run, as the Hub shows it: task, data, figures with signatures, how to use and to reproduce."""
+    facts = json.loads((directory / "provenance.json").read_text(encoding="utf-8"))
+    scores = evaluation.scores
+    rows = [
+        f"| {name} | {metric.score:.2f} | `{metric.signature}` |"
+        for name, metric in (("BLEU", scores.bleu), ("chrF", scores.chrf), ("TER", scores.ter))
+    ]
+    rows.append(
+        f"| BLEU, lowercased | {evaluation.lowercased.bleu.score:.2f} | `{evaluation.lowercased.bleu.signature}` |"
+    )
+    encoder, decoder = config.model.encoder, config.model.decoder
+    return "\n".join(
+        [
+            "---",
+            "library_name: seq2seq",
+            "pipeline_tag: translation",
+            f"language: [{config.source}, {config.target}]",
+            "---",
+            f"# {config.source} to {config.target}",
+            "",
+            f"Translates `{config.source}` to `{config.target}`: {encoder.layers}-layer BiLSTM encoder "
+            f"({encoder.hidden_size} units a direction), {decoder.layers}-layer LSTM decoder ({decoder.hidden_size} units), {decoder.attention} attention "
+            f"(coupling {decoder.coupling}).",
+            "",
+            f"Trained on `{Path(config.data).name}` (split {config.train_split}, "
+            f"fingerprint `{facts['data_fingerprint'][:16]}`), "
+            f"seed {facts['seed']}, seq2seq {facts['versions']['seq2seq']}, torch {facts['versions']['torch']}.",
+            "",
+            f"## Figures: split {config.test_split}, {len(evaluation.sources):,} sentences, "
+            f"beam {config.search.beam_size}",
+            "| metric | score | signature |",
+            "|---|---|---|",
+            *rows,
+            "",
+            "## Use",
+            "```python",
+            "import seq2seq",
+            "",
+            'translator = seq2seq.load("path/to/this/directory")',
+            'print(translator.translate(["..."]))',
+            "```",
+            "",
+            "The full configuration is in `config.json`, versions, revision and command in `provenance.json`.",
+            "",
+        ]
+    )

@@ -1,0 +1,89 @@
+"""Optimiser and learning rate. The rate is a pure function of the step, times the cuts a plateau has earned."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from seq2seq.config import check
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """The optimiser and its learning rate over time."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    """adam (Kingma & Ba 2015), adamw (Loshchilov & Hutter 2019) or sgd."""
+    learning_rate: float = 0.002
+    """Peak learning rate. Classic values: 0.001-0.003 for adam, 1.0 for sgd with halving."""
+    beta1: float = 0.9
+    """Adam's decay of the gradient's mean."""
+    beta2: float = 0.98
+    """Adam's decay of the gradient's square."""
+    epsilon: float = 1e-8
+    """Adam's addend to the denominator."""
+    weight_decay: float = 0.0
+    """adamw and sgd: decay of weight matrices per step, times the learning rate; biases are left alone."""
+    schedule: Literal["constant", "inverse_sqrt", "cosine", "halving", "plateau"] = "cosine"
+    """After the warm-up. cosine: falls to final_fraction at the last step. inverse_sqrt: falls with 1/sqrt(step).
+    halving: the classic SGD schedule, times decay_factor every decay_steps from decay_start on. plateau: times
+    decay_factor whenever plateau_patience validations brought no gain. constant: stays."""
+    warmup_steps: int = 200
+    """Steps of linear rise from 0 to the peak."""
+    final_fraction: float = 0.02
+    """cosine: the last step's learning rate as a fraction of the peak."""
+    decay_start: int = 5_000
+    """halving: step of the first cut."""
+    decay_steps: int = 1_000
+    """halving: steps between cuts."""
+    decay_factor: float = 0.5
+    """halving and plateau: what a cut multiplies the learning rate by."""
+    plateau_patience: int = 2
+    """plateau: validations without gain before a cut."""
+
+    def __post_init__(self) -> None:
+        check(self.learning_rate > 0, f"optimizer.learning_rate must be positive, not {self.learning_rate}")
+        check(self.warmup_steps >= 0, f"optimizer.warmup_steps must be 0 or more, not {self.warmup_steps}")
+        check(self.decay_steps > 0, f"optimizer.decay_steps must be positive, not {self.decay_steps}")
+        check(0 < self.decay_factor < 1, f"optimizer.decay_factor must be between 0 and 1, not {self.decay_factor}")
+
+
+def learning_rate(config: OptimizerConfig, step: int, total_steps: int, cuts: int = 0) -> float:
+    """Learning rate of a step (the first is 1) in a training of total_steps; cuts: how many times a plateau was met."""
+    peak = config.learning_rate
+    if step < config.warmup_steps:
+        return peak * step / config.warmup_steps
+    match config.schedule:
+        case "inverse_sqrt":
+            return peak * math.sqrt(max(config.warmup_steps, 1) / step)
+        case "cosine":
+            progress = (step - config.warmup_steps) / max(1, total_steps - config.warmup_steps)
+            cosine = (1 + math.cos(math.pi * min(1.0, progress))) / 2
+            return peak * (config.final_fraction + (1 - config.final_fraction) * cosine)
+        case "halving":
+            made = 0 if step < config.decay_start else 1 + (step - config.decay_start) // config.decay_steps
+            return peak * float(config.decay_factor**made)
+        case "plateau":
+            return peak * float(config.decay_factor**cuts)
+        case "constant":
+            return peak
+
+
+def build_optimizer(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
+    """The optimiser over two groups: matrices, which weight decay applies to, and the rest."""
+    distinct = list(dict.fromkeys(parameters))
+    groups = [
+        {"params": [p for p in distinct if p.dim() > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in distinct if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if config.name == "sgd":
+        return torch.optim.SGD(groups, config.learning_rate)
+    kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
+    if config.name == "adam":  # Adam's own weight decay is an L2 penalty, which is not what the option says
+        groups = [{**group, "weight_decay": 0.0} for group in groups]
+    betas = (config.beta1, config.beta2)
+    return kind(groups, config.learning_rate, betas=betas, eps=config.epsilon, fused=True)

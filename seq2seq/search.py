@@ -1,0 +1,189 @@
+"""Greedy and beam search over a step function. Nothing here knows a model."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from seq2seq.config import check
+
+
+class SearchState(Protocol):
+    """What a step function carries along: rows of hypotheses, those of one sentence next to each other."""
+
+    def reorder(self, hypotheses: Tensor, sentences: Tensor | None = None) -> "SearchState":
+        """The state of these hypothesis rows, and of these sentence rows (None: every sentence stays)."""
+
+
+State = TypeVar("State", bound=SearchState)
+StepFn = Callable[[Tensor, State], tuple[Tensor, State]]
+"""(token [N] int64, state) -> (log-probabilities of the next token [N, V] fp32, state). Ensembles, language-model
+fusion and constraints are step functions too, or wrap one."""
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Decoding: the width of the beam, how hypotheses of unequal length compare, and how long they may get."""
+
+    beam_size: int = 5
+    """Hypotheses kept per sentence; 1 is greedy search."""
+    length_penalty: float = 1.0
+    """Exponent alpha of the length normalisation; 0 compares plain log-probabilities, larger favours longer output."""
+    length_penalty_kind: Literal["average", "gnmt"] = "average"
+    """average: log P / length^alpha. gnmt: log P / ((5 + length) / 6)^alpha (Wu et al. 2016, eq. 14)."""
+    max_length: int = 256
+    """Longest output in tokens, end of sentence included."""
+    max_length_ratio: float = 3.0
+    """Longest output per source token (plus 10): keeps a stuck hypothesis from running to max_length."""
+
+    def __post_init__(self) -> None:
+        check(self.beam_size > 0, f"search.beam_size must be positive, not {self.beam_size}")
+        check(self.length_penalty >= 0, f"search.length_penalty must be 0 or more, not {self.length_penalty}")
+        check(self.max_length > 0, f"search.max_length must be positive, not {self.max_length}")
+        check(self.max_length_ratio > 0, f"search.max_length_ratio must be positive, not {self.max_length_ratio}")
+
+    def limits(self, source_lengths: Tensor) -> Tensor:
+        """[B] source lengths -> [B] most tokens of output, end of sentence included; each sentence's own, whatever its
+        batch."""
+        return (source_lengths * self.max_length_ratio + 10).long().clamp(max=self.max_length)
+
+    def normalise(self, log_probability: Tensor, length: Tensor) -> Tensor:
+        """Score of hypotheses: log_probability and length (tokens, end of sentence included) of one shape."""
+        length = length.to(log_probability.dtype)
+        base = length if self.length_penalty_kind == "average" else (5 + length) / 6
+        return log_probability / base**self.length_penalty
+
+
+class Hypothesis(NamedTuple):
+    """A finished output."""
+
+    tokens: list[int]
+    """Without begin and end of sentence."""
+    log_probability: float
+    """Sum over tokens, end of sentence included, nats."""
+    score: float
+    """log_probability normalised by length."""
+
+
+@torch.inference_mode()
+def greedy_search(step: StepFn[State], state: State, limits: Tensor, bos: int, eos: int) -> list[list[int]]:
+    """The most probable token at every step. limits [B]: most tokens per sentence; the last one allowed is eos.
+
+    Returns the tokens of each sentence, without bos and eos.
+    """
+    tokens = torch.full_like(limits, bos)
+    outputs = torch.full((len(limits), int(limits.max())), eos, dtype=torch.int64, device=limits.device)
+    active = torch.arange(len(limits), device=limits.device)
+    for position in range(outputs.shape[1]):
+        log_probs, state = step(tokens, state)
+        tokens = log_probs.argmax(-1).masked_fill(limits[active] == position + 1, eos)
+        outputs[active, position] = tokens
+        going = (tokens != eos).nonzero()[:, 0]
+        if len(going) == 0:
+            break
+        if len(going) < len(active):
+            active, tokens, state = active[going], tokens[going], state.reorder(going, going)
+    return [row[: row.index(eos)] for row in outputs.tolist()]
+
+
+@torch.inference_mode()
+def beam_search(
+    step: StepFn[State], state: State, limits: Tensor, config: SearchConfig, bos: int, eos: int, n_best: int = 1
+) -> list[list[Hypothesis]]:
+    """Beam search; each sentence's `n_best` best finished hypotheses, best score first.
+
+    A sentence has `beam_size` slots. At each step its live hypotheses' best continuations fill them; one that ends is
+    finished, is kept as it is, and keeps its slot, so that beam 1 is greedy search. A sentence ends when its slots
+    are finished, or as soon as no live hypothesis can still enter the n best: log-probabilities only fall and the
+    penalty is largest at the longest length, so log P / penalty(limit) bounds what a live hypothesis may reach.
+    limits [B]: most tokens of output, eos included; a hypothesis that gets there is ended by eos, at eos's own
+    log-probability.
+    """
+    beam = _Beam(limits, config, bos, n_best)
+    rows = torch.arange(len(limits), device=limits.device).repeat_interleave(config.beam_size)
+    state = state.reorder(rows)
+    while len(beam.sentences):
+        log_probs, state = step(beam.tokens.flatten(), state)
+        origins = beam.advance(log_probs.view(*beam.tokens.shape, -1), eos)
+        keep = beam.drop_finished()
+        if keep is not None:
+            state = state.reorder(_rows(origins[keep], keep), keep)
+        elif config.beam_size > 1:
+            state = state.reorder(_rows(origins, torch.arange(len(origins), device=origins.device)))
+    return beam.hypotheses()
+
+
+def _rows(origins: Tensor, sentences: Tensor) -> Tensor:
+    """origins [b, K] slots within a sentence, sentences [b] -> [b * K] hypothesis rows."""
+    return (sentences[:, None] * origins.shape[1] + origins).flatten()
+
+
+class _Beam:
+    """The slots of all sentences that are still going, as dense tensors: b sentences by K slots."""
+
+    def __init__(self, limits: Tensor, config: SearchConfig, bos: int, n_best: int) -> None:
+        count, width, device = len(limits), config.beam_size, limits.device
+        self.config, self.n_best = config, min(n_best, width)
+        self.finished: list[list[Hypothesis]] = [[] for _ in range(count)]
+        self.sentences = torch.arange(count, device=device)
+        self.limits = limits
+        self.tokens = torch.full((count, width), bos, device=device)
+        self.history = torch.empty((count, width, 0), dtype=torch.int64, device=device)
+        # All slots start from the same token: with more than one live, the beam would hold copies of one hypothesis.
+        self.totals = torch.full((count, width), -math.inf, device=device)
+        self.totals[:, 0] = 0.0
+        self.ended = torch.zeros(count, dtype=torch.int64, device=device)
+        self.worst = torch.full((count,), -math.inf, device=device)
+
+    def advance(self, log_probs: Tensor, eos: int) -> Tensor:
+        """log_probs [b, K, V]: fills the slots with the best continuations; returns the slot each came from [b, K]."""
+        width, vocabulary = log_probs.shape[1:]
+        length = self.history.shape[2] + 1
+        at_limit = self.limits == length
+        if at_limit.any():
+            only_eos = torch.full_like(log_probs[0, 0], -math.inf)
+            only_eos[eos] = 0.0
+            log_probs = torch.where(at_limit[:, None, None], log_probs + only_eos, log_probs)
+        totals, choices = (self.totals[..., None] + log_probs).flatten(1).topk(width)
+        origins, self.tokens = choices // vocabulary, choices % vocabulary
+        free = torch.arange(width, device=totals.device)[None, :] < (width - self.ended)[:, None]
+        totals = totals.masked_fill(~free, -math.inf)
+        self.history = self.history.gather(1, origins[..., None].expand(-1, -1, length - 1))
+        ends = (self.tokens == eos) & totals.isfinite()
+        self._collect(ends, totals, length)
+        self.history = torch.cat((self.history, self.tokens[..., None]), 2)
+        self.ended = self.ended + ends.sum(1)
+        self.totals = totals.masked_fill(ends, -math.inf)
+        return origins
+
+    def _collect(self, ends: Tensor, totals: Tensor, length: int) -> None:
+        """Moves hypotheses that have just ended into their sentence's list."""
+        if not ends.any():
+            return
+        scores = self.config.normalise(totals, torch.full_like(totals, length))
+        for row, slot in ends.nonzero().tolist():
+            pool = self.finished[int(self.sentences[row])]
+            tokens = self.history[row, slot].tolist()
+            pool.append(Hypothesis(tokens, float(totals[row, slot]), float(scores[row, slot])))
+            pool.sort(key=lambda hypothesis: -hypothesis.score)
+            if len(pool) >= self.n_best:
+                self.worst[row] = pool[self.n_best - 1].score
+
+    def drop_finished(self) -> Tensor | None:
+        """Forgets the sentences that are done; returns the rows that stay, or None if all do."""
+        best_live = self.totals.amax(1)
+        bound = self.config.normalise(best_live, self.limits)
+        done = (best_live == -math.inf) | (bound <= self.worst) | (self.limits <= self.history.shape[2])
+        if not done.any():
+            return None
+        keep = (~done).nonzero()[:, 0]
+        for name in ("sentences", "limits", "tokens", "history", "totals", "ended", "worst"):
+            setattr(self, name, getattr(self, name)[keep])
+        return keep
+
+    def hypotheses(self) -> list[list[Hypothesis]]:
+        """Per sentence, in the order given: the n best."""
+        return [pool[: self.n_best] for pool in self.finished]

@@ -1,0 +1,422 @@
+"""The training loop: bookkeeping around a model, batches and an objective; no maths of any task."""
+
+import contextlib
+import copy
+import json
+import logging
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from seq2seq.batching import Batch, Batches
+from seq2seq.checkpoint import (
+    CheckpointStore,
+    load_model_tensors,
+    load_optimizer_tensors,
+    model_tensors,
+    optimizer_tensors,
+    save_tensors,
+    write_atomically,
+)
+from seq2seq.config import UserError, check
+from seq2seq.distributed import World
+from seq2seq.hardware import Precision, compute_type
+from seq2seq.losses import LossSum
+from seq2seq.schedule import OptimizerConfig, build_optimizer, learning_rate
+
+log = logging.getLogger(__name__)
+
+Validate = Callable[[Any], Mapping[str, float]]
+ComputeLoss = Callable[[Any, Batch], LossSum]
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How long to train, what to watch, what to keep."""
+
+    epochs: int = 20
+    """Passes over the training data."""
+    max_steps: int = 0
+    """Optimiser steps in all, those before a resume included, whichever of this and epochs comes first; 0 = no
+    limit."""
+    accumulation: int = 1
+    """Batches per optimiser step and process."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient per token, over all parameters; 0 = no clipping."""
+    precision: Precision = "auto"
+    """Type of matrix products: bf16, fp16 (with loss scaling), fp32; auto takes bf16 where the hardware has it, else
+    fp32 on CPU and fp16 on older GPUs. Weights stay in fp32."""
+    device: str = "auto"
+    """cpu, cuda, or auto: a GPU where there is one."""
+    validate_every_steps: int = 0
+    """Steps between validations and checkpoints; 0 = after each epoch."""
+    log_every_steps: int = 50
+    """Steps between entries of the training loss in metrics.jsonl."""
+    best_metric: Literal["bleu", "loss"] = "bleu"
+    """Validation figure that chooses the best model: decoded BLEU (higher is better) or loss (lower)."""
+    patience: int = 0
+    """Validations without gain after which training ends; 0 = never."""
+    average_decay: float = 0.998
+    """Decay per step of the running average of the weights (Polyak & Juditsky 1992) that is validated and kept; it
+    warms up with the steps taken. 0 = the last weights themselves."""
+    keep_checkpoints: int = 2
+    """Checkpoints kept for resuming, at least 2."""
+    nonfinite_patience: int = 20
+    """Steps in a row with infinite or undefined gradient after which training stops; each is skipped and counted."""
+    seed: int = 1
+    """Seed of initial weights, dropout and the order of batches."""
+
+    def __post_init__(self) -> None:
+        check(self.epochs > 0, f"trainer.epochs must be positive, not {self.epochs}")
+        check(self.accumulation > 0, f"trainer.accumulation must be positive, not {self.accumulation}")
+        check(0 <= self.average_decay < 1, f"trainer.average_decay must be in [0, 1), not {self.average_decay}")
+        check(self.keep_checkpoints >= 2, f"trainer.keep_checkpoints must be at least 2, not {self.keep_checkpoints}")
+
+
+@dataclass
+class Progress:
+    """Where training stands: all a resume needs besides tensors."""
+
+    step: int = 0
+    epoch: int = 0
+    cursor: int = 0
+    """Batches of this epoch already used by each rank."""
+    best: float = -math.inf
+    """Best validation figure so far, signed so that higher is better."""
+    best_step: int = 0
+    without_gain: int = 0
+    since_cut: int = 0
+    cuts: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    """Time trained, over all resumes."""
+
+
+class Interrupted(Exception):
+    """Training was asked to stop; its state is saved."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        self.signal_number = signal_number
+
+
+@dataclass
+class Window:
+    """Sums since the last log entry; the loss stays on the device until it is read."""
+
+    loss: Tensor
+    tokens: Tensor
+    started: float = field(default_factory=time.perf_counter)
+
+
+class Trainer:
+    """Trains any module: `fit` runs the loop, everything a run leaves behind lies in `directory`."""
+
+    def __init__(
+        self, directory: Path, config: TrainerConfig, optimizer: OptimizerConfig, world: World | None = None
+    ) -> None:
+        self.directory = directory
+        self.config = config
+        self.optimizer_config = optimizer
+        self.world = world or World()
+        self.dtype = compute_type(config.precision, self.world.device)
+        self.scaler = torch.amp.GradScaler(self.world.device.type, enabled=self.dtype == torch.float16)
+        self.store = CheckpointStore(directory / "checkpoints", config.keep_checkpoints)
+        self.progress = Progress()
+        self.stop_signal = 0
+        self.nonfinite = 0
+
+    def fit(self, model: nn.Module, batches: Batches, compute_loss: ComputeLoss, validate: Validate) -> Progress:
+        """Trains until epochs, max_steps or patience end it, resuming from the directory's newest checkpoint if
+        there is one.
+
+        The best model by validation lies in model.safetensors afterwards. Raises Interrupted after SIGTERM or
+        SIGINT, once the state is saved, and UserError where the loss diverges.
+        """
+        self.model, self.batches = model.to(self.world.device), batches
+        self.compute_loss, self.validate = compute_loss, validate
+        self.parameters = list(model.parameters())
+        self.world.broadcast([parameter.data for parameter in self.parameters])
+        self.average = copy.deepcopy(model).eval() if self.config.average_decay else model
+        self.optimizer = build_optimizer(self.parameters, self.optimizer_config)
+        self.resume()
+        self.window = self._new_window()
+        self.saved_step = self.progress.step
+        with self._signals(), self._bar() as self.bar:
+            while not self._finished():
+                self._train_epoch()
+            if self.saved_step != self.progress.step:
+                self._validate_and_save()
+        return self.progress
+
+    # The step
+
+    def _train_epoch(self) -> None:
+        """The rest of the current epoch, from the cursor on."""
+        progress = self.progress
+        self.model.train()
+        iterator = self.batches.iterate(progress.epoch, progress.cursor)
+        while group := list(islice(iterator, self.config.accumulation)):
+            began = time.perf_counter()
+            self.step(group)
+            progress.cursor += len(group)
+            progress.seconds += time.perf_counter() - began
+            self._after_step()
+            if self.config.max_steps and progress.step >= self.config.max_steps:
+                return
+        if progress.cursor == 0:
+            raise UserError("the training data gives no batch; see the counts of dropped pairs")
+        progress.epoch, progress.cursor = progress.epoch + 1, 0
+        if not self.config.validate_every_steps:
+            self._validate_and_save()
+
+    def step(self, group: list[Batch]) -> None:
+        """One optimiser step over the group's micro-batches and all ranks."""
+        self._seed_dropout()
+        total, count = self.gradients(group)
+        self.scaler.unscale_(self.optimizer)  # before clipping: the norm must be that of the true gradient
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm or math.inf)
+        self.progress.step += 1
+        rate = learning_rate(self.optimizer_config, self.progress.step, self.total_steps(), self.progress.cuts)
+        for options in self.optimizer.param_groups:
+            options["lr"] = rate
+        if self._is_finite(norm):
+            self.scaler.step(self.optimizer)
+            self._update_average()
+            self.window.loss += total
+            self.window.tokens += count
+        self.scaler.update()
+
+    def _seed_dropout(self) -> None:
+        """Makes dropout a function of (seed, step, rank): a resume needs no generator's state, whatever the number of
+        ranks."""
+        sequence = np.random.SeedSequence((self.config.seed, self.progress.step, self.world.rank))
+        torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+
+    def gradients(self, group: list[Batch]) -> tuple[Tensor, Tensor]:
+        """Leaves the mean gradient per target token in the parameters; returns loss sum and token count over all ranks.
+
+        Sums first, over micro-batches and ranks, and one division last: micro-batches differ in their number of
+        tokens, so a mean of means would weigh their tokens unequally.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        device = self.world.device
+        total, count = torch.zeros((), device=device), torch.zeros((), device=device)
+        for batch in group:
+            with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
+                loss = self.compute_loss(self.model, batch.to(device))
+            self.scaler.scale(loss.total).backward()
+            total += loss.total.detach()
+            count += loss.count
+        for parameter in self.parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        self.world.sum_tensors([*gradients, total, count])
+        torch._foreach_div_(gradients, count.clamp(min=1.0))
+        return total, count
+
+    def _is_finite(self, norm: Tensor) -> bool:
+        """Whether to take the step. With fp16, infinities are expected now and then, and the scaler lowers its
+        scale."""
+        if bool(norm.isfinite()):
+            self.nonfinite = 0
+            return True
+        self.progress.skipped += 1
+        self.nonfinite += 1
+        if self.nonfinite > self.config.nonfinite_patience:
+            raise UserError(
+                f"training diverged: {self.nonfinite} steps in a row had an infinite or undefined gradient. "
+                "The best model is kept. "
+                "Lower optimizer.learning_rate, lengthen optimizer.warmup_steps or set trainer.precision to fp32"
+            )
+        return False
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        if self.average is self.model:
+            return
+        step = self.progress.step
+        decay = min(self.config.average_decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - decay)
+
+    # Around the step
+
+    def _after_step(self) -> None:
+        step = self.progress.step
+        self.bar.update()
+        if step % self.config.log_every_steps == 0:
+            self._log_training()
+        if self.config.validate_every_steps and step % self.config.validate_every_steps == 0:
+            self._validate_and_save()
+        if self.stop_signal:
+            self.save()
+            raise Interrupted(self.stop_signal)
+
+    def _log_training(self) -> None:
+        """Writes and shows loss and speed since the last entry; the only place where the loss is fetched from the
+        device."""
+        window, self.window = self.window, self._new_window()
+        tokens = float(window.tokens)
+        loss = float(window.loss) / max(1.0, tokens)
+        speed = tokens / (time.perf_counter() - window.started)
+        rate = self.optimizer.param_groups[0]["lr"]
+        self.record(train_loss=loss, learning_rate=rate, tokens_per_second=round(speed, 1))
+        self.bar.set_postfix_str(f"loss {loss:.3f}, {speed:,.0f} tokens/s")
+        if self.bar.disable:
+            shown = (
+                f"step {self.progress.step}/{self.total_steps() or '?'}: loss {loss:.3f}, {speed:,.0f} target tokens/s"
+            )
+            log.info("%s, learning rate %.2e", shown, rate)
+
+    def _validate_and_save(self) -> None:
+        progress = self.progress
+        self.average.eval()
+        figures = dict(self.validate(self.average)) if self.world.is_main else {}
+        figures = self.world.broadcast_object(figures)
+        self.model.train()
+        self.window = self._new_window()
+        value = figures[self.config.best_metric]
+        signed = value if self.config.best_metric == "bleu" else -value
+        if signed > progress.best:
+            progress.best, progress.best_step = signed, progress.step
+            progress.without_gain = progress.since_cut = 0
+            if self.world.is_main:
+                save_tensors(model_tensors(self.average), self.directory / "model.safetensors")
+        else:
+            progress.without_gain += 1
+            progress.since_cut += 1
+            if (
+                self.optimizer_config.schedule == "plateau"
+                and progress.since_cut > self.optimizer_config.plateau_patience
+            ):
+                progress.cuts, progress.since_cut = progress.cuts + 1, 0
+        self.record(**{f"validation_{name}": figure for name, figure in figures.items()})
+        shown = ", ".join(f"{name} {figure:.3f}" for name, figure in figures.items())
+        if self.world.is_main:
+            marker = " (best so far)" if progress.best_step == progress.step else ""
+            with self.bar.external_write_mode():
+                log.info("epoch %.2f, step %d: validation %s%s", self._epoch(), progress.step, shown, marker)
+        self.save()
+
+    def _finished(self) -> bool:
+        progress, config = self.progress, self.config
+        if config.patience and progress.without_gain >= config.patience:
+            log.info(
+                "no gain in %d validations: training ends; the best was at step %d", config.patience, progress.best_step
+            )
+            return True
+        return progress.epoch >= config.epochs or bool(config.max_steps and progress.step >= config.max_steps)
+
+    def total_steps(self) -> int:
+        """Steps of the whole training; 0 where it is not known (a stream without max_steps)."""
+        per_epoch = self.batches.batches_per_epoch
+        steps = self.config.epochs * -(-per_epoch // self.config.accumulation) if per_epoch else 0
+        limit = self.config.max_steps
+        return min(steps, limit) if steps and limit else steps or limit
+
+    def _epoch(self) -> float:
+        per_epoch = self.batches.batches_per_epoch
+        return self.progress.epoch + (self.progress.cursor / per_epoch if per_epoch else 0.0)
+
+    def _new_window(self) -> Window:
+        device = self.world.device
+        return Window(torch.zeros((), device=device), torch.zeros((), device=device))
+
+    def _bar(self) -> "tqdm[Any]":
+        total = self.total_steps() or None
+        disable = None if self.world.is_main else True
+        return tqdm(
+            total=total, initial=self.progress.step, desc="training", unit="step", dynamic_ncols=True, disable=disable
+        )
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT ask for a stop after the current step; a second one takes its usual course."""
+
+        def remember(number: int, _frame: object) -> None:
+            self.stop_signal = number
+            signal.signal(number, previous[number])
+            log.info("%s: stopping after this step", signal.Signals(number).name)
+
+        try:
+            previous = {number: signal.signal(number, remember) for number in (signal.SIGTERM, signal.SIGINT)}
+        except ValueError:  # not in the main thread: signals are the caller's business
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    # Files
+
+    def record(self, **figures: float) -> None:
+        """Appends a line to metrics.jsonl."""
+        if self.world.is_main:
+            line = {"step": self.progress.step, "epoch": round(self._epoch(), 4), **figures}
+            with (self.directory / "metrics.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def save(self) -> None:
+        """Writes a checkpoint from which `fit` goes on as if it had never stopped."""
+        if self.world.is_main and self.saved_step != self.progress.step:
+            tensors = {
+                "model": model_tensors(self.model),
+                "optimizer": optimizer_tensors(self.optimizer),
+            }
+            if self.average is not self.model:
+                tensors["average"] = model_tensors(self.average)
+            state = {
+                "progress": asdict(self.progress),
+                "scaler": self.scaler.state_dict(),
+                "world_size": self.world.size,
+            }
+            self.store.save(self.progress.step, tensors, state)
+        self.saved_step = self.progress.step
+        self.world.barrier()
+
+    def resume(self) -> None:
+        """Takes up the newest whole checkpoint, if there is one."""
+        loaded = self.store.load_latest()
+        if loaded is None:
+            return
+        tensors, state = loaded
+        where = str(self.store.directory)
+        load_model_tensors(self.model, tensors["model"], where)
+        if self.average is not self.model:
+            load_model_tensors(self.average, tensors.get("average", tensors["model"]), where)
+        load_optimizer_tensors(self.optimizer, tensors["optimizer"])
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])
+        self.progress = Progress(**state["progress"])
+        if self.world.is_main:
+            self._forget_metrics_after(self.progress.step)
+            log.info("resuming at step %d, epoch %.2f", self.progress.step, self._epoch())
+
+    def _forget_metrics_after(self, step: int) -> None:
+        """Drops entries of steps that were trained but lost when the run was cut off; they will be written again."""
+        path = self.directory / "metrics.jsonl"
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").split("\n")
+            kept = [line for line in lines if _is_entry_until(line, step)]
+            write_atomically(path, "".join(line + "\n" for line in kept))
+
+
+def _is_entry_until(line: str, step: int) -> bool:
+    """Whether a line of metrics.jsonl is whole and not of a later step."""
+    try:
+        return bool(json.loads(line)["step"] <= step)
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,270 @@
+"""Strings in, strings out: a trained model with its vocabularies and search settings, loaded from a run directory or
+the Hub."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from huggingface_hub import ModelHubMixin, snapshot_download
+from torch import Tensor
+
+from seq2seq.batching import Pair, collate
+from seq2seq.checkpoint import load_model_tensors, load_tensors, model_tensors, save_tensors, write_atomically
+from seq2seq.config import UserError, from_dict, read_config, to_dict
+from seq2seq.model import ModelConfig, Seq2Seq, build_model
+from seq2seq.objectives import score_pairs
+from seq2seq.search import Hypothesis, SearchConfig, beam_search, greedy_search
+from seq2seq.vocabulary import BOS_ID, EOS_ID, Vocabulary, load_vocabularies, save_vocabularies
+
+log = logging.getLogger(__name__)
+
+ROWS_PER_BATCH = 64
+TOKENS_PER_BATCH = 4_096
+"""Sentences, and padded source tokens, that are decoded together; a matter of speed and memory, never of the result."""
+LINES_IN_MEMORY = 1_024
+"""Lines that `stream` reads ahead in order to decode like lengths together."""
+MAX_SOURCE_TOKENS = 1_000
+"""Longer inputs are cut here, with a warning: nothing was trained on them, and memory grows with the length."""
+
+
+class Translation(NamedTuple):
+    """One output for one input."""
+
+    text: str
+    score: float
+    """Length-normalised log-probability."""
+    log_probability: float
+    """Sum over tokens, end of sentence included, nats."""
+    tokens: list[int]
+    """Target ids without begin and end of sentence."""
+
+
+class PairScore(NamedTuple):
+    """A given target under the model (forced decoding)."""
+
+    log_probability: float
+    """Sum over the target's tokens, end of sentence included, nats."""
+    tokens: int
+    """Number of those tokens."""
+
+
+class Alignment(NamedTuple):
+    """Attention of one translated sentence."""
+
+    source: list[str]
+    """Source pieces, end of sentence last."""
+    target: list[str]
+    """Target pieces, end of sentence last."""
+    weights: list[list[float]]
+    """One row per target piece, one column per source piece; rows add up to 1."""
+
+
+BLANK = Translation("", 0.0, 0.0, [])
+
+
+class Translator(ModelHubMixin):  # type: ignore[misc]
+    """A model ready for use. `from_pretrained`, `save_pretrained` and `push_to_hub` follow the Hub's habits."""
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        config: ModelConfig,
+        source_vocabulary: Vocabulary,
+        target_vocabulary: Vocabulary,
+        search: SearchConfig | None = None,
+    ) -> None:
+        self.model = model.eval()
+        self.config = config
+        self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
+        self.search_config = search or SearchConfig()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return next(self.model.parameters()).device
+
+    def translate(self, texts: Sequence[str], **search_options: Any) -> list[str]:
+        """The best translation of each text, in order; blank in, blank out. Options: fields of SearchConfig, such as
+        beam_size=5."""
+        return [best[0].text for best in self.search(texts, **search_options)]
+
+    def search(self, texts: Sequence[str], n_best: int = 1, **search_options: Any) -> list[list[Translation]]:
+        """For each text its n best translations, best first (fewer than n where the beam holds fewer)."""
+        config = replace(self.search_config, **search_options)
+        if n_best > config.beam_size:
+            raise UserError(f"n_best ({n_best}) cannot exceed beam_size ({config.beam_size}); raise beam_size")
+        sources = self._encode_sources(texts)
+        results: list[list[Translation]] = [[BLANK]] * len(texts)
+        for rows in _decoding_batches(sources):
+            found = self._decode([sources[row] for row in rows], config, n_best)
+            for row, hypotheses in zip(rows, found, strict=True):
+                results[row] = self._translations(hypotheses)
+        return results
+
+    def stream(self, texts: Iterable[str], n_best: int = 1, **search_options: Any) -> Iterator[list[Translation]]:
+        """`search` over any number of texts, in order, holding only some of them in memory."""
+        lines = iter(texts)
+        while chunk := list(islice(lines, LINES_IN_MEMORY)):
+            yield from self.search(chunk, n_best, **search_options)
+
+    def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[PairScore]:
+        """Log-probability of each target given its source."""
+        if len(sources) != len(targets):
+            raise UserError(f"{len(sources)} sources but {len(targets)} targets to score")
+        pairs = self._pairs(sources, targets)
+        scores = [PairScore(0.0, 0)] * len(pairs)
+        for rows in _decoding_batches([source + target for source, target in pairs], blank=False):
+            batch = collate([pairs[row] for row in rows]).to(self.device)
+            log_probs, counts, _ = score_pairs(self.model, batch)
+            for row, log_prob, count in zip(rows, log_probs.tolist(), counts.tolist(), strict=True):
+                scores[row] = PairScore(log_prob, count)
+        return scores
+
+    def align(self, sources: Sequence[str], translations: Sequence[Translation]) -> list[Alignment]:
+        """Attention weights of given translations, by forced decoding, so that searching need not keep them."""
+        pairs = [
+            (source, translation.tokens)
+            for source, translation in zip(self._encode_sources(sources), translations, strict=True)
+        ]
+        alignments = [Alignment([], [], [])] * len(pairs)
+        for rows in _decoding_batches([source for source, _ in pairs]):
+            _, _, weights = score_pairs(self.model, collate([pairs[row] for row in rows]).to(self.device))
+            for row, matrix in zip(rows, weights, strict=True):
+                alignments[row] = self._alignment(pairs[row], matrix)
+        return alignments
+
+    def _encode_sources(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids per text; empty for blank texts; cut, with a warning, where they are longer than the model can
+        sensibly read."""
+        encoded = self.source_vocabulary.encode_batch([text if text.strip() else "" for text in texts])
+        for row, ids in enumerate(encoded):
+            if len(ids) > MAX_SOURCE_TOKENS:
+                log.warning("an input of %d tokens was cut to its first %d", len(ids), MAX_SOURCE_TOKENS)
+                encoded[row] = ids[:MAX_SOURCE_TOKENS]
+        return encoded
+
+    def _pairs(self, sources: Sequence[str], targets: Sequence[str]) -> list[Pair]:
+        encoded = self._encode_sources(sources)
+        return list(zip(encoded, self.target_vocabulary.encode_batch(list(targets)), strict=True))
+
+    @torch.inference_mode()
+    def _decode(self, sources: Sequence[Sequence[int]], config: SearchConfig, n_best: int) -> list[list[Hypothesis]]:
+        batch = collate([(source, ()) for source in sources]).to(self.device)
+        limits = config.limits(batch.source_lengths)
+        state = self.model.start(batch.source, batch.source_lengths)
+        return beam_search(self.model.step, state, limits, config, BOS_ID, EOS_ID, n_best)
+
+    def _translations(self, hypotheses: list[Hypothesis]) -> list[Translation]:
+        texts = self.target_vocabulary.decode_batch([hypothesis.tokens for hypothesis in hypotheses])
+        # A text line is one line, whatever the model writes: a newline inside an output would shift all lines after it.
+        found = [
+            Translation(" ".join(text.split("\n")), hypothesis.score, hypothesis.log_probability, hypothesis.tokens)
+            for text, hypothesis in zip(texts, hypotheses, strict=True)
+        ]
+        return found or [BLANK]
+
+    def _alignment(self, pair: Pair, weights: Tensor) -> Alignment:
+        source, target = (
+            [*vocabulary.pieces(ids), "</s>"]
+            for vocabulary, ids in zip((self.source_vocabulary, self.target_vocabulary), pair, strict=True)
+        )
+        return Alignment(source, target, weights[: len(target), : len(source)].float().tolist())
+
+    # Files
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """Writes what `load` needs: config.json, generation_config.json, model.safetensors and the SentencePiece
+        models."""
+        save_directory.mkdir(parents=True, exist_ok=True)
+        write_atomically(save_directory / "config.json", json.dumps({"model": to_dict(self.config)}, indent=2) + "\n")
+        content = json.dumps(to_dict(self.search_config), indent=2) + "\n"
+        write_atomically(save_directory / "generation_config.json", content)
+        save_tensors(model_tensors(self.model), save_directory / "model.safetensors")
+        save_vocabularies(save_directory, self.source_vocabulary, self.target_vocabulary)
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, revision: str | None = None, **options: Any) -> Translator:
+        known = ("cache_dir", "force_download", "local_files_only", "token")
+        return load(model_id, revision=revision, **{name: options[name] for name in known if name in options})
+
+
+def load(run: str | Path, device: str = "cpu", **hub_options: Any) -> Translator:
+    """The translator of a run directory, or of a model on the Hugging Face Hub (`owner/name`; hub_options: revision,
+    token, ...).
+
+    Raises UserError where there is no such run or a file of it is missing or damaged.
+    """
+    directory = Path(run)
+    if not directory.exists() and _looks_like_hub_id(str(run)):
+        directory = _download(str(run), hub_options)
+    config = _model_config(directory)
+    generation = directory / "generation_config.json"
+    search = read_config(generation, SearchConfig) if generation.exists() else None
+    source, target = load_vocabularies(directory)
+    model = build_model(config, len(source), len(target))
+    weights = directory / "model.safetensors"
+    if not weights.exists():
+        raise UserError(f"{directory}: the run holds no model.safetensors yet; let it train until its first validation")
+    load_model_tensors(model, load_tensors(weights), str(weights))
+    return Translator(model.to(device), config, source, target, search)
+
+
+def _model_config(directory: Path) -> ModelConfig:
+    path = directory / "config.json"
+    if not path.is_file():
+        raise UserError(f"{directory}: not a run directory (it has no config.json)")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        stored = content["model"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: not a run's configuration; restore it or train again") from None
+    return from_dict(ModelConfig, stored, where=str(path))
+
+
+def _looks_like_hub_id(run: str) -> bool:
+    return run.count("/") == 1 and not run.startswith((".", "/", "~"))
+
+
+def _download(run: str, options: dict[str, Any]) -> Path:
+    try:
+        return Path(snapshot_download(run, **options))
+    except Exception as error:  # the Hub client raises a dozen unrelated types
+        reason = str(error).split("\n")[0]
+        raise UserError(f"{run}: no such directory, and the Hub does not give it: {reason}") from None
+
+
+def _decoding_batches(sources: Sequence[Sequence[int]], blank: bool = True) -> Iterator[list[int]]:
+    """Row numbers of sentences to decode together: like lengths, bounded size. Blank sentences are left out where
+    asked."""
+    order = sorted((row for row, ids in enumerate(sources) if ids or not blank), key=lambda row: len(sources[row]))
+    batch: list[int] = []
+    for row in order:
+        if batch and (len(batch) == ROWS_PER_BATCH or (len(batch) + 1) * len(sources[row]) > TOKENS_PER_BATCH):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+@torch.inference_mode()
+def greedy_texts(
+    model: Seq2Seq, sources: Sequence[Sequence[int]], vocabulary: Vocabulary, config: SearchConfig
+) -> list[str]:
+    """Greedy translations of token ids: what validation during training decodes with."""
+    texts = [""] * len(sources)
+    device = next(model.parameters()).device
+    for rows in _decoding_batches(sources):
+        batch = collate([(sources[row], ()) for row in rows]).to(device)
+        state = model.start(batch.source, batch.source_lengths)
+        found = greedy_search(model.step, state, config.limits(batch.source_lengths), BOS_ID, EOS_ID)
+        for row, text in zip(rows, vocabulary.decode_batch(found), strict=True):
+            texts[row] = text
+    return texts

@@ -1,0 +1,103 @@
+"""tools/bleu.py against the sacrebleu command, both run as a user runs them."""
+
+import json
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOL = Path(__file__).parents[2] / "tools" / "bleu.py"
+
+
+def lines(seed: int) -> str:
+    generator = random.Random(seed)
+    words = ["Der", "alte", "Zug,", "fährt", "um", "10:30", "Uhr", "ab", "\u2028", "5,5", "%."]
+    return "".join(" ".join(generator.choices(words, k=generator.randint(3, 14))) + "\n" for _ in range(60))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("bleu")
+    for seed, name in enumerate(("ref1", "ref2", "hyp", "other")):
+        (directory / name).write_text(lines(seed).replace("\u2028", "so"), encoding="utf-8", newline="\n")
+    return directory
+
+
+def tool(folder: Path, *arguments: str, stdin: str = "hyp") -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [sys.executable, str(TOOL), *arguments], cwd=folder, stdin=(folder / stdin).open("rb"), capture_output=True
+    )
+
+
+def sacrebleu(folder: Path, *arguments: str) -> list[dict[str, object]]:
+    """The command's own figures, with six digits behind the point."""
+    command = [sys.executable, "-m", "sacrebleu", *arguments, "-m", "bleu", "chrf", "ter", "-w", "6"]
+    output = subprocess.run(command, cwd=folder, capture_output=True, check=True).stdout
+    return json.loads(output)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("references", [["ref1"], ["ref1", "ref2"]])
+def test_figures_and_signatures_are_sacrebleus(folder: Path, references: list[str]) -> None:
+    ours = json.loads(tool(folder, *references, "--json", "--confidence").stdout)
+    theirs = sacrebleu(folder, *references, "-i", "hyp", "--confidence")
+    for figure in theirs:
+        mine = ours[figure["name"]]
+        assert round(mine["score"], 6) == figure["score"]
+        assert round(mine["mean"], 6) == figure["confidence_mean"]
+        assert round(mine["confidence"], 6) == figure["confidence_var"]
+        assert mine["signature"] == figure["signature"]
+    assert len(theirs) == 3
+
+
+def test_paired_bootstrap_is_sacrebleus(folder: Path) -> None:
+    ours = json.loads(tool(folder, "ref1", "--json", "--compare", "other").stdout)
+    command = [
+        sys.executable,
+        "-m",
+        "sacrebleu",
+        "ref1",
+        "-i",
+        "hyp",
+        "other",
+        "--paired-bs",
+        "-m",
+        "bleu",
+        "chrf",
+        "ter",
+    ]
+    table = subprocess.run([*command, "-w", "4"], cwd=folder, capture_output=True, check=True, text=True).stdout
+    rows = [row for row in table.split("\n") if "(p = " in row or "± " in row]
+    figures = [[float(number) for number in re.findall(r"\d+\.\d+", row)] for row in rows]
+    theirs = sorted(number for row in figures for number in row)
+    for name in ("BLEU", "chrF2", "TER"):
+        for number in (ours[name]["compared"]["score"], ours[name]["stdin"]["score"], ours[name]["p_value"]):
+            assert any(abs(number - other) < 1e-4 for other in theirs), (name, number, table)
+
+
+def test_text_output_names_each_metric(folder: Path) -> None:
+    text = tool(folder, "ref1").stdout.decode()
+    assert [line.split()[0] for line in text.split("\n") if line] == ["BLEU", "chrF2", "TER", "exact"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "told"),
+    [
+        (["nowhere"], "hyp", b"nowhere: cannot be read"),
+        (["short"], "hyp", b"short has 2 lines, standard input has 60"),
+        (["ref1"], "empty", b"standard input is empty"),
+        (["latin1"], "hyp", b"latin1, line 2: not valid UTF-8"),
+        (["ref1", "--compare", "short"], "hyp", b"short has 2 lines"),
+    ],
+)
+def test_unusable_input_is_one_line_and_status_2(folder: Path, arguments: list[str], stdin: str, told: bytes) -> None:
+    (folder / "short").write_text("a\nb\n")
+    (folder / "empty").write_text("")
+    (folder / "latin1").write_bytes(b"ok\nf\xe4hrt\n")
+    ended = tool(folder, *arguments, stdin=stdin)
+    assert ended.returncode == 2
+    assert told in ended.stderr
+    assert ended.stderr.count(b"\n") == 1
+    assert ended.stdout == b""

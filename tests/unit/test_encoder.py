@@ -1,0 +1,70 @@
+"""The BiLSTM encoder against torch's own bidirectional LSTM over packed sequences."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from seq2seq.encoder import BiLSTMEncoder, EncoderConfig, SequenceDropout
+
+LENGTHS = torch.tensor([7, 1, 4])
+
+
+def reference_lstm(encoder: BiLSTMEncoder, input_size: int, hidden_size: int) -> nn.LSTM:
+    """torch's two-layer bidirectional LSTM with the encoder's weights."""
+    lstm = nn.LSTM(input_size, hidden_size, num_layers=2, bidirectional=True, batch_first=True).double()
+    for number, layer in enumerate(encoder.layers):
+        for direction, suffix in ((layer.forward_lstm, ""), (layer.backward_lstm, "_reverse")):
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                getattr(lstm, f"{name}_l{number}{suffix}").data.copy_(getattr(direction, f"{name}_l0").data)
+    return lstm
+
+
+def test_equals_packed_bidirectional_lstm() -> None:
+    torch.manual_seed(0)
+    encoder = BiLSTMEncoder(5, EncoderConfig(hidden_size=6, layers=2), dropout=0.0).double()
+    inputs = torch.randn(3, 7, 5, dtype=torch.float64)
+    packed = pack_padded_sequence(inputs, LENGTHS, batch_first=True, enforce_sorted=False)
+    output, (hidden, cell) = reference_lstm(encoder, 5, 6)(packed)
+    expected, _ = pad_packed_sequence(output, batch_first=True)
+    memory = encoder(inputs, LENGTHS)
+    real = memory.mask[..., None]
+    torch.testing.assert_close(memory.states * real, expected * real)
+    torch.testing.assert_close(memory.final_hidden, torch.cat((hidden[-2], hidden[-1]), -1))
+    torch.testing.assert_close(memory.final_cell, torch.cat((cell[-2], cell[-1]), -1))
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum", "average", "multiply"])
+def test_padding_changes_nothing(merge: str) -> None:
+    torch.manual_seed(0)
+    encoder = BiLSTMEncoder(5, EncoderConfig(hidden_size=6, layers=2, merge=merge), dropout=0.0)  # type: ignore[arg-type]
+    inputs = torch.randn(3, 7, 5)
+    together = encoder(inputs, LENGTHS)
+    for row, length in enumerate(LENGTHS.tolist()):
+        alone = encoder(inputs[row : row + 1, :length], LENGTHS[row : row + 1])
+        torch.testing.assert_close(together.states[row, :length], alone.states[0])
+        torch.testing.assert_close(together.final_hidden[row], alone.final_hidden[0])
+        torch.testing.assert_close(together.final_cell[row], alone.final_cell[0])
+
+
+def test_gradients_do_not_see_padding() -> None:
+    torch.manual_seed(0)
+    encoder = BiLSTMEncoder(5, EncoderConfig(hidden_size=6), dropout=0.0).double()
+
+    def gradients(padding: float) -> list[torch.Tensor]:
+        inputs = torch.full((1, 6, 5), padding, dtype=torch.float64)
+        inputs[:, :4] = torch.linspace(-1, 1, 20, dtype=torch.float64).view(1, 4, 5)
+        memory = encoder(inputs, torch.tensor([4]))
+        loss = (memory.states * memory.mask[..., None]).sum() + memory.final_cell.sum() + memory.final_hidden.sum()
+        return list(torch.autograd.grad(loss, list(encoder.parameters())))
+
+    for one, other in zip(gradients(0.0), gradients(9.0), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_sequence_dropout_shares_its_mask_over_time_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    dropped = SequenceDropout(0.25).train()(torch.ones(64, 9, 128))
+    assert (dropped == dropped[:, :1]).all()
+    assert dropped.unique().tolist() == pytest.approx([0.0, 1 / 0.75])
+    assert dropped.mean().item() == pytest.approx(1.0, abs=0.03)

@@ -1,0 +1,77 @@
+"""Scores against sacreBLEU called directly, and worked out by hand."""
+
+import random
+
+import pytest
+from sacrebleu.metrics import BLEU, CHRF, TER
+
+from seq2seq.config import UserError
+from seq2seq.metrics import bleu, compare, corpus_scores, reference_streams
+
+
+def sentences(count: int, seed: int) -> list[str]:
+    """Lines of common made-up words, so that n-grams match now and then."""
+    random_words = random.Random(seed)
+    words = ["ba", "ko", "Mi", "lu,", "te", "so", "ra."]
+    return [" ".join(random_words.choices(words, k=random_words.randint(4, 12))) for _ in range(count)]
+
+
+HYPOTHESES, ONE, TWO = sentences(40, 1), sentences(40, 2), sentences(40, 3)
+
+
+def test_equals_sacrebleu_with_several_references() -> None:
+    scores = corpus_scores(HYPOTHESES, [list(pair) for pair in zip(ONE, TWO, strict=True)])
+    for ours, metric in ((scores.bleu, BLEU()), (scores.chrf, CHRF()), (scores.ter, TER())):
+        assert ours.score == pytest.approx(metric.corpus_score(HYPOTHESES, [ONE, TWO]).score)
+        assert ours.signature == str(metric.get_signature())
+
+
+def test_references_of_varying_number_count_where_they_are() -> None:
+    """A line without a second reference scores as sacreBLEU does when told None for it."""
+    some = [[first, second] if row % 3 else [first] for row, (first, second) in enumerate(zip(ONE, TWO, strict=True))]
+    second_stream = [second if row % 3 else None for row, second in enumerate(TWO)]
+    expected = BLEU().corpus_score(HYPOTHESES, [ONE, second_stream]).score
+    assert corpus_scores(HYPOTHESES, some).bleu.score == pytest.approx(expected)
+    assert bleu(HYPOTHESES, some) == pytest.approx(expected)
+
+
+def test_a_perfect_and_a_hand_computed_score() -> None:
+    assert corpus_scores(["a b c d"], [["a b c d"]]).bleu.score == pytest.approx(100)
+    # Unigrams 4/5, bigrams 3/4, trigrams 2/3, 4-grams 1/2, no brevity penalty.
+    by_hand = 100 * (4 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** 0.25
+    assert bleu(["a b c d e"], [["a b c d f"]]) == pytest.approx(by_hand)
+
+
+def test_exact_match_is_a_percentage_over_any_reference() -> None:
+    scores = corpus_scores(["a", "b ", "c", "d"], [["x", "a"], ["b"], ["z"], ["D"]])
+    assert scores.exact_match == 50.0
+
+
+def test_confidence_interval_is_reproducible_and_holds_the_score() -> None:
+    first, second = (corpus_scores(HYPOTHESES, [[line] for line in ONE], confidence=True) for _ in range(2))
+    assert first == second
+    assert first.chrf.confidence is not None
+    assert first.chrf.mean is not None
+    assert abs(first.chrf.score - first.chrf.mean) < first.chrf.confidence
+    assert "bs:1000" in first.chrf.signature
+
+
+def test_paired_bootstrap_tells_a_better_system_from_an_equally_bad_one() -> None:
+    streams = reference_streams(ONE, [[line] for line in ONE])
+    nearly = [line if row % 2 else HYPOTHESES[row] for row, line in enumerate(ONE)]
+    shuffled = HYPOTHESES[1:] + HYPOTHESES[:1]
+    assert all(each.p_value > 0.05 for each in compare(HYPOTHESES, shuffled, streams))
+    assert all(each.p_value < 0.05 for each in compare(HYPOTHESES, nearly, streams))
+
+
+@pytest.mark.parametrize(
+    ("hypotheses", "references", "told"),
+    [
+        (["a"], [["a"], ["b"]], "1 hypotheses but 2"),
+        ([], [], "nothing to score"),
+        (["a"], [[]], "no line has a reference"),
+    ],
+)
+def test_unusable_input_is_named(hypotheses: list[str], references: list[list[str]], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        corpus_scores(hypotheses, references)

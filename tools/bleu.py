@@ -1,0 +1,133 @@
+#!/usr/bin/env python
+"""Scores translations on stdin against one or several reference files: BLEU, chrF and TER, sacreBLEU's own figures.
+
+tools/bleu.py REF... < HYP
+tools/bleu.py REF --confidence --json < HYP
+tools/bleu.py REF --compare OTHER_HYP < HYP
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from seq2seq.config import UserError
+from seq2seq.metrics import Comparison, compare, corpus_scores, reference_streams
+
+TOKENIZERS = ("13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "flores101", "flores200", "spm", "none")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    parse = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parse.add_argument(
+        "references", nargs="+", metavar="REF", help="reference file, one segment per line; several allowed"
+    )
+    parse.add_argument("--json", action="store_true", help="print JSON, figures unrounded (default: a table)")
+    parse.add_argument(
+        "--confidence", action="store_true", help="add 95 %% bootstrap intervals over 1,000 resamplings (default: off)"
+    )
+    parse.add_argument(
+        "--compare",
+        metavar="HYP2",
+        help="file of another system's output: paired bootstrap test of HYP2 against stdin, 1,000 resamplings",
+    )
+    parse.add_argument("--lowercase", action="store_true", help="ignore case (default: cased)")
+    parse.add_argument(
+        "--tokenize", choices=TOKENIZERS, help="BLEU's tokenizer (default: 13a); give it untokenised text on both sides"
+    )
+    parse.add_argument("--seed", type=int, help="seed of the bootstrap (default: SACREBLEU_SEED or 12345)")
+    return parse
+
+
+def decode_lines(content: bytes, name: str) -> list[str]:
+    """Lines of UTF-8 text; they end at "\\n" only. Raises UserError naming file and line of an undecodable byte."""
+    try:
+        lines = content.decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UserError(f"{name}, line {line}: not valid UTF-8; convert the file first") from None
+    return [line.removesuffix("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
+
+
+def read_lines(path: str, expected: int, other: str) -> list[str]:
+    """Lines of a file. Raises UserError where it cannot be read or has another number of lines than `other`."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    lines = decode_lines(content, path)
+    if len(lines) != expected:
+        raise UserError(f"{path} has {len(lines)} lines, {other} has {expected}; both need one segment per line")
+    return lines
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Scores what the options name; the result is ready for JSON."""
+    hypotheses = decode_lines(sys.stdin.buffer.read(), "standard input")
+    if not hypotheses:
+        raise UserError("standard input is empty: give it the translations, one per line")
+    files = [read_lines(path, len(hypotheses), "standard input") for path in arguments.references]
+    references = [list(lines) for lines in zip(*files, strict=True)]
+    options = {"lowercase": arguments.lowercase, "tokenize": arguments.tokenize}
+    if arguments.compare:
+        other = read_lines(arguments.compare, len(hypotheses), "standard input")
+        comparisons = compare(hypotheses, other, reference_streams(hypotheses, references), **options)
+        return {each.system.name: _as_dict(each) for each in comparisons}
+    return corpus_scores(hypotheses, references, confidence=arguments.confidence, **options).to_dict()
+
+
+def _as_dict(comparison: Comparison) -> dict[str, Any]:
+    first, second = vars(comparison.baseline), vars(comparison.system)
+    kept = ("score", "mean", "confidence")
+    return {
+        "signature": comparison.system.signature,
+        "stdin": {key: first[key] for key in kept},
+        "compared": {key: second[key] for key in kept},
+        "p_value": comparison.p_value,
+    }
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures for people."""
+    lines = []
+    for name, figure in figures.items():
+        if name == "exact_match":
+            lines.append(f"exact match {figure:.2f} %")
+        elif "p_value" in figure:
+            first, second = (
+                f"{figure[key]['score']:.2f} ± {figure[key]['confidence']:.2f}" for key in ("stdin", "compared")
+            )
+            verdict = "significant" if figure["p_value"] < 0.05 else "not significant"
+            chance = f"p = {figure['p_value']:.4f} ({verdict} at 0.05)" if first != second else "no difference"
+            change = f"{first} -> {second}, {chance}"
+            lines.append(f"{name} {change}  {figure['signature']}")
+        else:
+            interval = (
+                "" if figure["confidence"] is None else f" (μ = {figure['mean']:.2f} ± {figure['confidence']:.2f})"
+            )
+            lines.append(f"{name} {figure['score']:.2f}{interval}  {figure['signature']}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0, or 2 where the input is at fault."""
+    options = parser().parse_args(arguments)
+    if options.seed is not None:
+        os.environ["SACREBLEU_SEED"] = str(options.seed)
+    try:
+        figures = run(options)
+    except UserError as error:
+        print(f"bleu.py: error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else table(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
