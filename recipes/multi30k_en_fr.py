@@ -5,31 +5,10 @@ python recipes/multi30k_en_fr.py [--data DIR_OR_HUB_ID] [--output DIR] [--any.co
 The default Hub id has no French: give a folder of train.jsonl, validation.jsonl and test.jsonl with columns en and fr.
 """
 
-from seq2seq import recipe
-from seq2seq.batching import BatchingConfig
-from seq2seq.decoder import DecoderConfig
-from seq2seq.encoder import EncoderConfig
-from seq2seq.experiment import ExperimentConfig
-from seq2seq.model import ModelConfig
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.vocabulary import VocabularyConfig
+from dataclasses import replace
 
-CONFIG = ExperimentConfig(
-    data="bentrevett/multi30k",
-    source="en",
-    target="fr",
-    vocabulary=VocabularyConfig(size=5_000),
-    model=ModelConfig(
-        embedding_size=256,
-        dropout=0.2,
-        encoder=EncoderConfig(hidden_size=256),
-        decoder=DecoderConfig(hidden_size=384, layers=2, coupling="bottom_up"),
-    ),
-    batching=BatchingConfig(max_tokens_per_batch=1_600),
-    optimizer=OptimizerConfig(learning_rate=0.004, warmup_steps=200),
-    trainer=TrainerConfig(epochs=7),
-)
+from multi30k import BASE
+from seq2seq import recipe
 
 if __name__ == "__main__":
-    recipe.main(CONFIG)
+    recipe.main(replace(BASE, source="en", target="fr"))

@@ -74,8 +74,13 @@ Attention = DotAttention | GeneralAttention | AdditiveAttention
 
 def build_attention(kind: AttentionKind, query_size: int, memory_size: int) -> Attention:
     """The scorer of that name. Raises ValueError where the sizes do not fit it."""
-    classes = {"dot": DotAttention, "general": GeneralAttention, "additive": AdditiveAttention}
-    return classes[kind](query_size, memory_size)
+    match kind:
+        case "dot":
+            return DotAttention(query_size, memory_size)
+        case "general":
+            return GeneralAttention(query_size, memory_size)
+        case "additive":
+            return AdditiveAttention(query_size, memory_size)
 
 
 def attend(scores: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

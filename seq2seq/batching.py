@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,10 +16,10 @@ from seq2seq.vocabulary import BOS_ID, EOS_ID, PAD_ID
 if TYPE_CHECKING:
     from datasets import Dataset
 
+Array = np.ndarray
 Ids = Sequence[int]
 Pair = tuple[Ids, Ids]
 """Token ids of source and target, without bos and eos."""
-Array = np.ndarray
 
 
 @dataclass(frozen=True)
@@ -168,11 +168,12 @@ def _lengths(dataset: "Dataset", column: str) -> Array:
     return np.concatenate(lengths) if lengths else np.zeros(0, np.int64)
 
 
-def _ragged(column: object) -> list[Array]:
-    """An Arrow list column as numpy arrays, one per row."""
-    array = column.combine_chunks()  # type: ignore[attr-defined]
+def _ragged(column: Any) -> list[Ids]:
+    """An Arrow list column as sequences of ids, one per row."""
+    array = column.combine_chunks()
     offsets = np.asarray(array.offsets)
-    return np.split(np.asarray(array.values)[offsets[0] : offsets[-1]], offsets[1:-1] - offsets[0])
+    pieces: list[Any] = np.split(np.asarray(array.values)[offsets[0] : offsets[-1]], offsets[1:-1] - offsets[0])
+    return pieces
 
 
 class StreamedBatches:
@@ -207,7 +208,7 @@ class StreamedBatches:
 
     def _batches(self, pairs: Iterator[Pair], random: np.random.Generator) -> Iterator[list[Pair]]:
         while pool := list(islice(pairs, self.buffer_size)):
-            lengths = (np.array([len(pair[side]) for pair in pool], np.int64) for side in (0, 1))
-            batches = cut_into_batches(*lengths, self.config, random.permutation(len(pool)))
+            source, target = (np.array([len(pair[side]) for pair in pool], np.int64) for side in (0, 1))
+            batches = cut_into_batches(source, target, self.config, random.permutation(len(pool)))
             for index in random.permutation(len(batches)):
                 yield [pool[row] for row in batches[index]]

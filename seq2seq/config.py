@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+import signal
 import types
 import typing
 from pathlib import Path
@@ -27,6 +28,14 @@ SCALAR_NAMES = {int: "an integer", float: "a number", str: "a string", bool: "tr
 
 class UserError(ValueError):
     """A mistake the user can correct; its message is one line that names the file or option at fault."""
+
+
+class Interrupted(Exception):
+    """Training was asked to stop by a signal; its state is saved."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        self.signal_number = signal_number
 
 
 class _Loader(yaml.SafeLoader):

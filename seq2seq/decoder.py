@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seq2seq.attention import AttentionKind, attend, build_attention
 from seq2seq.config import check
-from seq2seq.encoder import SequenceDropout
+from seq2seq.encoder import SequenceDropout, lstm_weights
 from seq2seq.memory import Memory
 
 Coupling = Literal["input_feeding", "bottom_up", "none"]
@@ -104,6 +104,10 @@ class LSTMDecoder(nn.Module):
             self.output.weight = embedding.weight
         self.dropout = SequenceDropout(dropout)
 
+    def lstms(self) -> list[nn.LSTM]:
+        """The layers, bottom first."""
+        return [layer for layer in self.layers if isinstance(layer, nn.LSTM)]
+
     def start(self, memory: Memory) -> DecoderState:
         """State before the first token, one hypothesis per sentence; h and c come from the encoder's through the
         bridge."""
@@ -155,11 +159,9 @@ class LSTMDecoder(nn.Module):
         if self.coupling == "input_feeding":
             inputs = torch.cat((inputs, state.feed), -1)
         context = weights = None
-        for layer, lstm in enumerate(self.layers):
+        for layer, lstm in enumerate(self.lstms()):
             previous = state.hidden[:, layer], state.cell[:, layer]
-            hidden, cell = torch.lstm_cell(
-                inputs, previous, lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0
-            )
+            hidden, cell = torch.lstm_cell(inputs, previous, *lstm_weights(lstm))
             hiddens.append(hidden)
             cells.append(cell)
             inputs = output = hidden * dropouts.layers
@@ -202,5 +204,5 @@ class LSTMDecoder(nn.Module):
         weight = self.readout.weight
         if not self.training or self.dropout.probability == 0.0:
             return Dropouts(*[weight.new_ones(())] * 3)
-        width, size = self.embedding.embedding_dim, self.layers[0].hidden_size
+        width, size = self.embedding.embedding_dim, self.lstms()[0].hidden_size
         return Dropouts(*(self.dropout.mask(weight.new_empty(rows, 1, units)) for units in (width, size, width)))

@@ -88,6 +88,11 @@ def last_step(sequence: Tensor, lengths: Tensor) -> Tensor:
 SATURATED = 1e4
 
 
+def lstm_weights(lstm: nn.LSTM) -> list[Tensor]:
+    """Input weights [4H, I], recurrent weights [4H, H] and the two biases [4H] of a one-layer LSTM."""
+    return [getattr(lstm, name) for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")]
+
+
 def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
     """Runs a one-layer LSTM whose cell state stands still on padding steps, so that the last c is that of the last real
     step.
@@ -100,10 +105,11 @@ def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tenso
     """
     hidden_size = lstm.hidden_size
     zeros = inputs.new_zeros(1, inputs.shape[0], hidden_size)
-    column = torch.zeros_like(lstm.bias_ih_l0)  # gates lie in the order input, forget, cell, output
+    input_weights, *others = lstm_weights(lstm)
+    column = torch.zeros_like(others[1])  # gates lie in the order input, forget, cell, output
     column[:hidden_size] = -SATURATED
     column[hidden_size : 2 * hidden_size] = SATURATED
-    weights = [torch.cat((lstm.weight_ih_l0, column[:, None]), 1), lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0]
+    weights = [torch.cat((input_weights, column[:, None]), 1), *others]
     flagged = torch.cat((inputs, padding[..., None].to(inputs.dtype)), -1)
     output, _, cell = torch.lstm(flagged, (zeros, zeros), weights, True, 1, 0.0, lstm.training, False, True)
     return output, cell[0]

@@ -44,7 +44,7 @@ class Validator:
         total = count = 0.0
         for start in range(0, len(ordered), PAIRS_PER_BATCH):
             loss = compute_loss(model, collate(ordered[start : start + PAIRS_PER_BATCH]).to(device))
-            total, count = total + float(loss.total), count + float(loss.count)
+            total, count = total + float(loss.total), count + float(loss.tokens)
         return total / max(1.0, count)
 
 
@@ -64,15 +64,19 @@ class Evaluation:
         """The translated texts."""
         return [translation.text for translation in self.translations]
 
+    def figures(self) -> dict[str, Any]:
+        """All figures with their signatures, for JSON."""
+        return {"sentences": len(self.sources), **self.scores.to_dict(), "lowercased": self.lowercased.to_dict()}
+
     def write(self, directory: Path, name: str) -> None:
         """Writes NAME.hypotheses.txt, NAME.references.txt (tab between several of one line) and NAME.metrics.json."""
         directory.mkdir(parents=True, exist_ok=True)
         texts = {"hypotheses": self.hypotheses, "references": ["\t".join(lines) for lines in self.references]}
         for kind, lines in texts.items():
             write_atomically(directory / f"{name}.{kind}.txt", "".join(line + "\n" for line in lines))
-        figures: dict[str, Any] = {"sentences": len(self.sources), **self.scores.to_dict()}
-        figures["lowercased"] = self.lowercased.to_dict()
-        write_atomically(directory / f"{name}.metrics.json", json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+        write_atomically(
+            directory / f"{name}.metrics.json", json.dumps(self.figures(), indent=2, ensure_ascii=False) + "\n"
+        )
 
 
 def evaluate(

@@ -83,7 +83,7 @@ class Prepared:
 def run(config: ExperimentConfig) -> tuple[Translator, Evaluation | None]:
     """Trains (or goes on training) in config.output and evaluates on the test split, where the data has one.
 
-    Raises UserError on anything the user can mend, trainer.Interrupted after SIGTERM or SIGINT, with the state saved.
+    Raises UserError on anything the user can mend, Interrupted after SIGTERM or SIGINT, with the state saved.
     """
     check(bool(config.output), "say where the run goes: --output DIR")
     directory = Path(config.output)

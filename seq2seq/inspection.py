@@ -34,7 +34,9 @@ def dry_run(config: ExperimentConfig) -> str:
     check(batch is not None, "the training data gives no batch; see the counts of dropped pairs")
     assert batch is not None
     activations, loss = _try_batch(model, batch, config.label_smoothing)
-    return "\n".join([*_describe_model(model), *_describe_memory(model, activations), *_describe_data(prepared, batch, loss)])
+    return "\n".join(
+        [*_describe_model(model), *_describe_memory(model, activations), *_describe_data(prepared, batch, loss)]
+    )
 
 
 def _try_batch(model: Seq2Seq, batch: Batch, label_smoothing: float) -> tuple[int, float]:
@@ -49,7 +51,7 @@ def _try_batch(model: Seq2Seq, batch: Batch, label_smoothing: float) -> tuple[in
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         loss = teacher_forcing(label_smoothing)(model.train(), batch)
     loss.total.backward()
-    return kept, float(loss.total.detach() / loss.count)
+    return kept, float(loss.total.detach() / loss.tokens)
 
 
 def _describe_model(model: Seq2Seq) -> Iterator[str]:
@@ -72,7 +74,8 @@ def _describe_memory(model: nn.Module, activations: int) -> Iterator[str]:
 
 def _describe_data(prepared: Prepared, batch: Batch, loss: float) -> Iterator[str]:
     batches = prepared.batches.batches_per_epoch
-    yield f"data: {batches if batches is not None else 'a stream of'} batches per epoch, fingerprint {prepared.fingerprint[:16]}"
+    shown = "a stream of" if batches is None else batches
+    yield f"data: {shown} batches per epoch, fingerprint {prepared.fingerprint[:16]}"
     yield (
         f"first batch: {batch.source.shape[0]} pairs, source length {batch.source.shape[1]}, "
         f"target length {batch.target_input.shape[1]}, loss {loss:.3f} per token before training"

@@ -19,7 +19,7 @@ class LossSum(NamedTuple):
 
     total: Tensor
     """[] sum over tokens, nats."""
-    count: Tensor
+    tokens: Tensor
     """[] int64, number of tokens."""
 
 
@@ -29,7 +29,7 @@ def cross_entropy(features: Tensor, weight: Tensor, bias: Tensor, targets: Tenso
     The target distribution gives 1 - smoothing to the label and spreads smoothing evenly over all V entries.
     features [N, E], weight [V, E], bias [V], targets [N] int64 -> [] fp32 (fp64 for fp64 input), nats.
     """
-    return _FusedCrossEntropy.apply(features, weight, bias, targets, smoothing)  # type: ignore[no-any-return]
+    return _FusedCrossEntropy.apply(features, weight, bias, targets, smoothing)
 
 
 def cross_entropy_reference(

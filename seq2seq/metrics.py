@@ -43,7 +43,7 @@ class Scores:
     chrf: Metric
     ter: Metric
     exact_match: float
-    """Percentage of hypotheses equal to one of their references, white space at the ends aside."""
+    """Percentage of hypotheses equal to one of their references, kinds of white space aside."""
 
     def describe(self) -> str:
         """One line for people."""
@@ -66,19 +66,17 @@ def corpus_scores(
 ) -> Scores:
     """All scores of a corpus. references: per hypothesis one or more strings, their number may vary.
 
-    confidence adds bootstrap intervals (seed: SACREBLEU_SEED, as sacreBLEU has it). tokenize: BLEU's tokenizer, None for
-    sacreBLEU's default, 13a. Raises UserError where the numbers of lines differ or there are none.
+    confidence adds bootstrap intervals (seed: SACREBLEU_SEED, as sacreBLEU has it). tokenize: BLEU's tokenizer,
+    None for sacreBLEU's default, 13a. Raises UserError where the numbers of lines differ or there are none.
     """
     streams = reference_streams(hypotheses, references)
     samples = BOOTSTRAP_SAMPLES if confidence else 1
-    scored = [_score(metric, hypotheses, samples) for metric in build_metrics(streams, lowercase, tokenize)]
-    return Scores(*scored, exact_match=exact_match(hypotheses, references))
+    bleu_, chrf, ter = (_score(each, hypotheses, samples) for each in build_metrics(streams, lowercase, tokenize))
+    return Scores(bleu_, chrf, ter, exact_match(hypotheses, references))
 
 
-def build_metrics(
-    streams: list[list[str | None]], lowercase: bool = False, tokenize: str | None = None
-) -> tuple[BLEU, CHRF, TER]:
-    """sacreBLEU's metric objects; given reference streams, they cache what several hypothesis files share."""
+def build_metrics(streams: Any, lowercase: bool = False, tokenize: str | None = None) -> tuple[BLEU, CHRF, TER]:
+    """sacreBLEU's metric objects over reference streams. Its annotations do not admit the None that it understands."""
     return (
         BLEU(lowercase=lowercase, tokenize=tokenize, references=streams),
         CHRF(lowercase=lowercase, references=streams),
@@ -88,7 +86,8 @@ def build_metrics(
 
 def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """BLEU alone: what validation during training needs, without the cost of TER."""
-    return float(BLEU().corpus_score(list(hypotheses), reference_streams(hypotheses, references)).score)
+    streams: Any = reference_streams(hypotheses, references)
+    return float(BLEU(references=streams).corpus_score(list(hypotheses), None).score)
 
 
 def reference_streams(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[list[str | None]]:
@@ -104,12 +103,19 @@ def reference_streams(hypotheses: Sequence[str], references: Sequence[Sequence[s
 
 
 def exact_match(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Percentage of hypotheses equal to one of their references, white space at the ends aside."""
+    """Percentage of hypotheses equal to one of their references.
+
+    Runs of white space count as one space, no-break spaces too: SentencePiece's normalisation cannot write others.
+    """
     matches = (
-        hypothesis.strip() in {line.strip() for line in lines}
+        _with_plain_spaces(hypothesis) in {_with_plain_spaces(line) for line in lines}
         for hypothesis, lines in zip(hypotheses, references, strict=True)
     )
     return 100 * sum(matches) / max(1, len(hypotheses))
+
+
+def _with_plain_spaces(text: str) -> str:
+    return " ".join(text.split())
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,8 @@ class Comparison:
     baseline: Metric
     system: Metric
     p_value: float
-    """Chance that a difference as large arises by resampling alone (Koehn 2004); of no meaning where the scores are equal."""
+    """Chance that a difference as large arises by resampling alone (Koehn 2004); of no meaning where the scores are
+    equal."""
 
 
 def compare(
@@ -131,12 +138,15 @@ def compare(
 ) -> list[Comparison]:
     """Paired bootstrap test of a system against a baseline, metric by metric, as sacreBLEU's own command does it."""
     metrics = {type(metric).__name__: metric for metric in build_metrics(streams, lowercase, tokenize)}
-    named = [("baseline", list(baseline)), ("system", list(system))]
-    test = PairedTest(named, metrics, references=None, test_type="bs", n_samples=BOOTSTRAP_SAMPLES)
+    named: list[tuple[str, Sequence[str]]] = [("baseline", baseline), ("system", system)]
+    test: Any = PairedTest(named, metrics, references=None, test_type="bs", n_samples=BOOTSTRAP_SAMPLES)
     signatures, results = test()
     comparisons = []
     for name, signature in signatures.items():
-        first, second = (Metric(name, each.score, signature.format(), each.ci, each.mean) for each in results[name])
+        first, second = (
+            Metric(name, float(each.score), signature.format(), float(each.ci), float(each.mean))
+            for each in results[name]
+        )
         comparisons.append(Comparison(first, second, p_value=float(results[name][1].p_value)))
     return comparisons
 

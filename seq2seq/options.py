@@ -19,7 +19,9 @@ set_parsing_settings(docstring_parse_attribute_docstrings=True)
 def training_parser(program: str, description: str, defaults: ExperimentConfig | None = None) -> ArgumentParser:
     """Parser of all training options; defaults: a recipe's choices, which options and files override."""
     parser = ArgumentParser(prog=program, description=description, exit_on_error=False)
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML or JSON file of options, such as a run's config.json")
+    parser.add_argument(
+        "--config", action=ActionConfigFile, help="YAML or JSON file of options, such as a run's config.json"
+    )
     parser.add_argument(
         "--dry-run",
         action="store_true",

@@ -90,8 +90,8 @@ def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation
             f"# {config.source} to {config.target}",
             "",
             f"Translates `{config.source}` to `{config.target}`: {encoder.layers}-layer BiLSTM encoder "
-            f"({encoder.hidden_size} units a direction), {decoder.layers}-layer LSTM decoder ({decoder.hidden_size} units), {decoder.attention} attention "
-            f"(coupling {decoder.coupling}).",
+            f"({encoder.hidden_size} units a direction), {decoder.layers}-layer LSTM decoder "
+            f"({decoder.hidden_size} units), {decoder.attention} attention (coupling {decoder.coupling}).",
             "",
             f"Trained on `{Path(config.data).name}` (split {config.train_split}, "
             f"fingerprint `{facts['data_fingerprint'][:16]}`), "

@@ -10,15 +10,16 @@ from torch import Tensor
 
 from seq2seq.config import check
 
+State = TypeVar("State", bound="SearchState")
+
 
 class SearchState(Protocol):
     """What a step function carries along: rows of hypotheses, those of one sentence next to each other."""
 
-    def reorder(self, hypotheses: Tensor, sentences: Tensor | None = None) -> "SearchState":
+    def reorder(self: State, hypotheses: Tensor, sentences: Tensor | None = None) -> State:
         """The state of these hypothesis rows, and of these sentence rows (None: every sentence stays)."""
 
 
-State = TypeVar("State", bound=SearchState)
 StepFn = Callable[[Tensor, State], tuple[Tensor, State]]
 """(token [N] int64, state) -> (log-probabilities of the next token [N, V] fp32, state). Ensembles, language-model
 fusion and constraints are step functions too, or wrap one."""

@@ -28,7 +28,7 @@ from seq2seq.checkpoint import (
     save_tensors,
     write_atomically,
 )
-from seq2seq.config import UserError, check
+from seq2seq.config import Interrupted, UserError, check
 from seq2seq.distributed import World
 from seq2seq.hardware import Precision, compute_type
 from seq2seq.losses import LossSum
@@ -100,14 +100,6 @@ class Progress:
     skipped: int = 0
     seconds: float = 0.0
     """Time trained, over all resumes."""
-
-
-class Interrupted(Exception):
-    """Training was asked to stop; its state is saved."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
-        self.signal_number = signal_number
 
 
 @dataclass
@@ -217,7 +209,7 @@ class Trainer:
                 loss = self.compute_loss(self.model, batch.to(device))
             self.scaler.scale(loss.total).backward()
             total += loss.total.detach()
-            count += loss.count
+            count += loss.tokens
         for parameter in self.parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -248,7 +240,8 @@ class Trainer:
             return
         step = self.progress.step
         decay = min(self.config.average_decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - decay)
+        averaged: list[Tensor] = list(self.average.parameters())
+        torch._foreach_lerp_(averaged, list[Tensor](self.parameters), 1 - decay)
 
     # Around the step
 
@@ -346,7 +339,7 @@ class Trainer:
 
         def remember(number: int, _frame: object) -> None:
             self.stop_signal = number
-            signal.signal(number, previous[number])
+            signal.signal(number, previous[signal.Signals(number)])
             log.info("%s: stopping after this step", signal.Signals(number).name)
 
         try:

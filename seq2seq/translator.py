@@ -69,7 +69,7 @@ class Alignment(NamedTuple):
 BLANK = Translation("", 0.0, 0.0, [])
 
 
-class Translator(ModelHubMixin):  # type: ignore[misc]
+class Translator(ModelHubMixin):
     """A model ready for use. `from_pretrained`, `save_pretrained` and `push_to_hub` follow the Hub's habits."""
 
     def __init__(
@@ -120,7 +120,7 @@ class Translator(ModelHubMixin):  # type: ignore[misc]
             raise UserError(f"{len(sources)} sources but {len(targets)} targets to score")
         pairs = self._pairs(sources, targets)
         scores = [PairScore(0.0, 0)] * len(pairs)
-        for rows in _decoding_batches([source + target for source, target in pairs], blank=False):
+        for rows in _decoding_batches([(*source, *target) for source, target in pairs], blank=False):
             batch = collate([pairs[row] for row in rows]).to(self.device)
             log_probs, counts, _ = score_pairs(self.model, batch)
             for row, log_prob, count in zip(rows, log_probs.tolist(), counts.tolist(), strict=True):

@@ -40,6 +40,8 @@ class VocabularyConfig:
     """One vocabulary for source and target instead of one each."""
     byte_fallback: bool = True
     """Spell unknown characters as UTF-8 bytes instead of the unknown symbol (unigram and bpe only)."""
+    split_digits: bool = False
+    """Make every digit a piece of its own, so that numbers never seen can be copied digit by digit."""
     character_coverage: float = 1.0
     """Fraction of the characters of the training text that get pieces of their own."""
     source_model: str | None = None
@@ -107,6 +109,7 @@ class Vocabulary:
                 hard_vocab_limit=False,
                 use_all_vocab=config.model_type == "char",
                 byte_fallback=config.byte_fallback and subwords,
+                split_digits=config.split_digits,
                 character_coverage=config.character_coverage,
                 normalization_rule_name="nmt_nfkc",
                 pad_id=PAD_ID,

@@ -1,0 +1,108 @@
+"""What comes before and after training: the generated data, and the comparison with baselines on both test splits."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from seq2seq.config import UserError
+from seq2seq.corpus import load_split, references
+from seq2seq.evaluate import Evaluation
+from seq2seq.experiment import ExperimentConfig
+from seq2seq.metrics import Scores, corpus_scores
+from seq2seq.model import build_model
+from seq2seq.translator import Translator
+
+from .baselines import copy_baseline, mark_errors, word_by_word
+from .generate import DEFAULT_PAIRS, DEFAULT_SEED, explain_digest, generate, generate_values, write_splits
+
+GENERATED = "generated"
+"""What the data option says when the task is generated into the run directory."""
+TESTS = {"test": "same distribution", "test_unseen": "combinations never seen together"}
+SAMPLES = 5
+
+Corpus = tuple[list[str], list[list[str]]]
+Translate = Callable[[Sequence[str]], list[str]]
+
+
+def generate_data(config: ExperimentConfig) -> ExperimentConfig:
+    """Writes the splits below the run directory, in a folder named by the languages; returns the config for it."""
+    if config.data != GENERATED:
+        raise UserError(f"this recipe generates its data: leave --data out, instead of {config.data!r}")
+    folder = Path(config.output) / f"data-{config.source}-{config.target}"
+    print(f"generating {DEFAULT_PAIRS:,} synthetic pairs, {config.source} to {config.target}", file=sys.stderr)
+    if (config.source, config.target) == ("en", "de"):
+        digest = explain_digest(write_splits(folder, generate(DEFAULT_SEED)))
+    else:
+        values = generate_values(DEFAULT_SEED, DEFAULT_PAIRS, config.source, config.target)
+        digest = f"SHA-256 {write_splits(folder, values)}"
+    print(f"{folder}: {digest}", file=sys.stderr)
+    return replace(config, data=str(folder))
+
+
+def compare(config: ExperimentConfig, translator: Translator, evaluation: Evaluation) -> None:
+    """Prints the table of systems, samples with their errors, and where the pictures are."""
+    print(table(config, translator, evaluation))
+    print(samples(evaluation))
+    for name, path in (("curves", "curves.png"), ("attention maps", "attention/"), ("model card", "README.md")):
+        print(f"{name}: {config.output}/{path}")
+
+
+def table(config: ExperimentConfig, translator: Translator, evaluation: Evaluation) -> str:
+    """A row per system and split: BLEU with its 95 % interval, chrF, exact match."""
+    training = load_split(config, config.train_split)
+    dictionary = word_by_word([(row["source"], row["target"][0]) for row in training])
+    beam = config.search.beam_size
+    systems: dict[str, Translate] = {
+        "copy of the source": copy_baseline,
+        "word by word": dictionary,
+        "untrained model, greedy": lambda texts: untrained(config, translator).translate(texts, beam_size=1),
+        "trained, greedy": lambda texts: translator.translate(texts, beam_size=1),
+        f"trained, beam {beam}": lambda texts: translator.translate(texts),
+    }
+    lines = [f"{'system':<26}{'split':<42}{'BLEU':>7}  {'95 %':<8}{'chrF':>7}{'exact':>8}"]
+    signature = evaluation.scores.bleu.signature
+    for split, meaning in TESTS.items():
+        sources, lines_of = corpus(config, split)
+        for name, translate in systems.items():
+            scores = corpus_scores(translate(sources), lines_of, confidence=True)
+            lines.append(_row(name, f"{split}: {meaning}", scores))
+    return "\n".join(["", *lines, f"BLEU: {signature}; chrF: {evaluation.scores.chrf.signature}", ""])
+
+
+def _row(system: str, split: str, scores: Scores) -> str:
+    interval = f"± {scores.bleu.confidence:.1f}"
+    figures = f"{scores.bleu.score:>7.1f}  {interval:<8}{scores.chrf.score:>7.1f}{scores.exact_match:>7.1f}%"
+    return f"{system:<26}{split:<42}{figures}"
+
+
+def corpus(config: ExperimentConfig, split: str) -> Corpus:
+    """Sources of a split and their references."""
+    loaded = load_split(config, split)
+    return [row["source"] for row in loaded], references(loaded)
+
+
+def untrained(config: ExperimentConfig, trained: Translator) -> Translator:
+    """The same model as training began with; its outputs are kept short, since it does not know where to end."""
+    torch.manual_seed(config.trainer.seed)
+    model = build_model(config.model, len(trained.source_vocabulary), len(trained.target_vocabulary))
+    search = replace(config.search, max_length=40)
+    return Translator(model, config.model, trained.source_vocabulary, trained.target_vocabulary, search)
+
+
+def samples(evaluation: Evaluation) -> str:
+    """A few translations; where one differs from its nearest reference, the differing words are marked."""
+    pairs = list(zip(evaluation.sources, evaluation.hypotheses, evaluation.references, strict=True))
+    wrong = [(source, text, lines) for source, text, lines in pairs if text not in lines]
+    right = [(source, text, lines) for source, text, lines in pairs if text in lines]
+    chosen = (wrong[: SAMPLES - 2] + right)[:SAMPLES]
+    blocks = [f"  {source}\n  {text}\n  {_errors(text, lines)}\n" for source, text, lines in chosen]
+    return "samples (source, translation, errors as [-wrong-] {+right+})\n" + "\n".join(blocks)
+
+
+def _errors(text: str, lines: list[str]) -> str:
+    return "no error" if text in lines else mark_errors(text, lines)

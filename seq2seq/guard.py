@@ -1,0 +1,37 @@
+"""The outermost layer of every program here: errors become one line and an exit status."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+
+from seq2seq.config import Interrupted, UserError
+
+
+def guarded(program: str, work: Callable[[], None]) -> int:
+    """Does the work; turns what can go wrong outside this program into one line on stderr and an exit status.
+
+    0: done. 2: something the user can mend. 128 + number: ended by a signal, the state saved.
+    """
+    try:
+        work()
+    except UserError as error:
+        return _complain(program, str(error), 2)
+    except Interrupted as stop:
+        told = f"{stop}; the state is saved, the same command goes on from there"
+        return _complain(program, told, 128 + stop.signal_number)
+    except KeyboardInterrupt:
+        return _complain(program, "interrupted", 128 + signal.SIGINT)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has gone: nothing more to say, and Python's own complaint is noise
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(program, f"{where}{error.strerror or error}", 2)
+    return 0
+
+
+def _complain(program: str, message: str, status: int) -> int:
+    print(f"{program}: error: {' '.join(message.split())}", file=sys.stderr)
+    return status
