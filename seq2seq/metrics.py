@@ -138,11 +138,9 @@ def compare(
 ) -> list[Comparison]:
     """Paired bootstrap test of a system against a baseline, metric by metric, as sacreBLEU's own command does it."""
     metrics = {type(metric).__name__: metric for metric in build_metrics(streams, lowercase, tokenize)}
-    named: list[tuple[str, Sequence[str]]] = [("baseline", baseline), ("system", system)]
-    test: Any = PairedTest(named, metrics, references=None, test_type="bs", n_samples=BOOTSTRAP_SAMPLES)
-    signatures, results = test()
+    signatures, results = _paired([("baseline", baseline), ("system", system)], metrics)
     comparisons = []
-    for name, signature in signatures.items():
+    for name, signature in signatures:
         first, second = (
             Metric(name, float(each.score), signature.format(), float(each.ci), float(each.mean))
             for each in results[name]
@@ -152,6 +150,18 @@ def compare(
 
 
 def _score(metric: Any, hypotheses: Sequence[str], samples: int) -> Metric:
-    result = metric.corpus_score(list(hypotheses), None, n_bootstrap=samples)
+    try:
+        result = metric.corpus_score(list(hypotheses), None, n_bootstrap=samples)
+    except TypeError:  # its mean fails where some resamplings score a plain 0.0 and others a numpy number
+        ((name, signature),), results = _paired([("system", hypotheses)], {"metric": metric})
+        only = results[name][0]
+        return Metric(name, float(only.score), signature.format(), float(only.ci), float(only.mean))
     interval = (float(result._ci), float(result._mean)) if samples > 1 else (None, None)
     return Metric(result.name, float(result.score), metric.get_signature().format(), *interval)
+
+
+def _paired(systems: list[tuple[str, Sequence[str]]], metrics: dict[str, Any]) -> tuple[list[tuple[str, Any]], Any]:
+    """sacreBLEU's paired bootstrap over systems: (name, signature) per metric, and results by name and system."""
+    test: Any = PairedTest(systems, metrics, references=None, test_type="bs", n_samples=BOOTSTRAP_SAMPLES)
+    signatures, results = test()
+    return list(signatures.items()), results

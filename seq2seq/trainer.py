@@ -135,6 +135,7 @@ class Trainer:
         The best model by validation lies in model.safetensors afterwards. Raises Interrupted after SIGTERM or
         SIGINT, once the state is saved, and UserError where the loss diverges.
         """
+        self.directory.mkdir(parents=True, exist_ok=True)
         self.model, self.batches = model.to(self.world.device), batches
         self.compute_loss, self.validate = compute_loss, validate
         self.parameters = list(model.parameters())

@@ -68,7 +68,9 @@ def test_paired_bootstrap_is_sacrebleus(folder: Path) -> None:
         "chrf",
         "ter",
     ]
-    table = subprocess.run([*command, "-w", "4"], cwd=folder, capture_output=True, check=True, text=True).stdout
+    table = subprocess.run(
+        [*command, "-w", "4", "-f", "text"], cwd=folder, capture_output=True, check=True, text=True
+    ).stdout
     rows = [row for row in table.split("\n") if "(p = " in row or "± " in row]
     figures = [[float(number) for number in re.findall(r"\d+\.\d+", row)] for row in rows]
     theirs = sorted(number for row in figures for number in row)

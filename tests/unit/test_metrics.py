@@ -75,3 +75,11 @@ def test_paired_bootstrap_tells_a_better_system_from_an_equally_bad_one() -> Non
 def test_unusable_input_is_named(hypotheses: list[str], references: list[list[str]], told: str) -> None:
     with pytest.raises(UserError, match=told):
         corpus_scores(hypotheses, references)
+
+
+def test_an_interval_is_found_even_where_some_resamplings_score_nothing() -> None:
+    """sacreBLEU itself raises TypeError here."""
+    scores = corpus_scores(["x", "ba ko mi lu", "y"], [["a"], ["ba ko mi lu"], ["b"]], confidence=True)
+    assert scores.chrf.confidence is not None
+    assert scores.chrf.confidence > 0
+    assert "bs:1000" in scores.chrf.signature

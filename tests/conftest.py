@@ -1,0 +1,58 @@
+"""A toy task and a tiny run trained on it once per session."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from seq2seq.batching import BatchingConfig
+from seq2seq.decoder import DecoderConfig
+from seq2seq.encoder import EncoderConfig
+from seq2seq.experiment import ExperimentConfig, run
+from seq2seq.model import ModelConfig
+from seq2seq.schedule import OptimizerConfig
+from seq2seq.trainer import TrainerConfig
+from seq2seq.vocabulary import VocabularyConfig
+
+WORDS = ["ba", "ko", "mi", "lu", "te", "so", "ra", "ne"]
+
+
+def write_toy_data(folder: Path) -> Path:
+    """Three splits of a task that a tiny model learns: each word is written in capitals."""
+    generator = random.Random(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, rows in (("train", 400), ("validation", 24), ("test", 24)):
+        lines = [" ".join(generator.choices(WORDS, k=generator.randint(1, 6))) for _ in range(rows)]
+        pairs = [json.dumps({"en": line, "de": line.upper()}) + "\n" for line in lines]
+        (folder / f"{split}.jsonl").write_text("".join(pairs), encoding="utf-8")
+    return folder
+
+
+def toy_config(data: Path, output: Path, **trainer: object) -> ExperimentConfig:
+    """Settings of a tiny model that trains in seconds."""
+    return ExperimentConfig(
+        data=str(data),
+        source="en",
+        target="de",
+        output=str(output),
+        vocabulary=VocabularyConfig(size=40, byte_fallback=False),
+        model=ModelConfig(16, 0.1, "three_way", EncoderConfig(16), DecoderConfig(24, 2)),
+        batching=BatchingConfig(max_tokens_per_batch=300),
+        optimizer=OptimizerConfig(learning_rate=0.02, warmup_steps=5),
+        trainer=TrainerConfig(**{"epochs": 5, "average_decay": 0.9, **trainer}),  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture(scope="session")
+def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the toy task."""
+    return write_toy_data(tmp_path_factory.mktemp("toy") / "data")
+
+
+@pytest.fixture(scope="session")
+def toy_run(toy_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run directory of a tiny trained model."""
+    output = tmp_path_factory.mktemp("toy") / "run"
+    run(toy_config(toy_data, output))
+    return output

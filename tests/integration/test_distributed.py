@@ -1,0 +1,84 @@
+"""Two processes under torchrun against one process on the same global batch."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from seq2seq.checkpoint import load_tensors
+from seq2seq.config import write_config
+from tests.conftest import toy_config
+
+GRADIENTS = '''
+"""Writes the gradient of the first global batch of two micro-batches."""
+import sys
+from pathlib import Path
+import torch
+from seq2seq.batching import BucketedBatches
+from seq2seq.checkpoint import save_tensors
+from seq2seq.config import read_config
+from seq2seq.distributed import world
+from seq2seq.experiment import ExperimentConfig, prepare
+from seq2seq.model import build_model
+from seq2seq.objectives import teacher_forcing
+from seq2seq.trainer import Trainer
+
+config, output = read_config(sys.argv[1], ExperimentConfig), Path(sys.argv[2])
+with world("cpu") as here:
+    prepared = prepare(config, output, here)
+    torch.manual_seed(1)
+    model = build_model(config.model, len(prepared.source_vocabulary), len(prepared.target_vocabulary)).double()
+    trainer = Trainer(output, config.trainer, config.optimizer, here)
+    trainer.model, trainer.compute_loss = model, teacher_forcing(0.1)
+    trainer.parameters = list(model.parameters())
+    trainer.optimizer = torch.optim.SGD(trainer.parameters, 1.0)
+    batches = prepared.batches.iterate(0)
+    trainer.gradients([next(batches) for _ in range(2 // here.size)])
+    named = {name: parameter.grad for name, parameter in model.named_parameters()}
+    save_tensors(named, output / f"gradients-{here.rank}-of-{here.size}.safetensors")
+'''
+
+
+def torchrun(processes: int, *arguments: str) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={processes}",
+        *arguments,
+    ]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+
+
+def test_gradients_of_two_processes_equal_those_of_one(toy_data: Path, tmp_path: Path) -> None:
+    config = toy_config(toy_data, tmp_path / "run")
+    config = replace(config, model=replace(config.model, dropout=0.0))
+    write_config(tmp_path / "config.json", config)
+    (tmp_path / "gradients.py").write_text(GRADIENTS)
+    outputs = tmp_path / "run"
+    outputs.mkdir()
+    for processes in (1, 2):
+        torchrun(processes, str(tmp_path / "gradients.py"), str(tmp_path / "config.json"), str(outputs))
+    one, first, second = (
+        load_tensors(outputs / f"gradients-{name}.safetensors") for name in ("0-of-1", "0-of-2", "1-of-2")
+    )
+    for name, gradient in one.items():
+        torch.testing.assert_close(first[name], gradient, atol=1e-12, rtol=1e-9)
+        assert torch.equal(first[name], second[name])
+        assert gradient.abs().sum() > 0, name
+
+
+def test_training_with_two_processes_equals_accumulation_in_one(toy_data: Path, tmp_path: Path) -> None:
+    weights = []
+    for processes, accumulation in ((2, 1), (1, 2)):
+        config = toy_config(toy_data, tmp_path / f"run{processes}", max_steps=6, accumulation=accumulation)
+        config = replace(config, model=replace(config.model, dropout=0.0))
+        write_config(tmp_path / f"{processes}.json", config)
+        torchrun(processes, "-m", "seq2seq", "train", "--config", str(tmp_path / f"{processes}.json"))
+        weights.append(load_tensors(tmp_path / f"run{processes}" / "model.safetensors"))
+    for name in weights[0]:
+        torch.testing.assert_close(weights[0][name], weights[1][name], atol=1e-4, rtol=1e-3)

@@ -1,0 +1,104 @@
+"""A run that is interrupted and resumed follows the uninterrupted one bit for bit (fp32, CPU)."""
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seq2seq.checkpoint import load_tensors
+from seq2seq.config import Interrupted, UserError, write_config
+from seq2seq.experiment import ExperimentConfig, run
+from seq2seq.trainer import Trainer
+from tests.conftest import toy_config
+
+
+def final_state(directory: Path) -> dict[str, Any]:
+    """Everything a run ends with, but for speeds."""
+    newest = sorted((directory / "checkpoints").iterdir())[-1]
+    state = {path.name: load_tensors(path) for path in sorted(newest.glob("*.safetensors"))}
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().split("\n") if line]
+    for line in lines:
+        line.pop("tokens_per_second", None)
+    # A logging window that an interruption cut short starts anew: training losses are logged over fewer steps there.
+    validations = [line for line in lines if "validation_loss" in line]
+    return {"best": load_tensors(directory / "model.safetensors"), "validations": validations, **state}
+
+
+def assert_same(one: Any, two: Any) -> None:
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, two)
+    elif isinstance(one, dict):
+        assert one.keys() == two.keys()
+        for key in one:
+            assert_same(one[key], two[key])
+    else:
+        assert one == two
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(toy_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("resume") / "whole"
+    run(toy_config(toy_data, output, epochs=3))
+    return output
+
+
+@pytest.mark.parametrize("steps", [[1], [5, 7], [30]])
+def test_resumed_equals_uninterrupted(
+    toy_data: Path, uninterrupted: Path, tmp_path: Path, steps: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = toy_config(toy_data, tmp_path / "run", epochs=3)
+    for step in steps:
+        interrupt_after(step, config, monkeypatch)
+    run(config)
+    assert_same(final_state(uninterrupted), final_state(tmp_path / "run"))
+
+
+def interrupt_after(step: int, config: ExperimentConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trains until a step, then behaves as SIGTERM does."""
+    after_step = Trainer._after_step
+
+    def stop(trainer: Trainer) -> None:
+        if trainer.progress.step == step:
+            signal.raise_signal(signal.SIGTERM)
+        after_step(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_after_step", stop)
+        with pytest.raises(Interrupted):
+            run(config)
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(toy_data: Path, uninterrupted: Path, tmp_path: Path) -> None:
+    config = toy_config(toy_data, tmp_path / "run", epochs=3)
+    write_config(tmp_path / "config.yaml", config)
+    command = [sys.executable, "-m", "seq2seq", "train", "--config", str(tmp_path / "config.yaml")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("epoch 1.00"):  # the first validation: training is under way
+            process.terminate()
+            break
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM, errors
+    assert "the same command goes on" in errors
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert finished.returncode == 0, finished.stderr
+    assert_same(final_state(uninterrupted), final_state(tmp_path / "run"))
+
+
+def test_other_settings_are_refused_with_the_difference(toy_data: Path, uninterrupted: Path) -> None:
+    config = toy_config(toy_data, uninterrupted, epochs=3)
+    with pytest.raises(UserError, match=r"label_smoothing was 0\.1, is 0\.2"):
+        run(replace(config, label_smoothing=0.2))
+
+
+def test_a_finished_run_is_only_evaluated_again(toy_data: Path, uninterrupted: Path) -> None:
+    before = final_state(uninterrupted)
+    run(toy_config(toy_data, uninterrupted, epochs=3))
+    assert_same(before, final_state(uninterrupted))

@@ -1,0 +1,175 @@
+"""The training loop: what a step does to the weights, and what it does when something goes wrong."""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seq2seq.batching import Batch, collate
+from seq2seq.checkpoint import load_tensors
+from seq2seq.config import UserError
+from seq2seq.losses import LossSum
+from seq2seq.schedule import OptimizerConfig
+from seq2seq.trainer import Trainer, TrainerConfig
+
+SGD = OptimizerConfig(name="sgd", learning_rate=0.5, schedule="constant", warmup_steps=0)
+
+
+class Mean(nn.Module):
+    """One weight, trained towards the mean of the target tokens: every figure can be worked out by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+
+def squared_error(model: Any, batch: Batch) -> LossSum:
+    tokens = batch.target_output[batch.target_output > 3].double()
+    return LossSum(((model.weight - tokens) ** 2 / 2).sum(), torch.tensor(len(tokens)))
+
+
+class Fixed:
+    """The same batches every epoch."""
+
+    def __init__(self, *targets: list[int]) -> None:
+        self.batches = [collate([([4], target)]) for target in targets]
+        self.batches_per_epoch: int | None = len(targets)
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        return iter(self.batches[start:])
+
+
+def trainer(directory: Path, optimizer: OptimizerConfig = SGD, **config: Any) -> Trainer:
+    settings = {"average_decay": 0.0, "clip_norm": 0.0, "precision": "fp32", "device": "cpu", **config}
+    return Trainer(directory, TrainerConfig(**settings), optimizer)
+
+
+def no_figures(_model: Any) -> dict[str, float]:
+    return {"bleu": 1.0, "loss": 1.0}
+
+
+def fit(made: Trainer, batches: Fixed, validate: Any = no_figures, loss: Any = squared_error) -> float:
+    model = Mean()
+    made.fit(model, batches, loss, validate)
+    return float(model.weight.detach())
+
+
+def test_the_gradient_is_a_mean_over_tokens_not_over_batches(tmp_path: Path) -> None:
+    # Tokens 4, 8, 8, 8: mean 7, so one step of rate 0.5 from 0 ends at 3.5. A mean of the batches' means would end at 3.
+    uneven = Fixed([4], [8, 8, 8])
+    assert fit(trainer(tmp_path / "a", epochs=1, accumulation=2), uneven) == pytest.approx(3.5)
+    assert fit(trainer(tmp_path / "b", epochs=1), Fixed([4, 8, 8, 8])) == pytest.approx(3.5)
+
+
+def test_the_gradient_is_clipped_to_the_norm(tmp_path: Path) -> None:
+    assert fit(trainer(tmp_path, epochs=1, clip_norm=2.0), Fixed([40])) == pytest.approx(0.5 * 2.0)
+
+
+def test_the_average_follows_its_definition(tmp_path: Path) -> None:
+    fit(trainer(tmp_path, epochs=3, average_decay=0.15), Fixed([8]))
+    weight = average = 0.0
+    for step in range(1, 4):
+        weight += 0.5 * (8 - weight)
+        decay = min(0.15, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * weight
+    newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
+    assert load_tensors(newest / "average.safetensors")["weight"].item() == pytest.approx(average)
+    assert load_tensors(newest / "model.safetensors")["weight"].item() == pytest.approx(weight)
+
+
+def undefined_in(steps: set[int]) -> Any:
+    """An objective whose loss is undefined in some of its calls."""
+    calls = iter(range(1, 1000))
+
+    def loss(model: Any, batch: Batch) -> LossSum:
+        total, tokens = squared_error(model, batch)
+        return LossSum(total * math.nan if next(calls) in steps else total, tokens)
+
+    return loss
+
+
+def test_an_undefined_gradient_is_skipped_and_counted(tmp_path: Path) -> None:
+    made = trainer(tmp_path, epochs=3)
+    assert fit(made, Fixed([8]), loss=undefined_in({2})) == pytest.approx(6.0)  # two steps: 4, 6
+    assert made.progress.skipped == 1
+
+
+def test_many_in_a_row_end_training_and_leave_the_best_model(tmp_path: Path) -> None:
+    made = trainer(tmp_path, epochs=9, nonfinite_patience=3)
+    with pytest.raises(UserError, match="diverged: 4 steps in a row"):
+        fit(made, Fixed([8]), loss=undefined_in(set(range(2, 50))))
+    assert load_tensors(tmp_path / "model.safetensors")["weight"].item() == pytest.approx(4.0)
+
+
+def bleu_of(*figures: float) -> Any:
+    remaining = iter(figures)
+    return lambda _model: {"bleu": next(remaining), "loss": 0.0}
+
+
+def test_the_best_is_kept_and_patience_ends_training(tmp_path: Path) -> None:
+    made = trainer(tmp_path, epochs=50, patience=2)
+    fit(made, Fixed([8]), bleu_of(1.0, 5.0, 4.0, 3.0, 9.0))
+    assert (made.progress.step, made.progress.best_step, made.progress.best) == (4, 2, 5.0)
+    assert load_tensors(tmp_path / "model.safetensors")["weight"].item() == pytest.approx(6.0)
+
+
+def test_the_loss_can_choose_the_best(tmp_path: Path) -> None:
+    losses = iter([3.0, 2.0, 2.5])
+    made = trainer(tmp_path, epochs=3, best_metric="loss")
+    fit(made, Fixed([8]), lambda _model: {"bleu": 0.0, "loss": next(losses)})
+    assert made.progress.best_step == 2
+
+
+def test_a_plateau_cuts_the_learning_rate(tmp_path: Path) -> None:
+    plateau = OptimizerConfig(name="sgd", learning_rate=0.5, schedule="plateau", warmup_steps=0, plateau_patience=1)
+    made = trainer(tmp_path, plateau, epochs=4)
+    fit(made, Fixed([8]), bleu_of(5.0, 5.0, 4.0, 4.0))
+    assert made.progress.cuts == 1
+    assert made.optimizer.param_groups[0]["lr"] == pytest.approx(0.25)
+
+
+def test_steps_end_training_within_an_epoch_and_are_validated(tmp_path: Path) -> None:
+    made = trainer(tmp_path, max_steps=3)
+    fit(made, Fixed([8], [8], [8], [8], [8]))
+    assert (made.progress.step, made.progress.epoch, made.progress.cursor) == (3, 0, 3)
+    assert (tmp_path / "model.safetensors").exists()
+
+
+def test_metrics_are_lines_of_json(tmp_path: Path) -> None:
+    fit(trainer(tmp_path, epochs=2, log_every_steps=1), Fixed([8]))
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().split("\n") if line]
+    assert [line["train_loss"] for line in lines if "train_loss" in line] == [32.0, 8.0]
+    assert [line["validation_bleu"] for line in lines if "validation_bleu" in line] == [1.0, 1.0]
+
+
+def test_a_resumed_run_forgets_metrics_of_steps_it_lost(tmp_path: Path) -> None:
+    fit(trainer(tmp_path, epochs=1, log_every_steps=1), Fixed([8]))
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2, "train_loss": 1.0}\n{"step": 3, "trai')
+    fit(trainer(tmp_path, epochs=2, log_every_steps=1), Fixed([8]))
+    steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().split("\n") if line]
+    assert steps == [1, 1, 2, 2]
+
+
+def test_no_data_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no batch"):
+        fit(trainer(tmp_path, epochs=1), Fixed())
+
+
+def test_weights_may_be_of_any_module(tmp_path: Path) -> None:
+    """Parameters that the loss does not reach get no gradient of their own, and training goes on."""
+
+    class Idle(Mean):
+        def __init__(self) -> None:
+            super().__init__()
+            self.unused = nn.Parameter(torch.ones(2))
+
+    model = Idle()
+    trainer(tmp_path, epochs=1).fit(model, Fixed([8]), squared_error, no_figures)
+    unused: Tensor = model.unused
+    assert unused.tolist() == [1.0, 1.0]
