@@ -39,7 +39,7 @@ def toy_config(data: Path, output: Path, **trainer: object) -> ExperimentConfig:
         vocabulary=VocabularyConfig(size=40, byte_fallback=False),
         model=ModelConfig(16, 0.1, "three_way", EncoderConfig(16), DecoderConfig(24, 2)),
         batching=BatchingConfig(max_tokens_per_batch=300),
-        optimizer=OptimizerConfig(learning_rate=0.02, warmup_steps=5),
+        optimizer=OptimizerConfig(learning_rate=0.015, warmup_steps=10),
         trainer=TrainerConfig(**{"epochs": 5, "average_decay": 0.9, **trainer}),  # type: ignore[arg-type]
     )
 
@@ -54,5 +54,5 @@ def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def toy_run(toy_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run directory of a tiny trained model."""
     output = tmp_path_factory.mktemp("toy") / "run"
-    run(toy_config(toy_data, output))
+    run(toy_config(toy_data, output, epochs=15))
     return output

@@ -60,7 +60,7 @@ def fit(made: Trainer, batches: Fixed, validate: Any = no_figures, loss: Any = s
 
 
 def test_the_gradient_is_a_mean_over_tokens_not_over_batches(tmp_path: Path) -> None:
-    # Tokens 4, 8, 8, 8: mean 7, so one step of rate 0.5 from 0 ends at 3.5. A mean of the batches' means would end at 3.
+    # Tokens 4, 8, 8, 8: mean 7, so one step of rate 0.5 from 0 ends at 3.5; a mean of the means would end at 3.
     uneven = Fixed([4], [8, 8, 8])
     assert fit(trainer(tmp_path / "a", epochs=1, accumulation=2), uneven) == pytest.approx(3.5)
     assert fit(trainer(tmp_path / "b", epochs=1), Fixed([4, 8, 8, 8])) == pytest.approx(3.5)

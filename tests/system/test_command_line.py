@@ -1,0 +1,254 @@
+"""The command line as a user meets it: lines in, lines out; one clear line and status 2 where the input is at fault."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import seq2seq
+from seq2seq.__main__ import main
+
+
+@pytest.fixture
+def stdin(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    """Gives standard input some bytes."""
+
+    def give(content: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return give
+
+
+def command(capture: pytest.CaptureFixture[bytes], *arguments: object) -> bytes:
+    """Standard output of a command that ends well."""
+    capture.readouterr()
+    assert main([str(argument) for argument in arguments]) == 0
+    output: bytes = capture.readouterr().out
+    return output
+
+
+def test_translates_line_by_line(toy_run: Path, stdin, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+    stdin(b"ba ko mi\nlu te\n")
+    assert command(capsysbinary, "translate", toy_run) == b"BA KO MI\nLU TE\n"
+
+
+ODD_LINES = [
+    b"ba",
+    b"",
+    b"   ",
+    "ko\u2028mi".encode(),
+    b"lu\rte",
+    b"\x00",
+    "\ufeffba".encode(),
+    b"b\xff",
+    b"ba " * 3000,
+    b"</s> ba",
+]
+
+
+def test_a_line_out_for_every_line_in(toy_run: Path, stdin, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+    """Blank lines stay blank; nothing but a line feed ends a line; no character ends the program."""
+    stdin(b"\n".join(ODD_LINES))  # the last line has no line feed
+    lines = command(capsysbinary, "translate", toy_run, "--beam-size", 2, "--max-length", 20).split(b"\n")
+    assert len(lines) == len(ODD_LINES) + 1
+    assert lines[1] == lines[2] == lines[-1] == b""
+    assert lines[0] == b"BA"
+
+
+def test_nothing_in_nothing_out(toy_run: Path, stdin, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+    stdin(b"")
+    assert command(capsysbinary, "translate", toy_run) == b""
+
+
+def test_n_best_scores_and_attention(toy_run: Path, tmp_path: Path, stdin, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+    stdin(b"ba ko\nmi\n")
+    rows = [row.split(b"\t") for row in command(capsysbinary, "translate", toy_run, "--n-best", 3).split(b"\n")[:-1]]
+    assert [(row[0], row[1]) for row in rows] == [(line, rank) for line in (b"1", b"2") for rank in (b"1", b"2", b"3")]
+    scores = [float(row[2]) for row in rows]
+    assert scores[:3] == sorted(scores[:3], reverse=True)
+    stdin(b"ba ko\nmi\n")
+    attention = tmp_path / "attention.jsonl"
+    output = command(capsysbinary, "translate", toy_run, "--scores", "--attention", attention)
+    assert [line.split(b"\t")[1] for line in output.split(b"\n")[:-1]] == [b"BA KO", b"MI"]
+    maps = [json.loads(line) for line in attention.read_text().split("\n")[:-1]]
+    assert [each["line"] for each in maps] == [1, 2]
+    for each in maps:
+        assert len(each["weights"]) == len(each["target"])
+        assert all(len(row) == len(each["source"]) and abs(sum(row) - 1) < 1e-3 for row in each["weights"])
+
+
+def test_the_company_of_a_sentence_does_not_change_its_translation(toy_run: Path) -> None:
+    translator = seq2seq.load(toy_run)
+    texts = ["ba ko mi lu te so", "ne", "ra ra", "xyz qrs", "mi mi mi mi", "so te"]
+    together = translator.search(texts, n_best=3, beam_size=3)
+    alone = [translator.search([text], n_best=3, beam_size=3)[0] for text in texts]
+    assert [[each.text for each in best] for best in together] == [[each.text for each in best] for best in alone]
+    for one, two in zip(together, alone, strict=True):
+        assert [each.score for each in one] == pytest.approx([each.score for each in two], abs=1e-5)
+
+
+def test_interactive_answers_each_line(toy_run: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seq2seq", "translate", str(toy_run), "--interactive"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"ba\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == b"BA\n"  # before the input has ended
+    assert process.communicate(timeout=60)[0] == b""
+    assert process.returncode == 0
+
+
+def test_scores_of_given_pairs_are_the_searchs_own(toy_run: Path, tmp_path: Path, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+    best = seq2seq.load(toy_run).search(["ba ko", "mi"])
+    (tmp_path / "a").write_text("ba ko\nmi\n")
+    (tmp_path / "b").write_text("".join(each[0].text + "\n" for each in best))
+    output = command(capsysbinary, "score", toy_run, "--source-file", tmp_path / "a", "--target-file", tmp_path / "b")
+    rows = [line.split(b"\t") for line in output.split(b"\n")[:-1]]
+    assert [float(row[0]) for row in rows] == pytest.approx([each[0].log_probability for each in best], abs=1e-4)
+    assert [int(row[1]) for row in rows] == [len(each[0].tokens) + 1 for each in best]
+
+
+def test_evaluates_a_split(toy_run: Path, toy_data: Path, tmp_path: Path, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+    arguments = ["evaluate", toy_run, "--data", toy_data, "--split", "test", "--output", tmp_path]
+    figures = json.loads(command(capsysbinary, *arguments, "--json"))
+    assert figures["sentences"] == 24
+    assert figures["BLEU"]["score"] > 60  # an untrained model stays below 10
+    hypotheses = (tmp_path / "test.hypotheses.txt").read_text().split("\n")[:-1]
+    references = (tmp_path / "test.references.txt").read_text().split("\n")[:-1]
+    matches = sum(one == two for one, two in zip(hypotheses, references, strict=True))
+    assert figures["exact_match"] == pytest.approx(100 * matches / 24)
+    assert b"BLEU" in command(capsysbinary, *arguments)
+
+
+def test_a_run_directory_holds_what_the_hub_expects(toy_run: Path, tmp_path: Path) -> None:
+    expected = {"config.json", "model.safetensors", "joint.spm.model", "generation_config.json", "README.md"}
+    expected |= {"metrics.jsonl", "train.log", "checkpoints", "provenance.json", "evaluation"}
+    assert expected <= {path.name for path in toy_run.iterdir()}
+    card = (toy_run / "README.md").read_text()
+    assert "| BLEU |" in card
+    assert "tok:13a" in card
+    translator = seq2seq.Translator.from_pretrained(str(toy_run))
+    translator.save_pretrained(tmp_path / "copy")
+    assert seq2seq.load(tmp_path / "copy").translate(["ba ko", ""]) == translator.translate(["ba ko", ""])
+
+
+def test_a_saved_configuration_is_read_back_and_printed(toy_run: Path, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--config", str(toy_run / "config.json"), "--trainer.epochs", "9", "--print_config"])
+    assert ended.value.code == 0
+    printed = capsysbinary.readouterr().out
+    assert b"epochs: 9" in printed
+    assert b"hidden_size: 24" in printed
+
+
+def test_help_tells_meaning_and_default_of_every_option(capsysbinary) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = " ".join(capsysbinary.readouterr().out.decode().split())
+    assert "LSTM units per direction. (type: int, default: 256)" in text
+    assert "Padded tokens per batch" in text
+
+
+def test_a_dry_run_describes_and_writes_nothing(toy_data: Path, tmp_path: Path, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+    run = tmp_path / "run"
+    output = command(
+        capsysbinary, "train", "--data", toy_data, "--source", "en", "--target", "de", "--output", run, "--dry-run",
+        "--vocabulary.size", 300,
+    )  # fmt: skip
+    assert b"parameters: " in output
+    assert b"memory estimate" in output
+    assert not run.exists()
+
+
+FAULTS = {
+    "missing data": (["train", "--data", "./nowhere", "--output", "{tmp}/r"], "nowhere"),
+    "wrong column": (["train", "--data", "{data}", "--target", "xx", "--output", "{tmp}/r"], "xx"),
+    "mismatched lines": (["train", "--data", "{tmp}/uneven", "--output", "{tmp}/r"], "train.de"),
+    "empty corpus": (["train", "--data", "{tmp}/empty", "--output", "{tmp}/r"], "empty"),
+    "unknown option": (["train", "--data", "{data}", "--model.dropuot", "0.1"], "did you mean --model.dropout"),
+    "wrong type": (["train", "--data", "{data}", "--trainer.epochs", "many"], "trainer.epochs"),
+    "wrong value": (["train", "--data", "{data}", "--model.dropout", "2", "--output", "{tmp}/r"], "model.dropout"),
+    "no output": (["train", "--data", "{data}"], "--output"),
+    "no write permission": (["train", "--data", "{data}", "--output", "/proc/run"], "/proc/run"),
+    "missing config": (["train", "--config", "{tmp}/no.yaml"], "no.yaml"),
+    "class path in config": (["train", "--config", "{tmp}/class.yaml"], "class_path"),
+    "no run": (["translate", "{tmp}"], "not a run directory"),
+    "no such run": (["translate", "./nowhere"], "nowhere"),
+    "corrupt weights": (["translate", "{tmp}/corrupt"], "model.safetensors"),
+    "corrupt vocabulary": (["translate", "{tmp}/garbled"], "joint.spm.model"),
+    "missing source file": (["score", "{run}", "--source-file", "{tmp}/a", "--target-file", "{tmp}/b"], "{tmp}/a"),
+    "unequal files": (["score", "{run}", "--source-file", "{tmp}/two", "--target-file", "{tmp}/three"], "has 3"),
+    "missing split": (["evaluate", "{run}", "--data", "{data}", "--split", "nix"], "nix"),
+}
+
+
+@pytest.fixture(scope="module")
+def places(toy_run: Path, toy_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders with all that can be wrong."""
+    tmp = tmp_path_factory.mktemp("faults")
+    for folder in ("uneven", "empty"):
+        (tmp / folder).mkdir()
+        for split in ("train", "validation", "test"):
+            (tmp / folder / f"{split}.en").write_text("a\nb\n" if folder == "uneven" else "")
+            (tmp / folder / f"{split}.de").write_text("A\n" if folder == "uneven" else "")
+    (tmp / "two").write_text("a\nb\n")
+    (tmp / "three").write_text("a\nb\nc\n")
+    (tmp / "class.yaml").write_text("model:\n  class_path: os.system\n  init_args: {command: 'false'}\n")
+    for name, file in (("corrupt", "model.safetensors"), ("garbled", "joint.spm.model")):
+        shutil.copytree(toy_run, tmp / name)
+        content = (tmp / name / file).read_bytes()
+        (tmp / name / file).write_bytes(content[: len(content) // 2])
+    return {"tmp": tmp, "run": toy_run, "data": toy_data}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_one_clear_line_and_status_2(
+    fault: str, places: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, told = FAULTS[fault]
+    arguments = [word.format(**places) for word in words]
+    if arguments[0] == "train" and "--config" not in arguments:
+        arguments[1:1] = ["--source", "en"] + ([] if "--target" in arguments else ["--target", "de"])
+    capsys.readouterr()
+    assert main(arguments) == 2
+    errors = [line for line in capsys.readouterr().err.split("\n") if line]
+    complaints = [line for line in errors if line.startswith("seq2seq: error: ")]
+    assert len(complaints) == 1, errors
+    assert told.format(**places) in complaints[0]
+    assert not any("Traceback" in line for line in errors)
+
+
+def test_damaged_checkpoints_end_a_resume(toy_run: Path, toy_data: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    shutil.copytree(toy_run, tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").glob("*/model.safetensors"):
+        path.write_bytes(path.read_bytes()[:100])
+    config = json.loads((toy_run / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "output": str(tmp_path / "run")}))
+    assert main(["train", "--config", str(tmp_path / "config.json")]) == 2
+    assert "no checkpoint is whole" in capsys.readouterr().err
+
+
+def test_status_and_stderr_of_the_real_command(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "seq2seq", "translate", str(tmp_path)], capture_output=True, text=True
+    )
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr == f"seq2seq: error: {tmp_path}: not a run directory (it has no config.json)\n"
+
+
+def test_help_starts_without_torch() -> None:
+    code = (
+        "import sys, seq2seq.__main__ as m\n"
+        "try: m.main(['--help'])\nexcept SystemExit: pass\n"
+        "assert 'torch' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

@@ -1,0 +1,56 @@
+"""Recipes run as a user runs them; the floors of their figures are checked by hand (slow)."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MULTI30K = ROOT.parent / "shared" / "data" / "multi30k"
+needs_multi30k = pytest.mark.skipif(not MULTI30K.exists(), reason="../shared/data/multi30k is absent")
+
+
+def recipe(name: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(ROOT / "recipes" / f"{name}.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@needs_multi30k
+@pytest.mark.parametrize("name", ["multi30k_en_de", "multi30k_de_en", "multi30k_en_fr"])
+def test_multi30k_recipes_pass_a_dry_run(name: str, tmp_path: Path) -> None:
+    ended = recipe(name, "--data", MULTI30K, "--output", tmp_path / "run", "--dry-run")
+    assert ended.returncode == 0, ended.stderr
+    assert "parameters: 6,507,144" in ended.stdout
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_phrasebook_refuses_other_data(tmp_path: Path) -> None:
+    ended = recipe("phrasebook_en_de", "--data", tmp_path, "--output", tmp_path / "run")
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "generates its data" in ended.stderr
+
+
+@pytest.mark.slow
+@needs_multi30k
+@pytest.mark.parametrize(
+    ("name", "floor"), [("multi30k_en_de", 36.0), ("multi30k_de_en", 36.0), ("multi30k_en_fr", 52.0)]
+)
+def test_multi30k_floors(name: str, floor: float, tmp_path: Path) -> None:
+    ended = recipe(name, "--data", MULTI30K, "--output", tmp_path / "run")
+    assert ended.returncode == 0, ended.stderr
+    found = re.search(r"BLEU (\d+\.\d+)", ended.stdout)
+    assert found is not None
+    assert float(found[1]) >= floor
+
+
+@pytest.mark.slow
+def test_phrasebook_floor(tmp_path: Path) -> None:
+    ended = recipe("phrasebook_en_de", "--output", tmp_path / "run")
+    assert ended.returncode == 0, ended.stderr
+    rows = [line for line in ended.stdout.split("\n") if line.startswith("trained, beam")]
+    same, unseen = (float(re.findall(r"\d+\.\d", row)[0]) for row in rows)
+    assert same >= 85
+    assert unseen <= same
