@@ -28,7 +28,7 @@ CONFIG = ExperimentConfig(
     ),
     batching=BatchingConfig(max_tokens_per_batch=1_600),
     optimizer=OptimizerConfig(learning_rate=0.004, warmup_steps=200),
-    trainer=TrainerConfig(epochs=5),
+    trainer=TrainerConfig(epochs=3),
 )
 
 if __name__ == "__main__":

@@ -136,14 +136,9 @@ class Trainer:
         SIGINT, once the state is saved, and UserError where the loss diverges.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.model, self.batches = model.to(self.world.device), batches
-        self.compute_loss, self.validate = compute_loss, validate
-        self.parameters = list(model.parameters())
-        self.world.broadcast([parameter.data for parameter in self.parameters])
-        self.average = copy.deepcopy(model).eval() if self.config.average_decay else model
-        self.optimizer = build_optimizer(self.parameters, self.optimizer_config)
+        self.validate = validate
+        self.begin(model, batches, compute_loss)
         self.resume()
-        self.window = self._new_window()
         self.saved_step = self.progress.step
         with self._signals(), self._bar() as self.bar:
             while not self._finished():
@@ -151,6 +146,15 @@ class Trainer:
             if self.saved_step != self.progress.step:
                 self._validate_and_save()
         return self.progress
+
+    def begin(self, model: nn.Module, batches: Batches, compute_loss: ComputeLoss) -> None:
+        """Sets up everything that `step` needs."""
+        self.model, self.batches, self.compute_loss = model.to(self.world.device), batches, compute_loss
+        self.parameters = list(model.parameters())
+        self.world.broadcast([parameter.data for parameter in self.parameters])
+        self.average = copy.deepcopy(model).eval() if self.config.average_decay else model
+        self.optimizer = build_optimizer(self.parameters, self.optimizer_config)
+        self.window = self._new_window()
 
     # The step
 

@@ -1,0 +1,55 @@
+"""The benchmark and the averaging of checkpoints, on the toy task."""
+
+import json
+from pathlib import Path
+
+import average_checkpoints
+import benchmark
+import pytest
+import torch
+
+from seq2seq.checkpoint import load_tensors
+from seq2seq.decoder import DecoderConfig
+from seq2seq.encoder import EncoderConfig
+from seq2seq.model import ModelConfig, build_model
+
+
+@pytest.mark.parametrize("work", ["train", "decode"])
+def test_the_benchmark_prints_a_row_per_coupling(work: str, toy_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quick = ["--steps", "1", "--warmup", "1", "--repeats", "1", "--sentences", "3", "--budget", "100", "--json"]
+    assert benchmark.main([work, "--data", str(toy_data), *quick]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert [row["work"].split(", ")[1] for row in figures["rows"]] == ["none", "bottom_up", "input_feeding"]
+    assert all(row["median"] > 0 for row in figures["rows"])
+    assert figures["peak_tflops"]["fp32"] > 0
+    if work == "train":
+        assert all(0 < row["peak_fraction"] < 1 for row in figures["rows"])
+
+
+def test_flops_are_those_of_the_shapes() -> None:
+    """One sentence of 3 source and 5 target tokens (ends included), counted by hand for a tiny model."""
+    config = ModelConfig(4, 0.0, "two_way", EncoderConfig(3), DecoderConfig(5, 1, coupling="none"))
+    model = build_model(config, 11, 11)
+    batch = benchmark.Batch(
+        torch.tensor([[4, 5, 3]]), torch.tensor([3]), torch.tensor([[2, 4, 5, 6, 7]]), torch.tensor([[4, 5, 6, 7, 3]])
+    )
+    encoder = 2 * 2 * 12 * (4 + 3)  # two directions, four gates of 3 units, input 4, recurrent 3; 2 operations a weight
+    keys = 2 * 5 * 6
+    decoder = 2 * 20 * (4 + 5)
+    readout, output, attention = 2 * 4 * (5 + 6), 2 * 11 * 4, 2 * 3 * (5 + 6)
+    assert benchmark.forward_flops(model, batch) == 3 * (encoder + keys) + 5 * (decoder + readout + output + attention)
+
+
+def test_the_benchmark_names_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert benchmark.main(["train", "--data", "./nowhere"]) == 2
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_averages_the_last_checkpoints(toy_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert average_checkpoints.main([str(toy_run), "--last", "2", "--output", str(tmp_path / "mean")]) == 0
+    one, two = (load_tensors(path / "model.safetensors") for path in sorted((toy_run / "checkpoints").iterdir()))
+    averaged = load_tensors(tmp_path / "mean" / "model.safetensors")
+    for name, tensor in averaged.items():
+        torch.testing.assert_close(tensor, (one[name] + two[name]) / 2)
+    assert average_checkpoints.main([str(toy_run), "--last", "9", "--output", str(tmp_path / "more")]) == 2
+    assert "2 checkpoints, not 9" in capsys.readouterr().err
