@@ -28,7 +28,7 @@ def mean_of(groups: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def average(run: Path, last: int, output: Path) -> None:
-    """Writes a directory whose model is the mean of the last checkpoints' weights. Raises UserError if there are too few."""
+    """Writes a run directory whose model is the mean of the last checkpoints. Raises UserError if there are too few."""
     paths = CheckpointStore(run / "checkpoints").list()[-last:]
     if len(paths) < last:
         raise UserError(
