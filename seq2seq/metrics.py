@@ -76,9 +76,19 @@ def corpus_scores(
 
 
 def build_metrics(streams: Any, lowercase: bool = False, tokenize: str | None = None) -> tuple[BLEU, CHRF, TER]:
-    """sacreBLEU's metric objects over reference streams. Its annotations do not admit the None that it understands."""
+    """sacreBLEU's metric objects over reference streams. Its annotations do not admit the None that it understands.
+
+    Raises UserError where the tokenizer needs a package or a download that is not to be had.
+    """
+    try:
+        bleu_ = BLEU(lowercase=lowercase, tokenize=tokenize, references=streams)
+    except (ImportError, RuntimeError, OSError) as error:
+        if tokenize is None:
+            raise
+        reason = " ".join(str(error).split())
+        raise UserError(f"the tokenizer {tokenize} cannot be used: {reason}") from None
     return (
-        BLEU(lowercase=lowercase, tokenize=tokenize, references=streams),
+        bleu_,
         CHRF(lowercase=lowercase, references=streams),
         TER(references=streams),  # sacreBLEU folds the case for TER by default
     )
@@ -99,6 +109,9 @@ def reference_streams(hypotheses: Sequence[str], references: Sequence[Sequence[s
     width = max(len(lines) for lines in references)
     if not width:
         raise UserError("there is nothing to score against: no line has a reference")
+    bare = next((number for number, lines in enumerate(references, 1) if not lines), None)
+    if bare is not None:  # sacreBLEU fails on it with a TypeError
+        raise UserError(f"line {bare} has no reference; each hypothesis needs at least one")
     return [[lines[i] if i < len(lines) else None for lines in references] for i in range(width)]
 
 

@@ -9,12 +9,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from seq2seq.config import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TRAINING, VALIDATION, BLEU = "#8fb8de", "#1b4f8a", "#d9822b"
+MOST_TICKS = 12
+"""Epochs and markers on a curve at most; more would run together."""
 
 
 def available() -> bool:
@@ -28,10 +32,14 @@ def plot_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def plot_attention(
-    weights: Sequence[Sequence[float]], source_pieces: Sequence[str], target_pieces: Sequence[str], path: Path
+    weights: Sequence[Sequence[float]],
+    source_pieces: Sequence[str],
+    target_pieces: Sequence[str],
+    path: Path,
+    title: str = "",
 ) -> None:
     """Writes attention weights [T][S] as a PNG heat map, a row per target piece and a column per source piece."""
-    _save(attention_figure(weights, source_pieces, target_pieces), path)
+    _save(attention_figure(weights, source_pieces, target_pieces, title), path)
 
 
 def curves_figure(records: Sequence[Mapping[str, Any]]) -> Figure:
@@ -41,27 +49,58 @@ def curves_figure(records: Sequence[Mapping[str, Any]]) -> Figure:
     for name, colour, style in (("train_loss", TRAINING, "-"), ("validation_loss", VALIDATION, "o-")):
         points = [(record["step"], record[name]) for record in records if name in record]
         if points:
-            losses.plot(*zip(*points, strict=True), style, color=colour, ms=4, label=name.replace("_", " "))
+            losses.plot(
+                *zip(*points, strict=True),
+                style,
+                color=colour,
+                ms=4,
+                markevery=_stride(len(points)),
+                label=name.replace("_", " "),
+            )
     losses.set(xlabel="step", ylabel="loss (nats per target token)")
     losses.grid(alpha=0.25)
+    epochs = epoch_steps(records)
+    if epochs:
+        losses.secondary_xaxis("top").set_xticks([*epochs.values()], [f"{epoch}" for epoch in epochs])
     handles, labels = losses.get_legend_handles_labels()
     points = [(record["step"], record["validation_bleu"]) for record in records if "validation_bleu" in record]
     if points:
         scores = losses.twinx()
-        scores.plot(*zip(*points, strict=True), "s-", color=BLEU, ms=4, label="validation BLEU")
+        every = _stride(len(points))
+        scores.plot(*zip(*points, strict=True), "s-", color=BLEU, ms=4, markevery=every, label="validation BLEU")
         step, best = max(points, key=lambda point: point[1])
-        scores.annotate(f"{best:.1f}", (step, best), xytext=(0, 6), textcoords="offset points", ha="center", color=BLEU)
+        scores.plot(step, best, "*", color=BLEU, ms=13, markeredgecolor="white", label="best")
+        scores.annotate(f"{best:.1f}", (step, best), xytext=(0, 9), textcoords="offset points", ha="center", color=BLEU)
         scores.set_ylabel("BLEU", color=BLEU)
-        scores.set_ylim(0, max(5.0, best * 1.12))
+        scores.set_ylim(0, max(5.0, best * 1.14))
         more_handles, more_labels = scores.get_legend_handles_labels()
         handles, labels = handles + more_handles, labels + more_labels
-    losses.legend(handles, labels, loc="center right", frameon=False)
-    losses.set_title("training", loc="left")
+    if handles:  # below the axes, where it can hide no curve
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False)
+    losses.set_title("epoch" if epochs else "", fontsize="medium")
     return figure
 
 
+def epoch_steps(records: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+    """Step at which each whole epoch ended, the epochs thinned to a round spacing that leaves at most `MOST_TICKS`."""
+    points = sorted((record["epoch"], record["step"]) for record in records if "epoch" in record)
+    if not points:
+        return {}
+    last = int(points[-1][0])
+    spacing = _stride(last)
+    whole = list(range(spacing, last + 1, spacing))
+    steps = np.interp(whole, [0.0, *(epoch for epoch, _ in points)], [0.0, *(step for _, step in points)])
+    return dict(zip(whole, steps.tolist(), strict=True))
+
+
+def _stride(count: int) -> int:
+    """The smallest of 1, 2, 5, 10, 20, … that takes at most `MOST_TICKS` steps through count."""
+    rounds = (digit * 10**power for power in range(12) for digit in (1, 2, 5))
+    return next(stride for stride in rounds if count <= MOST_TICKS * stride)
+
+
 def attention_figure(
-    weights: Sequence[Sequence[float]], source_pieces: Sequence[str], target_pieces: Sequence[str]
+    weights: Sequence[Sequence[float]], source_pieces: Sequence[str], target_pieces: Sequence[str], title: str = ""
 ) -> Figure:
     """The figure that `plot_attention` writes."""
     figure = _new_figure(2.2 + 0.34 * len(source_pieces), 1.8 + 0.3 * len(target_pieces))
@@ -71,7 +110,9 @@ def attention_figure(
     axes.set_yticks(range(len(target_pieces)), [_label(piece) for piece in target_pieces])
     axes.tick_params(top=True, bottom=False, labeltop=True, labelbottom=False, length=0)
     axes.set(xlabel="source", ylabel="target")
-    figure.colorbar(image, ax=axes, shrink=0.6, label="attention weight")
+    figure.colorbar(image, ax=axes, label="attention weight", fraction=0.05, pad=0.02, aspect=30)
+    if title:
+        figure.suptitle(_label(title))
     return figure
 
 
@@ -93,5 +134,8 @@ def _save(figure: Figure, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box in the picture says as much
-        figure.savefig(temporary, format="png", dpi=110)
-    temporary.replace(path)
+        try:
+            figure.savefig(temporary, format="png", dpi=110)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)

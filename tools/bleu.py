@@ -9,6 +9,7 @@ tools/bleu.py REF --compare OTHER_HYP < HYP
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -37,11 +38,16 @@ def parser() -> argparse.ArgumentParser:
         metavar="HYP2",
         help="file of another system's output: paired bootstrap test of HYP2 against stdin, 1,000 resamplings",
     )
-    parse.add_argument("--lowercase", action="store_true", help="ignore case (default: cased)")
+    parse.add_argument(
+        "--lowercase", action="store_true", help="ignore case in BLEU and chrF; TER always does (default: off)"
+    )
     parse.add_argument(
         "--tokenize", choices=TOKENIZERS, help="BLEU's tokenizer (default: 13a); give it untokenised text on both sides"
     )
-    parse.add_argument("--seed", type=int, help="seed of the bootstrap (default: SACREBLEU_SEED or 12345)")
+    parse.add_argument(
+        "--seed",
+        help="seed of the bootstrap, 0 or more, or none for a new one each time (default: SACREBLEU_SEED or 12345)",
+    )
     return parse
 
 
@@ -67,8 +73,17 @@ def read_lines(path: str, expected: int, other: str) -> list[str]:
     return lines
 
 
+def check_seed(seed: str) -> None:
+    """Raises UserError where sacreBLEU would fail on a seed from --seed or SACREBLEU_SEED."""
+    if seed.lower() != "none" and not (seed.isascii() and seed.isdigit()):
+        raise UserError(f"the seed {seed!r} is neither a whole number from 0 on nor none: see --seed, SACREBLEU_SEED")
+
+
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Scores what the options name; the result is ready for JSON."""
+    check_seed(os.environ.get("SACREBLEU_SEED", "12345"))
+    if sys.stdin is None:  # closed by the caller
+        raise UserError("standard input is closed: give it the translations, one per line")
     hypotheses = decode_lines(sys.stdin.buffer.read(), "standard input")
     if not hypotheses:
         raise UserError("standard input is empty: give it the translations, one per line")
@@ -119,7 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 2 where the input is at fault."""
     options = parser().parse_args(arguments)
     if options.seed is not None:
-        os.environ["SACREBLEU_SEED"] = str(options.seed)
+        os.environ["SACREBLEU_SEED"] = options.seed
+    if isinstance(sys.stdout, io.TextIOWrapper):  # μ and ± in whatever locale, as sacreBLEU's command does it
+        sys.stdout.reconfigure(encoding="utf-8")
     try:
         figures = run(options)
     except UserError as error:

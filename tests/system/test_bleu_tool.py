@@ -52,31 +52,45 @@ def test_figures_and_signatures_are_sacrebleus(folder: Path, references: list[st
     assert len(theirs) == 3
 
 
+def paired_table(folder: Path) -> list[list[list[float]]]:
+    """Numbers of the command's paired bootstrap: per system, per metric, score, mean, interval and p-value.
+
+    Read from LaTeX, one row per system: its JSON fails on numpy's numbers.
+    """
+    command = [sys.executable, "-m", "sacrebleu", "ref1", "-i", "hyp", "other", "--paired-bs"]
+    options = ["-m", "bleu", "chrf", "ter", "-w", "6", "-f", "latex", "--no-color"]
+    output = subprocess.run([*command, *options], cwd=folder, capture_output=True, check=True).stdout.decode("utf-8")
+    rows = [line.split("&")[1:] for line in output.split("\n") if "&" in line][1:]
+    return [[[float(number) for number in re.findall(r"\d+\.\d+", cell)] for cell in row] for row in rows]
+
+
 def test_paired_bootstrap_is_sacrebleus(folder: Path) -> None:
     ours = json.loads(tool(folder, "ref1", "--json", "--compare", "other").stdout)
-    command = [
-        sys.executable,
-        "-m",
-        "sacrebleu",
-        "ref1",
-        "-i",
-        "hyp",
-        "other",
-        "--paired-bs",
-        "-m",
-        "bleu",
-        "chrf",
-        "ter",
-    ]
-    table = subprocess.run(
-        [*command, "-w", "4", "-f", "text"], cwd=folder, capture_output=True, check=True, text=True
-    ).stdout
-    rows = [row for row in table.split("\n") if "(p = " in row or "± " in row]
-    figures = [[float(number) for number in re.findall(r"\d+\.\d+", row)] for row in rows]
-    theirs = sorted(number for row in figures for number in row)
-    for name in ("BLEU", "chrF2", "TER"):
-        for number in (ours[name]["compared"]["score"], ours[name]["stdin"]["score"], ours[name]["p_value"]):
-            assert any(abs(number - other) < 1e-4 for other in theirs), (name, number, table)
+    baseline, system = paired_table(folder)
+    for column, name in enumerate(("BLEU", "chrF2", "TER")):
+        first, second = ours[name]["stdin"], ours[name]["compared"]
+        assert [round(first[key], 6) for key in ("score", "mean", "confidence")] == pytest.approx(baseline[column])
+        assert [round(second[key], 6) for key in ("score", "mean", "confidence")] == pytest.approx(system[column][:3])
+        assert round(ours[name]["p_value"], 4) == system[column][3]
+        assert "bs:1000|seed:12345" in ours[name]["signature"]
+
+
+def test_options_mean_what_sacrebleus_mean(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = json.loads(
+        tool(folder, "ref1", "--json", "--confidence", "--lowercase", "--tokenize", "char", "--seed", "7").stdout
+    )
+    monkeypatch.setenv("SACREBLEU_SEED", "7")
+    options = ["--confidence", "--lowercase", "--chrf-lowercase", "--tokenize", "char"]
+    for figure in sacrebleu(folder, "ref1", "-i", "hyp", *options):
+        mine = ours[figure["name"]]
+        assert mine["signature"] == figure["signature"]
+        assert (round(mine["score"], 6), round(mine["confidence"], 6)) == (figure["score"], figure["confidence_var"])
+        assert "seed:7" in mine["signature"]
+
+
+def test_text_is_utf8_whatever_the_locale(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    assert "μ = " in tool(folder, "ref1", "--confidence").stdout.decode("utf-8")
 
 
 def test_text_output_names_each_metric(folder: Path) -> None:
@@ -92,6 +106,8 @@ def test_text_output_names_each_metric(folder: Path) -> None:
         (["ref1"], "empty", b"standard input is empty"),
         (["latin1"], "hyp", b"latin1, line 2: not valid UTF-8"),
         (["ref1", "--compare", "short"], "hyp", b"short has 2 lines"),
+        (["ref1", "--seed", "-3"], "hyp", b"the seed '-3' is neither"),
+        (["ref1", "--seed", "x"], "hyp", b"the seed 'x' is neither"),
     ],
 )
 def test_unusable_input_is_one_line_and_status_2(folder: Path, arguments: list[str], stdin: str, told: bytes) -> None:

@@ -70,6 +70,7 @@ def test_paired_bootstrap_tells_a_better_system_from_an_equally_bad_one() -> Non
         (["a"], [["a"], ["b"]], "1 hypotheses but 2"),
         ([], [], "nothing to score"),
         (["a"], [[]], "no line has a reference"),
+        (["a", "b"], [["a"], []], "line 2 has no reference"),
     ],
 )
 def test_unusable_input_is_named(hypotheses: list[str], references: list[list[str]], told: str) -> None:
