@@ -68,17 +68,20 @@ def _gpu() -> str | None:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
+def _cell(text: str) -> str:
+    """Text for a Markdown table, where a bare bar would start another cell."""
+    return text.replace("|", "\\|")
+
+
 def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation) -> str:
     """README.md of a run, as the Hub shows it: task, data, figures with signatures, how to use and to reproduce."""
     facts = json.loads((directory / "provenance.json").read_text(encoding="utf-8"))
-    scores = evaluation.scores
+    scores, lowercased = evaluation.scores, evaluation.lowercased.bleu
     rows = [
-        f"| {name} | {metric.score:.2f} | `{metric.signature}` |"
+        f"| {name} | {metric.score:.2f} | `{_cell(metric.signature)}` |"
         for name, metric in (("BLEU", scores.bleu), ("chrF", scores.chrf), ("TER", scores.ter))
     ]
-    rows.append(
-        f"| BLEU, lowercased | {evaluation.lowercased.bleu.score:.2f} | `{evaluation.lowercased.bleu.signature}` |"
-    )
+    rows.append(f"| BLEU, lowercased | {lowercased.score:.2f} | `{_cell(lowercased.signature)}` |")
     encoder, decoder = config.model.encoder, config.model.decoder
     return "\n".join(
         [

@@ -125,3 +125,9 @@ def test_the_manifest_lists_every_file(tmp_path: Path) -> None:
     path = store_with(tmp_path, [1]).list()[0]
     listed = json.loads((path / "manifest.json").read_text())
     assert listed.keys() == {file.name for file in path.iterdir()} - {"manifest.json"}
+
+
+def test_files_can_be_read_by_whom_the_umask_allows(tmp_path: Path) -> None:
+    save_tensors({"w": torch.zeros(1)}, tmp_path / "w.safetensors")
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "w.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
