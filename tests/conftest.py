@@ -1,8 +1,12 @@
 """A toy task and a tiny run trained on it once per session."""
 
 import json
+import os
 import random
 from pathlib import Path
+
+# Tiny models gain nothing from threads, and tests start processes beside each other. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
