@@ -78,7 +78,7 @@ def from_dict(cls: type[Config], mapping: Any, where: str = "") -> Config:
 
 def read_config(path: str | os.PathLike[str], cls: type[Config]) -> Config:
     """Read the configuration ``cls`` from a ``.json``, ``.yaml`` or ``.yml`` file."""
-    return from_dict(cls, _read_mapping(Path(path)), where=str(path))
+    return from_dict(cls, read_mapping(Path(path)), where=str(path))
 
 
 def write_config(path: str | os.PathLike[str], config: Any) -> None:
@@ -101,7 +101,8 @@ def _file_format(path: Path) -> Literal["json", "yaml"]:
     return "json" if suffix == ".json" else "yaml"
 
 
-def _read_mapping(path: Path) -> Any:
+def read_mapping(path: Path) -> Any:
+    """The content of a JSON or YAML file. Raises UserError naming file and line where it cannot be read."""
     file_format = _file_format(path)
     try:
         text = path.read_text(encoding="utf-8-sig")

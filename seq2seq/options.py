@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, set_parsing_settings
 
-from seq2seq.config import UserError, from_dict, to_dict
+from seq2seq.config import UserError, from_dict, read_mapping, to_dict
 from seq2seq.experiment import ExperimentConfig
 
 # Help texts are the docstrings below the fields; a file never makes jsonargparse import a class that it names.
@@ -35,6 +37,8 @@ def training_parser(program: str, description: str, defaults: ExperimentConfig |
 
 def parse_training(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[ExperimentConfig, bool]:
     """The configuration that the arguments give, and whether it is a dry run. Raises UserError on a wrong option."""
+    for path in _config_files(arguments):
+        _refuse_class_paths(read_mapping(path), path)
     try:
         namespace = parser.parse_args(list(arguments))
     except ArgumentError as error:
@@ -43,6 +47,21 @@ def parse_training(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[Ex
     dry_run = bool(values.pop("dry_run"))
     values.pop("config", None)
     return from_dict(ExperimentConfig, values), dry_run
+
+
+def _config_files(arguments: Sequence[str]) -> list[Path]:
+    """The files that --config options name."""
+    following = [value for option, value in pairwise(arguments) if option == "--config"]
+    return [Path(value) for value in following + [word[9:] for word in arguments if word.startswith("--config=")]]
+
+
+def _refuse_class_paths(value: Any, path: Path) -> None:
+    """jsonargparse would import what a `class_path` names before it finds that no option takes it: it never sees one."""
+    if isinstance(value, dict):
+        if "class_path" in value:
+            raise UserError(f"{path}: class_path is not accepted; a configuration holds values, never names of code")
+        for inner in value.values():
+            _refuse_class_paths(inner, path)
 
 
 def _in_one_line(message: str, parser: ArgumentParser) -> str:

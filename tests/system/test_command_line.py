@@ -209,6 +209,20 @@ def places(toy_run: Path, toy_data: Path, tmp_path_factory: pytest.TempPathFacto
     return {"tmp": tmp, "run": toy_run, "data": toy_data}
 
 
+def test_a_file_never_makes_the_program_import_what_it_names(tmp_path: Path) -> None:
+    """The module would leave a trace when imported; a warning of jsonargparse is an error here."""
+    (tmp_path / "trap.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\nclass Trap: pass\n")
+    (tmp_path / "c.yaml").write_text("model:\n  encoder:\n    class_path: trap.Trap\n")
+    command = [sys.executable, "-W", "error", "-m", "seq2seq", "train", "--config", "c.yaml"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert (
+        ended.stderr
+        == "seq2seq: error: c.yaml: class_path is not accepted; a configuration holds values, never names of code\n"
+    )
+    assert not (tmp_path / "sprung").exists()
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_one_clear_line_and_status_2(
     fault: str, places: dict[str, Path], capsys: pytest.CaptureFixture[str]
