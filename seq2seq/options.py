@@ -56,7 +56,7 @@ def _config_files(arguments: Sequence[str]) -> list[Path]:
 
 
 def _refuse_class_paths(value: Any, path: Path) -> None:
-    """jsonargparse would import what a `class_path` names before it finds that no option takes it: it never sees one."""
+    """jsonargparse would import what a `class_path` names before finding that no option takes it: it never sees one."""
     if isinstance(value, dict):
         if "class_path" in value:
             raise UserError(f"{path}: class_path is not accepted; a configuration holds values, never names of code")
