@@ -113,16 +113,17 @@ def cut_into_batches(source_lengths: Array, target_lengths: Array, config: Batch
     width = width[order]
     batches, start = [], 0
     while start < len(order):
-        stop = min(len(order), start + _rows(config, width[start]))
-        stop = min(stop, start + _rows(config, width[stop - 1]))  # widths ascend: the last row is the widest
-        batches.append(order[start:stop])
-        start = stop
+        rows = _rows_that_fit(width[start : start + config.max_tokens_per_batch], config)
+        batches.append(order[start : start + rows])
+        start += rows
     return batches
 
 
-def _rows(config: BatchingConfig, width: int) -> int:
-    """Rows of that width that the budget allows, at least one."""
-    rows = int(config.max_tokens_per_batch // width)
+def _rows_that_fit(widths: Array, config: BatchingConfig) -> int:
+    """How many of the first rows one batch holds, at least one. widths [n] ascend, so the last row taken is the
+    widest."""
+    padded = widths * np.arange(1, len(widths) + 1)
+    rows = int(np.searchsorted(padded, config.max_tokens_per_batch, side="right"))
     return max(1, rows - rows % config.row_step if rows > config.row_step else rows)
 
 
