@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
-from itertools import count, tee
+from itertools import count, islice, tee
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -21,6 +21,10 @@ VERBS = """verbs:
   evaluate   translate and score:     seq2seq evaluate RUN --data DIR --split test
 
 seq2seq VERB --help tells a verb's options."""
+
+
+LINES_WRITTEN_TOGETHER = 64
+"""Translated lines that are aligned in one batch; in interactive use every line goes out at once."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -156,14 +160,14 @@ def _translate(options: argparse.Namespace) -> None:
     else:
         found = translator.stream(lines, **settings)
     attention = options.attention.open("w", encoding="utf-8", newline="\n") if options.attention else None
+    translated = zip(count(1), sources, _with_progress(found, options.interactive), strict=False)
     try:
-        for number, source, best in zip(count(1), sources, _with_progress(found, options.interactive), strict=False):
-            sys.stdout.buffer.write(_output(number, best, options).encode("utf-8", errors="replace"))
-            if options.interactive:
-                sys.stdout.buffer.flush()
+        while group := list(islice(translated, 1 if options.interactive else LINES_WRITTEN_TOGETHER)):
+            for number, _, best in group:
+                sys.stdout.buffer.write(_output(number, best, options).encode("utf-8", errors="replace"))
+            sys.stdout.buffer.flush()
             if attention is not None:
-                attention.write(_attention(translator, number, source, best[0]))
-        sys.stdout.buffer.flush()
+                attention.writelines(_attention_lines(translator, group))
     finally:
         if attention is not None:
             attention.close()
@@ -205,11 +209,14 @@ def _cell(text: str) -> str:
     return text.replace("\t", " ")
 
 
-def _attention(translator: Translator, number: int, source: str, best: Translation) -> str:
-    alignment = translator.align([source], [best])[0]
-    weights = [[round(weight, 6) for weight in row] for row in alignment.weights]
-    line = {"line": number, "source": alignment.source, "target": alignment.target, "weights": weights}
-    return json.dumps(line, ensure_ascii=False) + "\n"
+def _attention_lines(translator: Translator, group: list[tuple[int, str, list[Translation]]]) -> Iterator[str]:
+    """A JSON line per input line: its number, the pieces of both sides and the attention weights of the best
+    translation."""
+    alignments = translator.align([source for _, source, _ in group], [best[0] for _, _, best in group])
+    for (number, _, _), alignment in zip(group, alignments, strict=True):
+        weights = [[round(weight, 6) for weight in row] for row in alignment.weights]
+        line = {"line": number, "source": alignment.source, "target": alignment.target, "weights": weights}
+        yield json.dumps(line, ensure_ascii=False) + "\n"
 
 
 def _score(options: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ from seq2seq.config import UserError, check, to_dict, write_config
 from seq2seq.corpus import DataConfig, data_fingerprint, load_split, references, stream_tokenised, tokenise
 from seq2seq.distributed import World, world
 from seq2seq.evaluate import Evaluation, Validator, evaluate
+from seq2seq.journal import METRICS_FILE
 from seq2seq.model import ModelConfig, Seq2Seq, build_model, parameter_count
 from seq2seq.objectives import teacher_forcing
 from seq2seq.provenance import model_card, provenance
@@ -183,7 +184,7 @@ def test(translator: Translator, config: ExperimentConfig, directory: Path) -> E
 def draw_curves(directory: Path, here: World) -> None:
     """curves.png from metrics.jsonl, where matplotlib is installed."""
     if here.is_main and plotting.available():
-        lines = (directory / "metrics.jsonl").read_text(encoding="utf-8").split("\n")
+        lines = (directory / METRICS_FILE).read_text(encoding="utf-8").split("\n")
         plotting.plot_curves([json.loads(line) for line in lines if line], directory / "curves.png")
         log.info("curves: %s", directory / "curves.png")
 

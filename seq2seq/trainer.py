@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import json
 import logging
 import math
 import signal
@@ -26,11 +25,11 @@ from seq2seq.checkpoint import (
     model_tensors,
     optimizer_tensors,
     save_tensors,
-    write_atomically,
 )
 from seq2seq.config import Interrupted, UserError, check
 from seq2seq.distributed import World
 from seq2seq.hardware import Precision, compute_type
+from seq2seq.journal import Journal
 from seq2seq.losses import LossSum
 from seq2seq.schedule import OptimizerConfig, build_optimizer, learning_rate
 
@@ -61,7 +60,7 @@ class TrainerConfig:
     validate_every_steps: int = 0
     """Steps between validations and checkpoints; 0 = after each epoch."""
     log_every_steps: int = 50
-    """Steps between entries of the training loss in metrics.jsonl."""
+    """Steps between entries of the training loss in metrics.jsonl and TensorBoard."""
     best_metric: Literal["bleu", "loss"] = "bleu"
     """Validation figure that chooses the best model: decoded BLEU (higher is better) or loss (lower)."""
     patience: int = 0
@@ -140,7 +139,7 @@ class Trainer:
         self.begin(model, batches, compute_loss)
         self.resume()
         self.saved_step = self.progress.step
-        with self._signals(), self._bar() as self.bar:
+        with self._journal() as self.journal, self._signals(), self._bar() as self.bar:
             while not self._finished():
                 self._train_epoch()
             if self.saved_step != self.progress.step:
@@ -339,6 +338,16 @@ class Trainer:
         )
 
     @contextlib.contextmanager
+    def _journal(self) -> Iterator[Journal]:
+        journal = Journal(self.directory)
+        if self.world.is_main:
+            journal.open(self.progress.step)
+        try:
+            yield journal
+        finally:
+            journal.close()
+
+    @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         """SIGTERM and SIGINT ask for a stop after the current step; a second one takes its usual course."""
 
@@ -361,11 +370,9 @@ class Trainer:
     # Files
 
     def record(self, **figures: float) -> None:
-        """Appends a line to metrics.jsonl."""
+        """Notes figures of the current step."""
         if self.world.is_main:
-            line = {"step": self.progress.step, "epoch": round(self._epoch(), 4), **figures}
-            with (self.directory / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            self.journal.write(self.progress.step, self._epoch(), **figures)
 
     def save(self) -> None:
         """Writes a checkpoint from which `fit` goes on as if it had never stopped."""
@@ -400,21 +407,4 @@ class Trainer:
             self.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
         if self.world.is_main:
-            self._forget_metrics_after(self.progress.step)
             log.info("resuming at step %d, epoch %.2f", self.progress.step, self._epoch())
-
-    def _forget_metrics_after(self, step: int) -> None:
-        """Drops entries of steps that were trained but lost when the run was cut off; they will be written again."""
-        path = self.directory / "metrics.jsonl"
-        if path.exists():
-            lines = path.read_text(encoding="utf-8").split("\n")
-            kept = [line for line in lines if _is_entry_until(line, step)]
-            write_atomically(path, "".join(line + "\n" for line in kept))
-
-
-def _is_entry_until(line: str, step: int) -> bool:
-    """Whether a line of metrics.jsonl is whole and not of a later step."""
-    try:
-        return bool(json.loads(line)["step"] <= step)
-    except (ValueError, KeyError, TypeError):
-        return False

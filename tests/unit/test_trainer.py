@@ -156,6 +156,17 @@ def test_a_resumed_run_forgets_metrics_of_steps_it_lost(tmp_path: Path) -> None:
     assert steps == [1, 1, 2, 2]
 
 
+def test_tensorboard_shows_the_same_figures(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for epochs in (1, 2):  # the second time resumed
+        fit(trainer(tmp_path, epochs=epochs, log_every_steps=1), Fixed([8]))
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(1, 32.0), (2, 8.0)]
+    assert [(event.step, event.value) for event in events.Scalars("validation/bleu")] == [(1, 1.0), (2, 1.0)]
+
+
 def test_no_data_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no batch"):
         fit(trainer(tmp_path, epochs=1), Fixed())
