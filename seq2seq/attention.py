@@ -88,6 +88,11 @@ def attend(scores: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor
 
     scores [B, Q, S], values [B, S, H], mask [B, S] bool -> context [B, Q, H], weights [B, Q, S] (0 on padding).
     """
-    # The softmax runs in fp32 whatever the compute type: bf16 has 8 bits of mantissa and long sources lose weights.
-    weights = scores.float().masked_fill(~mask[:, None, :], -math.inf).softmax(-1).to(values.dtype)
+    # The softmax runs in fp32 at least: bf16 has 8 bits of mantissa and long sources lose weights.
+    weights = at_least_fp32(scores).masked_fill(~mask[:, None, :], -math.inf).softmax(-1).to(values.dtype)
     return weights @ values, weights
+
+
+def at_least_fp32(tensor: Tensor) -> Tensor:
+    """Half precisions as fp32, others as they are."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seq2seq.attention import AttentionKind, attend, build_attention
+from seq2seq.attention import AttentionKind, at_least_fp32, attend, build_attention
 from seq2seq.config import check
 from seq2seq.encoder import SequenceDropout, lstm_weights
 from seq2seq.memory import Memory
@@ -118,9 +118,10 @@ class LSTMDecoder(nn.Module):
         return DecoderState(hidden, cell, feed, self.attention.keys(memory.states), memory.states, memory.mask)
 
     def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """A StepFn: token [N] int64 -> log-probabilities of the next token [N, V] in fp32, and the state after it."""
+        """A StepFn: token [N] int64 -> log-probabilities of the next token [N, V], fp32 at least, and the state after
+        it."""
         features, state, _ = self._advance(self.embedding(token), state, self._dropouts(state.hidden.shape[0]))
-        return self.output(features).float().log_softmax(-1), state
+        return at_least_fp32(self.output(features)).log_softmax(-1), state
 
     def unroll(self, tokens: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Teacher forcing: tokens [B, T] -> the output layer's input [B, T, E], attention weights [B, T, S]."""

@@ -8,6 +8,7 @@ import sys
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -57,3 +58,25 @@ def _cpu_multiplies_bf16() -> bool:
     """Whether the CPU has AMX tiles or AVX512-BF16; False where this torch cannot tell."""
     probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+
+
+TOP_K_BLOCK = 64
+
+
+def top_k(rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """rows [..., V] -> the k largest of each row and their places [..., k], largest first, as `torch.topk`.
+
+    torch's CPU version walks a row element by element. The k largest lie in the k blocks with the largest maxima, and
+    maxima of blocks are one pass of vector instructions.
+    """
+    blocks = rows.shape[-1] // TOP_K_BLOCK
+    if rows.is_cuda or blocks <= 2 * k:
+        return rows.topk(k)
+    whole = blocks * TOP_K_BLOCK
+    blocked = rows[..., :whole].unflatten(-1, (blocks, TOP_K_BLOCK))
+    chosen = blocked.amax(-1).topk(k).indices
+    places = (chosen[..., None] * TOP_K_BLOCK + torch.arange(TOP_K_BLOCK)).flatten(-2)
+    rest = torch.arange(whole, rows.shape[-1]).expand(*places.shape[:-1], -1)
+    places = torch.cat((places, rest), -1)
+    values, picked = rows.gather(-1, places).topk(k)
+    return values, places.gather(-1, picked)

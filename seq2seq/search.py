@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.config import check
+from seq2seq.hardware import top_k
 
 State = TypeVar("State", bound="SearchState")
 
@@ -141,15 +142,17 @@ class _Beam:
 
     def advance(self, log_probs: Tensor, eos: int) -> Tensor:
         """log_probs [b, K, V]: fills the slots with the best continuations; returns the slot each came from [b, K]."""
-        width, vocabulary = log_probs.shape[1:]
+        width = log_probs.shape[1]
         length = self.history.shape[2] + 1
         at_limit = self.limits == length
         if at_limit.any():
             only_eos = torch.full_like(log_probs[0, 0], -math.inf)
             only_eos[eos] = 0.0
             log_probs = torch.where(at_limit[:, None, None], log_probs + only_eos, log_probs)
-        totals, choices = (self.totals[..., None] + log_probs).flatten(1).topk(width)
-        origins, self.tokens = choices // vocabulary, choices % vocabulary
+        # No slot's continuation beyond its own best `width` can be among the sentence's best `width`.
+        best, continuations = top_k(log_probs, min(width, log_probs.shape[2]))
+        totals, choices = (self.totals[..., None] + best).flatten(1).topk(width)
+        origins, self.tokens = choices // best.shape[2], continuations.flatten(1).gather(1, choices)
         free = torch.arange(width, device=totals.device)[None, :] < (width - self.ended)[:, None]
         totals = totals.masked_fill(~free, -math.inf)
         self.history = self.history.gather(1, origins[..., None].expand(-1, -1, length - 1))
@@ -162,16 +165,18 @@ class _Beam:
 
     def _collect(self, ends: Tensor, totals: Tensor, length: int) -> None:
         """Moves hypotheses that have just ended into their sentence's list."""
-        if not ends.any():
+        rows = ends.nonzero()[:, 0]
+        if len(rows) == 0:
             return
-        scores = self.config.normalise(totals, torch.full_like(totals, length))
-        for row, slot in ends.nonzero().tolist():
-            pool = self.finished[int(self.sentences[row])]
-            tokens = self.history[row, slot].tolist()
-            pool.append(Hypothesis(tokens, float(totals[row, slot]), float(scores[row, slot])))
+        log_probabilities = totals[ends]
+        scores = self.config.normalise(log_probabilities, torch.full_like(log_probabilities, length))
+        ended = zip(self.history[ends].tolist(), log_probabilities.tolist(), scores.tolist(), strict=True)
+        pools = [self.finished[sentence] for sentence in self.sentences[rows].tolist()]
+        for pool, hypothesis in zip(pools, ended, strict=True):
+            pool.append(Hypothesis(*hypothesis))
             pool.sort(key=lambda hypothesis: -hypothesis.score)
-            if len(pool) >= self.n_best:
-                self.worst[row] = pool[self.n_best - 1].score
+        worst = [pool[self.n_best - 1].score if len(pool) >= self.n_best else -math.inf for pool in pools]
+        self.worst[rows] = self.worst.new_tensor(worst)
 
     def drop_finished(self) -> Tensor | None:
         """Forgets the sentences that are done; returns the rows that stay, or None if all do."""

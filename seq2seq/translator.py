@@ -18,6 +18,7 @@ from torch import Tensor
 from seq2seq.batching import Pair, collate
 from seq2seq.checkpoint import load_model_tensors, load_tensors, model_tensors, save_tensors, write_atomically
 from seq2seq.config import UserError, from_dict, read_config, to_dict
+from seq2seq.inference import SearchModel, prepare
 from seq2seq.model import ModelConfig, Seq2Seq, build_model
 from seq2seq.objectives import score_pairs
 from seq2seq.search import Hypothesis, SearchConfig, beam_search, greedy_search
@@ -84,6 +85,8 @@ class Translator(ModelHubMixin):
         self.config = config
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
         self.search_config = search or SearchConfig()
+        self._search_model: SearchModel | None = None
+        self._prepared_weights: list[tuple[int, int]] = []
 
     @property
     def device(self) -> torch.device:
@@ -158,8 +161,18 @@ class Translator(ModelHubMixin):
     def _decode(self, sources: Sequence[Sequence[int]], config: SearchConfig, n_best: int) -> list[list[Hypothesis]]:
         batch = collate([(source, ()) for source in sources]).to(self.device)
         limits = config.limits(batch.source_lengths)
-        state = self.model.start(batch.source, batch.source_lengths)
-        return beam_search(self.model.step, state, limits, config, BOS_ID, EOS_ID, n_best)
+        model = self._prepared()
+        state = model.start(batch.source, batch.source_lengths)
+        return beam_search(model.step, state, limits, config, BOS_ID, EOS_ID, n_best)
+
+    def _prepared(self) -> SearchModel:
+        """The model as search uses it, prepared again where its weights have been changed since."""
+        weights = [
+            (weight.data_ptr(), 0 if weight.is_inference() else weight._version) for weight in self.model.parameters()
+        ]
+        if self._search_model is None or weights != self._prepared_weights:
+            self._search_model, self._prepared_weights = prepare(self.model), weights
+        return self._search_model
 
     def _translations(self, hypotheses: list[Hypothesis]) -> list[Translation]:
         texts = self.target_vocabulary.decode_batch([hypothesis.tokens for hypothesis in hypotheses])
@@ -261,10 +274,11 @@ def greedy_texts(
     """Greedy translations of token ids: what validation during training decodes with."""
     texts = [""] * len(sources)
     device = next(model.parameters()).device
+    prepared = prepare(model)
     for rows in _decoding_batches(sources):
         batch = collate([(sources[row], ()) for row in rows]).to(device)
-        state = model.start(batch.source, batch.source_lengths)
-        found = greedy_search(model.step, state, config.limits(batch.source_lengths), BOS_ID, EOS_ID)
+        state = prepared.start(batch.source, batch.source_lengths)
+        found = greedy_search(prepared.step, state, config.limits(batch.source_lengths), BOS_ID, EOS_ID)
         for row, text in zip(rows, vocabulary.decode_batch(found), strict=True):
             texts[row] = text
     return texts

@@ -1,0 +1,68 @@
+"""The prepared decoder against its plain twin, `LSTMDecoder.step`, and against a model that steps in its own way."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seq2seq.attention import AttentionKind
+from seq2seq.decoder import Coupling, DecoderConfig, DecoderState, LSTMDecoder
+from seq2seq.inference import InferenceDecoder, PreparedModel, prepare
+from seq2seq.memory import mean_memory
+from seq2seq.model import ModelConfig, Seq2Seq, build_model
+from seq2seq.translator import load
+
+COUPLINGS: list[Coupling] = ["none", "bottom_up", "input_feeding"]
+ATTENTIONS: list[AttentionKind] = ["dot", "general", "additive"]
+CASES = [case for case in itertools.product(COUPLINGS, ATTENTIONS, (1, 2, 3)) if case[0] != "bottom_up" or case[2] > 1]
+
+
+@pytest.mark.parametrize(("coupling", "attention", "layers"), CASES)
+@torch.inference_mode()
+def test_prepared_steps_equal_plain_steps(coupling: Coupling, attention: AttentionKind, layers: int) -> None:
+    torch.manual_seed(0)
+    config = DecoderConfig(16, layers, attention, coupling)
+    decoder = LSTMDecoder(nn.Embedding(50, 12), 16, config, dropout=0.3, tied=True).double().eval()
+    memory = mean_memory(torch.randn(4, 7, 16).double(), torch.tensor([7, 5, 3, 1]))
+    prepared = InferenceDecoder(decoder)
+    plain_state, state = decoder.start(memory), prepared.start(memory)
+    beams = torch.arange(4).repeat_interleave(3)
+    for position in range(4):
+        tokens = torch.randint(0, 50, (4 if position == 0 else 12,))
+        expected, plain_state = decoder.step(tokens, plain_state)
+        got, state = prepared.step(tokens, state)
+        torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
+        order = beams if position == 0 else (torch.arange(4)[:, None] * 3 + torch.randperm(3)).flatten()
+        plain_state, state = plain_state.reorder(order), state.reorder(order)
+    kept, sentences = torch.tensor([0, 1, 2, 9, 10, 11]), torch.tensor([0, 3])
+    plain_state, state = plain_state.reorder(kept, sentences), state.reorder(kept, sentences)
+    tokens = torch.randint(0, 50, (6,))
+    torch.testing.assert_close(prepared.step(tokens, state)[0], decoder.step(tokens, plain_state)[0])
+
+
+def test_a_model_that_steps_in_its_own_way_is_left_alone() -> None:
+    class Loud(Seq2Seq):
+        def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+            log_probs, state = super().step(token, state)
+            return log_probs * 2, state
+
+    class Other(LSTMDecoder):
+        pass
+
+    model = build_model(ModelConfig(8), 20, 20)
+    assert isinstance(prepare(model), PreparedModel)
+    loud = Loud(model.front_end, model.encoder, model.decoder)
+    assert prepare(loud) is loud
+    model.decoder = Other(nn.Embedding(20, 8), 512, DecoderConfig(16), 0.0, tied=True)
+    assert prepare(model) is model
+
+
+def test_changed_weights_are_prepared_again(toy_run: Path) -> None:
+    sentences = ["ba ko mi", "lu te"]
+    translator = load(toy_run)
+    before = translator.translate(sentences)
+    with torch.no_grad():
+        translator.model.decoder.output.bias[3] += 1e4  # eos, at once
+    assert translator.translate(sentences) == ["", ""] != before
