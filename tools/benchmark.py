@@ -1,23 +1,27 @@
 #!/usr/bin/env python
 """Measures speed at the reference setting, beside the matrix peak of the same process.
 
-    tools/benchmark.py train --data ../shared/data/multi30k
-    tools/benchmark.py decode --data ../shared/data/multi30k [--run runs/multi30k_en_de]
+    tools/benchmark.py train --data DIR             training, target tokens/s, for each coupling
+    tools/benchmark.py decode --data DIR --run RUN  beam search in batches, sentences/s
+    tools/benchmark.py latency --data DIR --run RUN one sentence at a time, and from start to first output
+    tools/benchmark.py prepare --data DIR           tokenising and batching
 
 Reference setting: joint vocabulary of 8,000 pieces, encoder 256 units a direction, decoder 512, embeddings 256, tied
-output, 2,000 padded tokens a batch.
+output, 2,000 padded tokens a batch. `torchrun --nproc-per-node 2 tools/benchmark.py train ...` measures two processes.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,20 +32,21 @@ from seq2seq.batching import Batch, BatchingConfig, BucketedBatches
 from seq2seq.config import UserError
 from seq2seq.corpus import DataConfig, load_split, tokenise
 from seq2seq.decoder import DecoderConfig
-from seq2seq.distributed import World
+from seq2seq.distributed import World, world
 from seq2seq.encoder import EncoderConfig
 from seq2seq.guard import guarded
-from seq2seq.hardware import compute_type, keep_freed_memory
+from seq2seq.hardware import compute_type, keep_freed_memory, limit_threads
 from seq2seq.model import ModelConfig, Seq2Seq, build_model
 from seq2seq.objectives import teacher_forcing
 from seq2seq.schedule import OptimizerConfig
 from seq2seq.search import SearchConfig
 from seq2seq.trainer import Trainer, TrainerConfig
 from seq2seq.translator import Translator, load
-from seq2seq.vocabulary import Vocabulary, VocabularyConfig, train_vocabularies
+from seq2seq.vocabulary import PAD_ID, Vocabulary, VocabularyConfig, train_vocabularies
 
 FORCED_LENGTH = 15
 """Tokens of every output when an untrained model is decoded: it does not know where to end."""
+COUPLINGS = ("none", "bottom_up", "input_feeding")
 
 
 @dataclass(frozen=True)
@@ -52,42 +57,52 @@ class Row:
     unit: str
     median: float
     spread: float
-    """Half the distance between the fastest and the slowest repeat."""
-    peak_fraction: float | None
+    """Half the distance between the largest and the smallest repeat."""
+    peak_fraction: float | None = None
     """Share of the matrix peak of the same element type; None where the arithmetic is not counted."""
+
+    @classmethod
+    def of(cls, work: str, unit: str, figures: Sequence[float], peak_fraction: float | None = None) -> Row:
+        """From the repeats' figures."""
+        spread = (max(figures) - min(figures)) / 2
+        return cls(work, unit, statistics.median(figures), spread, peak_fraction)
 
 
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=("train", "decode"))
+    parser.add_argument("work", choices=tuple(MEASURES))
     parser.add_argument("--data", required=True, help="folder, file or Hub id of a parallel corpus")
     parser.add_argument("--source", default="en", help="source column (default: en)")
     parser.add_argument("--target", default="de", help="target column (default: de)")
-    parser.add_argument("--run", help="decode: a trained run (default: random weights, outputs forced to 15 tokens)")
-    parser.add_argument("--coupling", choices=("none", "bottom_up", "input_feeding", "all"), default="all")
+    parser.add_argument("--run", help="decode, latency: a trained run (default: random weights, outputs of 15 tokens)")
+    parser.add_argument("--coupling", choices=(*COUPLINGS, "all"), default="all")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="(default: auto)")
     parser.add_argument("--budget", type=int, default=2000, help="padded tokens per batch (default: 2000)")
-    parser.add_argument("--warmup", type=int, default=20, help="steps before the clock starts (default: 20)")
-    parser.add_argument("--steps", type=int, default=20, help="steps per repeat (default: 20)")
+    parser.add_argument("--warmup", type=int, default=20, help="train: steps before the clock starts (default: 20)")
+    parser.add_argument("--steps", type=int, default=20, help="train: steps per repeat (default: 20)")
     parser.add_argument("--repeats", type=int, default=3, help="repeats, of which the median is told (default: 3)")
     parser.add_argument("--sentences", type=int, default=1000, help="decode: test sentences (default: 1000)")
-    parser.add_argument("--beam-size", type=int, default=5, help="decode: width of the beam (default: 5)")
+    parser.add_argument("--beam-size", type=int, default=5, help="width of the beam (default: 5)")
+    parser.add_argument("--pairs", type=int, default=1_000_000, help="prepare: pairs (default: 1,000,000)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="write a Chrome trace of the measured work")
     return parser.parse_args(arguments)
 
 
 def matrix_peak(dtype: torch.dtype, device: torch.device, size: int = 1024, repeats: int = 20) -> float:
     """FLOP/s of the best of some square matrix products."""
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    times = []
-    for _ in range(repeats):
-        synchronise(device)
-        start = time.perf_counter()
-        left @ right
-        synchronise(device)
-        times.append(time.perf_counter() - start)
-    return 2 * size**3 / min(times)
+    return 2 * size**3 / min(timed(device, torch.mm, left, right) for _ in range(repeats))
+
+
+def timed(device: torch.device, work: Callable[..., object], *arguments: Any) -> float:
+    """Seconds that the work takes, the device's part included."""
+    synchronise(device)
+    start = time.perf_counter()
+    work(*arguments)
+    synchronise(device)
+    return time.perf_counter() - start
 
 
 def synchronise(device: torch.device) -> None:
@@ -96,124 +111,242 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def forward_flops(model: Seq2Seq, batch: Batch) -> float:
-    """Multiplications and additions of a forward pass over the real tokens, counted from the model's shapes.
+def forward_flops(model: Seq2Seq, source: float, target: float, mean_source: float) -> float:
+    """Multiplications and additions of a forward pass over so many source and target tokens, from the model's shapes.
 
     Each weight matrix costs 2 per element for every token it is applied to; attention costs 2 x S x (H + H') for every
     target token on top. Embedding lookups, biases and elementwise functions are not counted.
     """
-    source = float(batch.source_lengths.sum())
-    target = float((batch.target_output != 0).sum())
-    counted = 0.0
     decoder = model.decoder
     keys = [weight for name, weight in decoder.attention.named_parameters() if name == "project.weight"]
     per_source = [*model.encoder.parameters(), *keys]
-    counted += source * sum(2 * weight.numel() for weight in per_source if weight.dim() == 2)
     per_target = [*decoder.layers.parameters(), decoder.readout.weight, decoder.output.weight]
-    counted += target * sum(2 * weight.numel() for weight in per_target if weight.dim() == 2)
+    matrices = source * sum(2 * weight.numel() for weight in per_source if weight.dim() == 2)
+    matrices += target * sum(2 * weight.numel() for weight in per_target if weight.dim() == 2)
     width = decoder.lstms()[0].hidden_size + decoder.readout.in_features - decoder.lstms()[-1].hidden_size
-    return counted + target * 2 * (source / len(batch.source)) * width
+    return matrices + target * 2 * mean_source * width
+
+
+def batch_flops(model: Seq2Seq, batch: Batch) -> float:
+    """`forward_flops` of a batch's real tokens."""
+    source, target = float(batch.source_lengths.sum()), float((batch.target_output != PAD_ID).sum())
+    return forward_flops(model, source, target, source / len(batch.source))
 
 
 def reference_model(coupling: Any, vocabulary: Vocabulary) -> tuple[ModelConfig, Seq2Seq]:
-    """The model of the reference setting."""
+    """The model of the reference setting; bottom_up has the second layer that it needs."""
     layers = 2 if coupling == "bottom_up" else 1
     config = ModelConfig(256, 0.2, "three_way", EncoderConfig(256), DecoderConfig(512, layers, coupling=coupling))
     torch.manual_seed(1)
     return config, build_model(config, len(vocabulary), len(vocabulary))
 
 
-def measure_training(chosen: argparse.Namespace, directory: Path) -> list[Row]:
+def couplings(chosen: argparse.Namespace) -> Sequence[str]:
+    """Those to measure."""
+    return COUPLINGS if chosen.coupling == "all" else (chosen.coupling,)
+
+
+def measure_training(chosen: argparse.Namespace, here: World, trace: Trace) -> list[Row]:
     """Target tokens per second of each coupling, in the trainer's own step."""
     data = DataConfig(chosen.data, chosen.source, chosen.target)
     training = load_split(data, data.train_split)
     vocabulary, _ = train_vocabularies(training, VocabularyConfig(size=8000))
     tokenised, _ = tokenise(training, vocabulary, vocabulary, data.max_length)
-    batches = BucketedBatches(tokenised, BatchingConfig(max_tokens_per_batch=chosen.budget), seed=1)
-    couplings = ("none", "bottom_up", "input_feeding") if chosen.coupling == "all" else (chosen.coupling,)
-    rows = []
-    for coupling in couplings:
-        _, model = reference_model(coupling, vocabulary)
-        rows.append(_train(coupling, model, batches, chosen, directory))
-    return rows
+    batches = BucketedBatches(tokenised, BatchingConfig(max_tokens_per_batch=chosen.budget), 1, here)
+    return [
+        _train(name, reference_model(name, vocabulary)[1], batches, chosen, here, trace) for name in couplings(chosen)
+    ]
 
 
-def _train(coupling: str, model: Seq2Seq, batches: BucketedBatches, chosen: argparse.Namespace, directory: Path) -> Row:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    trainer = Trainer(directory, TrainerConfig(precision=chosen.precision), OptimizerConfig(), World(device=device))
-    trainer.begin(model.to(device), batches, teacher_forcing(0.1))
+def _train(
+    coupling: str, model: Seq2Seq, batches: BucketedBatches, chosen: argparse.Namespace, here: World, trace: Trace
+) -> Row:
+    with tempfile.TemporaryDirectory() as directory:
+        trainer = Trainer(Path(directory), TrainerConfig(precision=chosen.precision), OptimizerConfig(), here)
+        trainer.begin(model.to(here.device), batches, teacher_forcing(0.1))
     stream = (batch for epoch in range(10_000) for batch in batches.iterate(epoch))
     for _ in range(chosen.warmup):
         trainer.step([next(stream)])
-    speeds, flops = [], []
+    peak_type = compute_type(chosen.precision, here.device)
+    speeds, fractions = [], []
     for _ in range(chosen.repeats):
         group = [next(stream) for _ in range(chosen.steps)]
-        synchronise(device)
-        start = time.perf_counter()
-        for batch in group:
-            trainer.step([batch])
-        synchronise(device)
-        seconds = time.perf_counter() - start
-        speeds.append(sum(int((batch.target_output != 0).sum()) for batch in group) / seconds)
-        flops.append(3 * sum(forward_flops(model, batch) for batch in group) / seconds)
-    fraction = statistics.median(flops) / matrix_peak(compute_type(chosen.precision, device), device)
-    return _row(f"train, {coupling}", "target tokens/s", speeds, fraction)
+        with trace():
+            seconds = timed(here.device, _take_steps, trainer, group)
+        tokens = sum(int((batch.target_output != PAD_ID).sum()) for batch in group)
+        speeds.append(here.size * tokens / seconds)
+        arithmetic = here.size * 3 * sum(batch_flops(model, batch) for batch in group)  # backward costs two forwards
+        fractions.append(arithmetic / seconds / matrix_peak(peak_type, here.device))
+    processes = f", {here.size} processes" if here.size > 1 else ""
+    return Row.of(f"train, {coupling}{processes}", "target tokens/s", speeds, statistics.median(fractions))
 
 
-def measure_decoding(chosen: argparse.Namespace) -> list[Row]:
-    """Sentences per second of beam search, of a trained run or of random weights with outputs of one length."""
-    data = DataConfig(chosen.data, chosen.source, chosen.target)
-    test = load_split(data, data.test_split)
-    texts = [row["source"] for row in test][: chosen.sentences]
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+def _take_steps(trainer: Trainer, batches: list[Batch]) -> None:
+    for batch in batches:
+        trainer.step([batch])
+
+
+def measure_decoding(chosen: argparse.Namespace, here: World, trace: Trace) -> list[Row]:
+    """Sentences per second of beam search."""
+    texts = _test_sentences(chosen)[: chosen.sentences]
+    return [_decode(name, each, texts, chosen, trace) for name, each in _translators(chosen, here).items()]
+
+
+def _decode(name: str, translator: Translator, texts: list[str], chosen: argparse.Namespace, trace: Trace) -> Row:
+    outputs = translator.search(texts)
+    source = sum(len(ids) + 1 for ids in translator.source_vocabulary.encode_batch(texts))
+    hypotheses = chosen.beam_size * sum(len(best[0].tokens) + 1 for best in outputs)
+    arithmetic = forward_flops(translator.model, source, hypotheses, source / len(texts))
+    speeds, fractions = [], []
+    for _ in range(chosen.repeats):
+        with trace():
+            seconds = timed(translator.device, translator.translate, texts)
+        speeds.append(len(texts) / seconds)
+        fractions.append(arithmetic / seconds / matrix_peak(torch.float32, translator.device))
+    return Row.of(f"decode, {name}, beam {chosen.beam_size}", "sentences/s", speeds, statistics.median(fractions))
+
+
+def measure_latency(chosen: argparse.Namespace, here: World, trace: Trace) -> list[Row]:
+    """Milliseconds of one sentence at a time; with --run, seconds from the program's start to its first output."""
+    texts = _test_sentences(chosen)[:100]
+    rows = []
+    for name, translator in _translators(chosen, here).items():
+        translator.translate(texts)  # the first calls build kernels for their shapes
+        with trace():
+            times = [timed(here.device, translator.translate, [text]) for text in texts]
+        shown = f"latency, {name}, beam {chosen.beam_size}"
+        rows.append(Row.of(shown, "ms a sentence", [1000 * each for each in times]))
     if chosen.run:
-        translators = {f"decode, {Path(chosen.run).name}": load(chosen.run, device)}
+        starts = [_start_up(chosen.run, texts[0]) for _ in range(chosen.repeats)]
+        rows.append(Row.of("seq2seq translate, start to output", "s", starts))
+    return rows
+
+
+def _start_up(run: str, text: str) -> float:
+    command = [sys.executable, "-m", "seq2seq", "translate", run]
+    start = time.perf_counter()
+    subprocess.run(command, input=text + "\n", text=True, encoding="utf-8", capture_output=True, check=True)
+    return time.perf_counter() - start
+
+
+def measure_preparing(chosen: argparse.Namespace, here: World, _trace: Trace) -> list[Row]:
+    """Pairs per second of tokenising (a corpus repeated to the number asked for), and milliseconds a batch."""
+    from datasets import concatenate_datasets
+
+    data = DataConfig(chosen.data, chosen.source, chosen.target)
+    training = load_split(data, data.train_split)
+    vocabulary, _ = train_vocabularies(training, VocabularyConfig(size=8000))
+    whole, rest = divmod(chosen.pairs, len(training))
+    corpus = concatenate_datasets([training] * whole + [training.select(range(rest))])
+    before = resident_gib()
+    start = time.perf_counter()
+    with _no_caching():
+        tokenised, _ = tokenise(corpus, vocabulary, vocabulary, data.max_length)
+    tokenising = time.perf_counter() - start
+    start = time.perf_counter()
+    batches = BucketedBatches(tokenised, BatchingConfig(max_tokens_per_batch=chosen.budget), 1, here)
+    planning = time.perf_counter() - start
+    grown = resident_gib() - before
+    drawn = []
+    iterator = batches.iterate(1)
+    next(iterator)
+    for _ in range(200):
+        start = time.perf_counter()
+        if next(iterator, None) is None:
+            break
+        drawn.append(1000 * (time.perf_counter() - start))
+    return [
+        Row.of(f"tokenise, {chosen.pairs:,} pairs", "s", [tokenising]),
+        Row.of("plan an epoch's batches", "s", [planning]),
+        Row.of("load a batch", "ms", drawn or [0.0]),
+        Row.of("memory grown", "GiB", [grown]),
+    ]
+
+
+@contextlib.contextmanager
+def _no_caching() -> Iterator[None]:
+    """What was tokenised before is tokenised again."""
+    import datasets
+
+    enabled = datasets.is_caching_enabled()
+    datasets.disable_caching()
+    try:
+        yield
+    finally:
+        if enabled:
+            datasets.enable_caching()
+
+
+def _test_sentences(chosen: argparse.Namespace) -> list[str]:
+    data = DataConfig(chosen.data, chosen.source, chosen.target)
+    return [row["source"] for row in load_split(data, data.test_split)]
+
+
+def _translators(chosen: argparse.Namespace, here: World) -> dict[str, Translator]:
+    """The run's, or one of random weights for each coupling."""
+    if chosen.run:
+        found = {Path(chosen.run).name: load(chosen.run, str(here.device))}
     else:
+        data = DataConfig(chosen.data, chosen.source, chosen.target)
         vocabulary, _ = train_vocabularies(load_split(data, data.train_split), VocabularyConfig(size=8000))
-        couplings = ("none", "bottom_up", "input_feeding") if chosen.coupling == "all" else (chosen.coupling,)
-        translators = {f"decode, {each}": _untrained(each, vocabulary, device) for each in couplings}
-    return [_decode(name, translator, texts, chosen) for name, translator in translators.items()]
+        found = {name: _untrained(name, vocabulary, here.device) for name in couplings(chosen)}
+    for translator in found.values():
+        translator.search_config = replace(translator.search_config, beam_size=chosen.beam_size)
+    return found
 
 
-def _untrained(coupling: str, vocabulary: Vocabulary, device: str) -> Translator:
+def _untrained(coupling: str, vocabulary: Vocabulary, device: torch.device) -> Translator:
     config, model = reference_model(coupling, vocabulary)
     model.decoder.output.bias.data[3] = -1e4  # never ends by itself; the length limit ends it
     search = SearchConfig(max_length=FORCED_LENGTH)
     return Translator(model.to(device), config, vocabulary, vocabulary, search)
 
 
-def _decode(name: str, translator: Translator, texts: list[str], chosen: argparse.Namespace) -> Row:
-    translator.search_config = replace(translator.search_config, beam_size=chosen.beam_size)
-    translator.translate(texts[:64])
-    speeds = []
-    for _ in range(chosen.repeats):
-        synchronise(translator.device)
-        start = time.perf_counter()
-        translator.translate(texts)
-        synchronise(translator.device)
-        speeds.append(len(texts) / (time.perf_counter() - start))
-    return _row(f"{name}, beam {chosen.beam_size}", "sentences/s", speeds, None)
+MEASURES: dict[str, Callable[[argparse.Namespace, World, Trace], list[Row]]] = {
+    "train": measure_training,
+    "decode": measure_decoding,
+    "latency": measure_latency,
+    "prepare": measure_preparing,
+}
 
 
-def _row(work: str, unit: str, figures: list[float], fraction: float | None) -> Row:
-    return Row(work, unit, statistics.median(figures), (max(figures) - min(figures)) / 2, fraction)
+class Trace:
+    """A profiler around the measured work, where a file for its trace was asked for."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Around one repeat; each overwrites the trace of the one before."""
+        if self.path is None:
+            yield
+            return
+        with torch.profiler.profile() as profiler:
+            yield
+        profiler.export_chrome_trace(str(self.path))
+        print(profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=25), file=sys.stderr)
 
 
-def report(rows: list[Row], as_json: bool) -> str:
+def resident_gib() -> float:
+    """Largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "linux" else 1 << 30)
+
+
+def report(rows: list[Row], device: torch.device, as_json: bool) -> str:
     """The table, with the process's largest resident memory and the matrix peak."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     peaks = {"fp32": matrix_peak(torch.float32, device) / 1e12}
     if compute_type("auto", device) == torch.bfloat16:
         peaks["bf16"] = matrix_peak(torch.bfloat16, device) / 1e12
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "linux" else 1 << 30)
+    memory = resident_gib()
     if as_json:
         return json.dumps({"rows": [vars(row) for row in rows], "peak_tflops": peaks, "resident_gib": memory}, indent=1)
-    lines = [f"{'work':<34}{'median':>10}{'spread':>9}  {'unit':<18}{'of peak':>8}"]
+    lines = [f"{'work':<40}{'median':>10}{'spread':>10}  {'unit':<18}{'of peak':>8}"]
     for row in rows:
         fraction = "" if row.peak_fraction is None else f"{row.peak_fraction:.0%}"
-        lines.append(
-            f"{row.work:<34}{row.median:>10,.0f}{'± ' + format(row.spread, ',.0f'):>9}  {row.unit:<18}{fraction:>8}"
-        )
+        digits = 0 if row.median >= 100 else 2
+        median, spread = f"{row.median:,.{digits}f}", f"± {row.spread:,.{digits}f}"
+        lines.append(f"{row.work:<40}{median:>10}{spread:>10}  {row.unit:<18}{fraction:>8}")
     shown = ", ".join(f"{name} {value:.2f} TFLOP/s" for name, value in peaks.items())
     return "\n".join(
         [*lines, f"matrix peak: {shown}; threads: {torch.get_num_threads()}; largest resident memory: {memory:.2f} GiB"]
@@ -226,11 +359,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         keep_freed_memory()
-        if chosen.sentences < 1 or chosen.steps < 1 or chosen.repeats < 1:
-            raise UserError("--sentences, --steps and --repeats must be positive")
-        with tempfile.TemporaryDirectory() as directory:
-            rows = measure_training(chosen, Path(directory)) if chosen.work == "train" else measure_decoding(chosen)
-        print(report(rows, chosen.json))
+        limit_threads()
+        for name in ("sentences", "steps", "repeats", "pairs", "budget", "beam_size"):
+            if getattr(chosen, name) < 1:
+                raise UserError(f"--{name.replace('_', '-')} must be positive")
+        with world() as here:
+            rows = MEASURES[chosen.work](chosen, here, Trace(chosen.profile))
+            if here.is_main:
+                print(report(rows, here.device, chosen.json))
 
     return guarded("benchmark.py", work)
 
