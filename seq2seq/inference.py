@@ -95,17 +95,17 @@ class InferenceDecoder:
         width = decoder.embedding.embedding_dim
         for layer, (by_input, by_hidden, *_) in enumerate(layers):
             own = by_input[:, width:] if layer == 0 else by_input[:, :size]
-            weights.append(scale_gates(torch.cat((own, by_hidden), 1)).t())
+            weights.append(scale_gates(torch.cat((own, by_hidden), 1)).t().contiguous())
             if layer > 0 and self.bottom_up:
                 readers.append(scale_gates(by_input[:, size:]))
         self.token_gates = torch.addmm(biases[0], decoder.embedding.weight, scale_gates(layers[0][0][:, :width]).t())
         self.weights, self.biases = weights, biases
         by_hidden, by_context = decoder.readout.weight[:, :size], decoder.readout.weight[:, size:]
-        self.readout = by_hidden.t()
+        self.readout = by_hidden.t().contiguous()
         readers.append(by_context)
-        self.readers = torch.cat(readers).t()
+        self.readers = torch.cat(readers).t().contiguous()
         self.reader_sizes = [len(reader) for reader in readers]
-        self.output = decoder.output.weight.t()
+        self.output = decoder.output.weight.t().contiguous()
 
     def start(self, memory: Memory) -> InferenceState:
         """The state before the first token, one hypothesis per sentence."""

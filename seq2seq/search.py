@@ -139,13 +139,15 @@ class _Beam:
         self.totals[:, 0] = 0.0
         self.ended = torch.zeros(count, dtype=torch.int64, device=device)
         self.worst = torch.full((count,), -math.inf, device=device)
+        self.any_ended = False
+        self.shortest_limit = int(limits.min()) if count else 0
 
     def advance(self, log_probs: Tensor, eos: int) -> Tensor:
         """log_probs [b, K, V]: fills the slots with the best continuations; returns the slot each came from [b, K]."""
         width = log_probs.shape[1]
         length = self.history.shape[2] + 1
-        at_limit = self.limits == length
-        if at_limit.any():
+        if length >= self.shortest_limit:
+            at_limit = self.limits == length
             only_eos = torch.full_like(log_probs[0, 0], -math.inf)
             only_eos[eos] = 0.0
             log_probs = torch.where(at_limit[:, None, None], log_probs + only_eos, log_probs)
@@ -153,21 +155,23 @@ class _Beam:
         best, continuations = top_k(log_probs, min(width, log_probs.shape[2]))
         totals, choices = (self.totals[..., None] + best).flatten(1).topk(width)
         origins, self.tokens = choices // best.shape[2], continuations.flatten(1).gather(1, choices)
-        free = torch.arange(width, device=totals.device)[None, :] < (width - self.ended)[:, None]
-        totals = totals.masked_fill(~free, -math.inf)
+        if self.any_ended:
+            taken = torch.arange(width, 0, -1, device=totals.device)[None, :] <= self.ended[:, None]
+            totals = totals.masked_fill(taken, -math.inf)
         self.history = self.history.gather(1, origins[..., None].expand(-1, -1, length - 1))
         ends = (self.tokens == eos) & totals.isfinite()
-        self._collect(ends, totals, length)
+        if ends.any():
+            self._collect(ends, totals, length)
+            self.any_ended = True
+            self.ended = self.ended + ends.sum(1)
+            totals = totals.masked_fill(ends, -math.inf)
         self.history = torch.cat((self.history, self.tokens[..., None]), 2)
-        self.ended = self.ended + ends.sum(1)
-        self.totals = totals.masked_fill(ends, -math.inf)
+        self.totals = totals
         return origins
 
     def _collect(self, ends: Tensor, totals: Tensor, length: int) -> None:
         """Moves hypotheses that have just ended into their sentence's list."""
         rows = ends.nonzero()[:, 0]
-        if len(rows) == 0:
-            return
         log_probabilities = totals[ends]
         scores = self.config.normalise(log_probabilities, torch.full_like(log_probabilities, length))
         ended = zip(self.history[ends].tolist(), log_probabilities.tolist(), scores.tolist(), strict=True)
@@ -180,6 +184,8 @@ class _Beam:
 
     def drop_finished(self) -> Tensor | None:
         """Forgets the sentences that are done; returns the rows that stay, or None if all do."""
+        if not self.any_ended and self.history.shape[2] < self.shortest_limit:
+            return None
         best_live = self.totals.amax(1)
         bound = self.config.normalise(best_live, self.limits)
         done = (best_live == -math.inf) | (bound <= self.worst) | (self.limits <= self.history.shape[2])
@@ -188,6 +194,7 @@ class _Beam:
         keep = (~done).nonzero()[:, 0]
         for name in ("sentences", "limits", "tokens", "history", "totals", "ended", "worst"):
             setattr(self, name, getattr(self, name)[keep])
+        self.shortest_limit = int(self.limits.min()) if len(keep) else 0
         return keep
 
     def hypotheses(self) -> list[list[Hypothesis]]:

@@ -26,8 +26,8 @@ from seq2seq.vocabulary import BOS_ID, EOS_ID, Vocabulary, load_vocabularies, sa
 
 log = logging.getLogger(__name__)
 
-ROWS_PER_BATCH = 64
-TOKENS_PER_BATCH = 4_096
+ROWS_PER_BATCH = 192
+TOKENS_PER_BATCH = 8_192
 """Sentences, and padded source tokens, that are decoded together; a matter of speed and memory, never of the result."""
 LINES_IN_MEMORY = 1_024
 """Lines that `stream` reads ahead in order to decode like lengths together."""
