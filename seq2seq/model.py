@@ -87,6 +87,17 @@ class Seq2Seq(nn.Module):
 
 def build_model(config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int) -> Seq2Seq:
     """The standard translation model, freshly initialised from torch's global random state."""
+    model = assemble_model(config, source_vocabulary_size, target_vocabulary_size)
+    model.apply(initialise)
+    # Embeddings last: a tied output layer, a Linear, has just been initialised as one.
+    for module in [module for module in model.modules() if isinstance(module, nn.Embedding)]:
+        nn.init.normal_(module.weight, std=EMBEDDING_DEVIATION)
+        module.weight.data[PAD_ID].zero_()
+    return model
+
+
+def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int) -> Seq2Seq:
+    """The same with weights of no meaning, for those about to load trained ones."""
     check(
         config.tie != "three_way" or source_vocabulary_size == target_vocabulary_size,
         "model.tie three_way needs one joint vocabulary; with separate ones use two_way (or set vocabulary.joint true)",
@@ -96,14 +107,7 @@ def build_model(config: ModelConfig, source_vocabulary_size: int, target_vocabul
     source = target if shared else nn.Embedding(source_vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
     encoder = BiLSTMEncoder(config.embedding_size, config.encoder, config.dropout)
     decoder = LSTMDecoder(target, encoder.output_size, config.decoder, config.dropout, tied=config.tie != "none")
-    model = Seq2Seq(TokenEmbedding(source, config.dropout), encoder, decoder)
-    model.apply(initialise)
-    for embedding in dict.fromkeys(
-        (source, target)
-    ):  # last: a tied output layer, a Linear, has just been initialised as one
-        nn.init.normal_(embedding.weight, std=EMBEDDING_DEVIATION)
-        embedding.weight.data[PAD_ID].zero_()
-    return model
+    return Seq2Seq(TokenEmbedding(source, config.dropout), encoder, decoder)
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from seq2seq.batching import Pair, collate
 from seq2seq.checkpoint import load_model_tensors, load_tensors, model_tensors, save_tensors, write_atomically
 from seq2seq.config import UserError, from_dict, read_config, to_dict
 from seq2seq.inference import SearchModel, prepare
-from seq2seq.model import ModelConfig, Seq2Seq, build_model
+from seq2seq.model import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.objectives import score_pairs
 from seq2seq.search import Hypothesis, SearchConfig, beam_search, greedy_search
 from seq2seq.vocabulary import BOS_ID, EOS_ID, Vocabulary, load_vocabularies, save_vocabularies
@@ -221,7 +221,7 @@ def load(run: str | Path, device: str = "cpu", **hub_options: Any) -> Translator
     generation = directory / "generation_config.json"
     search = read_config(generation, SearchConfig) if generation.exists() else None
     source, target = load_vocabularies(directory)
-    model = build_model(config, len(source), len(target))
+    model = assemble_model(config, len(source), len(target))
     weights = directory / "model.safetensors"
     if not weights.exists():
         raise UserError(f"{directory}: the run holds no model.safetensors yet; let it train until its first validation")
