@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from seq2seq.attention import AttentionKind, at_least_fp32, attend, build_attention
 from seq2seq.config import check
-from seq2seq.encoder import SequenceDropout, lstm_weights
+from seq2seq.encoder import SequenceDropout
 from seq2seq.memory import Memory
+from seq2seq.recurrent import lstm_weights
 
 Coupling = Literal["input_feeding", "bottom_up", "none"]
 

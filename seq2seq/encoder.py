@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from seq2seq.config import check
 from seq2seq.memory import Memory, length_mask
+from seq2seq.recurrent import Cell, build_recurrent
 
 Merge = Literal["concat", "sum", "average", "multiply"]
+Direction = Literal["both", "forward", "backward"]
 
 
 @dataclass(frozen=True)
@@ -22,15 +24,22 @@ class EncoderConfig:
     """Number of stacked BiLSTM layers."""
     merge: Merge = "concat"
     """How the two directions are joined: concat (twice the width), sum, average or multiply (element by element)."""
+    cell: Cell = "lstm"
+    """Recurrent cell: lstm, gru, rnn (plain tanh), or peephole (an LSTM whose gates see the cell)."""
+    direction: Direction = "both"
+    """Order in which the input is read: both, or only forward or backward."""
+    subsampling: int = 1
+    """Neighbouring steps joined before each layer after the first: 2 halves the length per layer (Chan et al. 2016)."""
 
     def __post_init__(self) -> None:
         check(self.hidden_size > 0, f"encoder.hidden_size must be positive, not {self.hidden_size}")
         check(self.layers > 0, f"encoder.layers must be positive, not {self.layers}")
+        check(self.subsampling > 0, f"encoder.subsampling must be positive, not {self.subsampling}")
 
     @property
     def output_size(self) -> int:
-        """Width of the encoder's states: twice hidden_size for concat, else hidden_size."""
-        return 2 * self.hidden_size if self.merge == "concat" else self.hidden_size
+        """Width of the encoder's states: twice hidden_size where two directions are concatenated, else hidden_size."""
+        return 2 * self.hidden_size if self.merge == "concat" and self.direction == "both" else self.hidden_size
 
 
 class SequenceDropout(nn.Module):
@@ -79,82 +88,68 @@ def reverse(sequence: Tensor, index: Tensor) -> Tensor:
     return sequence.gather(1, index[..., None].expand_as(sequence))
 
 
-def last_step(sequence: Tensor, lengths: Tensor) -> Tensor:
-    """[B, S, H] -> [B, H]: each row's last real step (its first where the length is 0)."""
-    return sequence[torch.arange(sequence.shape[0], device=sequence.device), (lengths - 1).clamp(min=0)]
+class BidirectionalLayer(nn.Module):
+    """One layer as one or two one-directional layers, right under padding without packing.
 
-
-# A gate pre-activation that saturates a sigmoid to exactly 0 or 1 in every float type, fp16 included.
-SATURATED = 1e4
-
-
-def lstm_weights(lstm: nn.LSTM) -> list[Tensor]:
-    """Input weights [4H, I], recurrent weights [4H, H] and the two biases [4H] of a one-layer LSTM."""
-    return [getattr(lstm, name) for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")]
-
-
-def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
-    """Runs a one-layer LSTM whose cell state stands still on padding steps, so that the last c is that of the last real
-    step.
-
-    inputs [B, S, I], padding [B, S] bool (True = padding) -> hidden states [B, S, H] (of no meaning on padding), last
-    c [B, H].
-
-    A flag "this step is padding" joins the input with fixed weights that close the input gate and open the forget
-    gate. One LSTM call then does what packing does, by the fast kernel.
-    """
-    hidden_size = lstm.hidden_size
-    zeros = inputs.new_zeros(1, inputs.shape[0], hidden_size)
-    input_weights, *others = lstm_weights(lstm)
-    column = torch.zeros_like(others[1])  # gates lie in the order input, forget, cell, output
-    column[:hidden_size] = -SATURATED
-    column[hidden_size : 2 * hidden_size] = SATURATED
-    weights = [torch.cat((input_weights, column[:, None]), 1), *others]
-    flagged = torch.cat((inputs, padding[..., None].to(inputs.dtype)), -1)
-    output, _, cell = torch.lstm(flagged, (zeros, zeros), weights, True, 1, 0.0, lstm.training, False, True)
-    return output, cell[0]
-
-
-class BiLSTMLayer(nn.Module):
-    """One bidirectional layer as two one-directional LSTMs, right under padding without packing.
-
-    The forward LSTM meets padding only after the real steps; the backward one reads a copy reversed within each row's
+    The forward one meets padding only after the real steps; the backward one reads a copy reversed within each row's
     length. So neither carries padding into a real step. Packed sequences give the same numbers by a slow path on CPU.
     """
 
-    def __init__(self, input_size: int, hidden_size: int, merge: Merge) -> None:
+    def __init__(self, input_size: int, config: EncoderConfig) -> None:
         super().__init__()
-        self.merge: Merge = merge
-        self.forward_lstm = nn.LSTM(input_size, hidden_size, batch_first=True)
-        self.backward_lstm = nn.LSTM(input_size, hidden_size, batch_first=True)
+        self.merge: Merge = config.merge
+        size = config.hidden_size
+        self.ahead = build_recurrent(config.cell, input_size, size) if config.direction != "backward" else None
+        self.back = build_recurrent(config.cell, input_size, size) if config.direction != "forward" else None
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """inputs [B, S, I], lengths [B] -> states [B, S, H'], final hidden [B, H'], final cell [B, H'].
 
         H' is the merged width; the final h and c are those after each direction's last real step.
         """
-        padding = ~length_mask(lengths, inputs.shape[1])
+        if self.back is None:
+            assert self.ahead is not None
+            return self.ahead(inputs, lengths)
         index = reversal_index(lengths, inputs.shape[1])
-        ahead, ahead_cell = freezing_lstm(self.forward_lstm, inputs, padding)
-        back, back_cell = freezing_lstm(self.backward_lstm, reverse(inputs, index), padding)
-        states = merge_directions(ahead, reverse(back, index), self.merge)
-        hidden = merge_directions(last_step(ahead, lengths), last_step(back, lengths), self.merge)
-        return states, hidden, merge_directions(ahead_cell, back_cell, self.merge)
+        back, back_hidden, back_cell = self.back(reverse(inputs, index), lengths)
+        back = reverse(back, index)
+        if self.ahead is None:
+            return back, back_hidden, back_cell
+        ahead, ahead_hidden, ahead_cell = self.ahead(inputs, lengths)
+        return (
+            merge_directions(ahead, back, self.merge),
+            merge_directions(ahead_hidden, back_hidden, self.merge),
+            merge_directions(ahead_cell, back_cell, self.merge),
+        )
+
+
+def join_steps(states: Tensor, lengths: Tensor, factor: int) -> tuple[Tensor, Tensor]:
+    """Lays `factor` neighbouring steps side by side (the pyramid of Chan et al. 2016): [B, S, H], [B] ->
+    [B, ceil(S / factor), factor * H], [B]. Padding inside a joined step is zero."""
+    states = states * length_mask(lengths, states.shape[1])[..., None].to(states.dtype)
+    missing = -states.shape[1] % factor
+    states = nn.functional.pad(states, (0, 0, 0, missing))
+    return states.reshape(states.shape[0], -1, factor * states.shape[2]), -(-lengths // factor)
 
 
 class BiLSTMEncoder(nn.Module):
-    """Stacked BiLSTM over embedded inputs, with sequence dropout before each layer and on the output."""
+    """Stacked bidirectional layers over embedded inputs, with sequence dropout before each layer and on the output."""
 
     def __init__(self, input_size: int, config: EncoderConfig, dropout: float) -> None:
         super().__init__()
-        sizes = [input_size] + [config.output_size] * (config.layers - 1)
-        self.layers = nn.ModuleList(BiLSTMLayer(size, config.hidden_size, config.merge) for size in sizes)
+        later = config.output_size * config.subsampling
+        sizes = [input_size] + [later] * (config.layers - 1)
+        self.layers = nn.ModuleList(BidirectionalLayer(size, config) for size in sizes)
+        self.subsampling = config.subsampling
         self.dropout = SequenceDropout(dropout)
         self.output_size = config.output_size
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Memory:
-        """inputs [B, S, E], lengths [B] int64 (real steps per row) -> Memory with states [B, S, H]."""
+        """inputs [B, S, E], lengths [B] int64 (real steps per row) -> Memory with states [B, S', H]; S' = S unless
+        subsampled."""
         states = inputs
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers):
+            if number > 0 and self.subsampling > 1:
+                states, lengths = join_steps(states, lengths, self.subsampling)
             states, hidden, cell = layer(self.dropout(states), lengths)
-        return Memory(self.dropout(states), length_mask(lengths, inputs.shape[1]), hidden, cell)
+        return Memory(self.dropout(states), length_mask(lengths, states.shape[1]), hidden, cell)

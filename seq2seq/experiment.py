@@ -17,7 +17,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from seq2seq import plotting
 from seq2seq.batching import Batches, BatchingConfig, BucketedBatches, StreamedBatches
 from seq2seq.checkpoint import load_model_tensors, load_tensors, write_atomically
-from seq2seq.config import UserError, check, to_dict, write_config
+from seq2seq.config import UserError, check, read_config, to_dict, write_config
 from seq2seq.corpus import DataConfig, data_fingerprint, load_split, references, stream_tokenised, tokenise
 from seq2seq.distributed import World, world
 from seq2seq.evaluate import Evaluation, Validator, evaluate
@@ -209,10 +209,10 @@ def refuse_changes(directory: Path, config: ExperimentConfig) -> None:
     if not path.exists():
         return
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise UserError(f"{path}: not a run's configuration; restore it, or choose another --output") from None
-    changed = list(_differences(before, to_dict(config)))
+        before = read_config(path, type(config))  # fills in options that the run's version did not have yet
+    except UserError as error:
+        raise UserError(f"{error}; restore the run's configuration, or choose another --output") from None
+    changed = list(_differences(to_dict(before), to_dict(config)))
     if changed:
         raise UserError(
             f"{directory} holds a run with other settings: {'; '.join(changed)}. "

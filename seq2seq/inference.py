@@ -17,9 +17,9 @@ from torch import Tensor
 
 from seq2seq.attention import at_least_fp32, attend
 from seq2seq.decoder import LSTMDecoder
-from seq2seq.encoder import lstm_weights
 from seq2seq.memory import Memory
 from seq2seq.model import Seq2Seq
+from seq2seq.recurrent import lstm_weights
 from seq2seq.search import SearchState
 
 

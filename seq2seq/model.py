@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from seq2seq.config import check
 from seq2seq.decoder import DecoderConfig, DecoderState, LSTMDecoder
-from seq2seq.encoder import BiLSTMEncoder, EncoderConfig, SequenceDropout, lstm_weights
+from seq2seq.encoder import BiLSTMEncoder, EncoderConfig, SequenceDropout
 from seq2seq.memory import Memory
+from seq2seq.recurrent import PeepholeLSTM, lstm_weights
 from seq2seq.vocabulary import PAD_ID
 
 EMBEDDING_DEVIATION = 0.25
@@ -112,21 +113,31 @@ def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_voca
 
 @torch.no_grad()
 def initialise(module: nn.Module) -> None:
-    """Xavier input weights, orthogonal recurrent ones, forget bias 1 (Jozefowicz et al. 2015)."""
-    if isinstance(module, nn.LSTM):
-        size = module.hidden_size
+    """Xavier input weights, orthogonal recurrent ones, forget bias 1 in LSTMs (Jozefowicz et al. 2015)."""
+    if isinstance(module, nn.RNNBase):
         input_weights, recurrent, input_bias, recurrent_bias = lstm_weights(module)
-        for gate in range(4):
-            rows = slice(gate * size, (gate + 1) * size)
-            nn.init.xavier_uniform_(input_weights[rows])
-            nn.init.orthogonal_(recurrent[rows])
+        _initialise_gates(input_weights, recurrent, module.hidden_size)
         recurrent_bias.zero_()
-        input_bias.zero_()
-        input_bias[size : 2 * size] = 1.0
+        _initialise_bias(input_bias, module.hidden_size)
+    elif isinstance(module, PeepholeLSTM):
+        _initialise_gates(module.weight_ih, module.weight_hh, module.hidden_size)
+        _initialise_bias(module.bias, module.hidden_size)
     elif isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             module.bias.zero_()
+
+
+def _initialise_gates(input_weights: Tensor, recurrent: Tensor, size: int) -> None:
+    for rows, square in zip(input_weights.split(size), recurrent.split(size), strict=True):
+        nn.init.xavier_uniform_(rows)
+        nn.init.orthogonal_(square)
+
+
+def _initialise_bias(bias: Tensor, size: int) -> None:
+    bias.zero_()
+    if len(bias) == 4 * size:  # LSTMs only; their second gate is the forget gate
+        bias[size : 2 * size] = 1.0
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from seq2seq.encoder import BiLSTMEncoder, EncoderConfig, SequenceDropout
+from seq2seq.encoder import BiLSTMEncoder, EncoderConfig, SequenceDropout, join_steps
 
 LENGTHS = torch.tensor([7, 1, 4])
 
@@ -14,7 +14,7 @@ def reference_lstm(encoder: BiLSTMEncoder, input_size: int, hidden_size: int) ->
     """torch's two-layer bidirectional LSTM with the encoder's weights."""
     lstm = nn.LSTM(input_size, hidden_size, num_layers=2, bidirectional=True, batch_first=True).double()
     for number, layer in enumerate(encoder.layers):
-        for direction, suffix in ((layer.forward_lstm, ""), (layer.backward_lstm, "_reverse")):
+        for direction, suffix in ((layer.ahead, ""), (layer.back, "_reverse")):
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
                 getattr(lstm, f"{name}_l{number}{suffix}").data.copy_(getattr(direction, f"{name}_l0").data)
     return lstm
@@ -34,17 +34,36 @@ def test_equals_packed_bidirectional_lstm() -> None:
     torch.testing.assert_close(memory.final_cell, torch.cat((cell[-2], cell[-1]), -1))
 
 
-@pytest.mark.parametrize("merge", ["concat", "sum", "average", "multiply"])
-def test_padding_changes_nothing(merge: str) -> None:
+CONFIGS = [
+    *[EncoderConfig(6, 2, merge) for merge in ("concat", "sum", "average", "multiply")],  # type: ignore[arg-type]
+    *[EncoderConfig(6, 2, cell=cell) for cell in ("gru", "rnn", "peephole")],  # type: ignore[arg-type]
+    *[EncoderConfig(6, 2, direction=direction) for direction in ("forward", "backward")],  # type: ignore[arg-type]
+    *[EncoderConfig(6, 3, subsampling=factor) for factor in (2, 3)],
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_padding_changes_nothing(config: EncoderConfig) -> None:
     torch.manual_seed(0)
-    encoder = BiLSTMEncoder(5, EncoderConfig(hidden_size=6, layers=2, merge=merge), dropout=0.0)  # type: ignore[arg-type]
+    encoder = BiLSTMEncoder(5, config, dropout=0.0)
     inputs = torch.randn(3, 7, 5)
     together = encoder(inputs, LENGTHS)
     for row, length in enumerate(LENGTHS.tolist()):
         alone = encoder(inputs[row : row + 1, :length], LENGTHS[row : row + 1])
-        torch.testing.assert_close(together.states[row, :length], alone.states[0])
+        steps = int(together.mask[row].sum())
+        torch.testing.assert_close(together.states[row, :steps], alone.states[0])
         torch.testing.assert_close(together.final_hidden[row], alone.final_hidden[0])
         torch.testing.assert_close(together.final_cell[row], alone.final_cell[0])
+
+
+def test_subsampling_joins_neighbours_and_shortens_the_mask() -> None:
+    states = torch.arange(1.0, 8).view(1, 7, 1)
+    joined, lengths = join_steps(states, torch.tensor([5]), 2)
+    assert joined[0].tolist() == [[1, 2], [3, 4], [5, 0], [0, 0]]
+    assert lengths.tolist() == [3]
+    memory = BiLSTMEncoder(5, EncoderConfig(6, 3, subsampling=2), dropout=0.0)(torch.randn(3, 7, 5), LENGTHS)
+    assert memory.mask.sum(1).tolist() == [2, 1, 1]
+    assert memory.states.shape == (3, 2, 12)
 
 
 def test_gradients_do_not_see_padding() -> None:

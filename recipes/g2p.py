@@ -1,0 +1,93 @@
+"""Grapheme to phoneme: the spelling of a word to its pronunciation, letter by letter (Yao & Zweig 2015).
+
+python recipes/g2p.py --data DIR [--output DIR] [--any.config.field VALUE]
+
+DIR holds train.tsv and validation.tsv with columns word and phonemes (ARPAbet; stress digits are dropped, as in the
+published figures), such as the CMU dictionary. Every 50th word of the training file is kept out to choose the best
+model; the figures are those of validation.tsv. A word with several pronunciations is right when it equals one of them.
+"""
+
+import hashlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from seq2seq import recipe
+from seq2seq.batching import BatchingConfig
+from seq2seq.corpus import load_split
+from seq2seq.decoder import DecoderConfig
+from seq2seq.encoder import EncoderConfig
+from seq2seq.error_rates import error_rates
+from seq2seq.evaluate import Evaluation
+from seq2seq.experiment import ExperimentConfig
+from seq2seq.model import ModelConfig
+from seq2seq.schedule import OptimizerConfig
+from seq2seq.trainer import TrainerConfig
+from seq2seq.translator import Translator
+from seq2seq.vocabulary import VocabularyConfig
+
+HELD_OUT = 50
+
+CONFIG = ExperimentConfig(
+    data="cmudict",
+    source="word",
+    target="phonemes",
+    vocabulary=VocabularyConfig(model_type="word", joint=False, size=100),
+    model=ModelConfig(
+        embedding_size=128,
+        dropout=0.2,
+        tie="two_way",
+        encoder=EncoderConfig(hidden_size=192, layers=1),
+        decoder=DecoderConfig(hidden_size=256, layers=2, coupling="bottom_up"),
+    ),
+    batching=BatchingConfig(max_tokens_per_batch=2_400),
+    optimizer=OptimizerConfig(learning_rate=0.004, warmup_steps=200),
+    trainer=TrainerConfig(epochs=7),
+)
+
+
+def prepare(config: ExperimentConfig) -> ExperimentConfig:
+    """Writes three splits of spaced letters and lists of pronunciations; returns the configuration for them."""
+    training = pronunciations(config, "train")
+    words = {name: dict(held_out(training, name == "validation")) for name in ("train", "validation")}
+    words["test"] = pronunciations(config, "validation")
+    folder = Path(config.output) / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, entries in words.items():
+        lines = [json.dumps({"word": " ".join(word), "phonemes": spoken}) + "\n" for word, spoken in entries.items()]
+        (folder / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
+    return replace(config, data=str(folder))
+
+
+def pronunciations(config: ExperimentConfig, split: str) -> dict[str, list[str]]:
+    """Each word's pronunciations, without stress, each once, in the order of the file."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in load_split(config, split):
+        spoken = re.sub(r"\d", "", row["target"])
+        if spoken not in found[row["source"]]:
+            found[row["source"]].append(spoken)
+    return found
+
+
+def held_out(words: dict[str, list[str]], wanted: bool) -> Iterator[tuple[str, list[str]]]:
+    """The words kept out of training, or the others: by a hash, so that neighbours in the alphabet part."""
+    for word, spoken in words.items():
+        chosen = int(hashlib.sha256(word.encode()).hexdigest(), 16) % HELD_OUT == 0
+        if chosen == wanted:
+            yield word, spoken
+
+
+def report(_config: ExperimentConfig, _translator: Translator, evaluation: Evaluation) -> None:
+    """Prints phoneme and word error rate, and some words that went wrong."""
+    print(error_rates(evaluation.hypotheses, evaluation.references).describe("phoneme"))
+    compared = zip(evaluation.sources, evaluation.hypotheses, evaluation.references, strict=True)
+    wrong = [each for each in compared if each[1] not in each[2]][:10]
+    for source, hypothesis, references in wrong:
+        print(f"{source.replace(' ', '')}\t{hypothesis}\tshould be {' or '.join(references)}")
+
+
+if __name__ == "__main__":
+    recipe.main(CONFIG, prepare=prepare, report=report)

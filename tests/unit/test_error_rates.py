@@ -1,0 +1,25 @@
+"""Error rates against counts made by hand."""
+
+import pytest
+
+from seq2seq.config import UserError
+from seq2seq.error_rates import edits, error_rates
+
+
+def test_edits() -> None:
+    assert edits("a b c", "a b c") == 0
+    assert edits("a x c d", "a b c") == 2  # one substitution, one insertion
+    assert edits("", "a b") == 2
+    assert edits("a b", "") == 2
+
+
+def test_the_nearest_reference_counts() -> None:
+    rates = error_rates(["a b c", "x y"], [["a b", "a b c d"], ["x y"]])
+    assert rates.token == pytest.approx(100 * 1 / (2 + 2))  # of two equally near references the shorter
+    assert rates.sequence == 50.0
+    assert rates.describe("phoneme") == "phoneme error rate 25.00 %, sequence error rate 50.00 % of 2"
+
+
+def test_unequal_numbers_of_lines() -> None:
+    with pytest.raises(UserError, match="1 hypotheses but 2"):
+        error_rates(["a"], [["a"], ["b"]])
