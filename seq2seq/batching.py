@@ -44,7 +44,7 @@ class Batch(NamedTuple):
     """Padded token ids of B sentence pairs."""
 
     source: Tensor
-    """[B, S] int64, PAD_ID after each row's end."""
+    """[B, S] int64, PAD_ID after each row's end; or features [B, S, ...] float, 0 after it."""
     source_lengths: Tensor
     """[B] int64"""
     target_input: Tensor
@@ -57,14 +57,30 @@ class Batch(NamedTuple):
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
 
 
+class SequenceBatch(NamedTuple):
+    """Padded sequences with what should be told of them, for models that have a head instead of a decoder."""
+
+    inputs: Tensor
+    """[B, S, ...] float features, 0 on padding; or [B, S] int64 ids."""
+    lengths: Tensor
+    """[B] int64"""
+    targets: Tensor
+    """What the objective compares with: [B] classes, [B, S] labels or [B, S, D] values, as `collate_sequences` pads
+    them; for CTC [B, T] labels, PAD_ID after each row's end."""
+
+    def to(self, device: torch.device) -> "SequenceBatch":
+        """The batch on a device."""
+        return SequenceBatch(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+
 class Batches(Protocol):
     """What a trainer draws from: an endlessly repeatable sequence of batches per epoch, enterable at any point."""
 
     batches_per_epoch: int | None
     """Batches that this rank gets in an epoch; None where only reading tells (streams)."""
 
-    def iterate(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """This rank's batches of an epoch, from the start-th on."""
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[Any]:
+        """This rank's batches of an epoch, from the start-th on; each has a method `to(device)`."""
 
 
 def pad(rows: Sequence[Ids], step: int = 1, extra: int = 0) -> tuple[Array, Array]:
@@ -100,6 +116,32 @@ def collate(pairs: Sequence[Pair], length_step: int = 1) -> Batch:
     return Batch(*(torch.from_numpy(array) for array in arrays))
 
 
+def pad_features(rows: Sequence[Array], step: int = 1) -> tuple[Array, Array]:
+    """Sequences [S_i, ...] of one element type -> ([B, S, ...] padded with zeros, [B] lengths); S rounded up to
+    `step`."""
+    lengths = np.array([len(row) for row in rows], np.int64)
+    width = round_up(max(1, int(lengths.max(initial=0))), step)
+    padded = np.zeros((len(rows), width, *rows[0].shape[1:]), rows[0].dtype)
+    for place, row in zip(padded, rows, strict=True):
+        place[: len(row)] = row
+    return padded, lengths
+
+
+def collate_features(pairs: Sequence[tuple[Array, Ids]], length_step: int = 1) -> Batch:
+    """Pairs of features [S_i, ...] float32 and target ids -> Batch: what feeds a decoder from something unwritten."""
+    ids = collate([((), target) for _, target in pairs], length_step)
+    source, lengths = pad_features([features for features, _ in pairs], length_step)
+    return ids._replace(source=torch.from_numpy(source), source_lengths=torch.from_numpy(lengths))
+
+
+def collate_sequences(examples: Sequence[tuple[Array, Array]], length_step: int = 1) -> SequenceBatch:
+    """Pairs of inputs [S_i, ...] and targets ([T_i, ...], or a class as an array of no dimension) -> SequenceBatch."""
+    inputs, lengths = pad_features([each for each, _ in examples], length_step)
+    targets = [np.asarray(target) for _, target in examples]
+    joined = pad_features(targets, length_step)[0] if targets[0].ndim else np.stack(targets)
+    return SequenceBatch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.from_numpy(joined))
+
+
 def cut_into_batches(source_lengths: Array, target_lengths: Array, config: BatchingConfig, order: Array) -> list[Array]:
     """Sorts examples by padded shape, ties in the given random order, and cuts them where the token budget is full.
 
@@ -127,15 +169,15 @@ def _rows_that_fit(widths: Array, config: BatchingConfig) -> int:
     return max(1, rows - rows % config.row_step if rows > config.row_step else rows)
 
 
-class BucketedBatches:
-    """Batches over a tokenised dataset with random access (columns source_ids, target_ids), in memory or
-    memory-mapped."""
+class _Buckets:
+    """Batches by length over examples with random access."""
 
-    def __init__(self, dataset: "Dataset", config: BatchingConfig, seed: int, world: World | None = None) -> None:
+    def __init__(
+        self, source_lengths: Array, target_lengths: Array, config: BatchingConfig, seed: int, world: World | None
+    ) -> None:
         self.config, self.seed = config, seed
         self.world = world or World()
-        self.table = dataset.with_format("arrow")
-        self.source_lengths, self.target_lengths = _lengths(dataset, "source_ids"), _lengths(dataset, "target_ids")
+        self.source_lengths, self.target_lengths = source_lengths, target_lengths
         self.batches_per_epoch: int | None = len(self.plan(0)[0 :: self.world.size])
 
     def plan(self, epoch: int) -> list[Array]:
@@ -148,16 +190,54 @@ class BucketedBatches:
         # Ranks step together: each needs as many batches. The few left over are others in the next epoch.
         return shuffled[: len(shuffled) - len(shuffled) % size] if len(shuffled) >= size else shuffled[:1] * size
 
-    def iterate(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[Any]:
         """This rank's batches of an epoch, from the start-th on."""
         for rows in self.plan(epoch)[self.world.rank :: self.world.size][start:]:
             yield self.load(rows)
+
+    def load(self, rows: Array) -> Any:
+        """Reads and pads these rows."""
+        raise NotImplementedError
+
+
+class BucketedBatches(_Buckets):
+    """Batches over a tokenised dataset with random access (columns source_ids, target_ids), in memory or
+    memory-mapped."""
+
+    def __init__(self, dataset: "Dataset", config: BatchingConfig, seed: int, world: World | None = None) -> None:
+        self.table = dataset.with_format("arrow")
+        super().__init__(_lengths(dataset, "source_ids"), _lengths(dataset, "target_ids"), config, seed, world)
 
     def load(self, rows: Array) -> Batch:
         """Reads and pads these rows."""
         table = self.table[rows]
         sources, targets = (_ragged(table.column(name)) for name in ("source_ids", "target_ids"))
         return collate(list(zip(sources, targets, strict=True)), self.config.length_step)
+
+
+class ExampleBatches(_Buckets):
+    """Batches over examples in memory, of any kind.
+
+    collate: makes a batch of some examples, given the step that lengths are padded to. lengths: each example's steps,
+    of the longer side; the token budget counts them.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Any],
+        lengths: Sequence[int],
+        collate: Callable[[Sequence[Any], int], Any],
+        config: BatchingConfig,
+        seed: int,
+        world: World | None = None,
+    ) -> None:
+        self.examples, self.collate = examples, collate
+        steps = np.array(lengths, np.int64)
+        super().__init__(steps, steps, config, seed, world)
+
+    def load(self, rows: Array) -> Any:
+        """Collates these rows."""
+        return self.collate([self.examples[row] for row in rows], self.config.length_step)
 
 
 def _lengths(dataset: "Dataset", column: str) -> Array:

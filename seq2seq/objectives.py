@@ -1,18 +1,24 @@
-"""model + Batch -> LossSum. Training reaches the model through its forward only."""
+"""model + batch -> LossSum. Training reaches the model through its forward only."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from seq2seq.batching import Batch
+from seq2seq.attention import at_least_fp32
+from seq2seq.batching import Batch, SequenceBatch
+from seq2seq.ctc import CTCSeq2Seq
+from seq2seq.heads import SequenceModel
 from seq2seq.losses import LossSum, cross_entropy
 from seq2seq.model import Seq2Seq
-from seq2seq.vocabulary import PAD_ID
+from seq2seq.vocabulary import EOS_ID, PAD_ID
 
-ComputeLoss = Callable[[Seq2Seq, Batch], LossSum]
+ComputeLoss = Callable[[Any, Batch], LossSum]
+ComputeSequenceLoss = Callable[[SequenceModel, SequenceBatch], LossSum]
 
 
 def teacher_forcing(label_smoothing: float = 0.0) -> ComputeLoss:
@@ -21,10 +27,82 @@ def teacher_forcing(label_smoothing: float = 0.0) -> ComputeLoss:
 
     def compute_loss(model: Seq2Seq, batch: Batch) -> LossSum:
         features, _ = model(batch.source, batch.source_lengths, batch.target_input)
-        real = batch.target_output != PAD_ID
-        output = model.decoder.output
-        total = cross_entropy(features[real], output.weight, output.bias, batch.target_output[real], label_smoothing)
-        return LossSum(total, real.sum())
+        return _token_loss(model, features, batch, label_smoothing)
+
+    return compute_loss
+
+
+def _token_loss(model: Seq2Seq, features: Tensor, batch: Batch, label_smoothing: float) -> LossSum:
+    real = batch.target_output != PAD_ID
+    output = model.decoder.output
+    total = cross_entropy(features[real], output.weight, output.bias, batch.target_output[real], label_smoothing)
+    return LossSum(total, real.sum())
+
+
+def labelling() -> ComputeSequenceLoss:
+    """A class per step: cross-entropy of labels [B, S] int64, over the real steps."""
+
+    def compute_loss(model: SequenceModel, batch: SequenceBatch) -> LossSum:
+        logits, mask = model(batch.inputs, batch.lengths)
+        return LossSum(functional.cross_entropy(logits[mask], batch.targets[mask], reduction="sum"), mask.sum())
+
+    return compute_loss
+
+
+def classification() -> ComputeSequenceLoss:
+    """A class per sequence: cross-entropy of classes [B] int64."""
+
+    def compute_loss(model: SequenceModel, batch: SequenceBatch) -> LossSum:
+        logits, _ = model(batch.inputs, batch.lengths)
+        total = functional.cross_entropy(logits, batch.targets, reduction="sum")
+        return LossSum(total, batch.lengths.new_tensor(len(batch.lengths)))
+
+    return compute_loss
+
+
+def regression() -> ComputeSequenceLoss:
+    """Values per step: squared error of targets [B, S, D] float, over the real steps; values that are NaN are not
+    known and do not count."""
+
+    def compute_loss(model: SequenceModel, batch: SequenceBatch) -> LossSum:
+        outputs, mask = model(batch.inputs, batch.lengths)
+        known = mask[..., None] & ~batch.targets.isnan()
+        error = outputs - batch.targets.nan_to_num()
+        return LossSum((error.square() * known).sum(), known.sum())
+
+    return compute_loss
+
+
+def ctc() -> ComputeSequenceLoss:
+    """Labels without alignment (Graves et al. 2006): targets [B, T] int64, PAD_ID after each row's end; per label."""
+
+    def compute_loss(model: SequenceModel, batch: SequenceBatch) -> LossSum:
+        logits, mask = model(batch.inputs, batch.lengths)
+        return ctc_loss(logits, mask, batch.targets)
+
+    return compute_loss
+
+
+def ctc_loss(logits: Tensor, mask: Tensor, targets: Tensor) -> LossSum:
+    """logits [B, S, V], mask [B, S], targets [B, T] padded with PAD_ID (which is also the blank)."""
+    real = targets != PAD_ID
+    log_probs = at_least_fp32(logits).log_softmax(-1).transpose(0, 1)
+    total = functional.ctc_loss(
+        log_probs, targets, mask.sum(1), real.sum(1), blank=PAD_ID, reduction="sum", zero_infinity=True
+    )
+    return LossSum(total, real.sum())
+
+
+def joint_attention_ctc(ctc_weight: float, label_smoothing: float = 0.0) -> ComputeLoss:
+    """(1 - weight) x teacher forcing + weight x CTC on the encoder's states (Watanabe et al. 2017, eq. 8), per target
+    token."""
+
+    def compute_loss(model: CTCSeq2Seq, batch: Batch) -> LossSum:
+        features, _, logits, mask = model(batch.source, batch.source_lengths, batch.target_input)
+        by_attention = _token_loss(model, features, batch, label_smoothing)
+        labels = batch.target_output.masked_fill(batch.target_output == EOS_ID, PAD_ID)
+        by_ctc = ctc_loss(logits, mask, labels)
+        return LossSum((1 - ctc_weight) * by_attention.total + ctc_weight * by_ctc.total, by_attention.tokens)
 
     return compute_loss
 

@@ -6,17 +6,22 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from seq2seq.evaluate import Evaluation
 from seq2seq.experiment import ExperimentConfig, run
 from seq2seq.guard import guarded
 from seq2seq.hardware import keep_freed_memory, limit_threads
 from seq2seq.inspection import dry_run
-from seq2seq.options import parse_training, training_parser
+from seq2seq.options import parse_task, parse_training, task_parser, training_parser
+from seq2seq.task import TaskConfig
 from seq2seq.translator import Translator
 
 Prepare = Callable[[ExperimentConfig], ExperimentConfig]
 Report = Callable[[ExperimentConfig, Translator, Evaluation], None]
+
+
+Task = TypeVar("Task", bound=TaskConfig)
 
 
 def main(
@@ -25,22 +30,46 @@ def main(
     prepare: Prepare | None = None,
     report: Report | None = None,
 ) -> None:
-    """Runs a recipe script: `defaults` are its choices. The default output is runs/NAME OF THE SCRIPT. Exits.
+    """Runs a recipe script of text to text: `defaults` are its choices. The default output is runs/NAME OF THE SCRIPT.
+    Exits.
 
     prepare: called first, for recipes that make their own data; returns the configuration to run. report: called last,
     in the main process, with the model and its figures; by default these are printed on stdout.
     """
-    script = Path(sys.argv[0])
-    description = (sys.modules["__main__"].__doc__ or "").strip().split("\n")[0]
-    if not defaults.output:
-        defaults = replace(defaults, output=str(Path("runs") / script.stem))
+    defaults = _with_output(defaults)
 
     def work() -> None:
-        parser = training_parser(script.name, description, defaults)
+        parser = training_parser(_script().name, _description(), defaults)
         config, dry = parse_training(parser, sys.argv[1:] if arguments is None else arguments)
         train_as_told(prepare(config) if prepare else config, dry, report or print_figures)
 
-    sys.exit(guarded(script.name, work))
+    sys.exit(guarded(_script().name, work))
+
+
+def run_task(defaults: Task, carry_out: Callable[[Task], None], arguments: Sequence[str] | None = None) -> None:
+    """Runs a recipe script of any other task: carry_out gets its choices, overridden by the command line. Exits."""
+    defaults = _with_output(defaults)
+
+    def work() -> None:
+        parser = task_parser(_script().name, _description(), defaults)
+        config = parse_task(parser, sys.argv[1:] if arguments is None else arguments, type(defaults))
+        keep_freed_memory()
+        limit_threads()
+        carry_out(config)
+
+    sys.exit(guarded(_script().name, work))
+
+
+def _script() -> Path:
+    return Path(sys.argv[0])
+
+
+def _description() -> str:
+    return (sys.modules["__main__"].__doc__ or "").strip().split("\n")[0]
+
+
+def _with_output(defaults: Any) -> Any:
+    return defaults if defaults.output else replace(defaults, output=str(Path("runs") / _script().stem))
 
 
 def train_as_told(config: ExperimentConfig, dry: bool, report: Report) -> None:

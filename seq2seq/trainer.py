@@ -61,8 +61,8 @@ class TrainerConfig:
     """Steps between validations and checkpoints; 0 = after each epoch."""
     log_every_steps: int = 50
     """Steps between entries of the training loss in metrics.jsonl and TensorBoard."""
-    best_metric: Literal["bleu", "loss"] = "bleu"
-    """Validation figure that chooses the best model: decoded BLEU (higher is better) or loss (lower)."""
+    best_metric: Literal["bleu", "accuracy", "loss", "error_rate"] = "bleu"
+    """Validation figure that chooses the best model; higher is better for bleu and accuracy, lower for the others."""
     patience: int = 0
     """Validations without gain after which training ends; 0 = never."""
     average_decay: float = 0.998
@@ -284,7 +284,7 @@ class Trainer:
         self.model.train()
         self.window = self._new_window()
         value = figures[self.config.best_metric]
-        signed = value if self.config.best_metric == "bleu" else -value
+        signed = value if self.config.best_metric in ("bleu", "accuracy") else -value
         if signed > progress.best:
             progress.best, progress.best_step = signed, progress.step
             progress.without_gain = progress.since_cut = 0

@@ -1,0 +1,81 @@
+"""Source front ends other than token ids: feature vectors, images, sound."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from seq2seq.encoder import SequenceDropout
+
+
+class FeatureProjection(nn.Module):
+    """Feature vectors of any kind, normalised and projected to the model's width."""
+
+    def __init__(self, input_size: int, output_size: int, dropout: float) -> None:
+        super().__init__()
+        self.normalise = nn.LayerNorm(input_size)
+        self.project = nn.Linear(input_size, output_size)
+        self.dropout = SequenceDropout(dropout)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, S, F] -> [B, S, E]."""
+        return self.dropout(self.project(self.normalise(features)))
+
+
+class ConvFeatures(nn.Module):
+    """A small convolutional net; its feature map, read row by row, is the sequence (Xu et al. 2015, section 3.1.1).
+
+    Each block halves height and width. Position embeddings tell a recurrent reader where in the picture it is.
+    """
+
+    def __init__(self, channels: int, height: int, width: int, output_size: int, blocks: int, dropout: float) -> None:
+        super().__init__()
+        sizes = [channels, *(output_size // 2 ** (blocks - 1 - block) for block in range(blocks))]
+        layers: list[nn.Module] = []
+        for before, after in pairwise(sizes):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(4, after), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+        self.positions = nn.Parameter(torch.randn(self.steps(height, width, blocks), output_size) * 0.1)
+        self.dropout = SequenceDropout(dropout)
+
+    @staticmethod
+    def steps(height: int, width: int, blocks: int) -> int:
+        """Number of cells of the feature map, which is the length of the sequence."""
+        return math.ceil(height / 2**blocks) * math.ceil(width / 2**blocks)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, C, height, width] -> [B, S, E]."""
+        cells = self.layers(images).flatten(2).transpose(1, 2)
+        return self.dropout(cells + self.positions)
+
+
+class LogMel(nn.Module):
+    """Log energies of mel bands: what speech recognisers read (Davis & Mermelstein 1980, with O'Shaughnessy's mel
+    scale)."""
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self, rate: int, bands: int = 40, window_seconds: float = 0.025, step_seconds: float = 0.01) -> None:
+        super().__init__()
+        self.size, self.step = round(rate * window_seconds), round(rate * step_seconds)
+        self.register_buffer("window", torch.hann_window(self.size), persistent=False)
+        self.register_buffer("filters", mel_filters(rate, self.size, bands), persistent=False)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """[..., n] samples -> [..., frames, bands]; frames = 1 + n // step, each centred on its time."""
+        spectrum = torch.stft(samples, self.size, self.step, window=self.window, return_complex=True)
+        return torch.log(self.filters @ spectrum.abs().square() + 1e-6).transpose(-1, -2)
+
+
+def mel_filters(rate: int, size: int, bands: int) -> Tensor:
+    """Triangular filters, evenly spaced in mel = 2595 log10(1 + Hz / 700): [bands, size // 2 + 1]."""
+    highest = 2595 * math.log10(1 + rate / 2 / 700)
+    edges = 700 * (10 ** (torch.linspace(0, highest, bands + 2) / 2595) - 1)
+    bins = torch.linspace(0, rate / 2, size // 2 + 1)
+    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    return torch.minimum(rising, falling).clamp(min=0)

@@ -1,0 +1,194 @@
+"""A training run in a directory, whatever the task: its log, its files, what may change when it is taken up again."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import nn
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from seq2seq import plotting
+from seq2seq.batching import Batches, BatchingConfig
+from seq2seq.checkpoint import load_model_tensors, load_tensors, write_atomically
+from seq2seq.config import UserError, check, read_config, to_dict, write_config
+from seq2seq.distributed import World, world
+from seq2seq.journal import METRICS_FILE
+from seq2seq.losses import LossSum
+from seq2seq.model import parameter_count
+from seq2seq.provenance import provenance
+from seq2seq.schedule import OptimizerConfig
+from seq2seq.trainer import Trainer, TrainerConfig
+
+log = logging.getLogger(__name__)
+
+Model = TypeVar("Model", bound=nn.Module)
+
+FREE_TO_CHANGE = {"output", "search", "data", "validation_split", "test_split"}
+FREE_IN_TRAINER = {"max_steps", "log_every_steps", "patience", "keep_checkpoints", "device", "nonfinite_patience"}
+"""What may differ when a run is taken up again: it alters neither the model nor the order of the data."""
+
+
+QUICK_STEPS = 3
+"""Steps of a smoke run."""
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """What training decides in every task; a recipe adds fields of its own."""
+
+    output: str = ""
+    """Run directory; a run found there is taken up again."""
+    quick: bool = False
+    """A smoke run: little data, a few steps, figures of no meaning."""
+    batching: BatchingConfig = field(default_factory=BatchingConfig)
+    """How examples are grouped into batches."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """Optimiser and learning rate."""
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    """Length of training, validation, checkpoints."""
+
+    def count(self, usual: int, quick: int = 64) -> int:
+        """Number of examples to make or use."""
+        return min(usual, quick) if self.quick else usual
+
+
+class RunConfig(Protocol):
+    """The part of a configuration that a run in a directory needs."""
+
+    @property
+    def output(self) -> str: ...
+    @property
+    def quick(self) -> bool: ...
+    @property
+    def optimizer(self) -> OptimizerConfig: ...
+    @property
+    def trainer(self) -> TrainerConfig: ...
+
+
+@contextmanager
+def run_directory(config: RunConfig) -> Iterator[tuple[Path, World]]:
+    """Joins the processes that train together and opens config.output, with its log; refuses a run begun otherwise."""
+    check(bool(config.output), "say where the run goes: --output DIR")
+    directory = Path(config.output)
+    with world(config.trainer.device) as here, run_log(directory, here):
+        refuse_changes(directory, config)
+        yield directory, here
+        here.barrier()
+
+
+def fit(
+    config: RunConfig,
+    directory: Path,
+    here: World,
+    model: Model,
+    batches: Batches,
+    compute_loss: Callable[[Any, Any], LossSum],
+    validate: Callable[[Any], Mapping[str, float]],
+    fingerprint: str,
+) -> Model:
+    """Trains to the end, resuming where there is something to resume, and returns the model with its best weights.
+
+    fingerprint: of the data, for provenance.json.
+    """
+    log.info("model: %s parameters", f"{parameter_count(model):,}")
+    if here.is_main:
+        write_config(directory / "config.json", config)
+        facts = provenance(config.trainer.seed, fingerprint, here.size)
+        write_atomically(directory / "provenance.json", json.dumps(facts, indent=2) + "\n")
+    chosen = replace(config.trainer, epochs=1, max_steps=QUICK_STEPS) if config.quick else config.trainer
+    Trainer(directory, chosen, config.optimizer, here).fit(model, batches, compute_loss, validate)
+    if here.is_main:
+        draw_curves(directory)
+    here.barrier()
+    weights = directory / "model.safetensors"
+    load_model_tensors(model, load_tensors(weights), str(weights))
+    return model.eval()
+
+
+def mean_loss(batches: Batches, compute_loss: Callable[[Any, Any], LossSum]) -> Callable[[nn.Module], float]:
+    """A figure for validation: the loss per token or value over all batches."""
+
+    @torch.inference_mode()
+    def measure(model: nn.Module) -> float:
+        device = next(model.parameters()).device
+        losses = [compute_loss(model, batch.to(device)) for batch in batches.iterate(0)]
+        return float(sum(loss.total for loss in losses)) / max(1.0, float(sum(loss.tokens for loss in losses)))
+
+    return measure
+
+
+def draw_curves(directory: Path) -> None:
+    """curves.png from metrics.jsonl, where matplotlib is installed."""
+    if plotting.available():
+        lines = (directory / METRICS_FILE).read_text(encoding="utf-8").split("\n")
+        plotting.plot_curves([json.loads(line) for line in lines if line], directory / "curves.png")
+        log.info("curves: %s", directory / "curves.png")
+
+
+def refuse_changes(directory: Path, config: RunConfig) -> None:
+    """Raises UserError, naming the differences, where a run in the directory was begun with other settings."""
+    path = directory / "config.json"
+    if not path.exists():
+        return
+    try:
+        before = read_config(path, type(config))  # fills in options that the run's version did not have yet
+    except UserError as error:
+        raise UserError(f"{error}; restore the run's configuration, or choose another --output") from None
+    changed = list(_differences(to_dict(before), to_dict(config)))
+    if changed:
+        raise UserError(
+            f"{directory} holds a run with other settings: {'; '.join(changed)}. "
+            "Give the old ones, or choose another --output"
+        )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    free = FREE_IN_TRAINER if prefix == "trainer." else FREE_TO_CHANGE if not prefix else set()
+    for name in now:
+        old, new = before.get(name), now[name]
+        if name in free or old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name} was {old!r}, is {new!r}"
+
+
+@contextmanager
+def run_log(directory: Path, here: World) -> Iterator[None]:
+    """Sends this package's log to stderr (around the progress bars) and to train.log, from the main process only."""
+    package = logging.getLogger("seq2seq")
+    if not here.is_main:
+        package.setLevel(logging.ERROR)
+        yield
+        return
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        to_file = logging.FileHandler(directory / "train.log", encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"{directory}: cannot write the run there ({error.strerror}); choose another --output"
+        ) from None
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    to_screen = logging.StreamHandler(sys.stderr)
+    to_screen.setFormatter(logging.Formatter("%(message)s"))
+    level = package.level
+    package.setLevel(logging.INFO)
+    for handler in (to_file, to_screen):
+        package.addHandler(handler)
+    try:
+        with logging_redirect_tqdm([package]):
+            yield
+    finally:
+        package.setLevel(level)
+        for handler in (to_file, to_screen):
+            package.removeHandler(handler)
+        to_file.close()
