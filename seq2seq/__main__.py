@@ -120,11 +120,16 @@ def _positive(text: str) -> int:
 
 
 def _load(options: argparse.Namespace) -> Translator:
+    from seq2seq.config import UserError
     from seq2seq.hardware import keep_freed_memory
-    from seq2seq.translator import load
+    from seq2seq.translator import Translator, load
 
     keep_freed_memory()
-    return load(options.model, options.device)
+    model = load(options.model, options.device)
+    if not isinstance(model, Translator):
+        kind = type(model).__name__
+        raise UserError(f"{options.model}: holds a {kind}, which does not read text; use seq2seq.load in Python")
+    return model
 
 
 def _search_settings(options: argparse.Namespace) -> dict[str, Any]:

@@ -92,6 +92,14 @@ def load_model_tensors(model: nn.Module, tensors: Mapping[str, Tensor], where: s
         tensor.copy_(tensors[name])
 
 
+def load_weights(model: nn.Module, directory: Path) -> None:
+    """Fills a model from a run directory. Raises UserError where weights are missing, damaged or another model's."""
+    path = directory / "model.safetensors"
+    if not path.exists():
+        raise UserError(f"{directory}: the run holds no {path.name} yet; let it train until its first validation")
+    load_model_tensors(model, load_tensors(path), str(path))
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimiser's state (moments, step counts) by parameter number and name."""
     state = optimizer.state_dict()["state"]

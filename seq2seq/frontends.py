@@ -3,12 +3,54 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from seq2seq.config import check
 from seq2seq.encoder import SequenceDropout
+from seq2seq.model import TokenEmbedding
+from seq2seq.vocabulary import PAD_ID
+
+
+@dataclass(frozen=True)
+class FrontEndConfig:
+    """What the source is made of, and its shape."""
+
+    kind: Literal["features", "image", "tokens"] = "features"
+    """features: a vector per step; image: a picture, read through a small convolutional net; tokens: ids."""
+    input_size: int = 1
+    """Numbers per step (features), channels (image) or different ids (tokens)."""
+    height: int = 0
+    """Pixels (image)."""
+    width: int = 0
+    """Pixels (image)."""
+    blocks: int = 3
+    """Convolutional blocks (image); each halves height and width."""
+
+    def __post_init__(self) -> None:
+        check(self.input_size > 0, f"front_end.input_size must be positive, not {self.input_size}")
+        if self.kind == "image":
+            check(self.height > 0 and self.width > 0, "front_end.height and front_end.width must be positive")
+
+    @property
+    def image_steps(self) -> int:
+        """Length of the sequence that an image becomes."""
+        return ConvFeatures.steps(self.height, self.width, self.blocks)
+
+
+def build_front_end(config: FrontEndConfig, size: int, dropout: float) -> nn.Module:
+    """The front end of that kind, giving vectors of `size`."""
+    match config.kind:
+        case "features":
+            return FeatureProjection(config.input_size, size, dropout)
+        case "image":
+            return ConvFeatures(config.input_size, config.height, config.width, size, config.blocks, dropout)
+        case "tokens":
+            return TokenEmbedding(nn.Embedding(config.input_size, size, padding_idx=PAD_ID), dropout)
 
 
 class FeatureProjection(nn.Module):

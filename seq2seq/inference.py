@@ -20,7 +20,6 @@ from seq2seq.decoder import LSTMDecoder
 from seq2seq.memory import Memory
 from seq2seq.model import Seq2Seq
 from seq2seq.recurrent import lstm_weights
-from seq2seq.search import SearchState
 
 
 class InferenceState(NamedTuple):
@@ -54,30 +53,20 @@ class InferenceState(NamedTuple):
 class SearchModel(Protocol):
     """What search needs of a model."""
 
-    def start(self, source: Tensor, lengths: Tensor) -> SearchState:
-        """source [B, S, ...], lengths [B] -> the state before the first token, one hypothesis per sentence."""
+    def start_from(self, memory: Memory) -> Any:
+        """The state before the first token, one hypothesis per sentence."""
 
     def step(self, token: Tensor, state: Any) -> tuple[Tensor, Any]:
         """A StepFn (see search.py)."""
 
 
-class PreparedModel:
-    """A model whose decoder is prepared; made anew whenever the weights have changed."""
-
-    def __init__(self, model: Seq2Seq) -> None:
-        self.model = model
-        self.decoder = InferenceDecoder(model.decoder)
-        self.step = self.decoder.step
-
-    def start(self, source: Tensor, lengths: Tensor) -> InferenceState:
-        """source [B, S, ...], lengths [B] -> the state before the first token."""
-        return self.decoder.start(self.model.encode(source, lengths))
-
-
 def prepare(model: Seq2Seq) -> SearchModel:
-    """The fast form of a model, or the model itself where it or its decoder steps in a way of its own."""
-    own_step = type(model).step is not Seq2Seq.step or type(model).start is not Seq2Seq.start
-    return model if own_step or type(model.decoder) is not LSTMDecoder else PreparedModel(model)
+    """The fast form of a model's decoder, or the model itself where it or its decoder steps in a way of its own.
+
+    Made anew whenever the weights have changed.
+    """
+    own_step = type(model).step is not Seq2Seq.step or type(model).start_from is not Seq2Seq.start_from
+    return model if own_step or type(model.decoder) is not LSTMDecoder else InferenceDecoder(model.decoder)
 
 
 class InferenceDecoder:
@@ -107,7 +96,7 @@ class InferenceDecoder:
         self.reader_sizes = [len(reader) for reader in readers]
         self.output = decoder.output.weight.t().contiguous()
 
-    def start(self, memory: Memory) -> InferenceState:
+    def start_from(self, memory: Memory) -> InferenceState:
         """The state before the first token, one hypothesis per sentence."""
         plain = self.decoder.start(memory)
         hidden, cell = (tuple(field.unbind(1)) for field in (plain.hidden, plain.cell))

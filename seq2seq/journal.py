@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seq2seq.checkpoint import write_atomically
 
@@ -50,6 +50,12 @@ class Journal:
         if self.board is not None:
             self.board.close()
             self.board = None
+
+
+def read_journal(directory: Path) -> list[dict[str, Any]]:
+    """The entries of a run, in order."""
+    lines = (directory / METRICS_FILE).read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines if line]
 
 
 def _tag(name: str) -> str:

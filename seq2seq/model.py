@@ -1,7 +1,7 @@
 """The standard model: source front end + encoder + decoder, rebuilt from its configuration alone."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +79,11 @@ class Seq2Seq(nn.Module):
 
     def start(self, source: Tensor, lengths: Tensor) -> DecoderState:
         """The state from which `step` begins."""
-        return self.decoder.start(self.encode(source, lengths))
+        return self.start_from(self.encode(source, lengths))
+
+    def start_from(self, memory: Memory) -> DecoderState:
+        """The same, where the source has been encoded already."""
+        return self.decoder.start(memory)
 
     def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """The StepFn of this model (see search.py)."""
@@ -88,13 +92,7 @@ class Seq2Seq(nn.Module):
 
 def build_model(config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int) -> Seq2Seq:
     """The standard translation model, freshly initialised from torch's global random state."""
-    model = assemble_model(config, source_vocabulary_size, target_vocabulary_size)
-    model.apply(initialise)
-    # Embeddings last: a tied output layer, a Linear, has just been initialised as one.
-    for module in [module for module in model.modules() if isinstance(module, nn.Embedding)]:
-        nn.init.normal_(module.weight, std=EMBEDDING_DEVIATION)
-        module.weight.data[PAD_ID].zero_()
-    return model
+    return initialise_model(assemble_model(config, source_vocabulary_size, target_vocabulary_size))
 
 
 def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int) -> Seq2Seq:
@@ -109,6 +107,19 @@ def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_voca
     encoder = BiLSTMEncoder(config.embedding_size, config.encoder, config.dropout)
     decoder = LSTMDecoder(target, encoder.output_size, config.decoder, config.dropout, tied=config.tie != "none")
     return Seq2Seq(TokenEmbedding(source, config.dropout), encoder, decoder)
+
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def initialise_model(model: Model) -> Model:
+    """Gives every part its first weights; the order of random draws is that of the parts."""
+    model.apply(initialise)
+    # Embeddings last: a tied output layer, a Linear, has just been initialised as one.
+    for module in [module for module in model.modules() if isinstance(module, nn.Embedding)]:
+        nn.init.normal_(module.weight, std=EMBEDDING_DEVIATION)
+        module.weight.data[PAD_ID].zero_()
+    return model
 
 
 @torch.no_grad()

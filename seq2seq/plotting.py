@@ -42,6 +42,40 @@ def plot_attention(
     _save(attention_figure(weights, source_pieces, target_pieces, title), path)
 
 
+def plot_lines(lines: Mapping[str, Sequence[tuple[float, float]]], path: Path, x_label: str, y_label: str) -> None:
+    """Writes named lines of (x, y) points into one PNG."""
+    figure = _new_figure(8, 4.8)
+    axes = figure.subplots()
+    for name, points in lines.items():
+        axes.plot([x for x, _ in points], [y for _, y in points], label=name)
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def plot_image_attention(image: Any, words: Sequence[str], maps: Sequence[Any], path: Path, columns: int = 6) -> None:
+    """Writes a picture [height, width, 3] (0 to 1) once per word of its caption, lit where the word attends.
+
+    maps: per word [rows, columns] weights of the feature map's cells.
+    """
+    count = len(words) + 1
+    rows = -(-count // columns)
+    figure = _new_figure(1.7 * columns, 1.9 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    for place in axes:
+        place.axis("off")
+    axes[0].imshow(image)
+    height, width = image.shape[:2]
+    for place, word, weights in zip(axes[1:], words, maps, strict=False):
+        place.imshow(image)
+        place.imshow(
+            weights, cmap="inferno", alpha=0.6, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="bilinear"
+        )
+        place.set_title(_label(word), fontsize="medium")
+    _save(figure, path)
+
+
 def curves_figure(records: Sequence[Mapping[str, Any]]) -> Figure:
     """The figure that `plot_curves` writes."""
     figure = _new_figure(8, 4.8)

@@ -17,10 +17,10 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from seq2seq import plotting
 from seq2seq.batching import Batches, BatchingConfig
-from seq2seq.checkpoint import load_model_tensors, load_tensors, write_atomically
+from seq2seq.checkpoint import load_weights, write_atomically
 from seq2seq.config import UserError, check, read_config, to_dict, write_config
 from seq2seq.distributed import World, world
-from seq2seq.journal import METRICS_FILE
+from seq2seq.journal import read_journal
 from seq2seq.losses import LossSum
 from seq2seq.model import parameter_count
 from seq2seq.provenance import provenance
@@ -108,8 +108,7 @@ def fit(
     if here.is_main:
         draw_curves(directory)
     here.barrier()
-    weights = directory / "model.safetensors"
-    load_model_tensors(model, load_tensors(weights), str(weights))
+    load_weights(model, directory)
     return model.eval()
 
 
@@ -128,8 +127,7 @@ def mean_loss(batches: Batches, compute_loss: Callable[[Any, Any], LossSum]) -> 
 def draw_curves(directory: Path) -> None:
     """curves.png from metrics.jsonl, where matplotlib is installed."""
     if plotting.available():
-        lines = (directory / METRICS_FILE).read_text(encoding="utf-8").split("\n")
-        plotting.plot_curves([json.loads(line) for line in lines if line], directory / "curves.png")
+        plotting.plot_curves(read_journal(directory), directory / "curves.png")
         log.info("curves: %s", directory / "curves.png")
 
 

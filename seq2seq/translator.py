@@ -16,7 +16,7 @@ from huggingface_hub import ModelHubMixin, snapshot_download
 from torch import Tensor
 
 from seq2seq.batching import Pair, collate
-from seq2seq.checkpoint import load_model_tensors, load_tensors, model_tensors, save_tensors, write_atomically
+from seq2seq.checkpoint import load_weights, model_tensors, save_tensors, write_atomically
 from seq2seq.config import UserError, from_dict, read_config, to_dict
 from seq2seq.inference import SearchModel, prepare
 from seq2seq.model import ModelConfig, Seq2Seq, assemble_model
@@ -162,7 +162,7 @@ class Translator(ModelHubMixin):
         batch = collate([(source, ()) for source in sources]).to(self.device)
         limits = config.limits(batch.source_lengths)
         model = self._prepared()
-        state = model.start(batch.source, batch.source_lengths)
+        state = model.start_from(self.model.encode(batch.source, batch.source_lengths))
         return beam_search(model.step, state, limits, config, BOS_ID, EOS_ID, n_best)
 
     def _prepared(self) -> SearchModel:
@@ -208,37 +208,47 @@ class Translator(ModelHubMixin):
         return load(model_id, revision=revision, **{name: options[name] for name in known if name in options})
 
 
-def load(run: str | Path, device: str = "cpu", **hub_options: Any) -> Translator:
-    """The translator of a run directory, or of a model on the Hugging Face Hub (`owner/name`; hub_options: revision,
-    token, ...).
+def load(run: str | Path, device: str = "cpu", **hub_options: Any) -> Any:
+    """The trained model of a run directory, or of a model on the Hugging Face Hub (`owner/name`; hub_options: revision,
+    token, ...): a `Translator`, or for other tasks a `Generator` or `Predictor`.
 
     Raises UserError where there is no such run or a file of it is missing or damaged.
     """
     directory = Path(run)
     if not directory.exists() and _looks_like_hub_id(str(run)):
         directory = _download(str(run), hub_options)
-    config = _model_config(directory)
+    path = directory / "config.json"
+    stored = _stored_model(directory)
+    if "outputs" in stored:  # each kind of model has a field that the others lack
+        from seq2seq.predictor import PredictorConfig, load_predictor
+
+        return load_predictor(directory, from_dict(PredictorConfig, stored, where=str(path)), device)
+    if "front_end" in stored:
+        from seq2seq.generator import GeneratorConfig, load_generator
+
+        return load_generator(directory, from_dict(GeneratorConfig, stored, where=str(path)), device)
+    return _load_translator(directory, from_dict(ModelConfig, stored, where=str(path)), device)
+
+
+def _load_translator(directory: Path, config: ModelConfig, device: str) -> Translator:
     generation = directory / "generation_config.json"
     search = read_config(generation, SearchConfig) if generation.exists() else None
     source, target = load_vocabularies(directory)
     model = assemble_model(config, len(source), len(target))
-    weights = directory / "model.safetensors"
-    if not weights.exists():
-        raise UserError(f"{directory}: the run holds no model.safetensors yet; let it train until its first validation")
-    load_model_tensors(model, load_tensors(weights), str(weights))
+    load_weights(model, directory)
     return Translator(model.to(device), config, source, target, search)
 
 
-def _model_config(directory: Path) -> ModelConfig:
+def _stored_model(directory: Path) -> dict[str, Any]:
+    """The model's part of a run's configuration."""
     path = directory / "config.json"
     if not path.is_file():
         raise UserError(f"{directory}: not a run directory (it has no config.json)")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        stored = content["model"]
+        stored = json.loads(path.read_text(encoding="utf-8"))["model"]
+        return dict(stored)
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path}: not a run's configuration; restore it or train again") from None
-    return from_dict(ModelConfig, stored, where=str(path))
 
 
 def _looks_like_hub_id(run: str) -> bool:
@@ -277,7 +287,7 @@ def greedy_texts(
     prepared = prepare(model)
     for rows in _decoding_batches(sources):
         batch = collate([(sources[row], ()) for row in rows]).to(device)
-        state = prepared.start(batch.source, batch.source_lengths)
+        state = prepared.start_from(model.encode(batch.source, batch.source_lengths))
         found = greedy_search(prepared.step, state, config.limits(batch.source_lengths), BOS_ID, EOS_ID)
         for row, text in zip(rows, vocabulary.decode_batch(found), strict=True):
             texts[row] = text

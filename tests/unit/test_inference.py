@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seq2seq.attention import AttentionKind
 from seq2seq.decoder import Coupling, DecoderConfig, DecoderState, LSTMDecoder
-from seq2seq.inference import InferenceDecoder, PreparedModel, prepare
+from seq2seq.inference import InferenceDecoder, prepare
 from seq2seq.memory import mean_memory
 from seq2seq.model import ModelConfig, Seq2Seq, build_model
 
@@ -25,7 +25,7 @@ def test_prepared_steps_equal_plain_steps(coupling: Coupling, attention: Attenti
     decoder = LSTMDecoder(nn.Embedding(50, 12), 16, config, dropout=0.3, tied=True).double().eval()
     memory = mean_memory(torch.randn(4, 7, 16).double(), torch.tensor([7, 5, 3, 1]))
     prepared = InferenceDecoder(decoder)
-    plain_state, state = decoder.start(memory), prepared.start(memory)
+    plain_state, state = decoder.start(memory), prepared.start_from(memory)
     beams = torch.arange(4).repeat_interleave(3)
     for position in range(4):
         tokens = torch.randint(0, 50, (4 if position == 0 else 12,))
@@ -50,7 +50,7 @@ def test_a_model_that_steps_in_its_own_way_is_left_alone() -> None:
         pass
 
     model = build_model(ModelConfig(8), 20, 20)
-    assert isinstance(prepare(model), PreparedModel)
+    assert isinstance(prepare(model), InferenceDecoder)
     loud = Loud(model.front_end, model.encoder, model.decoder)
     assert prepare(loud) is loud
     model.decoder = Other(nn.Embedding(20, 8), 512, DecoderConfig(16), 0.0, tied=True)

@@ -1,0 +1,81 @@
+"""Sequence labelling: when does the running sum of random numbers pass a quarter of the sequence's length?
+
+python recipes/cumulative_sum_labels.py [--output DIR] [--steps N] [--quick]
+
+A label per step, 0 until the sum has passed the threshold and 1 from there on. Encoders of the same size learn it: an
+LSTM, one that reads the sequence backwards, and the BiLSTM with each of the ways of joining its directions. Their
+log-losses while training go into one plot, curves.png.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from seq2seq import plotting, recipe
+from seq2seq.batching import BatchingConfig
+from seq2seq.encoder import EncoderConfig
+from seq2seq.frontends import FrontEndConfig
+from seq2seq.journal import read_journal
+from seq2seq.objectives import labelling
+from seq2seq.predictor import PredictorConfig
+from seq2seq.schedule import OptimizerConfig
+from seq2seq.trainer import TrainerConfig
+from seq2seq.training import PredictorTask, train_predictor
+
+LSTM = EncoderConfig(hidden_size=20, direction="forward")
+ENCODERS = {
+    "LSTM": LSTM,
+    "LSTM, reversed input": replace(LSTM, direction="backward"),
+    "BiLSTM, concat": EncoderConfig(hidden_size=20),
+    "BiLSTM, sum": EncoderConfig(hidden_size=20, merge="sum"),
+    "BiLSTM, multiply": EncoderConfig(hidden_size=20, merge="multiply"),
+    "BiLSTM, average": EncoderConfig(hidden_size=20, merge="average"),
+}
+
+
+@dataclass(frozen=True)
+class Config(PredictorTask):
+    """Choices of this recipe."""
+
+    steps: int = 10
+    """Length of the sequences."""
+    training_sequences: int = 32_000
+    """Sequences to train on."""
+
+
+CONFIG = Config(
+    model=PredictorConfig(FrontEndConfig(input_size=1), size=8, dropout=0.0, outputs=2),
+    batching=BatchingConfig(max_tokens_per_batch=640, length_step=1),
+    optimizer=OptimizerConfig(learning_rate=0.01, schedule="constant", warmup_steps=0),
+    trainer=TrainerConfig(epochs=1, log_every_steps=10, best_metric="loss", average_decay=0.0),
+)
+
+
+def sequences(count: int, steps: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Random numbers [steps, 1] in [0, 1) and labels [steps]."""
+    numbers = np.random.default_rng(seed).random((count, steps, 1), np.float32)
+    labels = (numbers[..., 0].cumsum(1) > steps / 4).astype(np.int64)
+    return list(zip(numbers, labels, strict=True))
+
+
+def main(config: Config) -> None:
+    """Trains each encoder, prints its loss and accuracy, and draws the curves."""
+    training = sequences(config.count(config.training_sequences), config.steps, seed=1)
+    held_out = sequences(config.count(2_000), config.steps, seed=2)
+    curves = {}
+    for name, encoder in ENCODERS.items():
+        directory = Path(config.output) / name.lower().replace(", ", "-").replace(" ", "-")
+        chosen = replace(config, output=str(directory), model=replace(config.model, encoder=encoder))
+        predictor = train_predictor(chosen, training, held_out, labelling())
+        labels = predictor.classify([numbers for numbers, _ in held_out])
+        right = np.mean([np.mean(found == wanted) for found, (_, wanted) in zip(labels, held_out, strict=True)])
+        entries = read_journal(directory)
+        curves[name] = [(entry["step"], entry["train_loss"]) for entry in entries if "train_loss" in entry]
+        loss = min(entry["validation_loss"] for entry in entries if "validation_loss" in entry)
+        print(f"{name:<22} held-out log-loss {loss:.4f}, accuracy {100 * right:.2f} % of labels")
+    plotting.plot_lines(curves, Path(config.output) / "curves.png", "step", "log-loss per label")
+
+
+if __name__ == "__main__":
+    recipe.run_task(CONFIG, main)

@@ -1,0 +1,161 @@
+"""From features or images to text: captions, speech, handwriting. The model, and a trained one ready for use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from seq2seq.batching import Batch, Ids, collate_features
+from seq2seq.checkpoint import load_weights
+from seq2seq.config import UserError, read_config, write_config
+from seq2seq.ctc import CTCSeq2Seq, ctc_beam_search, ctc_greedy, joint_step, start_joint
+from seq2seq.decoder import DecoderConfig, LSTMDecoder
+from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
+from seq2seq.frontends import FrontEndConfig, build_front_end
+from seq2seq.heads import StepHead
+from seq2seq.inference import prepare
+from seq2seq.model import Seq2Seq, initialise_model
+from seq2seq.objectives import score_pairs
+from seq2seq.search import Hypothesis, SearchConfig, StepFn, beam_search
+from seq2seq.vocabulary import BOS_ID, EOS_ID, PAD_ID, TARGET_FILE, Vocabulary
+
+Array = np.ndarray
+INPUTS_PER_BATCH = 64
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Sizes and structure of a model from something unwritten to text."""
+
+    front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
+    """What is read."""
+    embedding_size: int = 128
+    """Width of the front end's vectors and of the target embedding."""
+    dropout: float = 0.1
+    """Probability of dropping a unit; one mask per sequence."""
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    """The BiLSTM encoder."""
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    """The attentional LSTM decoder."""
+    ctc: bool = False
+    """Whether the encoder learns CTC besides."""
+
+
+def build_generator_model(config: GeneratorConfig, vocabulary_size: int) -> Seq2Seq:
+    """The model, freshly initialised from torch's global random state."""
+    front_end = build_front_end(config.front_end, config.embedding_size, config.dropout)
+    encoder = BiLSTMEncoder(config.embedding_size, config.encoder, config.dropout)
+    target = nn.Embedding(vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
+    decoder = LSTMDecoder(target, encoder.output_size, config.decoder, config.dropout, tied=True)
+    if not config.ctc:
+        return initialise_model(Seq2Seq(front_end, encoder, decoder))
+    return initialise_model(CTCSeq2Seq(front_end, encoder, decoder, StepHead(encoder.output_size, vocabulary_size)))
+
+
+def collate_inputs(config: FrontEndConfig, pairs: Sequence[tuple[Array, Ids]], length_step: int = 1) -> Batch:
+    """Pairs of an input ([S, F] features, or a [C, height, width] image) and target ids -> Batch."""
+    if config.kind != "image":
+        return collate_features(pairs, length_step)
+    batch = collate_features([(image[None], target) for image, target in pairs], length_step)
+    return batch._replace(
+        source=torch.from_numpy(np.stack([image for image, _ in pairs])),
+        source_lengths=torch.full((len(pairs),), config.image_steps),
+    )
+
+
+class Generator:
+    """A trained model with its vocabulary and search settings."""
+
+    def __init__(
+        self, model: Seq2Seq, config: GeneratorConfig, vocabulary: Vocabulary, search: SearchConfig | None = None
+    ) -> None:
+        self.model = model.eval()
+        self.config, self.vocabulary = config, vocabulary
+        self.search_config = search or SearchConfig()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return next(self.model.parameters()).device
+
+    def generate(self, inputs: Sequence[Array], ctc_weight: float = 0.0, **search_options: Any) -> list[str]:
+        """The best text for each input, in order. Options: fields of SearchConfig, such as beam_size=5."""
+        found = self.search(inputs, 1, ctc_weight, **search_options)
+        return self.vocabulary.decode_batch([best[0].tokens for best in found])
+
+    @torch.inference_mode()
+    def search(
+        self, inputs: Sequence[Array], n_best: int = 1, ctc_weight: float = 0.0, **search_options: Any
+    ) -> list[list[Hypothesis]]:
+        """The n best outputs of each input. ctc_weight above 0 joins CTC's scores with attention's (the model needs
+        its head)."""
+        config = replace(self.search_config, **search_options)
+        found: list[list[Hypothesis]] = [[] for _ in inputs]
+        for rows, batch in self._batches(inputs):
+            memory = self.model.encode(batch.source, batch.source_lengths)
+            limits = config.limits(batch.source_lengths)
+            model = prepare(self.model)
+            step: StepFn[Any] = model.step
+            state: Any = model.start_from(memory)
+            if ctc_weight:
+                log_probs = self._ctc_model().ctc_log_probs(memory)
+                step, state = joint_step(step, ctc_weight), start_joint(state, log_probs, memory.mask)
+            hypotheses = beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best)
+            for row, best in zip(rows, hypotheses, strict=True):
+                found[row] = best
+        return found
+
+    @torch.inference_mode()
+    def generate_by_ctc(self, inputs: Sequence[Array], beam_size: int = 1) -> list[str]:
+        """Texts by the CTC head alone: greedy, or by prefix search."""
+        labels: list[list[int]] = [[] for _ in inputs]
+        for rows, batch in self._batches(inputs):
+            memory = self.model.encode(batch.source, batch.source_lengths)
+            log_probs = self._ctc_model().ctc_log_probs(memory)
+            decoded = ctc_greedy(log_probs, memory.mask)
+            if beam_size > 1:
+                decoded = ctc_beam_search(log_probs, memory.mask, beam_size)
+            for row, ids in zip(rows, decoded, strict=True):
+                labels[row] = ids
+        return self.vocabulary.decode_batch(labels)
+
+    def attention(self, source: Array, tokens: Ids) -> tuple[list[str], list[list[float]]]:
+        """Pieces of an output, end of sentence last, and each one's attention over the encoder's steps."""
+        batch = collate_inputs(self.config.front_end, [(source, tokens)]).to(self.device)
+        _, _, weights = score_pairs(self.model, batch)
+        return [*self.vocabulary.pieces(tokens), "</s>"], weights[0].tolist()
+
+    def _ctc_model(self) -> CTCSeq2Seq:
+        if not isinstance(self.model, CTCSeq2Seq):
+            raise UserError("this model has no CTC head: train it with model.ctc true")
+        return self.model
+
+    def _batches(self, inputs: Sequence[Array]) -> list[tuple[list[int], Batch]]:
+        """Row numbers and batches of like lengths."""
+        order = sorted(range(len(inputs)), key=lambda row: len(inputs[row]))
+        groups = [order[start : start + INPUTS_PER_BATCH] for start in range(0, len(order), INPUTS_PER_BATCH)]
+        empty: Ids = ()
+        return [
+            (rows, collate_inputs(self.config.front_end, [(inputs[row], empty) for row in rows]).to(self.device))
+            for rows in groups
+        ]
+
+    def save_settings(self, directory: Path) -> None:
+        """Writes vocabulary and search settings beside the weights and config.json that training writes."""
+        self.vocabulary.save(directory / TARGET_FILE)
+        write_config(directory / "generation_config.json", self.search_config)
+
+
+def load_generator(directory: Path, config: GeneratorConfig, device: str = "cpu") -> Generator:
+    """A run's generator. Raises UserError where a file is missing or damaged."""
+    vocabulary = Vocabulary.load(directory / TARGET_FILE)
+    search = read_config(directory / "generation_config.json", SearchConfig)
+    model = build_generator_model(config, len(vocabulary))
+    load_weights(model, directory)
+    return Generator(model.to(device), config, vocabulary, search)
