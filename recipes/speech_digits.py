@@ -1,0 +1,127 @@
+"""Spoken digits in a row to words: pyramid BiLSTM encoder, attention decoder and CTC together (Watanabe et al. 2017).
+
+python recipes/speech_digits.py --data DIR [--output DIR] [--quick] [--any.config.field VALUE]
+
+DIR holds recordings/{digit}_{speaker}_{number}.wav of one rate, such as the Free Spoken Digit Dataset. One to five
+recordings of a speaker are joined, with short silences of random length, to a string.
+Recordings numbered 10 and up are for training, 5 to 9 for the held-out strings.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from seq2seq import recipe
+from seq2seq.batching import BatchingConfig
+from seq2seq.config import UserError
+from seq2seq.decoder import DecoderConfig
+from seq2seq.encoder import EncoderConfig
+from seq2seq.error_rates import error_rates
+from seq2seq.frontends import FrontEndConfig, LogMel
+from seq2seq.generator import GeneratorConfig
+from seq2seq.schedule import OptimizerConfig
+from seq2seq.search import SearchConfig
+from seq2seq.trainer import TrainerConfig
+from seq2seq.training import Captioned, GeneratorTask, train_generator
+
+WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+FIRST_TRAINING_NUMBER = 10
+BANDS = 40
+
+Recordings = dict[tuple[str, int], list[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Config(GeneratorTask):
+    """Choices of this recipe."""
+
+    data: str = "fsdd"
+    """Folder that holds recordings/*.wav."""
+    training_strings: int = 6_000
+    """Strings to train on."""
+    held_out_strings: int = 500
+    """Strings to choose the best model on, and as many to test on."""
+
+
+CONFIG = Config(
+    model=GeneratorConfig(
+        FrontEndConfig("features", BANDS),
+        embedding_size=128,
+        dropout=0.2,
+        encoder=EncoderConfig(hidden_size=128, layers=3, subsampling=2),
+        decoder=DecoderConfig(hidden_size=128, layers=1, attention="additive", coupling="input_feeding"),
+        ctc=True,
+    ),
+    batching=BatchingConfig(max_tokens_per_batch=6_000, length_step=16),
+    optimizer=OptimizerConfig(learning_rate=0.003, warmup_steps=200),
+    trainer=TrainerConfig(epochs=5, best_metric="error_rate", average_decay=0.99),
+    search=SearchConfig(max_length_ratio=0.1),
+)
+
+
+def read_recordings(folder: Path) -> tuple[Recordings, Recordings, int]:
+    """Training and held-out recordings by speaker and digit, and their rate in Hz."""
+    import soundfile
+
+    training: Recordings = {}
+    held_out: Recordings = {}
+    rate = 0
+    for path in sorted(folder.glob("*.wav")):
+        digit, speaker, number = path.stem.split("_")
+        samples, rate = soundfile.read(path, dtype="float32")
+        target = training if int(number) >= FIRST_TRAINING_NUMBER else held_out
+        target.setdefault((speaker, int(digit)), []).append(samples)
+    if not training or not held_out:
+        raise UserError(
+            f"{folder}: holds no recordings named digit_speaker_number.wav with numbers on both sides of 10"
+        )
+    return training, held_out, rate
+
+
+def strings(recordings: Recordings, rate: int, count: int, seed: int) -> Captioned:
+    """Joined recordings as log-mel frames, each with its words."""
+    random = np.random.default_rng(seed)
+    log_mel = LogMel(rate, BANDS)
+    speakers = sorted({speaker for speaker, _ in recordings})
+    inputs, references = [], []
+    for _ in range(count):
+        speaker = speakers[random.integers(len(speakers))]
+        digits = random.integers(10, size=random.integers(1, 6)).tolist()
+        pieces = [silence(random, rate)]
+        for digit in digits:
+            takes = recordings[speaker, digit]
+            loudness = np.float32(random.uniform(0.5, 2.0))
+            pieces += [loudness * takes[random.integers(len(takes))], silence(random, rate)]
+        with torch.inference_mode():
+            inputs.append(log_mel(torch.from_numpy(np.concatenate(pieces))).numpy())
+        references.append([" ".join(WORDS[digit] for digit in digits)])
+    return Captioned(inputs, references)
+
+
+def silence(random: np.random.Generator, rate: int) -> np.ndarray:
+    """Up to a fifth of a second of faint noise."""
+    return random.normal(0, 0.001, random.integers(rate // 100, rate // 5)).astype(np.float32)
+
+
+def main(config: Config) -> None:
+    """Trains, and prints the error rates of attention, of CTC and of both together."""
+    training, held_out, rate = read_recordings(Path(config.data) / "recordings")
+    count = config.count(config.held_out_strings)
+    validation, test = (strings(held_out, rate, count, seed) for seed in (2, 3))
+    generator = train_generator(config, strings(training, rate, config.count(config.training_strings), 1), validation)
+    beam = config.search.beam_size
+    outputs = {
+        "attention, greedy": generator.generate(test.inputs, beam_size=1),
+        f"attention, beam {beam}": generator.generate(test.inputs),
+        "CTC, greedy": generator.generate_by_ctc(test.inputs),
+        "CTC, prefix beam 10": generator.generate_by_ctc(test.inputs, beam_size=10),
+        f"joint, beam {beam}": generator.generate(test.inputs, ctc_weight=config.ctc_weight),
+    }
+    for name, texts in outputs.items():
+        print(f"{name:<22} {error_rates(texts, test.references).describe('digit')}")
+
+
+if __name__ == "__main__":
+    recipe.run_task(CONFIG, main)
