@@ -24,7 +24,7 @@ from seq2seq.generator import GeneratorConfig
 from seq2seq.schedule import OptimizerConfig
 from seq2seq.search import SearchConfig
 from seq2seq.trainer import TrainerConfig
-from seq2seq.training import Captioned, GeneratorTask, train_generator
+from seq2seq.training import Captioned, GeneratorTask, decode_every_way, train_generator
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 FIRST_TRAINING_NUMBER = 10
@@ -111,15 +111,7 @@ def main(config: Config) -> None:
     count = config.count(config.held_out_strings)
     validation, test = (strings(held_out, rate, count, seed) for seed in (2, 3))
     generator = train_generator(config, strings(training, rate, config.count(config.training_strings), 1), validation)
-    beam = config.search.beam_size
-    outputs = {
-        "attention, greedy": generator.generate(test.inputs, beam_size=1),
-        f"attention, beam {beam}": generator.generate(test.inputs),
-        "CTC, greedy": generator.generate_by_ctc(test.inputs),
-        "CTC, prefix beam 10": generator.generate_by_ctc(test.inputs, beam_size=10),
-        f"joint, beam {beam}": generator.generate(test.inputs, ctc_weight=config.ctc_weight),
-    }
-    for name, texts in outputs.items():
+    for name, texts in decode_every_way(generator, test.inputs, config.ctc_weight).items():
         print(f"{name:<22} {error_rates(texts, test.references).describe('digit')}")
 
 

@@ -93,6 +93,18 @@ def train_generator(config: GeneratorTask, training: Captioned, validation: Capt
         return Generator(model, config.model, vocabulary, config.search)
 
 
+def decode_every_way(generator: Generator, inputs: Sequence[Array], ctc_weight: float) -> dict[str, list[str]]:
+    """Outputs by attention, by CTC and by both together, for a model that has learned both."""
+    beam = generator.search_config.beam_size
+    return {
+        "attention, greedy": generator.generate(inputs, beam_size=1),
+        f"attention, beam {beam}": generator.generate(inputs),
+        "CTC, greedy": generator.generate_by_ctc(inputs),
+        f"CTC, prefix beam {beam}": generator.generate_by_ctc(inputs, beam_size=beam),
+        f"joint, beam {beam}": generator.generate(inputs, ctc_weight=ctc_weight),
+    }
+
+
 def train_predictor(
     config: PredictorTask,
     training: Sequence[tuple[Array, Array]],
