@@ -29,6 +29,7 @@ from seq2seq.training import Captioned, GeneratorTask, decode_every_way, train_g
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 FIRST_TRAINING_NUMBER = 10
 BANDS = 40
+WINDOW_SECONDS, STEP_SECONDS = 0.032, 0.016
 
 Recordings = dict[tuple[str, int], list[np.ndarray]]
 
@@ -47,7 +48,7 @@ class Config(GeneratorTask):
 
 CONFIG = Config(
     model=GeneratorConfig(
-        FrontEndConfig("features", BANDS),
+        FrontEndConfig("features", BANDS, normalise=True),
         embedding_size=128,
         dropout=0.2,
         encoder=EncoderConfig(hidden_size=128, layers=3, subsampling=2),
@@ -83,7 +84,7 @@ def read_recordings(folder: Path) -> tuple[Recordings, Recordings, int]:
 def strings(recordings: Recordings, rate: int, count: int, seed: int) -> Captioned:
     """Joined recordings as log-mel frames, each with its words."""
     random = np.random.default_rng(seed)
-    log_mel = LogMel(rate, BANDS)
+    log_mel = LogMel(rate, BANDS, WINDOW_SECONDS, STEP_SECONDS)
     speakers = sorted({speaker for speaker, _ in recordings})
     inputs, references = [], []
     for _ in range(count):

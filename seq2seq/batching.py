@@ -1,5 +1,6 @@
 """Batches of a token budget, in few distinct shapes, in an order that is a function of (seed, epoch) alone."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -65,8 +66,8 @@ class SequenceBatch(NamedTuple):
     lengths: Tensor
     """[B] int64"""
     targets: Tensor
-    """What the objective compares with: [B] classes, [B, S] labels or [B, S, D] values, as `collate_sequences` pads
-    them; for CTC [B, T] labels, PAD_ID after each row's end."""
+    """What the objective compares with: [B] classes, [B, S] labels, [B, D] or [B, S, D] values, as `collate_sequences`
+    pads them; for CTC [B, T] labels, PAD_ID after each row's end."""
 
     def to(self, device: torch.device) -> "SequenceBatch":
         """The batch on a device."""
@@ -116,12 +117,12 @@ def collate(pairs: Sequence[Pair], length_step: int = 1) -> Batch:
     return Batch(*(torch.from_numpy(array) for array in arrays))
 
 
-def pad_features(rows: Sequence[Array], step: int = 1) -> tuple[Array, Array]:
-    """Sequences [S_i, ...] of one element type -> ([B, S, ...] padded with zeros, [B] lengths); S rounded up to
+def pad_features(rows: Sequence[Array], step: int = 1, padding: float = 0) -> tuple[Array, Array]:
+    """Sequences [S_i, ...] of one element type -> ([B, S, ...] padded with `padding`, [B] lengths); S rounded up to
     `step`."""
     lengths = np.array([len(row) for row in rows], np.int64)
     width = round_up(max(1, int(lengths.max(initial=0))), step)
-    padded = np.zeros((len(rows), width, *rows[0].shape[1:]), rows[0].dtype)
+    padded = np.full((len(rows), width, *rows[0].shape[1:]), padding, rows[0].dtype)
     for place, row in zip(padded, rows, strict=True):
         place[: len(row)] = row
     return padded, lengths
@@ -135,10 +136,14 @@ def collate_features(pairs: Sequence[tuple[Array, Ids]], length_step: int = 1) -
 
 
 def collate_sequences(examples: Sequence[tuple[Array, Array]], length_step: int = 1) -> SequenceBatch:
-    """Pairs of inputs [S_i, ...] and targets ([T_i, ...], or a class as an array of no dimension) -> SequenceBatch."""
+    """Pairs of inputs [S_i, ...] and targets ([T_i, ...], or a class as an array of no dimension) -> SequenceBatch.
+
+    Labels are padded with PAD_ID, float values with NaN: not known.
+    """
     inputs, lengths = pad_features([each for each, _ in examples], length_step)
     targets = [np.asarray(target) for _, target in examples]
-    joined = pad_features(targets, length_step)[0] if targets[0].ndim else np.stack(targets)
+    padding = PAD_ID if np.issubdtype(targets[0].dtype, np.integer) else math.nan
+    joined = pad_features(targets, length_step, padding)[0] if targets[0].ndim else np.stack(targets)
     return SequenceBatch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.from_numpy(joined))
 
 
@@ -238,6 +243,18 @@ class ExampleBatches(_Buckets):
     def load(self, rows: Array) -> Any:
         """Collates these rows."""
         return self.collate([self.examples[row] for row in rows], self.config.length_step)
+
+
+class Curriculum:
+    """Another set of batches in each epoch, such as ever harder ones; the last one stays (Bengio et al. 2009)."""
+
+    def __init__(self, stages: Sequence[Batches]) -> None:
+        self.stages = stages
+        self.batches_per_epoch = stages[-1].batches_per_epoch
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[Any]:
+        """This rank's batches of an epoch, from the start-th on."""
+        return self.stages[min(epoch, len(self.stages) - 1)].iterate(epoch, start)
 
 
 def _lengths(dataset: "Dataset", column: str) -> Array:

@@ -1,6 +1,6 @@
 """The bidirectional LSTM encoder (Graves & Schmidhuber 2005; as used by Bahdanau et al. 2015)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -30,16 +30,23 @@ class EncoderConfig:
     """Order in which the input is read: both, or only forward or backward."""
     subsampling: int = 1
     """Neighbouring steps joined before each layer after the first: 2 halves the length per layer (Chan et al. 2016)."""
+    forward_layers: int = 0
+    """Further layers on top that read forward only (Cui et al. 2018)."""
 
     def __post_init__(self) -> None:
         check(self.hidden_size > 0, f"encoder.hidden_size must be positive, not {self.hidden_size}")
         check(self.layers > 0, f"encoder.layers must be positive, not {self.layers}")
         check(self.subsampling > 0, f"encoder.subsampling must be positive, not {self.subsampling}")
+        check(self.forward_layers >= 0, f"encoder.forward_layers must be 0 or more, not {self.forward_layers}")
 
     @property
     def output_size(self) -> int:
-        """Width of the encoder's states: twice hidden_size where two directions are concatenated, else hidden_size."""
+        """Width of a layer's states: twice hidden_size where two directions are concatenated, else hidden_size."""
         return 2 * self.hidden_size if self.merge == "concat" and self.direction == "both" else self.hidden_size
+
+    def stack(self) -> "list[EncoderConfig]":
+        """Each layer's settings, the lowest first."""
+        return [self] * self.layers + [replace(self, direction="forward")] * self.forward_layers
 
 
 class SequenceDropout(nn.Module):
@@ -137,12 +144,12 @@ class BiLSTMEncoder(nn.Module):
 
     def __init__(self, input_size: int, config: EncoderConfig, dropout: float) -> None:
         super().__init__()
-        later = config.output_size * config.subsampling
-        sizes = [input_size] + [later] * (config.layers - 1)
-        self.layers = nn.ModuleList(BidirectionalLayer(size, config) for size in sizes)
+        stack = config.stack()
+        sizes = [input_size] + [below.output_size * config.subsampling for below in stack[:-1]]
+        self.layers = nn.ModuleList(BidirectionalLayer(size, layer) for size, layer in zip(sizes, stack, strict=True))
         self.subsampling = config.subsampling
         self.dropout = SequenceDropout(dropout)
-        self.output_size = config.output_size
+        self.output_size = stack[-1].output_size
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Memory:
         """inputs [B, S, E], lengths [B] int64 (real steps per row) -> Memory with states [B, S', H]; S' = S unless

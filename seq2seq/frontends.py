@@ -30,6 +30,8 @@ class FrontEndConfig:
     """Pixels (image)."""
     blocks: int = 3
     """Convolutional blocks (image); each halves height and width."""
+    normalise: bool = False
+    """Bring each step's numbers to mean 0 and deviation 1 (features), where their level means nothing: loudness."""
 
     def __post_init__(self) -> None:
         check(self.input_size > 0, f"front_end.input_size must be positive, not {self.input_size}")
@@ -46,7 +48,7 @@ def build_front_end(config: FrontEndConfig, size: int, dropout: float) -> nn.Mod
     """The front end of that kind, giving vectors of `size`."""
     match config.kind:
         case "features":
-            return FeatureProjection(config.input_size, size, dropout)
+            return FeatureProjection(config.input_size, size, dropout, config.normalise)
         case "image":
             return ConvFeatures(config.input_size, config.height, config.width, size, config.blocks, dropout)
         case "tokens":
@@ -54,11 +56,11 @@ def build_front_end(config: FrontEndConfig, size: int, dropout: float) -> nn.Mod
 
 
 class FeatureProjection(nn.Module):
-    """Feature vectors of any kind, normalised and projected to the model's width."""
+    """Feature vectors of any kind, projected to the model's width."""
 
-    def __init__(self, input_size: int, output_size: int, dropout: float) -> None:
+    def __init__(self, input_size: int, output_size: int, dropout: float, normalise: bool = False) -> None:
         super().__init__()
-        self.normalise = nn.LayerNorm(input_size)
+        self.normalise = nn.LayerNorm(input_size) if normalise else nn.Identity()
         self.project = nn.Linear(input_size, output_size)
         self.dropout = SequenceDropout(dropout)
 

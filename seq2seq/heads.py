@@ -49,6 +49,23 @@ class PooledHead(nn.Module):
                 return memory.final_hidden
 
 
+class RolloutHead(nn.Module):
+    """Tells sequences of `steps` steps from the memory's summary alone, a decoder each, without seeing what it has
+    told: the composite model with unconditioned LSTM decoders of Srivastava et al. (2015, section 2.3)."""
+
+    def __init__(self, memory_size: int, outputs: int, rollouts: int, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+        self.decoders = nn.ModuleList(nn.LSTM(memory_size, memory_size, batch_first=True) for _ in range(rollouts))
+        self.output = nn.Linear(memory_size, outputs)
+
+    def forward(self, memory: Memory) -> Tensor:
+        """Memory with a summary [B, H] -> [B, rollouts x steps, O], one sequence after the other."""
+        start = (memory.final_hidden[None], memory.final_cell[None])
+        summary = memory.final_hidden[:, None].expand(-1, self.steps, -1)
+        return self.output(torch.cat([decoder(summary, start)[0] for decoder in self.decoders], 1))
+
+
 class SequenceModel(nn.Module):
     """A front end, an encoder that returns `Memory`, and a head."""
 

@@ -61,12 +61,12 @@ def classification() -> ComputeSequenceLoss:
 
 
 def regression() -> ComputeSequenceLoss:
-    """Values per step: squared error of targets [B, S, D] float, over the real steps; values that are NaN are not
-    known and do not count."""
+    """Values: squared error of targets [B, S, D] or [B, D] float; those that are NaN, padding among them, are not known
+    and do not count."""
 
     def compute_loss(model: SequenceModel, batch: SequenceBatch) -> LossSum:
-        outputs, mask = model(batch.inputs, batch.lengths)
-        known = mask[..., None] & ~batch.targets.isnan()
+        outputs, _ = model(batch.inputs, batch.lengths)
+        known = ~batch.targets.isnan()
         error = outputs - batch.targets.nan_to_num()
         return LossSum((error.square() * known).sum(), known.sum())
 

@@ -9,13 +9,16 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from seq2seq.batching import pad_features
 from seq2seq.checkpoint import load_weights
+from seq2seq.config import UserError, check
 from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.frontends import FrontEndConfig, build_front_end
-from seq2seq.heads import PooledHead, Pooling, SequenceModel, StepHead
+from seq2seq.heads import PooledHead, RolloutHead, SequenceModel, StepHead
 from seq2seq.model import initialise_model
+from seq2seq.vocabulary import EOS_ID, SOURCE_FILE, Vocabulary
 
 Array = np.ndarray
 INPUTS_PER_BATCH = 64
@@ -33,36 +36,53 @@ class PredictorConfig:
     """Probability of dropping a unit; one mask per sequence."""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     """The recurrent encoder."""
-    answer: Literal["steps", "mean", "max", "last"] = "steps"
-    """steps: an answer for every step; mean, max, last: one for the sequence, from its pooled states or its end."""
+    answer: Literal["steps", "mean", "max", "last", "rollout"] = "steps"
+    """steps: an answer for every step; mean, max, last: one for the sequence, from its pooled states or its end;
+    rollout: new sequences, told from the end."""
     outputs: int = 2
     """Numbers per answer: classes, or values."""
+    rollouts: int = 1
+    """Sequences told of each input, by a decoder each (rollout)."""
+    rollout_steps: int = 10
+    """Length of each of them (rollout)."""
+
+    def __post_init__(self) -> None:
+        for name in ("outputs", "rollouts", "rollout_steps"):
+            check(getattr(self, name) > 0, f"model.{name} must be positive, not {getattr(self, name)}")
 
 
 def build_predictor_model(config: PredictorConfig) -> SequenceModel:
     """The model, freshly initialised from torch's global random state."""
     front_end = build_front_end(config.front_end, config.size, config.dropout)
     encoder = BiLSTMEncoder(config.size, config.encoder, config.dropout)
-    width = encoder.output_size
-    if config.answer == "steps":
-        return initialise_model(SequenceModel(front_end, encoder, StepHead(width, config.outputs)))
-    pooling: Pooling = config.answer
-    return initialise_model(SequenceModel(front_end, encoder, PooledHead(width, config.outputs, pooling)))
+    return initialise_model(SequenceModel(front_end, encoder, _build_head(config, encoder.output_size)))
+
+
+def _build_head(config: PredictorConfig, width: int) -> nn.Module:
+    match config.answer:
+        case "steps":
+            return StepHead(width, config.outputs)
+        case "rollout":
+            return RolloutHead(width, config.outputs, config.rollouts, config.rollout_steps)
+        case pooling:
+            return PooledHead(width, config.outputs, pooling)
 
 
 class Predictor:
     """A trained model."""
 
-    def __init__(self, model: SequenceModel, config: PredictorConfig) -> None:
-        self.model, self.config = model.eval(), config
+    def __init__(self, model: SequenceModel, config: PredictorConfig, vocabulary: Vocabulary | None = None) -> None:
+        self.model, self.config, self.vocabulary = model.eval(), config, vocabulary
 
     @torch.inference_mode()
-    def predict(self, inputs: Sequence[Array]) -> list[Array]:
-        """The head's outputs for each input [S, ...]: [S', O] per step, or [O]; logits where it learned classes."""
+    def predict(self, inputs: Sequence[Array] | Sequence[str]) -> list[Array]:
+        """The head's outputs for each input, [S, ...] or text: [S', O] per step, or [O]; logits where it learned
+        classes."""
         device = next(self.model.parameters()).device
+        arrays = [self._array(each) for each in inputs]
         found: list[Array] = []
-        for start in range(0, len(inputs), INPUTS_PER_BATCH):
-            padded, lengths = pad_features(inputs[start : start + INPUTS_PER_BATCH])
+        for start in range(0, len(arrays), INPUTS_PER_BATCH):
+            padded, lengths = pad_features(arrays[start : start + INPUTS_PER_BATCH])
             outputs, mask = self.model(torch.from_numpy(padded).to(device), torch.from_numpy(lengths).to(device))
             rows = outputs.float().cpu().numpy()
             found += [
@@ -71,13 +91,27 @@ class Predictor:
             ]
         return found
 
-    def classify(self, inputs: Sequence[Array]) -> list[Array]:
+    def classify(self, inputs: Sequence[Array] | Sequence[str]) -> list[Array]:
         """The most probable class of each step, or of each sequence (an array of no dimension)."""
         return [np.asarray(row.argmax(-1)) for row in self.predict(inputs)]
+
+    def _array(self, one: Array | str) -> Array:
+        if not isinstance(one, str):
+            return one
+        if self.vocabulary is None:
+            raise UserError("this model reads arrays, not text: it has no vocabulary")
+        return text_ids(self.vocabulary, one)
+
+
+def text_ids(vocabulary: Vocabulary, text: str) -> Array:
+    """[S] int64 ids of a text, end of sentence included, so that an empty one has a step too."""
+    return np.array([*vocabulary.encode(text), EOS_ID], np.int64)
 
 
 def load_predictor(directory: Path, config: PredictorConfig, device: str = "cpu") -> Predictor:
     """A run's predictor. Raises UserError where a file is missing or damaged."""
     model = build_predictor_model(config)
     load_weights(model, directory)
-    return Predictor(model.to(device), config)
+    stored = directory / SOURCE_FILE
+    vocabulary = Vocabulary.load(stored) if config.front_end.kind == "tokens" and stored.exists() else None
+    return Predictor(model.to(device), config, vocabulary)

@@ -1,7 +1,8 @@
 """One-directional recurrent layers over padded sequences: LSTM, GRU, plain RNN, and the LSTM with peepholes.
 
 All share one signature, (inputs [B, S, I], lengths [B]) -> states [B, S, H] (of no meaning on padding), the last real
-step's h [B, H] and c [B, H]. A cell without a c gives its h twice.
+step's h [B, H] and c [B, H]. A cell without a c gives its h twice. `step` does one step: (inputs [B, I], h [B, H],
+c [B, H]) -> h, c.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from seq2seq.memory import length_mask
 
 Cell = Literal["lstm", "gru", "rnn", "peephole"]
 Output = tuple[Tensor, Tensor, Tensor]
+State = tuple[Tensor, Tensor]
 
 SATURATED = 1e4
 """A gate pre-activation that saturates a sigmoid to exactly 0 or 1 in every float type, fp16 included."""
@@ -52,6 +54,10 @@ class LSTMLayer(nn.LSTM):
         output, cell = freezing_lstm(self, inputs, ~length_mask(lengths, inputs.shape[1]))
         return output, last_step(output, lengths), cell
 
+    def step(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> State:
+        """See the module's text."""
+        return torch.lstm_cell(inputs, (hidden, cell), *lstm_weights(self))
+
 
 def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
     """Runs a one-layer LSTM whose cell state stands still on padding steps, so that the last c is that of the last real
@@ -84,6 +90,11 @@ class GRULayer(nn.GRU):
         hidden = last_step(states, lengths)
         return states, hidden, hidden
 
+    def step(self, inputs: Tensor, hidden: Tensor, _cell: Tensor) -> State:
+        """See the module's text."""
+        hidden = torch.gru_cell(inputs, hidden, *lstm_weights(self))
+        return hidden, hidden
+
 
 class RNNLayer(nn.RNN):
     """One layer of the plain recurrent network (Elman 1990), h = tanh(W x + U h + b)."""
@@ -93,6 +104,11 @@ class RNNLayer(nn.RNN):
         states, _ = super().forward(inputs)
         hidden = last_step(states, lengths)
         return states, hidden, hidden
+
+    def step(self, inputs: Tensor, hidden: Tensor, _cell: Tensor) -> State:
+        """See the module's text."""
+        hidden = torch.rnn_tanh_cell(inputs, hidden, *lstm_weights(self))
+        return hidden, hidden
 
 
 class PeepholeLSTM(nn.Module):
@@ -120,13 +136,17 @@ class PeepholeLSTM(nn.Module):
         hidden = cell = inputs.new_zeros(inputs.shape[0], self.hidden_size)
         states = []
         for step in range(inputs.shape[1]):
-            new_hidden, new_cell = self.step(projected[:, step], hidden, cell)
+            new_hidden, new_cell = self._advance(projected[:, step], hidden, cell)
             hidden = torch.where(real[:, step], new_hidden, hidden)
             cell = torch.where(real[:, step], new_cell, cell)
             states.append(hidden)
         return torch.stack(states, 1), hidden, cell
 
-    def step(self, projected: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> State:
+        """See the module's text."""
+        return self._advance(nn.functional.linear(inputs, self.weight_ih, self.bias), hidden, cell)
+
+    def _advance(self, projected: Tensor, hidden: Tensor, cell: Tensor) -> State:
         """projected input [B, 4H], h [B, H], c [B, H] -> h, c."""
         ingoing, forget, candidate, outgoing = (projected + hidden @ self.weight_hh.t()).chunk(4, -1)
         peep_in, peep_forget, peep_out = self.peepholes

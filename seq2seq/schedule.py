@@ -15,18 +15,18 @@ from seq2seq.config import check
 class OptimizerConfig:
     """The optimiser and its learning rate over time."""
 
-    name: Literal["adam", "adamw", "sgd"] = "adam"
-    """adam (Kingma & Ba 2015), adamw (Loshchilov & Hutter 2019) or sgd."""
+    name: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
+    """adam (Kingma & Ba 2015), adamw (Loshchilov & Hutter 2019), rmsprop (Tieleman & Hinton 2012) or sgd."""
     learning_rate: float = 0.002
     """Peak learning rate. Classic values: 0.001-0.003 for adam, 1.0 for sgd with halving."""
     beta1: float = 0.9
     """Adam's decay of the gradient's mean."""
     beta2: float = 0.98
-    """Adam's decay of the gradient's square."""
+    """Adam's and rmsprop's decay of the gradient's square."""
     epsilon: float = 1e-8
-    """Adam's addend to the denominator."""
+    """Adam's and rmsprop's addend to the denominator."""
     weight_decay: float = 0.0
-    """adamw and sgd: decay of weight matrices per step, times the learning rate; biases are left alone."""
+    """All but adam: decay of weight matrices per step, times the learning rate; biases are left alone."""
     schedule: Literal["constant", "inverse_sqrt", "cosine", "halving", "plateau"] = "cosine"
     """After the warm-up. cosine: falls to final_fraction at the last step. inverse_sqrt: falls with 1/sqrt(step).
     halving: the classic SGD schedule, times decay_factor every decay_steps from decay_start on. plateau: times
@@ -82,6 +82,8 @@ def build_optimizer(parameters: Iterable[nn.Parameter], config: OptimizerConfig)
     groups = [group for group in groups if group["params"]]
     if config.name == "sgd":
         return torch.optim.SGD(groups, config.learning_rate)
+    if config.name == "rmsprop":
+        return torch.optim.RMSprop(groups, config.learning_rate, alpha=config.beta2, eps=config.epsilon)
     kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
     if config.name == "adam":  # Adam's own weight decay is an L2 penalty, which is not what the option says
         groups = [{**group, "weight_decay": 0.0} for group in groups]

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 
-from seq2seq.batching import Batch, ExampleBatches, SequenceBatch, collate_sequences
+from seq2seq.batching import Batch, Curriculum, ExampleBatches, collate_sequences
+from seq2seq.config import check
 from seq2seq.error_rates import error_rates
 from seq2seq.generator import Generator, GeneratorConfig, build_generator_model, collate_inputs
 from seq2seq.heads import SequenceModel
+from seq2seq.language_model import (
+    CharacterModel,
+    Characters,
+    LanguageModel,
+    LanguageModelConfig,
+    build_language_model,
+)
 from seq2seq.metrics import bleu
 from seq2seq.model import Seq2Seq
-from seq2seq.objectives import ComputeSequenceLoss, joint_attention_ctc, teacher_forcing
+from seq2seq.objectives import ComputeSequenceLoss, joint_attention_ctc, labelling, teacher_forcing
 from seq2seq.predictor import Predictor, PredictorConfig, build_predictor_model
 from seq2seq.search import SearchConfig
 from seq2seq.task import TaskConfig, fit, mean_loss, run_directory
-from seq2seq.vocabulary import TARGET_FILE, Vocabulary, VocabularyConfig
+from seq2seq.vocabulary import BOS_ID, TARGET_FILE, Vocabulary, VocabularyConfig
 
 Array = np.ndarray
 Figures = Callable[[Predictor], Mapping[str, float]]
+Stages = Sequence["Captioned"]
 
 
 @dataclass(frozen=True)
@@ -58,16 +68,29 @@ class PredictorTask(TaskConfig):
     """Sizes and structure of the model."""
 
 
-def train_generator(config: GeneratorTask, training: Captioned, validation: Captioned) -> Generator:
+@dataclass(frozen=True)
+class LanguageModelTask(TaskConfig):
+    """Training of a language model over characters."""
+
+    model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
+    """Sizes and structure of the model."""
+    window: int = 100
+    """Characters per training example; what lies before a window is not seen."""
+
+
+def train_generator(config: GeneratorTask, training: Captioned | Stages, validation: Captioned) -> Generator:
     """Trains in config.output, resuming what is there; words of the training texts are the vocabulary.
 
-    Validation gives the loss, BLEU and the token error rate of greedy outputs.
+    training: one set, or one per epoch (the last one stays), together a curriculum; each should give about as many
+    batches. Validation gives the loss, BLEU and the token error rate of greedy outputs.
     """
+    stages = [training] if isinstance(training, Captioned) else list(training)
     with run_directory(config) as (directory, here):
         stored = directory / TARGET_FILE
         if here.is_main and not stored.exists():
             words = VocabularyConfig(size=20_000, model_type="word", byte_fallback=False)
-            Vocabulary.train(chain.from_iterable(training.references), words, config.trainer.seed).save(stored)
+            lines = chain.from_iterable(texts for stage in stages for texts in stage.references)
+            Vocabulary.train(lines, words, config.trainer.seed).save(stored)
         here.barrier()
         vocabulary = Vocabulary.load(stored)
         torch.manual_seed(config.trainer.seed)
@@ -78,10 +101,8 @@ def train_generator(config: GeneratorTask, training: Captioned, validation: Capt
         objective = (
             joint_attention_ctc(config.ctc_weight, smoothing) if config.model.ctc else teacher_forcing(smoothing)
         )
-        batches, held_out = (
-            _pairs(each, config, vocabulary, here if each is training else None) for each in (training, validation)
-        )
-        loss = mean_loss(held_out, objective)
+        batches = Curriculum([_pairs(stage, config, vocabulary, here) for stage in stages])
+        loss = mean_loss(_pairs(validation, config, vocabulary, None), objective)
 
         def validate(model: Seq2Seq) -> dict[str, float]:
             generator = Generator(model, config.model, vocabulary, config.search)
@@ -89,7 +110,8 @@ def train_generator(config: GeneratorTask, training: Captioned, validation: Capt
             rate = error_rates(texts, validation.references).token
             return {"loss": loss(model), "bleu": bleu(texts, validation.references), "error_rate": rate}
 
-        fit(config, directory, here, model, batches, objective, validate, fingerprint(training.inputs))
+        seen = fingerprint([each for stage in stages for each in stage.inputs])
+        fit(config, directory, here, model, batches, objective, validate, seen)
         return Generator(model, config.model, vocabulary, config.search)
 
 
@@ -117,8 +139,10 @@ def train_predictor(
     with run_directory(config) as (directory, here):
         torch.manual_seed(config.trainer.seed)
         model = build_predictor_model(config.model)
-        batches = _examples(training, config, here)
-        loss = mean_loss(_examples(validation, config, None), objective)
+        # Labels lie beside the inputs' steps, and are padded as these are; other targets have a shape of their own.
+        step = config.batching.length_step if config.model.answer == "steps" else 1
+        batches = _examples(training, config, step, here)
+        loss = mean_loss(_examples(validation, config, step, None), objective)
 
         def validate(model: SequenceModel) -> dict[str, float]:
             further = figures(Predictor(model, config.model)) if figures else {}
@@ -126,6 +150,41 @@ def train_predictor(
 
         fit(config, directory, here, model, batches, objective, validate, fingerprint([each for each, _ in training]))
         return Predictor(model, config.model)
+
+
+def train_language_model(
+    config: LanguageModelTask, text: str, held_out: str, after_validation: Callable[[CharacterModel], None]
+) -> CharacterModel:
+    """Trains in config.output, resuming what is there; the characters of both texts are the vocabulary.
+
+    Validation gives the loss over windows, in nats and in bits per character; after_validation is called with the model
+    of that moment.
+    """
+    with run_directory(config) as (directory, here):
+        characters = Characters.of((text, held_out))
+        if here.is_main:
+            characters.save(directory)
+        torch.manual_seed(config.trainer.seed)
+        model = build_language_model(config.model, len(characters))
+        training, validation = (_windows(characters.encode(each), config.window) for each in (text, held_out))
+        batches = _examples(training, config, config.batching.length_step, here)
+        loss = mean_loss(_examples(validation, config, config.batching.length_step, None), labelling())
+
+        def validate(model: LanguageModel) -> dict[str, float]:
+            nats = loss(model)
+            after_validation(CharacterModel(model, config.model, characters))
+            return {"loss": nats, "bits_per_character": nats / math.log(2)}
+
+        seen = fingerprint([tokens for tokens, _ in training])
+        fit(config, directory, here, model, batches, labelling(), validate, seen)
+        return CharacterModel(model, config.model, characters)
+
+
+def _windows(ids: list[int], size: int) -> list[tuple[Array, Array]]:
+    """Pieces of a text, each with the same piece one character later; the first begins with bos."""
+    check(bool(ids), "the text is empty")
+    inputs, targets = np.array([BOS_ID, *ids[:-1]]), np.array(ids)
+    return [(inputs[start : start + size], targets[start : start + size]) for start in range(0, len(ids), size)]
 
 
 def _pairs(data: Captioned, config: GeneratorTask, vocabulary: Vocabulary, here: Any) -> ExampleBatches:
@@ -145,12 +204,12 @@ def _pairs(data: Captioned, config: GeneratorTask, vocabulary: Vocabulary, here:
     return ExampleBatches(pairs, lengths, collate, config.batching, config.trainer.seed, here)
 
 
-def _examples(examples: Sequence[tuple[Array, Array]], config: PredictorTask, here: Any) -> ExampleBatches:
-    def collate(some: Sequence[tuple[Array, Array]], step: int) -> SequenceBatch:
-        return collate_sequences(some, step if config.model.answer == "steps" else 1)
-
+def _examples(
+    examples: Sequence[tuple[Array, Array]], config: TaskConfig, length_step: int, here: Any
+) -> ExampleBatches:
+    batching = replace(config.batching, length_step=length_step)
     lengths = [len(inputs) for inputs, _ in examples]
-    return ExampleBatches(examples, lengths, collate, config.batching, config.trainer.seed, here)
+    return ExampleBatches(examples, lengths, collate_sequences, batching, config.trainer.seed, here)
 
 
 def fingerprint(inputs: Sequence[Array]) -> str:

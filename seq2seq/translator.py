@@ -210,7 +210,7 @@ class Translator(ModelHubMixin):
 
 def load(run: str | Path, device: str = "cpu", **hub_options: Any) -> Any:
     """The trained model of a run directory, or of a model on the Hugging Face Hub (`owner/name`; hub_options: revision,
-    token, ...): a `Translator`, or for other tasks a `Generator` or `Predictor`.
+    token, ...): a `Translator`, or for other tasks a `Generator`, `Predictor` or `CharacterModel`.
 
     Raises UserError where there is no such run or a file of it is missing or damaged.
     """
@@ -223,6 +223,10 @@ def load(run: str | Path, device: str = "cpu", **hub_options: Any) -> Any:
         from seq2seq.predictor import PredictorConfig, load_predictor
 
         return load_predictor(directory, from_dict(PredictorConfig, stored, where=str(path)), device)
+    if "hidden_size" in stored:
+        from seq2seq.language_model import LanguageModelConfig, load_character_model
+
+        return load_character_model(directory, from_dict(LanguageModelConfig, stored, where=str(path)), device)
     if "front_end" in stored:
         from seq2seq.generator import GeneratorConfig, load_generator
 
