@@ -76,6 +76,18 @@ def plot_image_attention(image: Any, words: Sequence[str], maps: Sequence[Any], 
     _save(figure, path)
 
 
+def plot_frames(rows: Mapping[str, Any], path: Path) -> None:
+    """Writes named rows of grey pictures, [S, height, width] with 0 black and 1 white, one above the other."""
+    figure = _new_figure(0.6 * max(len(row) for row in rows.values()) + 0.8, 0.7 * len(rows))
+    axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+    for place, (name, frames) in zip(axes, rows.items(), strict=True):
+        framed = np.pad(frames, ((0, 0), (1, 1), (1, 1)), constant_values=0.5)
+        place.imshow(np.concatenate(framed, axis=1), cmap="gray", vmin=0, vmax=1)
+        place.set_ylabel(name, rotation=0, ha="right", va="center")
+        place.set(xticks=[], yticks=[])
+    _save(figure, path)
+
+
 def curves_figure(records: Sequence[Mapping[str, Any]]) -> Figure:
     """The figure that `plot_curves` writes."""
     figure = _new_figure(8, 4.8)
