@@ -110,7 +110,8 @@ def joint_attention_ctc(ctc_weight: float, label_smoothing: float = 0.0) -> Comp
 @torch.inference_mode()
 def score_pairs(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """Forced decoding: log-probability of each target [B] fp32, its tokens [B] (eos included), attention [B, T, S]."""
-    features, weights = model(batch.source, batch.source_lengths, batch.target_input)
+    memory = model.encode(batch.source, batch.source_lengths)
+    features, weights = model.decoder.unroll(batch.target_input, memory)
     log_probs = model.decoder.output(features).float().log_softmax(-1)
     real = batch.target_output != PAD_ID
     picked = log_probs.gather(-1, batch.target_output[..., None])[..., 0]

@@ -62,6 +62,19 @@ def open_split(data: str, split: str, columns: Columns, streaming: bool = False)
         return _standardised(other, columns, f"{path}, split {split}")
 
 
+def open_any(data: str, split: str) -> "datasets.Dataset":
+    """Return a split with all its columns, of any data set that `datasets` can load: a Hub id or a local folder."""
+    from datasets import load_dataset
+
+    with quiet():
+        if not is_local(data):
+            return _from_hub(data, split, streaming=False)
+        path = Path(data).expanduser()
+        check(path.is_dir(), f"{path}: no such folder")
+        with _loading_errors(f"{path}: no split '{split}' that can be loaded"):
+            return load_dataset(str(path), split=split)
+
+
 def is_local(data: str) -> bool:
     """Tell a path from a Hub id: what looks like a path is never looked up on the Hub."""
     suffix = readers.row_format(Path(data))

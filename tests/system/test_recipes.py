@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MULTI30K = ROOT.parent / "shared" / "data" / "multi30k"
+SHARED = ROOT.parent / "shared" / "data"
+MULTI30K = SHARED / "multi30k"
 needs_multi30k = pytest.mark.skipif(not MULTI30K.exists(), reason="../shared/data/multi30k is absent")
 
 
@@ -24,6 +25,44 @@ def test_multi30k_recipes_pass_a_dry_run(name: str, tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert "parameters: 6,507,144" in ended.stdout
     assert not (tmp_path / "run").exists()
+
+
+QUICK = {
+    "captions_images": (),
+    "captions_shapes": (),
+    "captions_video": (),
+    "character_lm": (),
+    "cumulative_sum_labels": (),
+    "g2p": ("cmudict",),
+    "handwriting_digits": (),
+    "learn_to_execute": (),
+    "multi30k_en_de": ("multi30k",),
+    "sequence_autoencoder": (),
+    "speech_digits": ("fsdd",),
+    "talking_head": (),
+    "text_classification": (),
+    "traffic_forecast": (),
+}
+"""Recipes beyond the phrasebook, and their folder of shared data where they need one."""
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_recipes_pass_a_smoke_run(name: str, tmp_path: Path) -> None:
+    data = [SHARED / folder for folder in QUICK[name]]
+    if not all(folder.exists() for folder in data):
+        pytest.skip(f"{data[0]} is absent")
+    given = [word for folder in data for word in ("--data", folder)]
+    ended = recipe(name, *given, "--output", tmp_path / "run", "--quick")
+    assert ended.returncode == 0, ended.stderr
+    assert re.search(r"\d", ended.stdout), "no figure was printed"
+    assert list((tmp_path / "run").rglob("model.safetensors"))
+    assert list((tmp_path / "run").rglob("curves.png"))
+
+
+def test_every_recipe_is_smoke_tested() -> None:
+    variants = {"multi30k_de_en", "multi30k_en_fr", "phrasebook_en_de"}  # scripts of the same choices
+    scripts = {path.stem for path in (ROOT / "recipes").glob("*.py") if "__main__" in path.read_text()}
+    assert scripts - variants == set(QUICK)
 
 
 def test_the_phrasebook_refuses_other_data(tmp_path: Path) -> None:

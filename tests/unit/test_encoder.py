@@ -39,6 +39,7 @@ CONFIGS = [
     *[EncoderConfig(6, 2, cell=cell) for cell in ("gru", "rnn", "peephole")],  # type: ignore[arg-type]
     *[EncoderConfig(6, 2, direction=direction) for direction in ("forward", "backward")],  # type: ignore[arg-type]
     *[EncoderConfig(6, 3, subsampling=factor) for factor in (2, 3)],
+    EncoderConfig(6, 2, forward_layers=1),
 ]
 
 
@@ -54,6 +55,21 @@ def test_padding_changes_nothing(config: EncoderConfig) -> None:
         torch.testing.assert_close(together.states[row, :steps], alone.states[0])
         torch.testing.assert_close(together.final_hidden[row], alone.final_hidden[0])
         torch.testing.assert_close(together.final_cell[row], alone.final_cell[0])
+
+
+def test_forward_layers_read_the_states_below_ahead() -> None:
+    torch.manual_seed(0)
+    encoder = BiLSTMEncoder(5, EncoderConfig(6, 1, forward_layers=1), dropout=0.0)
+    below = BiLSTMEncoder(5, EncoderConfig(6, 1), dropout=0.0)
+    below.layers[0].load_state_dict(encoder.layers[0].state_dict())
+    lstm = nn.LSTM(12, 6, batch_first=True)
+    lstm.load_state_dict(encoder.layers[1].ahead.state_dict())
+    inputs = torch.randn(2, 4, 5)
+    memory = encoder(inputs, torch.tensor([4, 4]))
+    states, (hidden, cell) = lstm(below(inputs, torch.tensor([4, 4])).states)
+    torch.testing.assert_close(memory.states, states)
+    torch.testing.assert_close((memory.final_hidden, memory.final_cell), (hidden[0], cell[0]))
+    assert encoder.output_size == 6
 
 
 def test_subsampling_joins_neighbours_and_shortens_the_mask() -> None:

@@ -28,6 +28,19 @@ def test_equals_torch_over_packed_sequences(cell: Cell) -> None:
     torch.testing.assert_close(cell_state, final[1][0] if cell == "lstm" else final[0])
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "peephole"])
+def test_stepwise_equals_the_whole(cell: Cell) -> None:
+    torch.manual_seed(0)
+    layer = build_recurrent(cell, 5, 4).double()
+    inputs = torch.randn(2, 6, 5, dtype=torch.float64)
+    states, final, final_cell = layer(inputs, torch.tensor([6, 6]))
+    hidden = cell_state = torch.zeros(2, 4, dtype=torch.float64)
+    for step in range(6):
+        hidden, cell_state = layer.step(inputs[:, step], hidden, cell_state)
+        torch.testing.assert_close(hidden, states[:, step])
+    torch.testing.assert_close((hidden, cell_state), (final, final_cell))
+
+
 def sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 

@@ -35,9 +35,14 @@ def test_learning_rates(schedule: str, step: int, cuts: int, expected: float) ->
     assert learning_rate(config, step, total_steps=110, cuts=cuts) == pytest.approx(expected)
 
 
-def test_weight_decay_is_for_matrices_of_adamw_and_sgd() -> None:
+def test_weight_decay_is_for_matrices_of_all_but_adam() -> None:
     layer = nn.Linear(3, 3)
-    for name, expected in (("adamw", [0.1, 0.0]), ("sgd", [0.1, 0.0]), ("adam", [0.0, 0.0])):
+    for name, expected in (
+        ("adamw", [0.1, 0.0]),
+        ("sgd", [0.1, 0.0]),
+        ("rmsprop", [0.1, 0.0]),
+        ("adam", [0.0, 0.0]),
+    ):
         optimizer = build_optimizer(layer.parameters(), OptimizerConfig(name=name, weight_decay=0.1))  # type: ignore[arg-type]
         assert [group["weight_decay"] for group in optimizer.param_groups] == expected
         assert [len(group["params"]) for group in optimizer.param_groups] == [1, 1]

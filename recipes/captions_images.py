@@ -1,0 +1,110 @@
+"""Image captions from any data set of images: a Hub id, or a folder of images with captions in metadata.jsonl.
+
+python recipes/captions_images.py [--data DIR_OR_HUB_ID] [--backbone MODEL] [--output DIR] [--quick]
+
+With --backbone the model reads the feature maps of a pretrained network, a Hub id such as microsoft/resnet-18 or a
+folder, computed once and kept below the run directory; without, a small convolutional net learns from the pixels. For
+Flickr8k: --data jxie/flickr8k --backbone microsoft/resnet-18. Without --data the scenes of captions_shapes.py are
+written to disk as such a folder first.
+"""
+
+import json
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from captions_shapes import CONFIG as SHAPES
+from captions_shapes import HELD_OUT, PIXELS, THINGS, scenes
+
+from seq2seq import plotting, recipe
+from seq2seq.caption_metrics import caption_scores
+from seq2seq.frontends import FrontEndConfig
+from seq2seq.images import CaptionedImages, backbone, encode_images, open_captioned, pixels
+from seq2seq.search import SearchConfig
+from seq2seq.trainer import TrainerConfig
+from seq2seq.training import Captioned, GeneratorTask, train_generator
+
+
+@dataclass(frozen=True)
+class Config(GeneratorTask):
+    """Choices of this recipe."""
+
+    data: str = ""
+    """Hub id or folder with splits train, validation and test; empty: generated shapes."""
+    image: str = "image"
+    """Column of the images."""
+    captions: str = "caption"
+    """Column of the captions, or what the names of several such columns begin with."""
+    backbone: str = ""
+    """Pretrained network that the images are read through; empty: none."""
+    pixels: int = PIXELS
+    """Edge that images are resized to where there is no backbone."""
+
+
+CONFIG = Config(
+    model=SHAPES.model,
+    batching=SHAPES.batching,
+    optimizer=SHAPES.optimizer,
+    trainer=TrainerConfig(epochs=4, average_decay=0.99),
+    search=SearchConfig(max_length=32),
+)
+
+
+def write_shapes(folder: Path, quick: bool) -> None:
+    """The scenes of captions_shapes.py as a folder of images per split."""
+    from PIL import Image
+
+    known = [thing for thing in THINGS if thing not in HELD_OUT]
+    sizes = {"train": 64, "validation": 16, "test": 16} if quick else {"train": 4_000, "validation": 200, "test": 300}
+    for seed, (split, count) in enumerate(sizes.items(), 1):
+        made = scenes(count, THINGS, seed, HELD_OUT) if split == "test" else scenes(count, known, seed)
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        lines = []
+        for number, (image, captions) in enumerate(zip(made.inputs, made.references, strict=True)):
+            levels = (image.transpose(1, 2, 0) * 255).round().astype(np.uint8)
+            Image.fromarray(levels).save(folder / split / f"{number:05}.png")
+            lines.append(json.dumps({"file_name": f"{number:05}.png", "caption": captions}) + "\n")
+        (folder / split / "metadata.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def spoken(caption: str) -> str:
+    """A caption as the field scores it: small letters, words and numbers only."""
+    return " ".join(re.findall(r"[\w']+", caption.lower()))
+
+
+def main(config: Config) -> None:
+    """Trains, prints the scores on the test split, and draws where each word looked."""
+    output = Path(config.output)
+    if not config.data:
+        write_shapes(output / "data", config.quick)
+    encode = backbone(config.backbone) if config.backbone else pixels(config.pixels)
+    name = config.backbone or f"pixels {config.pixels}"
+
+    def read(split: str) -> tuple[CaptionedImages, Captioned]:
+        opened = open_captioned(config.data or str(output / "data"), split, config.image, config.captions)
+        features = encode_images(opened, encode, name, output / "features")
+        return opened, Captioned(list(features), [[spoken(text) for text in texts] for texts in opened.captions])
+
+    (_, training), (_, validation), (images, test) = (read(split) for split in ("train", "validation", "test"))
+    shape = training.inputs[0].shape
+    front_end = FrontEndConfig("features", shape[-1], normalise=True)
+    if not config.backbone:
+        front_end = FrontEndConfig("image", 3, height=shape[1], width=shape[2])
+    config = replace(config, model=replace(config.model, front_end=front_end))
+    generator = train_generator(config, training, validation)
+    captions = generator.generate(test.inputs)
+    print(caption_scores(captions, test.references).describe())
+    (output / "attention").mkdir(exist_ok=True)
+    for number, caption in enumerate(captions[:6]):
+        words, weights = generator.attention(test.inputs[number], generator.vocabulary.encode(caption))
+        side = round(len(weights[0]) ** 0.5)
+        maps = [np.reshape(row[-side * side :], (side, side)) for row in weights]  # a ViT's first state is no place
+        picture = np.asarray(images.images[number]["image"].convert("RGB"))
+        path = output / "attention" / f"{number + 1}.png"
+        plotting.plot_image_attention(picture, [word.strip("▁") for word in words], maps, path)
+        print(f"{path}\t{caption}")
+
+
+if __name__ == "__main__":
+    recipe.run_task(CONFIG, main)

@@ -1,0 +1,167 @@
+"""A sentence to its class: BiLSTM over subwords, with each way of pooling its states.
+
+python recipes/text_classification.py [--data DIR_OR_HUB_ID] [--text COLUMN] [--label COLUMN] [--output DIR] [--quick]
+
+Any data set with a column of text and one of labels, in splits train and test (validation is taken where there is one,
+else a tenth of train). Without --data: guests' remarks on hotels, generated here, whose class is what the guest thinks
+in the end. Negations, turns ("... but ...") and who says it decide, so that the words alone do not tell.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seq2seq import recipe
+from seq2seq.batching import BatchingConfig
+from seq2seq.config import UserError, check
+from seq2seq.encoder import EncoderConfig
+from seq2seq.frontends import FrontEndConfig
+from seq2seq.heads import Pooling
+from seq2seq.objectives import classification
+from seq2seq.predictor import Predictor, PredictorConfig, text_ids
+from seq2seq.schedule import OptimizerConfig
+from seq2seq.sources import open_any
+from seq2seq.trainer import TrainerConfig
+from seq2seq.training import PredictorTask, train_predictor
+from seq2seq.vocabulary import SOURCE_FILE, Vocabulary, VocabularyConfig
+
+Examples = list[tuple[str, str]]
+"""Texts and their labels."""
+
+POOLINGS: tuple[Pooling, ...] = ("mean", "max", "last")
+GOOD = ["clean", "quiet", "friendly", "spacious", "bright", "cheap", "cosy", "fast"]
+BAD = ["dirty", "noisy", "rude", "cramped", "dark", "expensive", "cold", "slow"]
+THINGS = ["room", "staff", "breakfast", "bathroom", "lobby", "lift", "garden", "bar"]
+OTHERS = ["my sister", "the man next door", "a colleague", "the leaflet"]
+
+
+@dataclass(frozen=True)
+class Config(PredictorTask):
+    """Choices of this recipe."""
+
+    data: str = ""
+    """Hub id or folder; empty: generated remarks."""
+    text: str = "text"
+    """Column of the texts."""
+    label: str = "label"
+    """Column of the labels."""
+    vocabulary_size: int = 4_000
+    """Subwords at most."""
+    generated: int = 8_000
+    """Remarks generated where no data is given; an eighth of them is for validation, another for the test."""
+
+
+CONFIG = Config(
+    model=PredictorConfig(size=64, dropout=0.2, encoder=EncoderConfig(hidden_size=64)),
+    batching=BatchingConfig(max_tokens_per_batch=2_000),
+    optimizer=OptimizerConfig(learning_rate=0.003, warmup_steps=50),
+    trainer=TrainerConfig(epochs=6, best_metric="accuracy", average_decay=0.98),
+)
+
+
+def remarks(count: int, seed: int) -> Examples:
+    """Generated remarks and what the guest thinks: pleased, displeased or undecided."""
+    random = np.random.default_rng(seed)
+
+    def pick(words: list[str]) -> str:
+        return words[random.integers(len(words))]
+
+    def opinion(good: bool) -> str:
+        turned = random.random() < 0.5
+        word = pick(BAD if good == turned else GOOD)
+        return f"the {pick(THINGS)} was {pick(['not', 'never', 'hardly']) + ' ' if turned else ''}{word}"
+
+    made = []
+    for _ in range(count):
+        good = bool(random.integers(2))
+        first, second, third = opinion(good), opinion(not good), opinion(bool(random.integers(2)))
+        label = "pleased" if good else "displeased"
+        form = random.integers(5)
+        if form == 0:
+            made.append((f"{first} and {opinion(good)}", label))
+        elif form == 1:
+            made.append((f"{second} , but in the end {first}", label))
+        elif form == 2:
+            made.append((f"{first} , even though {second}", label))
+        elif form == 3:
+            made.append((f"{pick(OTHERS)} says that {third} , yet i think {first}", label))
+        else:
+            made.append((f"one day {first} , the next day {second}", "undecided"))
+    return made
+
+
+def read(config: Config) -> tuple[Examples, Examples, Examples]:
+    """Training, validation and test examples."""
+    if not config.data:
+        count = config.count(config.generated, quick=256)
+        made = list(dict.fromkeys(remarks(count, seed=1)))
+        eighth = len(made) // 8
+        return made[2 * eighth :], made[:eighth], made[eighth : 2 * eighth]
+    training, test = (columns(config, split) for split in ("train", "test"))
+    try:
+        return training, columns(config, "validation"), test
+    except UserError:
+        return training[len(training) // 10 :], training[: len(training) // 10], test
+
+
+def columns(config: Config, split: str) -> Examples:
+    """A split of a data set, shuffled; labels by their names."""
+    dataset = open_any(config.data, split).shuffle(seed=config.trainer.seed)
+    for name in (config.text, config.label):
+        known = ", ".join(dataset.column_names)
+        check(name in dataset.column_names, f"{config.data}: no column '{name}'; the columns are {known}")
+    kind: Any = dataset.features[config.label]
+    names = getattr(kind, "names", None)
+    if config.quick:
+        dataset = dataset.take(min(256, len(dataset)))
+    labels = [names[label] if names else str(label) for label in dataset[config.label]]
+    return list(zip(dataset[config.text], labels, strict=True))
+
+
+def print_baselines(training: Examples, test: Examples) -> None:
+    """Accuracy of the most frequent class, and of a linear model that sees words without their order."""
+    from sklearn.dummy import DummyClassifier
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    for name, model in (("most frequent class", DummyClassifier()), ("bag of words", LogisticRegression(max_iter=500))):
+        fitted = make_pipeline(CountVectorizer(), model).fit(*zip(*training, strict=True))
+        print(f"{name:<20} {100 * fitted.score(*zip(*test, strict=True)):.2f} % of {len(test):,}")
+
+
+def main(config: Config) -> None:
+    """Trains a model per way of pooling, and prints accuracies beside that of the most frequent class."""
+    training, validation, test = read(config)
+    labels = sorted({label for _, label in training})
+    settings = VocabularyConfig(size=config.vocabulary_size, byte_fallback=False)
+    vocabulary = Vocabulary.train((text for text, _ in training), settings, config.trainer.seed)
+
+    def encode(examples: Examples) -> list[tuple[np.ndarray, np.ndarray]]:
+        known = [(text, label) for text, label in examples if label in labels]
+        return [(text_ids(vocabulary, text), np.array(labels.index(label))) for text, label in known]
+
+    def accuracy(predictor: Predictor, examples: list[tuple[np.ndarray, np.ndarray]]) -> float:
+        found = predictor.classify([ids for ids, _ in examples])
+        return 100 * float(np.mean([int(one) == int(label) for one, (_, label) in zip(found, examples, strict=True)]))
+
+    train, held_out, tested = encode(training), encode(validation), encode(test)
+    front_end = FrontEndConfig("tokens", len(vocabulary))
+    print_baselines(training, test)
+    for pooling in POOLINGS:
+        directory = Path(config.output) / pooling
+        directory.mkdir(parents=True, exist_ok=True)
+        vocabulary.save(directory / SOURCE_FILE)
+        model = replace(config.model, front_end=front_end, answer=pooling, outputs=len(labels))
+        chosen = replace(config, output=str(directory), model=model)
+        objective = classification()
+        predictor = train_predictor(
+            chosen, train, held_out, objective, lambda each: {"accuracy": accuracy(each, held_out)}
+        )
+        print(f"{f'BiLSTM, {pooling}':<20} {accuracy(predictor, tested):.2f} %")
+
+
+if __name__ == "__main__":
+    recipe.run_task(CONFIG, main)

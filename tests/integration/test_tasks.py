@@ -1,0 +1,131 @@
+"""Generators, predictors and language models trained in a directory: they learn, resume exactly, and are loaded."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import seq2seq
+from seq2seq.batching import BatchingConfig
+from seq2seq.config import UserError
+from seq2seq.decoder import DecoderConfig
+from seq2seq.encoder import EncoderConfig
+from seq2seq.frontends import FrontEndConfig
+from seq2seq.generator import GeneratorConfig
+from seq2seq.language_model import CharacterModel, LanguageModelConfig
+from seq2seq.objectives import labelling
+from seq2seq.predictor import PredictorConfig
+from seq2seq.schedule import OptimizerConfig
+from seq2seq.trainer import TrainerConfig
+from seq2seq.training import (
+    Captioned,
+    GeneratorTask,
+    LanguageModelTask,
+    PredictorTask,
+    train_generator,
+    train_language_model,
+    train_predictor,
+)
+
+NAMES = ["one", "two", "three", "four"]
+OPTIMIZER = OptimizerConfig(learning_rate=0.02, warmup_steps=5, schedule="constant")
+BATCHING = BatchingConfig(max_tokens_per_batch=200)
+
+
+def spelled(count: int, seed: int) -> Captioned:
+    """Rows of noisy one-hot vectors, to be named in order."""
+    random = np.random.default_rng(seed)
+    inputs, references = [], []
+    for _ in range(count):
+        digits = random.integers(4, size=random.integers(1, 4))
+        inputs.append((np.eye(4)[digits] + random.normal(0, 0.1, (len(digits), 4))).astype(np.float32))
+        references.append([" ".join(NAMES[digit] for digit in digits)])
+    return Captioned(inputs, references)
+
+
+def generator_task(output: Path, epochs: int = 6, **trainer: int) -> GeneratorTask:
+    encoder, decoder = EncoderConfig(16), DecoderConfig(16, 1, coupling="none")
+    return GeneratorTask(
+        output=str(output),
+        model=GeneratorConfig(FrontEndConfig("features", 4), 16, 0.0, encoder, decoder, ctc=True),
+        batching=BATCHING,
+        optimizer=OPTIMIZER,
+        trainer=TrainerConfig(epochs=epochs, best_metric="loss", average_decay=0.9, **trainer),
+    )
+
+
+def figures(run: Path) -> list[dict[str, float]]:
+    """The journal without what depends on the clock."""
+    entries = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in entry.items() if name in ("step", "validation_loss")} for entry in entries]
+
+
+def test_a_generator_learns_and_is_loaded(tmp_path: Path) -> None:
+    config = generator_task(tmp_path / "run", epochs=10)
+    trained = train_generator(config, spelled(300, 1), spelled(40, 2))
+    test = spelled(40, 3)
+    wanted = [lines[0] for lines in test.references]
+    assert trained.generate(test.inputs) == wanted
+    assert trained.generate_by_ctc(test.inputs) == wanted
+    loaded = seq2seq.load(tmp_path / "run")
+    assert loaded.generate(test.inputs, ctc_weight=0.3) == wanted
+
+
+def test_a_curriculum_resumes_exactly(tmp_path: Path) -> None:
+    """Stopped in the second of three stages; the uninterrupted run ends with the same weights."""
+    stages = [spelled(60, seed) for seed in (1, 2, 3)]
+    validation = spelled(20, 4)
+    for name, limits in (("whole", [0]), ("broken", [6, 0])):
+        for limit in limits:
+            train_generator(generator_task(tmp_path / name, epochs=4, max_steps=limit), stages, validation)
+    whole, broken = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "broken"))
+    assert whole == broken
+    assert figures(tmp_path / "whole")[-1] == figures(tmp_path / "broken")[-1]
+
+
+def test_a_predictor_learns_and_refuses_other_settings(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    numbers = random.random((300, 8, 1), np.float32)
+    examples = list(zip(numbers, (numbers[..., 0].cumsum(1) > 2).astype(np.int64), strict=True))
+    config = PredictorTask(
+        output=str(tmp_path / "run"),
+        model=PredictorConfig(FrontEndConfig("features", 1), 8, 0.0, EncoderConfig(16)),
+        batching=BATCHING,
+        optimizer=OPTIMIZER,
+        trainer=TrainerConfig(epochs=10, best_metric="loss", average_decay=0.9),
+    )
+    predictor = train_predictor(config, examples[:250], examples[250:], labelling())
+    found = predictor.classify([inputs for inputs, _ in examples[250:]])
+    right = np.mean([(one == labels).mean() for one, (_, labels) in zip(found, examples[250:], strict=True)])
+    always_one = np.mean([labels.mean() for _, labels in examples[250:]])
+    assert right > 0.95 > always_one
+    with pytest.raises(UserError, match=r"trainer\.seed was 1, is 2"):
+        train_predictor(
+            replace(config, trainer=replace(config.trainer, seed=2)), examples[:250], examples[250:], labelling()
+        )
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+def test_a_language_model_learns_a_rhyme(optimizer: str, tmp_path: Path) -> None:
+    text = "abcdefgh\n" * 120
+    rate = {"adam": 0.02, "rmsprop": 0.01, "sgd": 1.0}[optimizer]
+    config = LanguageModelTask(
+        output=str(tmp_path / "run"),
+        model=LanguageModelConfig("gru", hidden_size=24, embedding_size=8, dropout=0.0),
+        window=27,
+        batching=BatchingConfig(max_tokens_per_batch=270, length_step=1),
+        optimizer=replace(OPTIMIZER, name=optimizer, learning_rate=rate),  # type: ignore[arg-type]
+        trainer=TrainerConfig(epochs=20, best_metric="loss", average_decay=0.9),
+    )
+    seen: list[str] = []
+
+    def sample(model: CharacterModel) -> None:
+        seen.append(model.sample("a", 8, temperature=0.1))
+
+    model = train_language_model(config, text, text[:90], sample)
+    assert len(seen) == 20
+    assert model.sample("ab", 16, temperature=0.1) == "cdefgh\nabcdefgh\na"[:16]
+    assert model.bits_per_character(text[:90]) < 0.3
+    assert seq2seq.load(tmp_path / "run").sample("ab", 7, temperature=0.1) == "cdefgh\n"

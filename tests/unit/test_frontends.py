@@ -1,0 +1,65 @@
+"""Front ends: shapes that the rest relies on, and the mel scale against its formula."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from seq2seq.config import UserError
+from seq2seq.frontends import ConvFeatures, FeatureProjection, FrontEndConfig, LogMel, mel_filters
+
+RATE, BANDS = 8_000, 20
+
+
+@pytest.mark.parametrize(("height", "width", "blocks"), [(48, 48, 3), (17, 30, 2), (1, 5, 3)])
+def test_an_image_becomes_as_many_steps_as_announced(height: int, width: int, blocks: int) -> None:
+    front_end = ConvFeatures(3, height, width, output_size=32, blocks=blocks, dropout=0.0)
+    config = FrontEndConfig("image", 3, height, width, blocks)
+    assert front_end(torch.rand(2, 3, height, width)).shape == (2, config.image_steps, 32)
+
+
+def test_normalised_features_know_no_level() -> None:
+    torch.manual_seed(0)
+    features = torch.randn(2, 5, 8)
+    normalising, plain = FeatureProjection(8, 4, 0.0, normalise=True), FeatureProjection(8, 4, 0.0)
+    torch.testing.assert_close(normalising(features), normalising(3 * features + 7), atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(plain(features), plain(3 * features + 7), atol=0.1)
+
+
+def test_one_number_per_step_is_not_lost() -> None:
+    front_end = FeatureProjection(1, 4, 0.0)
+    assert not torch.allclose(front_end(torch.tensor([[[0.2]]])), front_end(torch.tensor([[[0.9]]])))
+
+
+@pytest.mark.parametrize("frequency", [300.0, 1_000.0, 2_500.0])
+def test_a_tone_is_loudest_in_the_band_around_it(frequency: float) -> None:
+    tone = torch.sin(2 * math.pi * frequency * torch.arange(RATE) / RATE)
+    bands = LogMel(RATE, BANDS)(tone)
+    assert bands.shape == (1 + RATE // 80, BANDS)
+    centres = np.interp(
+        np.linspace(0, 2595 * math.log10(1 + RATE / 2 / 700), BANDS + 2)[1:-1],
+        [2595 * math.log10(1 + hertz / 700) for hertz in range(RATE // 2 + 1)],
+        np.arange(RATE // 2 + 1),
+    )
+    assert int(bands[50].argmax()) == int(np.abs(centres - frequency).argmin())
+
+
+def test_neighbouring_filters_share_each_frequency() -> None:
+    """Triangles that overlap by half sum to 1 between the first and the last centre."""
+    sums = mel_filters(RATE, 2_000, BANDS).sum(0)
+    inner = slice(sums.numel() // 10, -sums.numel() // 5)
+    torch.testing.assert_close(sums[inner], torch.ones_like(sums[inner]), atol=1e-4, rtol=0)
+
+
+def test_twice_the_amplitude_adds_log_4() -> None:
+    noise = torch.randn(RATE, generator=torch.Generator().manual_seed(0))
+    front_end = LogMel(RATE, BANDS)
+    expected = torch.full((), math.log(4))
+    difference = front_end(2 * noise) - front_end(noise)
+    torch.testing.assert_close(difference.mean(), expected, atol=1e-3, rtol=0)
+
+
+def test_an_image_needs_a_size() -> None:
+    with pytest.raises(UserError, match=r"front_end\.height"):
+        FrontEndConfig("image", 3)

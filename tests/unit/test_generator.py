@@ -1,0 +1,125 @@
+"""Generators and predictors: alone as in company, stored and loaded, refused where they cannot."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import seq2seq
+from seq2seq.checkpoint import model_tensors, save_tensors
+from seq2seq.config import UserError, write_config
+from seq2seq.decoder import DecoderConfig
+from seq2seq.encoder import EncoderConfig
+from seq2seq.frontends import FrontEndConfig
+from seq2seq.generator import Generator, GeneratorConfig, build_generator_model
+from seq2seq.predictor import Predictor, PredictorConfig, build_predictor_model, text_ids
+from seq2seq.search import SearchConfig
+from seq2seq.task import TaskConfig
+from seq2seq.training import GeneratorTask, PredictorTask
+from seq2seq.vocabulary import SOURCE_FILE, Vocabulary, VocabularyConfig
+
+LENGTHS = (3, 9, 1, 7, 5)
+WORDS = VocabularyConfig(size=100, model_type="word", byte_fallback=False)
+
+
+def store(directory: Path, task: TaskConfig, model: torch.nn.Module) -> None:
+    write_config(directory / "config.json", task)
+    save_tensors(model_tensors(model), directory / "model.safetensors")
+
+
+def generator(kind: str = "features", ctc: bool = True) -> Generator:
+    front_end = {
+        "features": FrontEndConfig("features", 4, normalise=True),
+        "image": FrontEndConfig("image", 3, 16, 12, blocks=2),
+        "tokens": FrontEndConfig("tokens", 9),
+    }[kind]
+    encoder, decoder = EncoderConfig(8, 2, subsampling=2), DecoderConfig(8, 1, coupling="none")
+    config = GeneratorConfig(front_end, 8, 0.0, encoder, decoder, ctc=ctc)
+    vocabulary = Vocabulary.train(["one two three four five"], WORDS)
+    torch.manual_seed(1)
+    model = build_generator_model(config, len(vocabulary))
+    model.decoder.output.weight.data.mul_(4)
+    return Generator(model, config, vocabulary, SearchConfig(max_length=8))
+
+
+def inputs(kind: str = "features") -> list[np.ndarray]:
+    random = np.random.default_rng(0)
+    if kind == "image":
+        return [random.random((3, 16, 12), np.float32) for _ in LENGTHS]
+    if kind == "tokens":
+        return [random.integers(4, 9, steps) for steps in LENGTHS]
+    return [random.normal(size=(steps, 4)).astype(np.float32) for steps in LENGTHS]
+
+
+@pytest.mark.parametrize("kind", ["features", "image", "tokens"])
+def test_outputs_do_not_depend_on_company(kind: str) -> None:
+    model = generator(kind)
+    for options in ({}, {"ctc_weight": 0.4}, {"beam_size": 1}):
+        together = model.search(inputs(kind), **options)
+        for one, best in zip(inputs(kind), together, strict=True):
+            alone = model.search([one], **options)[0][0]
+            assert alone.tokens == best[0].tokens
+            assert alone.score == pytest.approx(best[0].score, abs=1e-5)
+    for beam in (1, 4):
+        one_by_one = [model.generate_by_ctc([one], beam_size=beam)[0] for one in inputs(kind)]
+        assert model.generate_by_ctc(inputs(kind), beam_size=beam) == one_by_one
+
+
+def test_a_stored_generator_comes_back(tmp_path: Path) -> None:
+    model = generator()
+    model.save_settings(tmp_path)
+    store(tmp_path, GeneratorTask(model=model.config), model.model)
+    loaded = seq2seq.load(tmp_path)
+    assert isinstance(loaded, Generator)
+    assert loaded.generate(inputs()) == model.generate(inputs())
+    assert loaded.search_config == model.search_config
+    assert loaded.generate([]) == []
+
+
+def test_attention_has_a_row_per_piece_and_sums_to_one() -> None:
+    model = generator("image")
+    pieces, weights = model.attention(inputs("image")[0], model.vocabulary.encode("two five"))
+    assert pieces == ["▁two", "▁five", "</s>"]
+    assert [len(row) for row in weights] == [6, 6, 6]  # 4 x 3 cells, halved by the second layer
+    assert [sum(row) for row in weights] == pytest.approx([1, 1, 1])
+
+
+def test_ctc_needs_its_head() -> None:
+    model = generator(ctc=False)
+    for attempt in (lambda: model.generate(inputs(), ctc_weight=0.5), lambda: model.generate_by_ctc(inputs())):
+        with pytest.raises(UserError, match=r"model\.ctc"):
+            attempt()
+
+
+@pytest.mark.parametrize("answer", ["steps", "mean", "max", "last", "rollout"])
+def test_predictions_do_not_depend_on_company_and_come_back(answer: str, tmp_path: Path) -> None:
+    front_end, encoder = FrontEndConfig("features", 4), EncoderConfig(6)
+    config = PredictorConfig(front_end, 8, 0.0, encoder, answer=answer, outputs=3, rollout_steps=4)  # type: ignore[arg-type]
+    torch.manual_seed(1)
+    model = build_predictor_model(config)
+    predictor = Predictor(model, config)
+    together = predictor.predict(inputs())
+    for one, found, steps in zip(inputs(), together, LENGTHS, strict=True):
+        assert found.shape == {"steps": (steps, 3), "rollout": (4, 3)}.get(answer, (3,))
+        np.testing.assert_allclose(predictor.predict([one])[0], found, atol=1e-6)
+    store(tmp_path, PredictorTask(model=config), model)
+    loaded = seq2seq.load(tmp_path)
+    assert isinstance(loaded, Predictor)
+    for one, other in zip(loaded.predict(inputs()), together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_classifier_reads_text_by_its_vocabulary(tmp_path: Path) -> None:
+    vocabulary = Vocabulary.train(["good bad indeed"], WORDS)
+    config = PredictorConfig(FrontEndConfig("tokens", len(vocabulary)), 8, 0.0, EncoderConfig(6), answer="mean")
+    torch.manual_seed(1)
+    model = build_predictor_model(config)
+    store(tmp_path, PredictorTask(model=config), model)
+    texts = ["good", "", "bad indeed"]
+    with pytest.raises(UserError, match="vocabulary"):
+        seq2seq.load(tmp_path).classify(texts)
+    vocabulary.save(tmp_path / SOURCE_FILE)
+    expected = Predictor(model, config).predict([text_ids(vocabulary, text) for text in texts])
+    for found, wanted in zip(seq2seq.load(tmp_path).predict(texts), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
