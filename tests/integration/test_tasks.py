@@ -35,12 +35,13 @@ BATCHING = BatchingConfig(max_tokens_per_batch=200)
 
 
 def spelled(count: int, seed: int) -> Captioned:
-    """Rows of noisy one-hot vectors, to be named in order."""
+    """Rows of noisy vectors to be named: one-hot for each digit, then nothing (where CTC has room for a blank)."""
     random = np.random.default_rng(seed)
     inputs, references = [], []
     for _ in range(count):
         digits = random.integers(4, size=random.integers(1, 4))
-        inputs.append((np.eye(4)[digits] + random.normal(0, 0.1, (len(digits), 4))).astype(np.float32))
+        frames = np.stack((np.eye(4)[digits], np.zeros((len(digits), 4))), 1).reshape(-1, 4)
+        inputs.append((frames + random.normal(0, 0.1, frames.shape)).astype(np.float32))
         references.append([" ".join(NAMES[digit] for digit in digits)])
     return Captioned(inputs, references)
 
