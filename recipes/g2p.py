@@ -45,7 +45,7 @@ CONFIG = ExperimentConfig(
     ),
     batching=BatchingConfig(max_tokens_per_batch=2_400),
     optimizer=OptimizerConfig(learning_rate=0.004, warmup_steps=200),
-    trainer=TrainerConfig(epochs=5),
+    trainer=TrainerConfig(epochs=6),
 )
 
 

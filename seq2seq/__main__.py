@@ -1,4 +1,4 @@
-"""The command line: seq2seq train | translate | score | evaluate."""
+"""The command line: seq2seq train | translate | score | evaluate | verify."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ VERBS = """verbs:
   translate  translate stdin:         seq2seq translate RUN < in > out
   score      score given pairs:       seq2seq score RUN --source-file a --target-file b
   evaluate   translate and score:     seq2seq evaluate RUN --data DIR --split test
+  verify     check a run's files:     seq2seq verify RUN
 
 seq2seq VERB --help tells a verb's options."""
 
@@ -75,9 +76,18 @@ def _parser() -> argparse.ArgumentParser:
     translate.add_argument(
         "--interactive", action="store_true", help="translate each line at once; with a prompt on a terminal"
     )
+    translate.add_argument(
+        "--max-input-length",
+        type=_positive,
+        metavar="N",
+        help="cut longer lines to their first N tokens, with a warning (default: 1000)",
+    )
     score = _verb(verbs, "score", "Log-probability (nats) and number of tokens of given pairs, as TSV.", _score)
     score.add_argument("--source-file", type=Path, required=True, help="source sentences, one per line, UTF-8")
     score.add_argument("--target-file", type=Path, required=True, help="their translations, one per line, UTF-8")
+    verify = verbs.add_parser("verify", description="Check a run's files against their checksums.")
+    verify.set_defaults(run=_verify)
+    verify.add_argument("model", metavar="RUN", type=Path, help="run directory")
     evaluate = _verb(verbs, "evaluate", "Translate a split of a corpus and score it.", _evaluate)
     _search_options(evaluate)
     evaluate.add_argument("--data", help="folder, file or Hub id (default: what the run was trained on)")
@@ -156,6 +166,7 @@ def read_lines(stream: IO[bytes], name: str) -> Iterator[str]:
 
 def _translate(options: argparse.Namespace) -> None:
     translator = _load(options)
+    translator.max_source_tokens = options.max_input_length or translator.max_source_tokens
     settings = {"n_best": options.n_best or 1, **_search_settings(options)}
     if options.n_best:
         settings.setdefault("beam_size", max(options.n_best, translator.search_config.beam_size))
@@ -240,6 +251,18 @@ def _score(options: argparse.Namespace) -> None:
 def _file_lines(path: Path) -> list[str]:
     with path.open("rb") as file:
         return list(read_lines(file, str(path)))
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from seq2seq.config import UserError
+    from seq2seq.verify import report
+
+    lines = report(options.model)
+    for line in lines:
+        print(line)
+    faults = sum(line.fault is not None for line in lines)
+    if faults:
+        raise UserError(f"{options.model}: {faults} of {len(lines)} parts are damaged; restore them, or train again")
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -72,6 +72,18 @@ class SequenceBatch(NamedTuple):
     def to(self, device: torch.device) -> "SequenceBatch":
         """The batch on a device."""
         return SequenceBatch(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+
+AnyBatch = TypeVar("AnyBatch", Batch, SequenceBatch)
+
+
+def halves(batch: AnyBatch) -> list[AnyBatch]:
+    """The rows of a batch in two batches; one where there is one row."""
+    rows = len(batch[0])
+    if rows == 1:
+        return [batch]
+    cuts = (slice(rows // 2), slice(rows // 2, None))
+    return [type(batch)(*(tensor[cut] for tensor in batch)) for cut in cuts]
 
 
 class Batches(Protocol):

@@ -1,5 +1,8 @@
 """Checkpoints: directories of safetensors and JSON that are whole or absent. Nothing is ever unpickled.
 
+Every safetensors file carries the SHA-256 of its tensors; that of a run's model also those of the configuration and the
+vocabulary it was trained with. What does not agree is refused, never used.
+
 A checkpoint is written under a temporary name, synced, given a manifest of sizes and SHA-256 sums as its last file,
 and renamed; only then is it named the latest, and only then are old ones pruned. Loading verifies the manifest and
 falls back to the newest checkpoint that is whole.
@@ -17,51 +20,84 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from seq2seq.config import UserError
+from seq2seq.files import sync, write_atomically
 
 log = logging.getLogger(__name__)
 
 FORMAT = 1
 """Version of the layout of checkpoints and run directories; CHANGELOG.md says which release reads which."""
-MANIFEST = "manifest.json"
+MANIFEST, STATE_FILE = "manifest.json", "state.json"
+MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+VOCABULARY_FILES = ("*.spm.model", "characters.json")
+CHECKSUM = "sha256"
 
 
-def sync(path: Path) -> None:
-    """Makes a file or directory entry survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Replaces a file so that readers see the old or the new content, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-    sync(temporary)
-    temporary.replace(path)
-    sync(path.parent)
-
-
-def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Writes tensors as safetensors, atomically."""
+def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Writes tensors as safetensors with their checksum, atomically."""
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # Not save_file: it creates files that nobody but their owner may read.
-    write_atomically(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
+    write_atomically(path, save(stored, {**(metadata or {}), CHECKSUM: _tensors_sha256(stored)}))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Reads safetensors. Raises UserError naming the file where it is missing or not whole."""
+    """Reads safetensors. Raises UserError naming the file where it is missing, not whole, or not as it was written."""
+    return _read_safetensors(path)[0]
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata."""
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable safetensors file ({error}); restore it or train again") from None
+    written = metadata.get(CHECKSUM)  # absent from files of other programs and of earlier releases
+    if written is not None and written != _tensors_sha256(tensors):
+        raise UserError(f"{path}: its tensors are not those that were written (checksum); restore it or train again")
+    return tensors, metadata
+
+
+def _tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """Over names, types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(repr((name, str(tensor.dtype), list(tensor.shape))).encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def save_model(model: nn.Module, directory: Path) -> None:
+    """Writes model.safetensors into a run directory, bound to the configuration and vocabulary that lie there."""
+    save_tensors(model_tensors(model), directory / MODEL_FILE, _belongings(directory))
+
+
+def _belongings(directory: Path) -> dict[str, str]:
+    """What a model is of no use without, by file name: the vocabulary's checksum, and the model's part of
+    config.json."""
+    found = {path.name: _sha256(path) for pattern in VOCABULARY_FILES for path in sorted(directory.glob(pattern))}
+    if (directory / CONFIG_FILE).exists():
+        found[CONFIG_FILE] = json.dumps(stored_model(directory), sort_keys=True)
+    return found
+
+
+def stored_model(directory: Path) -> dict[str, Any]:
+    """The model's part of a run's configuration. Raises UserError where there is none."""
+    path = directory / CONFIG_FILE
+    if not path.is_file():
+        raise UserError(f"{directory}: not a run directory (it has no {CONFIG_FILE})")
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["model"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UserError(f"{path}: not a run's configuration; restore it or train again") from None
 
 
 def model_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -94,10 +130,47 @@ def load_model_tensors(model: nn.Module, tensors: Mapping[str, Tensor], where: s
 
 def load_weights(model: nn.Module, directory: Path) -> None:
     """Fills a model from a run directory. Raises UserError where weights are missing, damaged or another model's."""
-    path = directory / "model.safetensors"
+    path = directory / MODEL_FILE
     if not path.exists():
         raise UserError(f"{directory}: the run holds no {path.name} yet; let it train until its first validation")
-    load_model_tensors(model, load_tensors(path), str(path))
+    tensors, metadata = _read_safetensors(path)
+    fault = _fault_in_belongings(directory, metadata)
+    if fault is not None:
+        raise UserError(fault)
+    load_model_tensors(model, tensors, str(path))
+
+
+def find_model_fault(directory: Path) -> str | None:
+    """What is wrong with a run's model, vocabulary or configuration, in words; None where nothing is."""
+    try:
+        metadata = _read_safetensors(directory / MODEL_FILE)[1]
+        if CHECKSUM not in metadata:
+            return "holds no checksum: written by an earlier release or by another program"
+        return _fault_in_belongings(directory, metadata)
+    except UserError as error:
+        return str(error)
+
+
+def _fault_in_belongings(directory: Path, metadata: Mapping[str, str]) -> str | None:
+    """The first file that is not the one that the model was trained with, in words."""
+    found = _belongings(directory)
+    for name in sorted(metadata.keys() - {CHECKSUM, "format"}):
+        present = found.get(name, "")
+        agrees = _includes(present, metadata[name]) if name == CONFIG_FILE else present == metadata[name]
+        if not agrees:
+            return f"{directory / name}: not what {MODEL_FILE} was trained with; restore the run's own, or train again"
+    return None
+
+
+def _includes(present: str, trained_with: str) -> bool:
+    """Whether a configuration (JSON) has every setting of another; a later release may have added some."""
+
+    def includes(now: Any, then: Any) -> bool:
+        if isinstance(now, dict) and isinstance(then, dict):
+            return all(name in now and includes(now[name], then[name]) for name in then)
+        return bool(now == then)
+
+    return bool(present) and includes(json.loads(present), json.loads(trained_with))
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -127,13 +200,13 @@ class CheckpointStore:
     def save(self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
         """Writes checkpoint `step`: one safetensors file per entry of tensors, and state.json."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        final = self.directory / f"step-{step:08d}"
+        final = self.directory / _name(step)
         temporary = self.directory / f".{final.name}.{os.getpid()}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         for name, group in tensors.items():
             save_tensors(group, temporary / f"{name}.safetensors")
-        write_atomically(temporary / "state.json", json.dumps({"format": FORMAT, "step": step, **state}, indent=1))
+        write_atomically(temporary / STATE_FILE, json.dumps({"format": FORMAT, "step": step, **state}, indent=1))
         write_atomically(temporary / MANIFEST, json.dumps(_manifest(temporary), indent=1))
         if final.exists():
             shutil.rmtree(final)
@@ -152,7 +225,7 @@ class CheckpointStore:
             fault = find_fault(path)
             if fault is None:
                 files = path.glob("*.safetensors")
-                return {file.stem: load_tensors(file) for file in files}, json.loads((path / "state.json").read_text())
+                return {file.stem: load_tensors(file) for file in files}, json.loads((path / STATE_FILE).read_text())
             log.warning("%s is damaged (%s); falling back to the checkpoint before it", path, fault)
         if candidates:
             raise UserError(
@@ -171,6 +244,10 @@ class CheckpointStore:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
+
+
 def _manifest(directory: Path) -> dict[str, dict[str, Any]]:
     files = sorted(path for path in directory.iterdir() if path.name != MANIFEST)
     return {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in files}
@@ -187,11 +264,15 @@ def _sha256(path: Path) -> str:
 def find_fault(checkpoint: Path) -> str | None:
     """What is wrong with a checkpoint by its manifest, in words; None if it is whole."""
     try:
-        listed = json.loads((checkpoint / MANIFEST).read_text())
+        listed = dict(json.loads((checkpoint / MANIFEST).read_text()))
         found = _manifest(checkpoint)
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return "its manifest is missing or unreadable"
     for name in sorted(listed.keys() | found.keys()):
         if listed.get(name) != found.get(name):
             return f"{name} is not what the manifest says"
-    return None
+    try:
+        step = json.loads((checkpoint / STATE_FILE).read_text())["step"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return f"{STATE_FILE} is unreadable"
+    return None if checkpoint.name == _name(step) else f"it holds step {step}"

@@ -19,6 +19,8 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
+from seq2seq.files import write_atomically
+
 Config = TypeVar("Config")
 
 # YAML 1.1, which PyYAML follows, reads 1e-3 as a string (it lacks a dot).
@@ -90,7 +92,7 @@ def write_config(path: str | os.PathLike[str], config: Any) -> None:
     else:
         text = yaml.dump(mapping, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     try:
-        path.write_text(text, encoding="utf-8", newline="\n")
+        write_atomically(path, text)
     except OSError as error:
         raise UserError(f"{path}: cannot write the configuration: {error.strerror}") from error
 
@@ -115,9 +117,11 @@ def read_mapping(path: Path) -> Any:
             return json.loads(text)
         except json.JSONDecodeError as error:
             raise UserError(f"{path}, line {error.lineno}: malformed JSON: {error.msg}") from error
+        except (ValueError, RecursionError) as error:  # digits without end, brackets within brackets
+            raise UserError(f"{path}: malformed JSON: {error}") from error
     try:
         mapping = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark is not None else ""
         problem = getattr(error, "problem", None) or str(error).split("\n")[0]

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from seq2seq.batching import Pair, collate
-from seq2seq.checkpoint import write_atomically
+from seq2seq.files import write_atomically
 from seq2seq.metrics import Scores, bleu, corpus_scores
 from seq2seq.model import Seq2Seq
-from seq2seq.objectives import teacher_forcing
+from seq2seq.objectives import loss_per_token, teacher_forcing
 from seq2seq.search import SearchConfig
 from seq2seq.translator import Translation, Translator, greedy_texts
 from seq2seq.vocabulary import Vocabulary
@@ -38,14 +38,10 @@ class Validator:
         return {"loss": self._loss(model), "bleu": bleu(hypotheses, self.references)}
 
     def _loss(self, model: Seq2Seq) -> float:
-        compute_loss = teacher_forcing()
-        device = next(model.parameters()).device
         ordered = sorted(self.pairs, key=lambda pair: (len(pair[1]), len(pair[0])))
-        total = count = 0.0
-        for start in range(0, len(ordered), PAIRS_PER_BATCH):
-            loss = compute_loss(model, collate(ordered[start : start + PAIRS_PER_BATCH]).to(device))
-            total, count = total + float(loss.total), count + float(loss.tokens)
-        return total / max(1.0, count)
+        starts = range(0, len(ordered), PAIRS_PER_BATCH)
+        batches = (collate(ordered[start : start + PAIRS_PER_BATCH]) for start in starts)
+        return loss_per_token(model, batches, teacher_forcing())
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import torch
 
 from seq2seq import plotting
 from seq2seq.batching import Batches, BatchingConfig, BucketedBatches, StreamedBatches
-from seq2seq.checkpoint import write_atomically
 from seq2seq.config import UserError, check, write_config
 from seq2seq.corpus import DataConfig, data_fingerprint, load_split, references, stream_tokenised, tokenise
 from seq2seq.distributed import World
 from seq2seq.evaluate import Evaluation, Validator, evaluate
+from seq2seq.files import write_atomically
 from seq2seq.model import ModelConfig, build_model
 from seq2seq.objectives import teacher_forcing
 from seq2seq.provenance import model_card
@@ -27,6 +27,7 @@ from seq2seq.translator import Translator
 from seq2seq.vocabulary import (
     Vocabulary,
     VocabularyConfig,
+    holds_vocabularies,
     load_vocabularies,
     save_vocabularies,
     train_vocabularies,
@@ -133,7 +134,7 @@ def vocabularies(
     config: ExperimentConfig, directory: Path, training: Any, here: World
 ) -> tuple[Vocabulary, Vocabulary]:
     """The run's own vocabularies, or new ones learned from the training split and stored in the run."""
-    if here.is_main and not any(directory.glob("*.spm.model")):
+    if here.is_main and not holds_vocabularies(directory):
         save_vocabularies(directory, *train_vocabularies(training, config.vocabulary, config.trainer.seed))
     here.barrier()
     source, target = load_vocabularies(directory)

@@ -18,6 +18,7 @@ from seq2seq.ctc import CTCSeq2Seq, ctc_beam_search, ctc_greedy, joint_step, sta
 from seq2seq.decoder import DecoderConfig, LSTMDecoder
 from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.frontends import FrontEndConfig, build_front_end
+from seq2seq.hardware import in_parts_that_fit
 from seq2seq.heads import StepHead
 from seq2seq.inference import prepare
 from seq2seq.model import Seq2Seq, initialise_model
@@ -97,25 +98,32 @@ class Generator:
         its head)."""
         config = replace(self.search_config, **search_options)
         found: list[list[Hypothesis]] = [[] for _ in inputs]
-        for rows, batch in self._batches(inputs):
+        model = prepare(self.model)
+
+        def decode(rows: list[int]) -> None:
+            batch = self._collate(inputs, rows)
             memory = self.model.encode(batch.source, batch.source_lengths)
-            limits = config.limits(batch.source_lengths)
-            model = prepare(self.model)
             step: StepFn[Any] = model.step
             state: Any = model.start_from(memory)
             if ctc_weight:
                 log_probs = self._ctc_model().ctc_log_probs(memory)
                 step, state = joint_step(step, ctc_weight), start_joint(state, log_probs, memory.mask)
+            limits = config.limits(batch.source_lengths)
             hypotheses = beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best)
             for row, best in zip(rows, hypotheses, strict=True):
                 found[row] = best
+
+        for rows in _like_lengths(inputs):
+            in_parts_that_fit(rows, decode)
         return found
 
     @torch.inference_mode()
     def generate_by_ctc(self, inputs: Sequence[Array], beam_size: int = 1) -> list[str]:
         """Texts by the CTC head alone: greedy, or by prefix search."""
         labels: list[list[int]] = [[] for _ in inputs]
-        for rows, batch in self._batches(inputs):
+
+        def decode(rows: list[int]) -> None:
+            batch = self._collate(inputs, rows)
             memory = self.model.encode(batch.source, batch.source_lengths)
             log_probs = self._ctc_model().ctc_log_probs(memory)
             decoded = ctc_greedy(log_probs, memory.mask)
@@ -123,6 +131,9 @@ class Generator:
                 decoded = ctc_beam_search(log_probs, memory.mask, beam_size)
             for row, ids in zip(rows, decoded, strict=True):
                 labels[row] = ids
+
+        for rows in _like_lengths(inputs):
+            in_parts_that_fit(rows, decode)
         return self.vocabulary.decode_batch(labels)
 
     def attention(self, source: Array, tokens: Ids) -> tuple[list[str], list[list[float]]]:
@@ -136,20 +147,20 @@ class Generator:
             raise UserError("this model has no CTC head: train it with model.ctc true")
         return self.model
 
-    def _batches(self, inputs: Sequence[Array]) -> list[tuple[list[int], Batch]]:
-        """Row numbers and batches of like lengths."""
-        order = sorted(range(len(inputs)), key=lambda row: len(inputs[row]))
-        groups = [order[start : start + INPUTS_PER_BATCH] for start in range(0, len(order), INPUTS_PER_BATCH)]
+    def _collate(self, inputs: Sequence[Array], rows: list[int]) -> Batch:
         empty: Ids = ()
-        return [
-            (rows, collate_inputs(self.config.front_end, [(inputs[row], empty) for row in rows]).to(self.device))
-            for rows in groups
-        ]
+        return collate_inputs(self.config.front_end, [(inputs[row], empty) for row in rows]).to(self.device)
 
     def save_settings(self, directory: Path) -> None:
         """Writes vocabulary and search settings beside the weights and config.json that training writes."""
         self.vocabulary.save(directory / TARGET_FILE)
         write_config(directory / "generation_config.json", self.search_config)
+
+
+def _like_lengths(inputs: Sequence[Array]) -> list[list[int]]:
+    """Row numbers of inputs to decode together."""
+    order = sorted(range(len(inputs)), key=lambda row: len(inputs[row]))
+    return [order[start : start + INPUTS_PER_BATCH] for start in range(0, len(order), INPUTS_PER_BATCH)]
 
 
 def load_generator(directory: Path, config: GeneratorConfig, device: str = "cpu") -> Generator:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from seq2seq.config import UserError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -58,6 +61,27 @@ def _cpu_multiplies_bf16() -> bool:
     """Whether the CPU has AMX tiles or AVX512-BF16; False where this torch cannot tell."""
     probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch ran out of memory: a class of its own on GPUs, plain words on CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def in_parts_that_fit(rows: list[int], work: Callable[[list[int]], None]) -> None:
+    """Calls work(rows); where memory runs out, with each half of the rows instead, and so on. work must be repeatable.
+
+    Raises UserError where a single row is too much.
+    """
+    try:
+        return work(rows)
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        if len(rows) == 1:
+            raise UserError(f"out of memory with a single input ({error}); cut it, or lower the beam size") from None
+    in_parts_that_fit(rows[: len(rows) // 2], work)
+    in_parts_that_fit(rows[len(rows) // 2 :], work)
 
 
 TOP_K_BLOCK = 64

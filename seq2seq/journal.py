@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seq2seq.checkpoint import write_atomically
+from seq2seq.files import write_atomically
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -28,7 +28,7 @@ class Journal:
         """Starts writing after this step. Entries of later steps are dropped: they were trained but lost when the run
         was cut off, and will be written again."""
         if self.path.exists():
-            lines = self.path.read_text(encoding="utf-8").split("\n")
+            lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
             kept = [line for line in lines if _is_entry_until(line, step)]
             write_atomically(self.path, "".join(line + "\n" for line in kept))
         if find_spec("tensorboard") is not None:
@@ -65,8 +65,8 @@ def _tag(name: str) -> str:
 
 
 def _is_entry_until(line: str, step: int) -> bool:
-    """Whether a line of metrics.jsonl is whole and not of a later step."""
+    """Whether a line of metrics.jsonl is whole and not of a later step; damaged ones are dropped."""
     try:
         return bool(json.loads(line)["step"] <= step)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return False

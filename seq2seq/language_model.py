@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seq2seq.checkpoint import load_weights, write_atomically
+from seq2seq.checkpoint import load_weights
 from seq2seq.config import UserError, check
 from seq2seq.encoder import SequenceDropout
+from seq2seq.files import write_atomically
 from seq2seq.memory import length_mask
 from seq2seq.model import initialise_model
 from seq2seq.recurrent import Cell, build_recurrent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from seq2seq.attention import at_least_fp32
-from seq2seq.batching import Batch, SequenceBatch
+from seq2seq.batching import AnyBatch, Batch, SequenceBatch, halves
 from seq2seq.ctc import CTCSeq2Seq
+from seq2seq.hardware import out_of_memory
 from seq2seq.heads import SequenceModel
 from seq2seq.losses import LossSum, cross_entropy
 from seq2seq.model import Seq2Seq
@@ -105,6 +106,25 @@ def joint_attention_ctc(ctc_weight: float, label_smoothing: float = 0.0) -> Comp
         return LossSum((1 - ctc_weight) * by_attention.total + ctc_weight * by_ctc.total, by_attention.tokens)
 
     return compute_loss
+
+
+@torch.inference_mode()
+def loss_per_token(model: Any, batches: Iterable[AnyBatch], compute_loss: Callable[[Any, AnyBatch], LossSum]) -> float:
+    """The loss over all batches, per token or value; of halves of a batch where memory runs out."""
+    device = next(model.parameters()).device
+    total = count = 0.0
+    for batch in batches:
+        pending = [batch]
+        while pending:
+            part = pending.pop()
+            try:
+                loss = compute_loss(model, part.to(device))
+                total, count = total + float(loss.total), count + float(loss.tokens)
+            except RuntimeError as error:
+                if not out_of_memory(error) or len(part[0]) == 1:
+                    raise
+                pending += halves(part)
+    return total / max(1.0, count)
 
 
 @torch.inference_mode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,18 +12,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import torch
+import portalocker
 from torch import nn
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from seq2seq import plotting
 from seq2seq.batching import Batches, BatchingConfig
-from seq2seq.checkpoint import load_weights, write_atomically
+from seq2seq.checkpoint import load_weights
 from seq2seq.config import UserError, check, read_config, to_dict, write_config
 from seq2seq.distributed import World, world
+from seq2seq.files import sweep, write_atomically
 from seq2seq.journal import read_journal
 from seq2seq.losses import LossSum
 from seq2seq.model import parameter_count
+from seq2seq.objectives import loss_per_token
 from seq2seq.provenance import provenance
 from seq2seq.schedule import OptimizerConfig
 from seq2seq.trainer import Trainer, TrainerConfig
@@ -36,6 +39,7 @@ FREE_IN_TRAINER = {"max_steps", "log_every_steps", "patience", "keep_checkpoints
 """What may differ when a run is taken up again: it alters neither the model nor the order of the data."""
 
 
+LOCK_FILE = "lock"
 QUICK_STEPS = 3
 """Steps of a smoke run."""
 
@@ -75,10 +79,13 @@ class RunConfig(Protocol):
 
 @contextmanager
 def run_directory(config: RunConfig) -> Iterator[tuple[Path, World]]:
-    """Joins the processes that train together and opens config.output, with its log; refuses a run begun otherwise."""
+    """Joins the processes that train together and opens config.output, with its log; refuses a run begun otherwise, and
+    one that another process is training."""
     check(bool(config.output), "say where the run goes: --output DIR")
     directory = Path(config.output)
-    with world(config.trainer.device) as here, run_log(directory, here):
+    with world(config.trainer.device) as here, run_log(directory, here), sole_trainer(directory, here):
+        if here.is_main:
+            sweep(directory)
         refuse_changes(directory, config)
         yield directory, here
         here.barrier()
@@ -115,13 +122,7 @@ def fit(
 def mean_loss(batches: Batches, compute_loss: Callable[[Any, Any], LossSum]) -> Callable[[nn.Module], float]:
     """A figure for validation: the loss per token or value over all batches."""
 
-    @torch.inference_mode()
-    def measure(model: nn.Module) -> float:
-        device = next(model.parameters()).device
-        losses = [compute_loss(model, batch.to(device)) for batch in batches.iterate(0)]
-        return float(sum(loss.total for loss in losses)) / max(1.0, float(sum(loss.tokens for loss in losses)))
-
-    return measure
+    return lambda model: loss_per_token(model, batches.iterate(0), compute_loss)
 
 
 def draw_curves(directory: Path) -> None:
@@ -158,6 +159,27 @@ def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") 
             yield from _differences(old, new, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name} was {old!r}, is {new!r}"
+
+
+@contextmanager
+def sole_trainer(directory: Path, here: World) -> Iterator[None]:
+    """Holds the directory's lock, which ends with the process however it ends; names who holds it otherwise."""
+    if not here.is_main:
+        yield
+        return
+    path = directory / LOCK_FILE
+    with path.open("a+") as file:
+        try:
+            portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
+        except portalocker.LockException:
+            holder = path.read_text().strip()
+            raise UserError(
+                f"{directory}: process {holder} is training there; wait for it, stop it, or choose another --output"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
 
 
 @contextmanager

@@ -17,23 +17,25 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from seq2seq.batching import Batch, Batches
+from seq2seq.batching import Batch, Batches, halves
 from seq2seq.checkpoint import (
     CheckpointStore,
     load_model_tensors,
     load_optimizer_tensors,
     model_tensors,
     optimizer_tensors,
-    save_tensors,
+    save_model,
 )
 from seq2seq.config import Interrupted, UserError, check
 from seq2seq.distributed import World
-from seq2seq.hardware import Precision, compute_type
+from seq2seq.hardware import Precision, compute_type, out_of_memory
 from seq2seq.journal import Journal
 from seq2seq.losses import LossSum
 from seq2seq.schedule import OptimizerConfig, build_optimizer, learning_rate
 
 log = logging.getLogger(__name__)
+
+STOP_SIGNALS = [signal.SIGTERM, signal.SIGINT, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
 
 Validate = Callable[[Any], Mapping[str, float]]
 ComputeLoss = Callable[[Any, Batch], LossSum]
@@ -97,6 +99,9 @@ class Progress:
     since_cut: int = 0
     cuts: int = 0
     skipped: int = 0
+    """Steps not taken as their gradient was not finite."""
+    halved: int = 0
+    """Times that memory ran out and batches were halved."""
     seconds: float = 0.0
     """Time trained, over all resumes."""
 
@@ -131,8 +136,8 @@ class Trainer:
         """Trains until epochs, max_steps or patience end it, resuming from the directory's newest checkpoint if
         there is one.
 
-        The best model by validation lies in model.safetensors afterwards. Raises Interrupted after SIGTERM or
-        SIGINT, once the state is saved, and UserError where the loss diverges.
+        The best model by validation lies in model.safetensors afterwards. Raises Interrupted after one of
+        STOP_SIGNALS, once the state is saved, and UserError where the loss diverges.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         self.validate = validate
@@ -203,8 +208,29 @@ class Trainer:
         """Leaves the mean gradient per target token in the parameters; returns loss sum and token count over all ranks.
 
         Sums first, over micro-batches and ranks, and one division last: micro-batches differ in their number of
-        tokens, so a mean of means would weigh their tokens unequally.
+        tokens, so a mean of means would weigh their tokens unequally. Where memory runs out the same sum is made of
+        smaller batches.
         """
+        while True:
+            try:
+                total, count = self._sum_gradients(group)
+                break
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                too_large = str(error)
+            # Outside the handler, whose traceback keeps the failed step's tensors alive.
+            group = self._halved(group, too_large)
+        for parameter in self.parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        self.world.sum_tensors([*gradients, total, count])
+        torch._foreach_div_(gradients, count.clamp(min=1.0))
+        return total, count
+
+    def _sum_gradients(self, group: list[Batch]) -> tuple[Tensor, Tensor]:
+        """Leaves the sum of this rank's gradients in the parameters; returns its loss sum and token count."""
         self.optimizer.zero_grad(set_to_none=True)
         device = self.world.device
         total, count = torch.zeros((), device=device), torch.zeros((), device=device)
@@ -214,13 +240,20 @@ class Trainer:
             self.scaler.scale(loss.total).backward()
             total += loss.total.detach()
             count += loss.tokens
-        for parameter in self.parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        self.world.sum_tensors([*gradients, total, count])
-        torch._foreach_div_(gradients, count.clamp(min=1.0))
         return total, count
+
+    def _halved(self, group: list[Batch], error: str) -> list[Batch]:
+        """The same rows in batches half as large. Raises UserError where that does not help any more."""
+        advice = "lower batching.max_tokens_per_batch (and raise trainer.accumulation to make up for it)"
+        if self.world.size > 1:  # the other ranks are about to wait for this one: all end
+            raise UserError(f"out of memory on rank {self.world.rank} ({error}); {advice}")
+        if max(len(batch[0]) for batch in group) == 1:
+            raise UserError(f"out of memory with a single example ({error}); lower max_length or the model's sizes")
+        self.optimizer.zero_grad(set_to_none=True)
+        if not self.progress.halved:
+            log.warning("out of memory: batches are halved where they do not fit; to avoid the waste, %s", advice)
+        self.progress.halved += 1
+        return [half for batch in group for half in halves(batch)]
 
     def _is_finite(self, norm: Tensor) -> bool:
         """Whether to take the step. With fp16, infinities are expected now and then, and the scaler lowers its
@@ -289,7 +322,7 @@ class Trainer:
             progress.best, progress.best_step = signed, progress.step
             progress.without_gain = progress.since_cut = 0
             if self.world.is_main:
-                save_tensors(model_tensors(self.average), self.directory / "model.safetensors")
+                save_model(self.average, self.directory)
         else:
             progress.without_gain += 1
             progress.since_cut += 1
@@ -349,7 +382,8 @@ class Trainer:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT ask for a stop after the current step; a second one takes its usual course."""
+        """SIGTERM, SIGINT and SIGUSR1 (which schedulers send ahead of a time limit) ask for a stop after the current
+        step; a second one takes its usual course."""
 
         def remember(number: int, _frame: object) -> None:
             self.stop_signal = number
@@ -357,7 +391,7 @@ class Trainer:
             log.info("%s: stopping after this step", signal.Signals(number).name)
 
         try:
-            previous = {number: signal.signal(number, remember) for number in (signal.SIGTERM, signal.SIGINT)}
+            previous = {number: signal.signal(number, remember) for number in STOP_SIGNALS}
         except ValueError:  # not in the main thread: signals are the caller's business
             yield
             return

@@ -16,8 +16,10 @@ from huggingface_hub import ModelHubMixin, snapshot_download
 from torch import Tensor
 
 from seq2seq.batching import Pair, collate
-from seq2seq.checkpoint import load_weights, model_tensors, save_tensors, write_atomically
+from seq2seq.checkpoint import load_weights, save_model, stored_model
 from seq2seq.config import UserError, from_dict, read_config, to_dict
+from seq2seq.files import write_atomically
+from seq2seq.hardware import in_parts_that_fit
 from seq2seq.inference import SearchModel, prepare
 from seq2seq.model import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.objectives import score_pairs
@@ -32,7 +34,8 @@ TOKENS_PER_BATCH = 8_192
 LINES_IN_MEMORY = 1_024
 """Lines that `stream` reads ahead in order to decode like lengths together."""
 MAX_SOURCE_TOKENS = 1_000
-"""Longer inputs are cut here, with a warning: nothing was trained on them, and memory grows with the length."""
+"""Longer inputs are cut here, with a warning, unless a translator is told otherwise: nothing was trained on them, and
+memory grows with the length."""
 
 
 class Translation(NamedTuple):
@@ -85,6 +88,7 @@ class Translator(ModelHubMixin):
         self.config = config
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
         self.search_config = search or SearchConfig()
+        self.max_source_tokens = MAX_SOURCE_TOKENS
         self._search_model: SearchModel | None = None
         self._prepared_weights: list[tuple[int, int]] = []
 
@@ -105,10 +109,14 @@ class Translator(ModelHubMixin):
             raise UserError(f"n_best ({n_best}) cannot exceed beam_size ({config.beam_size}); raise beam_size")
         sources = self._encode_sources(texts)
         results: list[list[Translation]] = [[BLANK]] * len(texts)
-        for rows in _decoding_batches(sources):
+
+        def translate(rows: list[int]) -> None:
             found = self._decode([sources[row] for row in rows], config, n_best)
             for row, hypotheses in zip(rows, found, strict=True):
                 results[row] = self._translations(hypotheses)
+
+        for rows in _decoding_batches(sources):
+            in_parts_that_fit(rows, translate)
         return results
 
     def stream(self, texts: Iterable[str], n_best: int = 1, **search_options: Any) -> Iterator[list[Translation]]:
@@ -123,11 +131,15 @@ class Translator(ModelHubMixin):
             raise UserError(f"{len(sources)} sources but {len(targets)} targets to score")
         pairs = self._pairs(sources, targets)
         scores = [PairScore(0.0, 0)] * len(pairs)
-        for rows in _decoding_batches([(*source, *target) for source, target in pairs], blank=False):
+
+        def score(rows: list[int]) -> None:
             batch = collate([pairs[row] for row in rows]).to(self.device)
             log_probs, counts, _ = score_pairs(self.model, batch)
             for row, log_prob, count in zip(rows, log_probs.tolist(), counts.tolist(), strict=True):
                 scores[row] = PairScore(log_prob, count)
+
+        for rows in _decoding_batches([(*source, *target) for source, target in pairs], blank=False):
+            in_parts_that_fit(rows, score)
         return scores
 
     def align(self, sources: Sequence[str], translations: Sequence[Translation]) -> list[Alignment]:
@@ -137,10 +149,14 @@ class Translator(ModelHubMixin):
             for source, translation in zip(self._encode_sources(sources), translations, strict=True)
         ]
         alignments = [Alignment([], [], [])] * len(pairs)
-        for rows in _decoding_batches([source for source, _ in pairs]):
+
+        def align(rows: list[int]) -> None:
             _, _, weights = score_pairs(self.model, collate([pairs[row] for row in rows]).to(self.device))
             for row, matrix in zip(rows, weights, strict=True):
                 alignments[row] = self._alignment(pairs[row], matrix)
+
+        for rows in _decoding_batches([source for source, _ in pairs]):
+            in_parts_that_fit(rows, align)
         return alignments
 
     def _encode_sources(self, texts: Sequence[str]) -> list[list[int]]:
@@ -148,9 +164,9 @@ class Translator(ModelHubMixin):
         sensibly read."""
         encoded = self.source_vocabulary.encode_batch([text if text.strip() else "" for text in texts])
         for row, ids in enumerate(encoded):
-            if len(ids) > MAX_SOURCE_TOKENS:
-                log.warning("an input of %d tokens was cut to its first %d", len(ids), MAX_SOURCE_TOKENS)
-                encoded[row] = ids[:MAX_SOURCE_TOKENS]
+            if len(ids) > self.max_source_tokens:
+                log.warning("an input of %d tokens was cut to its first %d", len(ids), self.max_source_tokens)
+                encoded[row] = ids[: self.max_source_tokens]
         return encoded
 
     def _pairs(self, sources: Sequence[str], targets: Sequence[str]) -> list[Pair]:
@@ -199,8 +215,8 @@ class Translator(ModelHubMixin):
         write_atomically(save_directory / "config.json", json.dumps({"model": to_dict(self.config)}, indent=2) + "\n")
         content = json.dumps(to_dict(self.search_config), indent=2) + "\n"
         write_atomically(save_directory / "generation_config.json", content)
-        save_tensors(model_tensors(self.model), save_directory / "model.safetensors")
         save_vocabularies(save_directory, self.source_vocabulary, self.target_vocabulary)
+        save_model(self.model, save_directory)
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, revision: str | None = None, **options: Any) -> Translator:
@@ -218,7 +234,7 @@ def load(run: str | Path, device: str = "cpu", **hub_options: Any) -> Any:
     if not directory.exists() and _looks_like_hub_id(str(run)):
         directory = _download(str(run), hub_options)
     path = directory / "config.json"
-    stored = _stored_model(directory)
+    stored = stored_model(directory)
     if "outputs" in stored:  # each kind of model has a field that the others lack
         from seq2seq.predictor import PredictorConfig, load_predictor
 
@@ -241,18 +257,6 @@ def _load_translator(directory: Path, config: ModelConfig, device: str) -> Trans
     model = assemble_model(config, len(source), len(target))
     load_weights(model, directory)
     return Translator(model.to(device), config, source, target, search)
-
-
-def _stored_model(directory: Path) -> dict[str, Any]:
-    """The model's part of a run's configuration."""
-    path = directory / "config.json"
-    if not path.is_file():
-        raise UserError(f"{directory}: not a run directory (it has no config.json)")
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))["model"]
-        return dict(stored)
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: not a run's configuration; restore it or train again") from None
 
 
 def _looks_like_hub_id(run: str) -> bool:
@@ -289,10 +293,14 @@ def greedy_texts(
     texts = [""] * len(sources)
     device = next(model.parameters()).device
     prepared = prepare(model)
-    for rows in _decoding_batches(sources):
+
+    def translate(rows: list[int]) -> None:
         batch = collate([(sources[row], ()) for row in rows]).to(device)
         state = prepared.start_from(model.encode(batch.source, batch.source_lengths))
         found = greedy_search(prepared.step, state, config.limits(batch.source_lengths), BOS_ID, EOS_ID)
         for row, text in zip(rows, vocabulary.decode_batch(found), strict=True):
             texts[row] = text
+
+    for rows in _decoding_batches(sources):
+        in_parts_that_fit(rows, translate)
     return texts

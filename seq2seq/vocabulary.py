@@ -13,6 +13,7 @@ from typing import Any, Literal
 import sentencepiece
 
 from seq2seq.config import UserError, check
+from seq2seq.files import write_atomically
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 
@@ -140,7 +141,7 @@ class Vocabulary:
     def save(self, path: str | PathLike[str]) -> None:
         """Write the SentencePiece model file."""
         try:
-            Path(path).write_bytes(self._bytes)
+            write_atomically(Path(path), self._bytes)
         except OSError as error:
             raise UserError(f"{path}: cannot write the vocabulary: {error.strerror}") from error
 
@@ -219,6 +220,12 @@ def save_vocabularies(directory: str | PathLike[str], source: Vocabulary, target
     else:
         source.save(Path(directory) / SOURCE_FILE)
         target.save(Path(directory) / TARGET_FILE)
+
+
+def holds_vocabularies(directory: str | PathLike[str]) -> bool:
+    """Whether `load_vocabularies` finds what it needs; one of two, as a death between them leaves it, is not enough."""
+    present = [(Path(directory) / name).is_file() for name in (JOINT_FILE, SOURCE_FILE, TARGET_FILE)]
+    return present[0] or all(present[1:])
 
 
 def load_vocabularies(directory: str | PathLike[str]) -> tuple[Vocabulary, Vocabulary]:

@@ -19,6 +19,12 @@ from seq2seq.schedule import OptimizerConfig
 from seq2seq.trainer import TrainerConfig
 from seq2seq.vocabulary import VocabularyConfig
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Here, as options can only be added by the tests' outermost conftest."""
+    parser.addoption("--full", action="store_true", help="tests/reliability: the full number of faults")
+
+
 WORDS = ["ba", "ko", "mi", "lu", "te", "so", "ra", "ne"]
 
 

@@ -1,44 +1,18 @@
 """A run that is interrupted and resumed follows the uninterrupted one bit for bit (fp32, CPU)."""
 
-import json
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
-from seq2seq.checkpoint import load_tensors
 from seq2seq.config import Interrupted, UserError, write_config
 from seq2seq.experiment import ExperimentConfig, run
 from seq2seq.trainer import Trainer
+from tests.comparison import assert_same, final_state
 from tests.conftest import toy_config
-
-
-def final_state(directory: Path) -> dict[str, Any]:
-    """Everything a run ends with, but for speeds."""
-    newest = sorted((directory / "checkpoints").iterdir())[-1]
-    state = {path.name: load_tensors(path) for path in sorted(newest.glob("*.safetensors"))}
-    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().split("\n") if line]
-    for line in lines:
-        line.pop("tokens_per_second", None)
-    # A logging window that an interruption cut short starts anew: training losses are logged over fewer steps there.
-    validations = [line for line in lines if "validation_loss" in line]
-    return {"best": load_tensors(directory / "model.safetensors"), "validations": validations, **state}
-
-
-def assert_same(one: Any, two: Any) -> None:
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, two)
-    elif isinstance(one, dict):
-        assert one.keys() == two.keys()
-        for key in one:
-            assert_same(one[key], two[key])
-    else:
-        assert one == two
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,31 @@
+"""Files that are old or new, never half: written beside, synced, renamed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def sync(path: Path) -> None:
+    """Makes a file or directory entry survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Replaces a file so that readers see the old or the new content, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    sync(temporary)
+    temporary.replace(path)
+    sync(path.parent)
+
+
+def sweep(directory: Path) -> None:
+    """Removes what writers that died left behind. Call it where nobody else is writing."""
+    for leftover in directory.glob(".*.tmp"):
+        if leftover.is_file():
+            leftover.unlink(missing_ok=True)

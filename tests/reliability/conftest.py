@@ -1,0 +1,161 @@
+"""The torture: every test here stands for a fault of docs/reliability.md and repeats it a number of times.
+
+`pytest` does the quick number; `make torture` (`pytest --full`) the full one. At the end a table tells both.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from seq2seq.experiment import ExperimentConfig, run
+from seq2seq.guard import guarded
+from tests.conftest import toy_config
+
+
+@dataclass
+class Trials:
+    """Counts repetitions: iterate to go on until the wanted number is done."""
+
+    number: int
+    fault: str
+    wanted: int
+    done: int = 0
+    seconds: float = 0.0
+
+    def __iter__(self) -> Iterator[random.Random]:
+        """Gives each trial its own source of chance, so that one can be repeated alone."""
+        began = time.perf_counter()
+        while self.done < self.wanted:
+            yield random.Random(f"{self.number}.{self.done}")
+            self.done += 1
+            self.seconds = time.perf_counter() - began
+
+
+FAULTS: dict[int, Trials] = {}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "fault(number, name, quick, full): what a test of tests/reliability repeats")
+
+
+@pytest.fixture
+def trials(request: pytest.FixtureRequest) -> Trials:
+    """The repetitions of the test's fault."""
+    marker = request.node.get_closest_marker("fault")
+    number, name, quick, full = marker.args
+    wanted = full if request.config.getoption("--full") else quick
+    return FAULTS.setdefault(number, Trials(number, name, wanted))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not FAULTS:
+        return
+    terminalreporter.section("faults")
+    for _, each in sorted(FAULTS.items()):
+        verdict = "holds" if each.done >= each.wanted else "FELL SHORT"
+        row = f"| {each.number} | {each.fault} | {each.done:,} of {each.wanted:,} | {each.seconds:.0f} s | {verdict} |"
+        terminalreporter.write_line(row)
+
+
+# Training in processes of its own, forked from a server that has imported everything.
+
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(
+    ["seq2seq.recipe", "matplotlib.backends.backend_agg", "torch.utils.tensorboard", "tests.conftest"]
+)
+
+
+def _train(config: ExperimentConfig, errors: str) -> None:
+    sys.stderr = open(errors, "w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
+    sys.exit(guarded("seq2seq", lambda: _run(config)))
+
+
+def _run(config: ExperimentConfig) -> None:
+    run(config)
+
+
+def start_training(config: ExperimentConfig) -> multiprocessing.process.BaseProcess:
+    """A process that trains as the command line does; its stderr goes to OUTPUT.stderr."""
+    process = SERVER.Process(target=_train, args=(config, f"{config.output}.stderr"))
+    process.start()
+    return process
+
+
+def finish_training(config: ExperimentConfig) -> str:
+    """Trains to the end; the process must end well. Returns what it wrote on stderr."""
+    process = start_training(config)
+    process.join(120)
+    errors = Path(f"{config.output}.stderr").read_text(encoding="utf-8")
+    assert process.exitcode == 0, errors
+    return errors
+
+
+def small(data: Path, output: Path, **trainer: object) -> ExperimentConfig:
+    """A training of about a second with a checkpoint every few steps, and no test split.
+
+    Its learning rate does not depend on the number of steps, which some tests change.
+    """
+    config = toy_config(data, output, epochs=6, validate_every_steps=7, **trainer)
+    return replace(config, test_split="none", optimizer=replace(config.optimizer, schedule="inverse_sqrt"))
+
+
+MEMORY_DISK = Path("/dev/shm")
+"""What dies here are processes, not machines: synced writes need not wait for a real disk."""
+
+
+def new_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="seq2seq-", dir=MEMORY_DISK if MEMORY_DISK.is_dir() else None))
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Instead of pytest's."""
+    folder = new_folder()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def whole(toy_data: Path) -> Iterator[tuple[Path, float]]:
+    """The uninterrupted run, and how long it took in seconds."""
+    folder = new_folder()
+    output = folder / "run"
+    began = time.perf_counter()
+    finish_training(small(toy_data, output))
+    yield output, time.perf_counter() - began
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+Damage = Callable[[bytes, random.Random], bytes | None]
+
+
+def truncated(content: bytes, chance: random.Random) -> bytes:
+    return content[: chance.randrange(len(content))] if content else b"x"
+
+
+def bit_flipped(content: bytes, chance: random.Random) -> bytes:
+    place = chance.randrange(len(content))
+    return content[:place] + bytes([content[place] ^ 1 << chance.randrange(8)]) + content[place + 1 :]
+
+
+def zeroed(content: bytes, chance: random.Random) -> bytes:
+    start = chance.randrange(len(content))
+    end = chance.randrange(start, len(content)) + 1
+    return content[:start] + bytes(end - start) + content[end:]
+
+
+def deleted(content: bytes, chance: random.Random) -> None:
+    return None
+
+
+DAMAGES: list[Damage] = [truncated, bit_flipped, zeroed, deleted]
