@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 # --no-compile: byte code is made when a module is first imported, not for all of torch at once.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test torture lint format clean
 help:
 	@echo "make demo    generate data, train, translate and score the embedded example (about 6 minutes on 2 cores)"
 	@echo "make test    ruff, mypy, pytest"
+	@echo "make torture  every fault of docs/reliability.md in full (about three hours)"
 	@echo "make lint    ruff and mypy only"
 	@echo "make format  let ruff rewrite the code's layout"
 	@echo "make clean   remove .venv, runs and caches"
@@ -19,6 +20,10 @@ demo: $(VENV)/.demo
 
 test: lint
 	$(BIN)/python -m pytest
+
+# Every fault of docs/reliability.md in full, two hours of soak included; the table at the end tells what was reached.
+torture: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/reliability --full
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

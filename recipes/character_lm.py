@@ -44,7 +44,7 @@ CONFIG = Config(
     window=128,
     batching=BatchingConfig(max_tokens_per_batch=4_096, length_step=1),
     optimizer=OptimizerConfig(learning_rate=0.005, warmup_steps=50),
-    trainer=TrainerConfig(epochs=25, best_metric="loss", average_decay=0.99),
+    trainer=TrainerConfig(epochs=16, best_metric="loss", average_decay=0.99),
 )
 
 

@@ -69,9 +69,12 @@ def read_recordings(folder: Path) -> tuple[Recordings, Recordings, int]:
     training: Recordings = {}
     held_out: Recordings = {}
     rate = 0
-    for path in sorted(folder.glob("*.wav")):
+    for path in sorted(folder.glob("*_*_*.wav")):
         digit, speaker, number = path.stem.split("_")
-        samples, rate = soundfile.read(path, dtype="float32")
+        try:
+            samples, rate = soundfile.read(path, dtype="float32")
+        except soundfile.LibsndfileError as error:
+            raise UserError(f"{path}: cannot be read as sound ({error.error_string}); remove or replace it") from None
         target = training if int(number) >= FIRST_TRAINING_NUMBER else held_out
         target.setdefault((speaker, int(digit)), []).append(samples)
     if not training or not held_out:
