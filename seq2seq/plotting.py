@@ -103,7 +103,7 @@ def curves_figure(records: Sequence[Mapping[str, Any]]) -> Figure:
                 markevery=_stride(len(points)),
                 label=name.replace("_", " "),
             )
-    losses.set(xlabel="step", ylabel="loss (nats per target token)")
+    losses.set(xlabel="step", ylabel="loss per target token or value")
     losses.grid(alpha=0.25)
     epochs = epoch_steps(records)
     if epochs:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from seq2seq.checkpoint import (
@@ -14,11 +15,14 @@ from seq2seq.checkpoint import (
     load_model_tensors,
     load_optimizer_tensors,
     load_tensors,
+    load_weights,
     model_tensors,
     optimizer_tensors,
+    save_model,
     save_tensors,
 )
 from seq2seq.config import UserError
+from seq2seq.verify import report
 
 
 def store_with(directory: Path, steps: list[int]) -> CheckpointStore:
@@ -131,3 +135,67 @@ def test_files_can_be_read_by_whom_the_umask_allows(tmp_path: Path) -> None:
     save_tensors({"w": torch.zeros(1)}, tmp_path / "w.safetensors")
     (tmp_path / "plain").touch()
     assert (tmp_path / "w.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def run_with(directory: Path) -> Path:
+    """A run directory with a model, bound to its vocabulary and configuration."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "joint.spm.model").write_bytes(b"pieces")
+    config = {"model": {"size": 2, "encoder": {"layers": 1}}, "data": "here"}
+    (directory / "config.json").write_text(json.dumps(config))
+    save_model(nn.Linear(2, 2), directory)
+    return directory
+
+
+def test_a_flipped_bit_in_a_tensor_is_noticed(tmp_path: Path) -> None:
+    save_tensors({"w": torch.arange(8.0)}, tmp_path / "w.safetensors")
+    assert load_tensors(tmp_path / "w.safetensors")["w"].tolist() == list(range(8))
+    damage(tmp_path / "w.safetensors", "bit flipped")
+    with pytest.raises(UserError, match="checksum"):
+        load_tensors(tmp_path / "w.safetensors")
+
+
+def test_files_of_other_programs_are_read_without_a_checksum(tmp_path: Path) -> None:
+    save_file({"w": torch.ones(2)}, tmp_path / "w.safetensors")
+    assert load_tensors(tmp_path / "w.safetensors")["w"].tolist() == [1, 1]
+
+
+def test_a_model_is_refused_beside_what_it_was_not_trained_with(tmp_path: Path) -> None:
+    run = run_with(tmp_path / "run")
+    load_weights(nn.Linear(2, 2), run)
+    (run / "joint.spm.model").write_bytes(b"others")
+    with pytest.raises(UserError, match=r"joint\.spm\.model: not what model\.safetensors was trained with"):
+        load_weights(nn.Linear(2, 2), run)
+    run_with(run)
+    (run / "config.json").write_text(json.dumps({"model": {"size": 2, "encoder": {"layers": 3}}}))
+    with pytest.raises(UserError, match=r"config\.json"):
+        load_weights(nn.Linear(2, 2), run)
+
+
+def test_settings_that_a_later_release_adds_do_no_harm(tmp_path: Path) -> None:
+    run = run_with(tmp_path / "run")
+    later = {"model": {"size": 2, "encoder": {"layers": 1, "new": True}, "more": 1}, "data": "elsewhere"}
+    (run / "config.json").write_text(json.dumps(later))
+    load_weights(nn.Linear(2, 2), run)
+
+
+def test_a_checkpoint_under_another_ones_name_is_passed_over(tmp_path: Path) -> None:
+    store = store_with(tmp_path, [1, 2])
+    store.list()[0].rename(store.directory / "step-00000009")
+    loaded = store.load_latest()
+    assert loaded is not None
+    assert loaded[1]["progress"] == 2
+
+
+def test_a_report_on_a_run(tmp_path: Path) -> None:
+    run = run_with(tmp_path / "run")
+    store_with(run, [1, 2])
+    assert [verdict.fault for verdict in report(run)] == [None, None, None]
+    damage(run / "checkpoints" / "step-00000001" / "model.safetensors", "truncated")
+    (run / "joint.spm.model").write_bytes(b"others")
+    model, first, second = report(run)
+    assert "joint.spm.model" in str(model)
+    assert "model.safetensors is not what the manifest says" in str(first)
+    assert str(second).endswith("whole")
+    with pytest.raises(UserError, match="neither a model nor checkpoints"):
+        report(tmp_path)

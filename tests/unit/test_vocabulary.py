@@ -10,8 +10,10 @@ import sentencepiece
 from seq2seq.config import UserError
 from seq2seq.vocabulary import (
     JOINT_FILE,
+    SOURCE_FILE,
     Vocabulary,
     VocabularyConfig,
+    holds_vocabularies,
     load_vocabularies,
     save_vocabularies,
     train_vocabularies,
@@ -216,6 +218,16 @@ def test_vocabularies_of_a_dataset(tmp_path: Path, joint: bool, streaming: bool)
     paths = {"source_model": str(tmp_path / "s.model"), "target_model": None if joint else str(tmp_path / "t.model")}
     given = train_vocabularies(dataset, VocabularyConfig(joint=joint, **paths))  # type: ignore[arg-type]
     assert [v.fingerprint() for v in given] == [source.fingerprint(), target.fingerprint()]
+
+
+def test_one_of_two_vocabularies_is_not_enough(tmp_path: Path) -> None:
+    """As a death between saving the first and the second leaves it."""
+    first, second = (Vocabulary.train(sentences(), VocabularyConfig(size=size)) for size in (300, 350))
+    first.save(tmp_path / SOURCE_FILE)
+    assert not holds_vocabularies(tmp_path)
+    save_vocabularies(tmp_path, first, second)
+    assert holds_vocabularies(tmp_path)
+    assert [len(each) for each in load_vocabularies(tmp_path)] == [len(first), len(second)]
 
 
 def test_a_folder_without_vocabularies_is_named(tmp_path: Path) -> None:
