@@ -34,6 +34,8 @@ FORMAT = 1
 MANIFEST, STATE_FILE = "manifest.json", "state.json"
 MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 VOCABULARY_FILES = ("*.spm.model", "characters.json")
+METADATA = "seq2seq"
+"""The one entry that is added to a safetensors file's metadata: JSON. Several would come in a random order."""
 CHECKSUM = "sha256"
 
 
@@ -41,7 +43,8 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[st
     """Writes tensors as safetensors with their checksum, atomically."""
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # Not save_file: it creates files that nobody but their owner may read.
-    write_atomically(path, save(stored, {**(metadata or {}), CHECKSUM: _tensors_sha256(stored)}))
+    told = {**(metadata or {}), CHECKSUM: _tensors_sha256(stored)}
+    write_atomically(path, save(stored, {METADATA: json.dumps(told, sort_keys=True)}))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -50,16 +53,16 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata."""
+    """Tensors, and what was told with them (nothing in files of other programs)."""
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
+            metadata = dict(json.loads((file.metadata() or {}).get(METADATA, "{}")))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: not a readable safetensors file ({error}); restore it or train again") from None
-    written = metadata.get(CHECKSUM)  # absent from files of other programs and of earlier releases
+    written = metadata.get(CHECKSUM)
     if written is not None and written != _tensors_sha256(tensors):
         raise UserError(f"{path}: its tensors are not those that were written (checksum); restore it or train again")
     return tensors, metadata
@@ -154,7 +157,7 @@ def find_model_fault(directory: Path) -> str | None:
 def _fault_in_belongings(directory: Path, metadata: Mapping[str, str]) -> str | None:
     """The first file that is not the one that the model was trained with, in words."""
     found = _belongings(directory)
-    for name in sorted(metadata.keys() - {CHECKSUM, "format"}):
+    for name in sorted(metadata.keys() - {CHECKSUM}):
         present = found.get(name, "")
         agrees = _includes(present, metadata[name]) if name == CONFIG_FILE else present == metadata[name]
         if not agrees:

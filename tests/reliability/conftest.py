@@ -13,10 +13,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from seq2seq import plotting
 from seq2seq.experiment import ExperimentConfig, run
 from seq2seq.guard import guarded
 from tests.conftest import toy_config
@@ -71,16 +73,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
-    ["seq2seq.recipe", "matplotlib.backends.backend_agg", "torch.utils.tensorboard", "tests.conftest"]
+    ["seq2seq.recipe", "torch._dynamo", "torch.utils.tensorboard", "tests.conftest"]  # what training imports
 )
 
 
 def _train(config: ExperimentConfig, errors: str) -> None:
     sys.stderr = open(errors, "w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
-    sys.exit(guarded("seq2seq", lambda: _run(config)))
+    plotting.available = lambda: False  # pictures take longer than these trainings
+    sys.exit(guarded("seq2seq", partial(train_quietly, config)))
 
 
-def _run(config: ExperimentConfig) -> None:
+def train_quietly(config: ExperimentConfig) -> None:
+    """Trains; what comes of it lies in config.output."""
     run(config)
 
 
@@ -100,12 +104,12 @@ def finish_training(config: ExperimentConfig) -> str:
     return errors
 
 
-def small(data: Path, output: Path, **trainer: object) -> ExperimentConfig:
+def small(data: Path, output: Path, epochs: int = 2, **trainer: object) -> ExperimentConfig:
     """A training of about a second with a checkpoint every few steps, and no test split.
 
     Its learning rate does not depend on the number of steps, which some tests change.
     """
-    config = toy_config(data, output, epochs=6, validate_every_steps=7, **trainer)
+    config = toy_config(data, output, epochs=epochs, validate_every_steps=7, **trainer)
     return replace(config, test_split="none", optimizer=replace(config.optimizer, schedule="inverse_sqrt"))
 
 

@@ -17,10 +17,9 @@ import torch
 
 from seq2seq import checkpoint, files
 from seq2seq.checkpoint import CheckpointStore
-from seq2seq.experiment import ExperimentConfig, run
 from seq2seq.guard import guarded
 from tests.comparison import assert_same, final_state
-from tests.reliability.conftest import SERVER, Trials, finish_training, small
+from tests.reliability.conftest import SERVER, Trials, finish_training, small, train_quietly
 
 BOUNDARIES = [
     (Path, "write_bytes"),
@@ -112,10 +111,6 @@ def _os_error(number: int, path: object) -> OSError:
     return OSError(number, os.strerror(number), str(path))
 
 
-def _run(config: ExperimentConfig) -> None:
-    run(config)
-
-
 ERRORS = [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES]
 
 
@@ -126,8 +121,8 @@ def test_a_failed_write_is_one_line_and_training_goes_on_later(
     for chance in trials:
         config = small(toy_data, tmp_path / f"run{trials.done}")
         number = ERRORS[trials.done % len(ERRORS)]
-        with failing(chance.randint(1, 120), partial(_os_error, number)):
-            status = guarded("seq2seq", partial(_run, config))
+        with failing(chance.randint(1, 90), partial(_os_error, number)):
+            status = guarded("seq2seq", partial(train_quietly, config))
         told = capsys.readouterr().err.strip().split("\n")
         if status:
             assert status == 2
@@ -141,14 +136,14 @@ def _train_in_a_small_place(config: Any, limit: int) -> None:
     """The kernel itself refuses to write more than `limit` bytes to any file."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    sys.exit(guarded("seq2seq", partial(_run, config)))
+    sys.exit(guarded("seq2seq", partial(train_quietly, config)))
 
 
 def test_a_file_that_the_kernel_refuses_to_grow_loses_nothing(
     toy_data: Path, whole: tuple[Path, float], tmp_path: Path
 ) -> None:
     config = small(toy_data, tmp_path / "run")
-    finish_training(small(toy_data, tmp_path / "run", max_steps=14))
+    finish_training(small(toy_data, tmp_path / "run", max_steps=8))
     largest = max(path.stat().st_size for path in (tmp_path / "run").rglob("*.safetensors"))
     process = SERVER.Process(target=_train_in_a_small_place, args=(config, largest - 1))
     process.start()

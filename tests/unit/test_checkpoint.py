@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from seq2seq.checkpoint import (
+    MODEL_FILE,
     CheckpointStore,
     load_model_tensors,
     load_optimizer_tensors,
@@ -199,3 +200,12 @@ def test_a_report_on_a_run(tmp_path: Path) -> None:
     assert str(second).endswith("whole")
     with pytest.raises(UserError, match="neither a model nor checkpoints"):
         report(tmp_path)
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
+    run = run_with(tmp_path / "run")
+    model = nn.Linear(2, 2)
+    for name in ("one", "two"):
+        save_model(model, run)
+        (run / MODEL_FILE).rename(tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
