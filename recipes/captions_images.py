@@ -96,7 +96,7 @@ def main(config: Config) -> None:
     captions = generator.generate(test.inputs)
     print(caption_scores(captions, test.references).describe())
     (output / "attention").mkdir(exist_ok=True)
-    for number, caption in enumerate(captions[:6]):
+    for number, caption in enumerate(captions[: config.count(6, quick=1)]):
         words, weights = generator.attention(test.inputs[number], generator.vocabulary.encode(caption))
         side = round(len(weights[0]) ** 0.5)
         maps = [np.reshape(row[-side * side :], (side, side)) for row in weights]  # a ViT's first state is no place

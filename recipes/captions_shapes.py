@@ -154,13 +154,13 @@ def captions_of_two(first: Thing, second: Thing, step: tuple[int, int]) -> list[
 def main(config: Config) -> None:
     """Trains, prints the scores on unseen combinations, and draws where each word looked."""
     known = [thing for thing in THINGS if thing not in HELD_OUT]
-    count = config.count(config.held_out_scenes)
+    count = config.count(config.held_out_scenes, quick=16)
     training = scenes(config.count(config.training_scenes), known, seed=1)
     generator = train_generator(config, training, scenes(count, known, seed=2))
     test = scenes(count, THINGS, seed=3, needed=HELD_OUT)
     captions = generator.generate(test.inputs)
     print(caption_scores(captions, test.references).describe())
-    for number, (image, caption) in enumerate(zip(test.inputs[:6], captions, strict=False), 1):
+    for number, (image, caption) in enumerate(zip(test.inputs[: config.count(6, quick=1)], captions, strict=False), 1):
         words, weights = generator.attention(image, generator.vocabulary.encode(caption))
         cells = PIXELS // 2**config.model.front_end.blocks
         maps = [np.reshape(row, (cells, cells)) for row in weights]

@@ -85,7 +85,7 @@ def main(config: Config) -> None:
     number = config.count(config.training_strips)
     # An epoch of short strips first: where to look is learned on them in half the time.
     training = [strips(images[known], labels[known], number, seed, most) for seed, most in ((1, 3), (4, 8))]
-    count = config.count(config.held_out_strips)
+    count = config.count(config.held_out_strips, quick=16)
     validation, test = (strips(images[unknown], labels[unknown], count, seed) for seed in (2, 3))
     for name, direction in DIRECTIONS.items():
         encoder = replace(config.model.encoder, direction=direction)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import multiprocessing.process
 import random
 import shutil
 import sys
@@ -22,6 +22,7 @@ from seq2seq import plotting
 from seq2seq.experiment import ExperimentConfig, run
 from seq2seq.guard import guarded
 from tests.conftest import toy_config
+from tests.forking import SERVER
 
 
 @dataclass
@@ -67,14 +68,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         verdict = "holds" if each.done >= each.wanted else "FELL SHORT"
         row = f"| {each.number} | {each.fault} | {each.done:,} of {each.wanted:,} | {each.seconds:.0f} s | {verdict} |"
         terminalreporter.write_line(row)
-
-
-# Training in processes of its own, forked from a server that has imported everything.
-
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(
-    ["seq2seq.recipe", "torch._dynamo", "torch.utils.tensorboard", "tests.conftest"]  # what training imports
-)
 
 
 def _train(config: ExperimentConfig, errors: str) -> None:

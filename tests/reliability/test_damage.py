@@ -20,7 +20,8 @@ from seq2seq.config import UserError, read_config, write_config
 from seq2seq.experiment import ExperimentConfig, run
 from seq2seq.vocabulary import Vocabulary
 from tests.comparison import assert_same, final_state
-from tests.reliability.conftest import DAMAGES, SERVER, Trials, small
+from tests.forking import SERVER
+from tests.reliability.conftest import DAMAGES, Trials, small
 
 TEXTS = ["ba ko mi", "lu te so ra", "ne"]
 CHOSEN_BY_THE_USER = {"generation_config.json"}

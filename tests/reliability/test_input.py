@@ -23,7 +23,8 @@ from seq2seq.config import write_config
 from seq2seq.corpus import load_split
 from seq2seq.vocabulary import BOS_ID, EOS_ID, PAD_ID, Vocabulary
 from tests.conftest import toy_config
-from tests.reliability.conftest import SERVER, Trials, small
+from tests.forking import SERVER
+from tests.reliability.conftest import Trials, small
 
 WORDS = ["ba", "ko", "mi", "lu", "te", "so", "ra", "ne"]
 TEXTS = ["</s>", "<s>", "<pad>", "<unk>", "<0x41>", "▁", "\u2028", "\u2029", "\u0085", "\ufeff", "\u0000"]

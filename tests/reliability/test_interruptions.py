@@ -60,7 +60,7 @@ def test_a_stop_signal_saves_and_is_resumed_exactly(trials: Trials, toy_data: Pa
         assert_same(final_state(Path(config.output)), final_state(tmp_path / "whole"))
 
 
-@pytest.mark.fault(4, "resume of a resume of a resume", 2, 20)
+@pytest.mark.fault(4, "resume of a resume of a resume", 1, 20)
 def test_three_resumes_in_a_row(trials: Trials, toy_data: Path, whole: tuple[Path, float], tmp_path: Path) -> None:
     for chance in trials:
         output = tmp_path / f"run{trials.done}"
@@ -122,7 +122,7 @@ def workers_of(launcher: int) -> list[int]:
     return [int(pid) for pid in listed if b"seq2seq" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
-@pytest.mark.fault(14, "two ranks: one killed or stopped for a while", 2, 40)
+@pytest.mark.fault(14, "two ranks: one killed or stopped for a while", 1, 40)
 def test_the_other_rank_ends_and_a_restart_is_exact(trials: Trials, toy_data: Path, tmp_path: Path) -> None:
     """An odd number of batches makes the ranks' shares uneven but for the one that is left out."""
 

@@ -19,7 +19,8 @@ from seq2seq import checkpoint, files
 from seq2seq.checkpoint import CheckpointStore
 from seq2seq.guard import guarded
 from tests.comparison import assert_same, final_state
-from tests.reliability.conftest import SERVER, Trials, finish_training, small, train_quietly
+from tests.forking import SERVER
+from tests.reliability.conftest import Trials, finish_training, small, train_quietly
 
 BOUNDARIES = [
     (Path, "write_bytes"),

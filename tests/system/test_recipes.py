@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.forking import run_script
+
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 MULTI30K = SHARED / "multi30k"
@@ -52,7 +54,7 @@ def test_recipes_pass_a_smoke_run(name: str, tmp_path: Path) -> None:
     if not all(folder.exists() for folder in data):
         pytest.skip(f"{data[0]} is absent")
     given = [word for folder in data for word in ("--data", folder)]
-    ended = recipe(name, *given, "--output", tmp_path / "run", "--quick")
+    ended = run_script(ROOT / "recipes" / f"{name}.py", [*given, "--output", tmp_path / "run", "--quick"], tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert re.search(r"\d", ended.stdout), "no figure was printed"
     assert list((tmp_path / "run").rglob("model.safetensors"))
