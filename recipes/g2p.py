@@ -40,12 +40,12 @@ CONFIG = ExperimentConfig(
         embedding_size=128,
         dropout=0.2,
         tie="two_way",
-        encoder=EncoderConfig(hidden_size=192, layers=1),
-        decoder=DecoderConfig(hidden_size=256, layers=2, coupling="bottom_up"),
+        encoder=EncoderConfig(hidden_size=160, layers=1),
+        decoder=DecoderConfig(hidden_size=192, layers=2, coupling="bottom_up"),
     ),
-    batching=BatchingConfig(max_tokens_per_batch=2_400),
+    batching=BatchingConfig(max_tokens_per_batch=3_000),
     optimizer=OptimizerConfig(learning_rate=0.004, warmup_steps=200),
-    trainer=TrainerConfig(epochs=6),
+    trainer=TrainerConfig(epochs=5),
 )
 
 

@@ -39,7 +39,7 @@ FREE_IN_TRAINER = {"max_steps", "log_every_steps", "patience", "keep_checkpoints
 """What may differ when a run is taken up again: it alters neither the model nor the order of the data."""
 
 
-LOCK_FILE = "lock"
+LOCK_FILE, PROVENANCE_FILE = "lock", "provenance.json"
 QUICK_STEPS = 3
 """Steps of a smoke run."""
 
@@ -107,9 +107,10 @@ def fit(
     """
     log.info("model: %s parameters", f"{parameter_count(model):,}")
     if here.is_main:
+        refuse_other_data(directory, fingerprint)
         write_config(directory / "config.json", config)
         facts = provenance(config.trainer.seed, fingerprint, here.size)
-        write_atomically(directory / "provenance.json", json.dumps(facts, indent=2) + "\n")
+        write_atomically(directory / PROVENANCE_FILE, json.dumps(facts, indent=2) + "\n")
     chosen = replace(config.trainer, epochs=1, max_steps=QUICK_STEPS) if config.quick else config.trainer
     Trainer(directory, chosen, config.optimizer, here).fit(model, batches, compute_loss, validate)
     if here.is_main:
@@ -146,6 +147,19 @@ def refuse_changes(directory: Path, config: RunConfig) -> None:
         raise UserError(
             f"{directory} holds a run with other settings: {'; '.join(changed)}. "
             "Give the old ones, or choose another --output"
+        )
+
+
+def refuse_other_data(directory: Path, fingerprint: str) -> None:
+    """Raises UserError where a run in the directory was begun on data of another content, wherever that lay."""
+    try:
+        before = json.loads((directory / PROVENANCE_FILE).read_text(encoding="utf-8"))["data_fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # none yet, or damaged: it is written anew
+        return
+    if before != fingerprint:
+        raise UserError(
+            f"{directory} holds a run on other data (fingerprint {before[:12]}, now {fingerprint[:12]}). "
+            "Give the same data, or choose another --output"
         )
 
 

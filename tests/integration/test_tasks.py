@@ -102,6 +102,8 @@ def test_a_predictor_learns_and_refuses_other_settings(tmp_path: Path) -> None:
     right = np.mean([(one == labels).mean() for one, (_, labels) in zip(found, examples[250:], strict=True)])
     always_one = np.mean([labels.mean() for _, labels in examples[250:]])
     assert right > 0.95 > always_one
+    with pytest.raises(UserError, match="a run on other data"):
+        train_predictor(config, examples[:200], examples[250:], labelling())
     with pytest.raises(UserError, match=r"trainer\.seed was 1, is 2"):
         train_predictor(
             replace(config, trainer=replace(config.trainer, seed=2)), examples[:250], examples[250:], labelling()
