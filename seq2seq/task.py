@@ -122,7 +122,6 @@ def fit(
 
 def mean_loss(batches: Batches, compute_loss: Callable[[Any, Any], LossSum]) -> Callable[[nn.Module], float]:
     """A figure for validation: the loss per token or value over all batches."""
-
     return lambda model: loss_per_token(model, batches.iterate(0), compute_loss)
 
 

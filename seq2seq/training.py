@@ -110,8 +110,8 @@ def train_generator(config: GeneratorTask, training: Captioned | Stages, validat
             rate = error_rates(texts, validation.references).token
             return {"loss": loss(model), "bleu": bleu(texts, validation.references), "error_rate": rate}
 
-        seen = fingerprint([each for stage in stages for each in stage.inputs])
-        fit(config, directory, here, model, batches, objective, validate, seen)
+        seen = [(each, texts) for stage in stages for each, texts in zip(stage.inputs, stage.references, strict=True)]
+        fit(config, directory, here, model, batches, objective, validate, fingerprint(seen))
         return Generator(model, config.model, vocabulary, config.search)
 
 
@@ -148,7 +148,7 @@ def train_predictor(
             further = figures(Predictor(model, config.model)) if figures else {}
             return {"loss": loss(model), **further}
 
-        fit(config, directory, here, model, batches, objective, validate, fingerprint([each for each, _ in training]))
+        fit(config, directory, here, model, batches, objective, validate, fingerprint(training))
         return Predictor(model, config.model)
 
 
@@ -175,8 +175,7 @@ def train_language_model(
             after_validation(CharacterModel(model, config.model, characters))
             return {"loss": nats, "bits_per_character": nats / math.log(2)}
 
-        seen = fingerprint([tokens for tokens, _ in training])
-        fit(config, directory, here, model, batches, labelling(), validate, seen)
+        fit(config, directory, here, model, batches, labelling(), validate, fingerprint(training))
         return CharacterModel(model, config.model, characters)
 
 
@@ -212,9 +211,11 @@ def _examples(
     return ExampleBatches(examples, lengths, collate_sequences, batching, config.trainer.seed, here)
 
 
-def fingerprint(inputs: Sequence[Array]) -> str:
-    """SHA-256 over arrays and their shapes."""
+def fingerprint(examples: Sequence[tuple[Array, Array | list[str]]]) -> str:
+    """SHA-256 over examples: arrays with their shapes, and texts."""
     digest = hashlib.sha256()
-    for each in inputs:
-        digest.update(str(each.shape).encode() + np.ascontiguousarray(each).tobytes())
+    for inputs, target in examples:
+        for each in (inputs, target):
+            told = repr(each).encode() if isinstance(each, list) else np.ascontiguousarray(each).tobytes()
+            digest.update(str(np.shape(each)).encode() + told)
     return digest.hexdigest()
