@@ -25,7 +25,7 @@ from seq2seq.schedule import OptimizerConfig
 from seq2seq.sources import open_any
 from seq2seq.trainer import TrainerConfig
 from seq2seq.training import PredictorTask, train_predictor
-from seq2seq.vocabulary import SOURCE_FILE, Vocabulary, VocabularyConfig
+from seq2seq.vocabulary import Vocabulary, VocabularyConfig
 
 Examples = list[tuple[str, str]]
 """Texts and their labels."""
@@ -151,14 +151,15 @@ def main(config: Config) -> None:
     front_end = FrontEndConfig("tokens", len(vocabulary))
     print_baselines(training, test)
     for pooling in POOLINGS:
-        directory = Path(config.output) / pooling
-        directory.mkdir(parents=True, exist_ok=True)
-        vocabulary.save(directory / SOURCE_FILE)
         model = replace(config.model, front_end=front_end, answer=pooling, outputs=len(labels))
-        chosen = replace(config, output=str(directory), model=model)
-        objective = classification()
+        chosen = replace(config, output=str(Path(config.output) / pooling), model=model)
         predictor = train_predictor(
-            chosen, train, held_out, objective, lambda each: {"accuracy": accuracy(each, held_out)}
+            chosen,
+            train,
+            held_out,
+            classification(),
+            lambda each: {"accuracy": accuracy(each, held_out)},
+            vocabulary,
         )
         print(f"{f'BiLSTM, {pooling}':<20} {accuracy(predictor, tested):.2f} %")
 

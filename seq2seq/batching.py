@@ -79,11 +79,13 @@ AnyBatch = TypeVar("AnyBatch", Batch, SequenceBatch)
 
 def halves(batch: AnyBatch) -> list[AnyBatch]:
     """The rows of a batch in two batches; one where there is one row."""
-    rows = len(batch[0])
-    if rows == 1:
-        return [batch]
-    cuts = (slice(rows // 2), slice(rows // 2, None))
-    return [type(batch)(*(tensor[cut] for tensor in batch)) for cut in cuts]
+    return [type(batch)(*(tensor[rows] for tensor in batch)) for rows in half_rows(list(range(len(batch[0]))))]
+
+
+def half_rows(rows: list[int]) -> list[list[int]]:
+    """Row numbers in two lists; one where there is one row."""
+    middle = len(rows) // 2
+    return [rows[:middle], rows[middle:]] if middle else [rows]
 
 
 class Batches(Protocol):

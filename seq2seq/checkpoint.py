@@ -4,7 +4,7 @@ Every safetensors file carries the SHA-256 of its tensors; that of a run's model
 vocabulary it was trained with. What does not agree is refused, never used.
 
 A checkpoint is written under a temporary name, synced, given a manifest of sizes and SHA-256 sums as its last file,
-and renamed; only then is it named the latest, and only then are old ones pruned. Loading verifies the manifest and
+and renamed; only then are old ones pruned. The latest is the newest by name. Loading verifies the manifest and
 falls back to the newest checkpoint that is whole.
 """
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 """Version of the layout of checkpoints and run directories; CHANGELOG.md says which release reads which."""
 MANIFEST, STATE_FILE = "manifest.json", "state.json"
-MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+MODEL_FILE, CONFIG_FILE, GENERATION_FILE = "model.safetensors", "config.json", "generation_config.json"
 VOCABULARY_FILES = ("*.spm.model", "characters.json")
 METADATA = "seq2seq"
 """The one entry that is added to a safetensors file's metadata: JSON. Several would come in a random order."""

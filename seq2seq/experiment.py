@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from seq2seq import plotting
-from seq2seq.batching import Batches, BatchingConfig, BucketedBatches, StreamedBatches
+from seq2seq.batching import Batches, BucketedBatches, StreamedBatches
+from seq2seq.checkpoint import GENERATION_FILE
 from seq2seq.config import UserError, check, write_config
 from seq2seq.corpus import DataConfig, data_fingerprint, load_split, references, stream_tokenised, tokenise
 from seq2seq.distributed import World
@@ -19,10 +20,8 @@ from seq2seq.files import write_atomically
 from seq2seq.model import ModelConfig, build_model
 from seq2seq.objectives import teacher_forcing
 from seq2seq.provenance import model_card
-from seq2seq.schedule import OptimizerConfig
 from seq2seq.search import SearchConfig
-from seq2seq.task import fit, run_directory
-from seq2seq.trainer import TrainerConfig
+from seq2seq.task import TaskConfig, fit, run_directory
 from seq2seq.translator import Translator
 from seq2seq.vocabulary import (
     Vocabulary,
@@ -40,25 +39,15 @@ QUICK_PAIRS, QUICK_SENTENCES = 500, 32
 
 
 @dataclass(frozen=True)
-class ExperimentConfig(DataConfig):
+class ExperimentConfig(TaskConfig, DataConfig):
     """Everything that decides a training run."""
 
-    output: str = ""
-    """Run directory; a run found there is taken up again."""
-    quick: bool = False
-    """A smoke run: little data, a few steps, figures of no meaning."""
     label_smoothing: float = 0.1
     """Share of the target probability spread evenly over the vocabulary (Szegedy et al. 2016)."""
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     """The SentencePiece vocabulary."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """Sizes and structure of the model."""
-    batching: BatchingConfig = field(default_factory=BatchingConfig)
-    """How pairs are grouped into batches."""
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    """Optimiser and learning rate."""
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    """Length of training, validation, checkpoints."""
     search: SearchConfig = field(default_factory=SearchConfig)
     """Beam search of the finished model."""
 
@@ -94,7 +83,7 @@ def train(config: ExperimentConfig, directory: Path, here: World) -> Translator:
     torch.manual_seed(config.trainer.seed)
     model = build_model(config.model, len(prepared.source_vocabulary), len(prepared.target_vocabulary))
     if here.is_main:
-        write_config(directory / "generation_config.json", config.search)
+        write_config(directory / GENERATION_FILE, config.search)
     objective = teacher_forcing(config.label_smoothing)
     fit(config, directory, here, model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
     return Translator(model, config.model, prepared.source_vocabulary, prepared.target_vocabulary, config.search)

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from seq2seq.batching import Batch, Ids, collate_features
-from seq2seq.checkpoint import load_weights
-from seq2seq.config import UserError, read_config, write_config
+from seq2seq.batching import Batch, Ids, collate_features, half_rows
+from seq2seq.checkpoint import GENERATION_FILE, load_weights
+from seq2seq.config import UserError, read_config
 from seq2seq.ctc import CTCSeq2Seq, ctc_beam_search, ctc_greedy, joint_step, start_joint
 from seq2seq.decoder import DecoderConfig, LSTMDecoder
 from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
@@ -114,7 +114,7 @@ class Generator:
                 found[row] = best
 
         for rows in _like_lengths(inputs):
-            in_parts_that_fit(rows, decode)
+            in_parts_that_fit(rows, decode, half_rows)
         return found
 
     @torch.inference_mode()
@@ -133,7 +133,7 @@ class Generator:
                 labels[row] = ids
 
         for rows in _like_lengths(inputs):
-            in_parts_that_fit(rows, decode)
+            in_parts_that_fit(rows, decode, half_rows)
         return self.vocabulary.decode_batch(labels)
 
     def attention(self, source: Array, tokens: Ids) -> tuple[list[str], list[list[float]]]:
@@ -151,11 +151,6 @@ class Generator:
         empty: Ids = ()
         return collate_inputs(self.config.front_end, [(inputs[row], empty) for row in rows]).to(self.device)
 
-    def save_settings(self, directory: Path) -> None:
-        """Writes vocabulary and search settings beside the weights and config.json that training writes."""
-        self.vocabulary.save(directory / TARGET_FILE)
-        write_config(directory / "generation_config.json", self.search_config)
-
 
 def _like_lengths(inputs: Sequence[Array]) -> list[list[int]]:
     """Row numbers of inputs to decode together."""
@@ -166,7 +161,7 @@ def _like_lengths(inputs: Sequence[Array]) -> list[list[int]]:
 def load_generator(directory: Path, config: GeneratorConfig, device: str = "cpu") -> Generator:
     """A run's generator. Raises UserError where a file is missing or damaged."""
     vocabulary = Vocabulary.load(directory / TARGET_FILE)
-    search = read_config(directory / "generation_config.json", SearchConfig)
+    search = read_config(directory / GENERATION_FILE, SearchConfig)
     model = build_generator_model(config, len(vocabulary))
     load_weights(model, directory)
     return Generator(model.to(device), config, vocabulary, search)

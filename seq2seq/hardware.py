@@ -6,13 +6,14 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 from seq2seq.config import UserError
 
+Whole = TypeVar("Whole")
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of glibc's malloc.h
@@ -68,20 +69,21 @@ def out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def in_parts_that_fit(rows: list[int], work: Callable[[list[int]], None]) -> None:
-    """Calls work(rows); where memory runs out, with each half of the rows instead, and so on. work must be repeatable.
+def in_parts_that_fit(whole: Whole, work: Callable[[Whole], None], halve: Callable[[Whole], list[Whole]]) -> None:
+    """Calls work(whole); where memory runs out, with each half of it instead, and so on. work must be repeatable.
 
-    Raises UserError where a single row is too much.
+    halve: gives a single part where there is no half. Raises UserError where that is too much.
     """
     try:
-        return work(rows)
+        return work(whole)
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
-        if len(rows) == 1:
+        parts = halve(whole)
+        if len(parts) == 1:
             raise UserError(f"out of memory with a single input ({error}); cut it, or lower the beam size") from None
-    in_parts_that_fit(rows[: len(rows) // 2], work)
-    in_parts_that_fit(rows[len(rows) // 2 :], work)
+    for part in parts:
+        in_parts_that_fit(part, work, halve)
 
 
 TOP_K_BLOCK = 64

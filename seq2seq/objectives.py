@@ -12,7 +12,7 @@ from torch.nn import functional
 from seq2seq.attention import at_least_fp32
 from seq2seq.batching import AnyBatch, Batch, SequenceBatch, halves
 from seq2seq.ctc import CTCSeq2Seq
-from seq2seq.hardware import out_of_memory
+from seq2seq.hardware import in_parts_that_fit
 from seq2seq.heads import SequenceModel
 from seq2seq.losses import LossSum, cross_entropy
 from seq2seq.model import Seq2Seq
@@ -113,17 +113,14 @@ def loss_per_token(model: Any, batches: Iterable[AnyBatch], compute_loss: Callab
     """The loss over all batches, per token or value; of halves of a batch where memory runs out."""
     device = next(model.parameters()).device
     total = count = 0.0
+
+    def add(batch: AnyBatch) -> None:
+        nonlocal total, count
+        loss = compute_loss(model, batch.to(device))
+        total, count = total + float(loss.total), count + float(loss.tokens)
+
     for batch in batches:
-        pending = [batch]
-        while pending:
-            part = pending.pop()
-            try:
-                loss = compute_loss(model, part.to(device))
-                total, count = total + float(loss.total), count + float(loss.tokens)
-            except RuntimeError as error:
-                if not out_of_memory(error) or len(part[0]) == 1:
-                    raise
-                pending += halves(part)
+        in_parts_that_fit(batch, add, halves)
     return total / max(1.0, count)
 
 

@@ -81,14 +81,17 @@ def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tenso
     return output, cell[0]
 
 
+def _without_cell(states: Tensor, lengths: Tensor) -> Output:
+    hidden = last_step(states, lengths)
+    return states, hidden, hidden
+
+
 class GRULayer(nn.GRU):
     """One GRU layer (Cho et al. 2014)."""
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
         """See the module's text."""
-        states, _ = super().forward(inputs)
-        hidden = last_step(states, lengths)
-        return states, hidden, hidden
+        return _without_cell(super().forward(inputs)[0], lengths)
 
     def step(self, inputs: Tensor, hidden: Tensor, _cell: Tensor) -> State:
         """See the module's text."""
@@ -101,9 +104,7 @@ class RNNLayer(nn.RNN):
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
         """See the module's text."""
-        states, _ = super().forward(inputs)
-        hidden = last_step(states, lengths)
-        return states, hidden, hidden
+        return _without_cell(super().forward(inputs)[0], lengths)
 
     def step(self, inputs: Tensor, hidden: Tensor, _cell: Tensor) -> State:
         """See the module's text."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import portalocker
 from torch import nn
@@ -18,7 +18,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from seq2seq import plotting
 from seq2seq.batching import Batches, BatchingConfig
-from seq2seq.checkpoint import load_weights
+from seq2seq.checkpoint import CONFIG_FILE, load_weights
 from seq2seq.config import UserError, check, read_config, to_dict, write_config
 from seq2seq.distributed import World, world
 from seq2seq.files import sweep, write_atomically
@@ -64,21 +64,8 @@ class TaskConfig:
         return min(usual, quick) if self.quick else usual
 
 
-class RunConfig(Protocol):
-    """The part of a configuration that a run in a directory needs."""
-
-    @property
-    def output(self) -> str: ...
-    @property
-    def quick(self) -> bool: ...
-    @property
-    def optimizer(self) -> OptimizerConfig: ...
-    @property
-    def trainer(self) -> TrainerConfig: ...
-
-
 @contextmanager
-def run_directory(config: RunConfig) -> Iterator[tuple[Path, World]]:
+def run_directory(config: TaskConfig) -> Iterator[tuple[Path, World]]:
     """Joins the processes that train together and opens config.output, with its log; refuses a run begun otherwise, and
     one that another process is training."""
     check(bool(config.output), "say where the run goes: --output DIR")
@@ -92,7 +79,7 @@ def run_directory(config: RunConfig) -> Iterator[tuple[Path, World]]:
 
 
 def fit(
-    config: RunConfig,
+    config: TaskConfig,
     directory: Path,
     here: World,
     model: Model,
@@ -108,7 +95,7 @@ def fit(
     log.info("model: %s parameters", f"{parameter_count(model):,}")
     if here.is_main:
         refuse_other_data(directory, fingerprint)
-        write_config(directory / "config.json", config)
+        write_config(directory / CONFIG_FILE, config)
         facts = provenance(config.trainer.seed, fingerprint, here.size)
         write_atomically(directory / PROVENANCE_FILE, json.dumps(facts, indent=2) + "\n")
     chosen = replace(config.trainer, epochs=1, max_steps=QUICK_STEPS) if config.quick else config.trainer
@@ -132,9 +119,9 @@ def draw_curves(directory: Path) -> None:
         log.info("curves: %s", directory / "curves.png")
 
 
-def refuse_changes(directory: Path, config: RunConfig) -> None:
+def refuse_changes(directory: Path, config: TaskConfig) -> None:
     """Raises UserError, naming the differences, where a run in the directory was begun with other settings."""
-    path = directory / "config.json"
+    path = directory / CONFIG_FILE
     if not path.exists():
         return
     try:

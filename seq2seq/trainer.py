@@ -249,7 +249,6 @@ class Trainer:
             raise UserError(f"out of memory on rank {self.world.rank} ({error}); {advice}")
         if max(len(batch[0]) for batch in group) == 1:
             raise UserError(f"out of memory with a single example ({error}); lower max_length or the model's sizes")
-        self.optimizer.zero_grad(set_to_none=True)
         if not self.progress.halved:
             log.warning("out of memory: batches are halved where they do not fit; to avoid the waste, %s", advice)
         self.progress.halved += 1

@@ -13,11 +13,13 @@ import numpy as np
 import torch
 
 from seq2seq.batching import Batch, Curriculum, ExampleBatches, collate_sequences
-from seq2seq.config import check
+from seq2seq.checkpoint import GENERATION_FILE
+from seq2seq.config import check, write_config
 from seq2seq.error_rates import error_rates
 from seq2seq.generator import Generator, GeneratorConfig, build_generator_model, collate_inputs
 from seq2seq.heads import SequenceModel
 from seq2seq.language_model import (
+    CHARACTERS_FILE,
     CharacterModel,
     Characters,
     LanguageModel,
@@ -30,7 +32,7 @@ from seq2seq.objectives import ComputeSequenceLoss, joint_attention_ctc, labelli
 from seq2seq.predictor import Predictor, PredictorConfig, build_predictor_model
 from seq2seq.search import SearchConfig
 from seq2seq.task import TaskConfig, fit, mean_loss, run_directory
-from seq2seq.vocabulary import BOS_ID, TARGET_FILE, Vocabulary, VocabularyConfig
+from seq2seq.vocabulary import BOS_ID, SOURCE_FILE, TARGET_FILE, Vocabulary, VocabularyConfig
 
 Array = np.ndarray
 Figures = Callable[[Predictor], Mapping[str, float]]
@@ -96,7 +98,7 @@ def train_generator(config: GeneratorTask, training: Captioned | Stages, validat
         torch.manual_seed(config.trainer.seed)
         model = build_generator_model(config.model, len(vocabulary))
         if here.is_main:
-            Generator(model, config.model, vocabulary, config.search).save_settings(directory)
+            write_config(directory / GENERATION_FILE, config.search)
         smoothing = config.label_smoothing
         objective = (
             joint_attention_ctc(config.ctc_weight, smoothing) if config.model.ctc else teacher_forcing(smoothing)
@@ -133,10 +135,14 @@ def train_predictor(
     validation: Sequence[tuple[Array, Array]],
     objective: ComputeSequenceLoss,
     figures: Figures | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Predictor:
     """Trains in config.output, resuming what is there. Examples: inputs [S, ...] and targets, as `collate_sequences`
-    takes them. Validation gives the loss, and further figures where asked for."""
+    takes them. Validation gives the loss, and further figures where asked for. vocabulary: what inputs are ids of; it
+    is kept with the run."""
     with run_directory(config) as (directory, here):
+        if vocabulary is not None and here.is_main and not (directory / SOURCE_FILE).exists():
+            vocabulary.save(directory / SOURCE_FILE)
         torch.manual_seed(config.trainer.seed)
         model = build_predictor_model(config.model)
         # Labels lie beside the inputs' steps, and are padded as these are; other targets have a shape of their own.
@@ -149,7 +155,7 @@ def train_predictor(
             return {"loss": loss(model), **further}
 
         fit(config, directory, here, model, batches, objective, validate, fingerprint(training))
-        return Predictor(model, config.model)
+        return Predictor(model, config.model, vocabulary)
 
 
 def train_language_model(
@@ -161,9 +167,10 @@ def train_language_model(
     of that moment.
     """
     with run_directory(config) as (directory, here):
-        characters = Characters.of((text, held_out))
-        if here.is_main:
-            characters.save(directory)
+        if here.is_main and not (directory / CHARACTERS_FILE).exists():
+            Characters.of((text, held_out)).save(directory)
+        here.barrier()
+        characters = Characters.load(directory)
         torch.manual_seed(config.trainer.seed)
         model = build_language_model(config.model, len(characters))
         training, validation = (_windows(characters.encode(each), config.window) for each in (text, held_out))

@@ -15,9 +15,9 @@ import torch
 from huggingface_hub import ModelHubMixin, snapshot_download
 from torch import Tensor
 
-from seq2seq.batching import Pair, collate
-from seq2seq.checkpoint import load_weights, save_model, stored_model
-from seq2seq.config import UserError, from_dict, read_config, to_dict
+from seq2seq.batching import Pair, collate, half_rows
+from seq2seq.checkpoint import CONFIG_FILE, GENERATION_FILE, load_weights, save_model, stored_model
+from seq2seq.config import UserError, from_dict, read_config, to_dict, write_config
 from seq2seq.files import write_atomically
 from seq2seq.hardware import in_parts_that_fit
 from seq2seq.inference import SearchModel, prepare
@@ -116,7 +116,7 @@ class Translator(ModelHubMixin):
                 results[row] = self._translations(hypotheses)
 
         for rows in _decoding_batches(sources):
-            in_parts_that_fit(rows, translate)
+            in_parts_that_fit(rows, translate, half_rows)
         return results
 
     def stream(self, texts: Iterable[str], n_best: int = 1, **search_options: Any) -> Iterator[list[Translation]]:
@@ -139,7 +139,7 @@ class Translator(ModelHubMixin):
                 scores[row] = PairScore(log_prob, count)
 
         for rows in _decoding_batches([(*source, *target) for source, target in pairs], blank=False):
-            in_parts_that_fit(rows, score)
+            in_parts_that_fit(rows, score, half_rows)
         return scores
 
     def align(self, sources: Sequence[str], translations: Sequence[Translation]) -> list[Alignment]:
@@ -156,7 +156,7 @@ class Translator(ModelHubMixin):
                 alignments[row] = self._alignment(pairs[row], matrix)
 
         for rows in _decoding_batches([source for source, _ in pairs]):
-            in_parts_that_fit(rows, align)
+            in_parts_that_fit(rows, align, half_rows)
         return alignments
 
     def _encode_sources(self, texts: Sequence[str]) -> list[list[int]]:
@@ -212,9 +212,8 @@ class Translator(ModelHubMixin):
         """Writes what `load` needs: config.json, generation_config.json, model.safetensors and the SentencePiece
         models."""
         save_directory.mkdir(parents=True, exist_ok=True)
-        write_atomically(save_directory / "config.json", json.dumps({"model": to_dict(self.config)}, indent=2) + "\n")
-        content = json.dumps(to_dict(self.search_config), indent=2) + "\n"
-        write_atomically(save_directory / "generation_config.json", content)
+        write_atomically(save_directory / CONFIG_FILE, json.dumps({"model": to_dict(self.config)}, indent=2) + "\n")
+        write_config(save_directory / GENERATION_FILE, self.search_config)
         save_vocabularies(save_directory, self.source_vocabulary, self.target_vocabulary)
         save_model(self.model, save_directory)
 
@@ -233,7 +232,7 @@ def load(run: str | Path, device: str = "cpu", **hub_options: Any) -> Any:
     directory = Path(run)
     if not directory.exists() and _looks_like_hub_id(str(run)):
         directory = _download(str(run), hub_options)
-    path = directory / "config.json"
+    path = directory / CONFIG_FILE
     stored = stored_model(directory)
     if "outputs" in stored:  # each kind of model has a field that the others lack
         from seq2seq.predictor import PredictorConfig, load_predictor
@@ -251,7 +250,7 @@ def load(run: str | Path, device: str = "cpu", **hub_options: Any) -> Any:
 
 
 def _load_translator(directory: Path, config: ModelConfig, device: str) -> Translator:
-    generation = directory / "generation_config.json"
+    generation = directory / GENERATION_FILE
     search = read_config(generation, SearchConfig) if generation.exists() else None
     source, target = load_vocabularies(directory)
     model = assemble_model(config, len(source), len(target))
@@ -302,5 +301,5 @@ def greedy_texts(
             texts[row] = text
 
     for rows in _decoding_batches(sources):
-        in_parts_that_fit(rows, translate)
+        in_parts_that_fit(rows, translate, half_rows)
     return texts

@@ -131,4 +131,6 @@ def test_a_language_model_learns_a_rhyme(optimizer: str, tmp_path: Path) -> None
     assert len(seen) == 20
     assert model.sample("ab", 16, temperature=0.1) == "cdefgh\nabcdefgh\na"[:16]
     assert model.bits_per_character(text[:90]) < 0.3
+    with pytest.raises(UserError, match="a run on other data"):
+        train_language_model(config, text.upper(), text[:90], sample)
     assert seq2seq.load(tmp_path / "run").sample("ab", 7, temperature=0.1) == "cdefgh\n"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import seq2seq
-from seq2seq.checkpoint import model_tensors, save_tensors
+from seq2seq.checkpoint import GENERATION_FILE, model_tensors, save_tensors
 from seq2seq.config import UserError, write_config
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
@@ -17,7 +17,7 @@ from seq2seq.predictor import Predictor, PredictorConfig, build_predictor_model,
 from seq2seq.search import SearchConfig
 from seq2seq.task import TaskConfig
 from seq2seq.training import GeneratorTask, PredictorTask
-from seq2seq.vocabulary import SOURCE_FILE, Vocabulary, VocabularyConfig
+from seq2seq.vocabulary import SOURCE_FILE, TARGET_FILE, Vocabulary, VocabularyConfig
 
 LENGTHS = (3, 9, 1, 7, 5)
 WORDS = VocabularyConfig(size=100, model_type="word", byte_fallback=False)
@@ -68,7 +68,8 @@ def test_outputs_do_not_depend_on_company(kind: str) -> None:
 
 def test_a_stored_generator_comes_back(tmp_path: Path) -> None:
     model = generator()
-    model.save_settings(tmp_path)
+    model.vocabulary.save(tmp_path / TARGET_FILE)
+    write_config(tmp_path / GENERATION_FILE, model.search_config)
     store(tmp_path, GeneratorTask(model=model.config), model.model)
     loaded = seq2seq.load(tmp_path)
     assert isinstance(loaded, Generator)
