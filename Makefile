@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-versi
 help:
 	@echo "make demo    generate data, train, translate and score the embedded example (about 6 minutes on 2 cores)"
 	@echo "make test    ruff, mypy, pytest"
-	@echo "make torture  every fault of docs/reliability.md in full (some three hours, two of them soak)"
+	@echo "make torture  every fault of docs/reliability.md in full (two hours, one of them soak)"
 	@echo "make lint    ruff and mypy only"
 	@echo "make format  let ruff rewrite the code's layout"
 	@echo "make clean   remove .venv, runs and caches"
@@ -22,9 +22,9 @@ demo: $(VENV)/.demo
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# Every fault of docs/reliability.md in full, two hours of soak included; the table at the end tells what was reached.
+# Every fault of docs/reliability.md in full, the soak included; the table at the end tells what was reached.
 torture: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/reliability --full
+	$(BIN)/python -m pytest tests/reliability --full -n 2 --dist worksteal
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

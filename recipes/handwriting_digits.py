@@ -3,8 +3,9 @@
 python recipes/handwriting_digits.py [--output DIR] [--quick] [--any.config.field VALUE]
 
 The digits are real, 8 x 8 pixels in 17 shades, and ship inside scikit-learn. Four to eight of them are joined to a
-strip, with gaps, small shifts up and down, and overlaps; strips of held-out digits are the test. The same model is
-trained with an encoder of one direction for comparison. Both learn by attention and CTC together.
+strip, with gaps, small shifts up and down, and overlaps; strips of held-out digits are the test. Those to train on are
+turned, slanted and stretched a little, each time anew, for there are few of them. The same model is trained with an
+encoder of one direction for comparison. Both learn by attention and CTC together.
 """
 
 from dataclasses import dataclass, replace
@@ -58,7 +59,20 @@ CONFIG = Config(
 )
 
 
-def strips(images: np.ndarray, labels: np.ndarray, count: int, seed: int, most: int = 8) -> Captioned:
+def distorted(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A digit [8, 8] as another hand, or the same at another time, might have written it."""
+    from scipy.ndimage import affine_transform  # scikit-learn needs scipy
+
+    angle, slant = random.uniform(-0.2, 0.2), random.uniform(-0.2, 0.2)
+    turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = turned @ np.array([[1, 0], [slant, 1]]) @ np.diag(random.uniform(0.85, 1.2, 2))
+    centre = np.array([3.5, 3.5])
+    return affine_transform(image, matrix, centre - matrix @ centre, order=1)
+
+
+def strips(
+    images: np.ndarray, labels: np.ndarray, count: int, seed: int, most: int = 8, distort: bool = False
+) -> Captioned:
     """Columns [S, HEIGHT] float32 in [0, 1] of joined digits, each strip with its digits as text."""
     random = np.random.default_rng(seed)
     inputs, references = [], []
@@ -69,7 +83,8 @@ def strips(images: np.ndarray, labels: np.ndarray, count: int, seed: int, most: 
         for row in chosen:
             top = random.integers(0, HEIGHT - 7)
             place = strip[column : column + 8, top : top + 8]
-            np.maximum(place, images[row].T / 16, out=place)
+            image = distorted(images[row], random) if distort else images[row]
+            np.maximum(place, image.T / 16, out=place)
             column += int(random.integers(7, 10))  # an overlap, none, or a gap, of one column
         inputs.append(strip[: column + int(random.integers(1, 4))])
         references.append([" ".join(map(str, labels[chosen]))])
@@ -84,7 +99,7 @@ def main(config: Config) -> None:
     known, unknown = slice(TRAINING_DIGITS), slice(TRAINING_DIGITS, None)
     number = config.count(config.training_strips)
     # An epoch of short strips first: where to look is learned on them in half the time.
-    training = [strips(images[known], labels[known], number, seed, most) for seed, most in ((1, 3), (4, 8))]
+    training = [strips(images[known], labels[known], number, seed, most, distort=True) for seed, most in ((1, 3), (4, 8))]
     count = config.count(config.held_out_strips, quick=16)
     validation, test = (strips(images[unknown], labels[unknown], count, seed) for seed in (2, 3))
     for name, direction in DIRECTIONS.items():

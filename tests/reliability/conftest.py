@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -44,27 +44,28 @@ class Trials:
             self.seconds = time.perf_counter() - began
 
 
-FAULTS: dict[int, Trials] = {}
-
-
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "fault(number, name, quick, full): what a test of tests/reliability repeats")
 
 
 @pytest.fixture
-def trials(request: pytest.FixtureRequest) -> Trials:
-    """The repetitions of the test's fault."""
+def trials(request: pytest.FixtureRequest) -> Iterator[Trials]:
+    """The repetitions of the test's fault; how many were done travels in the test's report, from any test process."""
     marker = request.node.get_closest_marker("fault")
     number, name, quick, full = marker.args
-    wanted = full if request.config.getoption("--full") else quick
-    return FAULTS.setdefault(number, Trials(number, name, wanted))
+    made = Trials(number, name, full if request.config.getoption("--full") else quick)
+    yield made
+    request.node.user_properties.append(("trials", asdict(made)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not FAULTS:
+    reports = [report for group in terminalreporter.stats.values() for report in group if hasattr(report, "when")]
+    properties = [dict(report.user_properties) for report in reports if report.when == "teardown"]
+    found = [Trials(**each["trials"]) for each in properties if "trials" in each]
+    if not found:
         return
     terminalreporter.section("faults")
-    for _, each in sorted(FAULTS.items()):
+    for each in sorted(found, key=lambda trials: trials.number):
         verdict = "holds" if each.done >= each.wanted else "FELL SHORT"
         row = f"| {each.number} | {each.fault} | {each.done:,} of {each.wanted:,} | {each.seconds:.0f} s | {verdict} |"
         terminalreporter.write_line(row)
