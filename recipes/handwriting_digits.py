@@ -99,7 +99,9 @@ def main(config: Config) -> None:
     known, unknown = slice(TRAINING_DIGITS), slice(TRAINING_DIGITS, None)
     number = config.count(config.training_strips)
     # An epoch of short strips first: where to look is learned on them in half the time.
-    training = [strips(images[known], labels[known], number, seed, most, distort=True) for seed, most in ((1, 3), (4, 8))]
+    training = [
+        strips(images[known], labels[known], number, seed, most, distort=True) for seed, most in ((1, 3), (4, 8))
+    ]
     count = config.count(config.held_out_strips, quick=16)
     validation, test = (strips(images[unknown], labels[unknown], count, seed) for seed in (2, 3))
     for name, direction in DIRECTIONS.items():

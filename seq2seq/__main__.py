@@ -120,6 +120,12 @@ def _search_options(parser: argparse.ArgumentParser) -> None:
         "--length-penalty", type=float, metavar="A", help=f"exponent of the length normalisation ({told})"
     )
     parser.add_argument("--max-length", type=_positive, metavar="N", help=f"longest output in tokens ({told})")
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "int8"),
+        default="fp32",
+        help="int8: several times as fast on CPUs with VNNI; a few outputs differ (default: fp32)",
+    )
 
 
 def _positive(text: str) -> int:
@@ -166,6 +172,7 @@ def read_lines(stream: IO[bytes], name: str) -> Iterator[str]:
 
 def _translate(options: argparse.Namespace) -> None:
     translator = _load(options)
+    translator.precision = options.precision
     translator.max_source_tokens = options.max_input_length or translator.max_source_tokens
     settings = {"n_best": options.n_best or 1, **_search_settings(options)}
     if options.n_best:
@@ -274,6 +281,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from seq2seq.experiment import ExperimentConfig
 
     translator = _load(options)
+    translator.precision = options.precision
     given = {name: getattr(options, name) for name in ("data", "source", "target") if getattr(options, name)}
     config = replace(read_config(Path(options.model) / "config.json", ExperimentConfig), **given)
     split = load_split(config, options.split)

@@ -15,6 +15,9 @@ from seq2seq.config import UserError
 
 Whole = TypeVar("Whole")
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+DecodingPrecision = Literal["fp32", "int8"]
+Product = Callable[[Tensor, Tensor], Tensor]
+"""(inputs [N, I], addend [N, O] or [O]) -> inputs W^T + addend [N, O], for a weight W [O, I] that stays the same."""
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of glibc's malloc.h
 
@@ -84,6 +87,70 @@ def in_parts_that_fit(whole: Whole, work: Callable[[Whole], None], halve: Callab
             raise UserError(f"out of memory with a single input ({error}); cut it, or lower the beam size") from None
     for part in parts:
         in_parts_that_fit(part, work, halve)
+
+
+def product_of(weight: Tensor, precision: DecodingPrecision) -> Product:
+    """The fastest product with this weight [O, I] on its device.
+
+    Raises UserError where int8 is asked of hardware without such instructions.
+    """
+    if precision == "int8":
+        if weight.device.type != "cpu" or not _cpu_multiplies_int8():
+            raise UserError("precision int8 needs a CPU with VNNI instructions; use fp32")
+        return Int8Product(weight)
+    if weight.device.type == "cpu" and weight.dtype == torch.float32 and torch.backends.mkldnn.is_available():
+        return PackedProduct(weight)
+    return PlainProduct(weight)
+
+
+def _cpu_multiplies_int8() -> bool:
+    """Whether int8 products are exact and fast; False where this torch cannot tell."""
+    return bool(getattr(torch.cpu, "_is_vnni_supported", lambda: False)())
+
+
+class PlainProduct:
+    """By torch's own product: the twin that tests compare the others with."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight = weight.t().contiguous()
+
+    def __call__(self, inputs: Tensor, addend: Tensor) -> Tensor:
+        """See `Product`."""
+        return torch.addmm(addend, inputs, self.weight)
+
+
+class PackedProduct:
+    """fp32, with the weight laid out once as oneDNN's kernel reads it: 1.1 to 1.3 x for 960 rows, 3.5 x for 5 rows."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous())
+
+    def __call__(self, inputs: Tensor, addend: Tensor) -> Tensor:
+        """See `Product`."""
+        if addend.dim() == 1:
+            return torch.ops.mkldnn._linear_pointwise(inputs, self.weight, addend, "none", [], "")
+        return torch.ops.mkldnn._linear_pointwise.binary(inputs, addend, self.weight, None, "add")
+
+
+INT8_LARGEST = 127
+
+
+class Int8Product:
+    """int8 times int8 for inputs within [-1, 1], as hidden states are: 4 x fp32 on CPUs with VNNI.
+
+    The weight has a scale for each output, set by its largest element; inputs share one fixed scale, so that a row's
+    result never depends on the rows beside it. Sums of integers are exact.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        largest = weight.abs().amax(1).clamp(min=torch.finfo(weight.dtype).tiny)
+        self.weight = (weight * (INT8_LARGEST / largest)[:, None]).round().to(torch.int8).t()
+        self.scale = largest / INT8_LARGEST**2
+
+    def __call__(self, inputs: Tensor, addend: Tensor) -> Tensor:
+        """See `Product`."""
+        rounded = (inputs * INT8_LARGEST).round_().to(torch.int8)
+        return torch.addcmul(addend, torch._int_mm(rounded, self.weight).to(addend.dtype), self.scale)
 
 
 TOP_K_BLOCK = 64

@@ -3,7 +3,7 @@
 `LSTMDecoder.step` is the plain twin that tests compare this with. What is done once, without approximation:
 
 - per model: the bottom layer's gates of every token (embedding times input weights), each layer's input and recurrent
-  weights side by side, so that a layer is one matrix product;
+  weights side by side, so that a layer is one matrix product, laid out as the hardware likes them;
 - per sentence: the values times every weight that reads the context. A context is a weighted mean of values, so its
   projection is the same mean of projected values, and a sentence has fewer values than its hypotheses have steps.
 """
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from seq2seq.attention import at_least_fp32, attend
 from seq2seq.decoder import LSTMDecoder
+from seq2seq.hardware import DecodingPrecision, product_of
 from seq2seq.memory import Memory
 from seq2seq.model import Seq2Seq
 from seq2seq.recurrent import lstm_weights
@@ -60,41 +61,45 @@ class SearchModel(Protocol):
         """A StepFn (see search.py)."""
 
 
-def prepare(model: Seq2Seq) -> SearchModel:
+def prepare(model: Seq2Seq, precision: DecodingPrecision = "fp32") -> SearchModel:
     """The fast form of a model's decoder, or the model itself where it or its decoder steps in a way of its own.
 
     Made anew whenever the weights have changed.
     """
     own_step = type(model).step is not Seq2Seq.step or type(model).start_from is not Seq2Seq.start_from
-    return model if own_step or type(model.decoder) is not LSTMDecoder else InferenceDecoder(model.decoder)
+    return model if own_step or type(model.decoder) is not LSTMDecoder else InferenceDecoder(model.decoder, precision)
 
 
 class InferenceDecoder:
-    """`start` and `step` of an LSTMDecoder, prepared."""
+    """`start` and `step` of an LSTMDecoder, prepared.
+
+    With precision int8, hidden states and attentional vectors, which lie within [-1, 1], meet weights of 8 bits; what
+    is added up, cells, attention and the softmax stay in fp32.
+    """
 
     @torch.inference_mode()
-    def __init__(self, decoder: LSTMDecoder) -> None:
+    def __init__(self, decoder: LSTMDecoder, precision: DecodingPrecision = "fp32") -> None:
         self.decoder = decoder
         layers = [lstm_weights(lstm) for lstm in decoder.lstms()]
         size = decoder.lstms()[0].hidden_size
         self.feeding = decoder.coupling == "input_feeding"
         self.bottom_up = decoder.coupling == "bottom_up"
         biases = [scale_gates(input_bias + recurrent_bias) for _, _, input_bias, recurrent_bias in layers]
-        weights, readers = [], []
+        products, readers = [], []
         width = decoder.embedding.embedding_dim
         for layer, (by_input, by_hidden, *_) in enumerate(layers):
             own = by_input[:, width:] if layer == 0 else by_input[:, :size]
-            weights.append(scale_gates(torch.cat((own, by_hidden), 1)).t().contiguous())
+            products.append(product_of(scale_gates(torch.cat((own, by_hidden), 1)), precision))
             if layer > 0 and self.bottom_up:
                 readers.append(scale_gates(by_input[:, size:]))
         self.token_gates = torch.addmm(biases[0], decoder.embedding.weight, scale_gates(layers[0][0][:, :width]).t())
-        self.weights, self.biases = weights, biases
+        self.products, self.biases = products, biases
         by_hidden, by_context = decoder.readout.weight[:, :size], decoder.readout.weight[:, size:]
-        self.readout = by_hidden.t().contiguous()
+        self.readout = product_of(by_hidden, precision)
         readers.append(by_context)
         self.readers = torch.cat(readers).t().contiguous()
         self.reader_sizes = [len(reader) for reader in readers]
-        self.output = decoder.output.weight.t().contiguous()
+        self.output = product_of(decoder.output.weight, precision)
 
     def start_from(self, memory: Memory) -> InferenceState:
         """The state before the first token, one hypothesis per sentence."""
@@ -110,12 +115,12 @@ class InferenceDecoder:
         inputs = state.feed
         hidden, cell = [], []
         contexts: list[Tensor] = []
-        for layer, weight in enumerate(self.weights):
+        for layer, product in enumerate(self.products):
             if layer > 0:
                 addend = self.biases[layer] + contexts[layer - 1] if self.bottom_up else self.biases[layer]
             before = state.hidden[layer]
             joined = before if inputs is None else torch.cat((inputs, before), 1)
-            new_hidden, new_cell = lstm_gates(torch.addmm(addend, joined, weight), state.cell[layer])
+            new_hidden, new_cell = lstm_gates(product(joined, addend), state.cell[layer])
             hidden.append(new_hidden)
             cell.append(new_cell)
             inputs = new_hidden
@@ -123,8 +128,8 @@ class InferenceDecoder:
                 contexts = self._contexts(new_hidden, state)
         if not self.bottom_up:
             contexts = self._contexts(hidden[-1], state)
-        features = torch.addmm(decoder.readout.bias, hidden[-1], self.readout).add_(contexts[-1]).tanh_()
-        logits = torch.addmm(decoder.output.bias, features, self.output)
+        features = self.readout(hidden[-1], decoder.readout.bias).add_(contexts[-1]).tanh_()
+        logits = self.output(features, decoder.output.bias)
         feed = features if self.feeding else None
         return at_least_fp32(logits).log_softmax(-1), state._replace(hidden=tuple(hidden), cell=tuple(cell), feed=feed)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+import torch
 
 from seq2seq.batching import BatchingConfig
 from seq2seq.decoder import DecoderConfig
@@ -24,6 +25,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Here, as options can only be added by the tests' outermost conftest."""
     parser.addoption("--full", action="store_true", help="tests/reliability: the full number of faults")
 
+
+needs_int8 = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="this CPU has no VNNI instructions")
 
 WORDS = ["ba", "ko", "mi", "lu", "te", "so", "ra", "ne"]
 

@@ -30,12 +30,13 @@ import torch
 
 from seq2seq.batching import Batch, BatchingConfig, BucketedBatches
 from seq2seq.config import UserError
-from seq2seq.corpus import DataConfig, load_split, tokenise
+from seq2seq.corpus import DataConfig, load_split, references, tokenise
 from seq2seq.decoder import DecoderConfig
 from seq2seq.distributed import World, world
 from seq2seq.encoder import EncoderConfig
 from seq2seq.guard import guarded
 from seq2seq.hardware import compute_type, keep_freed_memory, limit_threads
+from seq2seq.metrics import bleu
 from seq2seq.model import ModelConfig, Seq2Seq, build_model
 from seq2seq.objectives import teacher_forcing
 from seq2seq.schedule import OptimizerConfig
@@ -77,7 +78,12 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--target", default="de", help="target column (default: de)")
     parser.add_argument("--run", help="decode, latency: a trained run (default: random weights, outputs of 15 tokens)")
     parser.add_argument("--coupling", choices=(*COUPLINGS, "all"), default="all")
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="(default: auto)")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16", "int8"),
+        default="auto",
+        help="train: auto, fp32 or bf16; decode, latency: fp32 (also the meaning of auto) or int8 (default: auto)",
+    )
     parser.add_argument("--budget", type=int, default=2000, help="padded tokens per batch (default: 2000)")
     parser.add_argument("--warmup", type=int, default=20, help="train: steps before the clock starts (default: 20)")
     parser.add_argument("--steps", type=int, default=20, help="train: steps per repeat (default: 20)")
@@ -188,8 +194,27 @@ def _take_steps(trainer: Trainer, batches: list[Batch]) -> None:
 
 def measure_decoding(chosen: argparse.Namespace, here: World, trace: Trace) -> list[Row]:
     """Sentences per second of beam search."""
-    texts = _test_sentences(chosen)[: chosen.sentences]
-    return [_decode(name, each, texts, chosen, trace) for name, each in _translators(chosen, here).items()]
+    texts, expected = _test_sentences(chosen, chosen.sentences)
+    rows = []
+    for name, translator in _translators(chosen, here).items():
+        rows.append(_decode(name, translator, texts, chosen, trace))
+        if translator.precision != "fp32":
+            rows += _compare_with_fp32(name, translator, texts, expected if chosen.run else [])
+    return rows
+
+
+def _compare_with_fp32(name: str, translator: Translator, texts: list[str], expected: list[list[str]]) -> list[Row]:
+    """How many outputs the precision changes, and, where there are references, both BLEUs."""
+    precision = translator.precision
+    outputs = {precision: translator.translate(texts)}
+    translator.precision = "fp32"
+    outputs["fp32"] = translator.translate(texts)
+    translator.precision = precision
+    differing = sum(one != other for one, other in zip(*outputs.values(), strict=True))
+    rows = [Row.of(f"decode, {name}: outputs unlike fp32's", f"of {len(texts):,}", [differing])]
+    if expected:
+        rows += [Row.of(f"decode, {name}: {each}", "BLEU", [bleu(outputs[each], expected)]) for each in outputs]
+    return rows
 
 
 def _decode(name: str, translator: Translator, texts: list[str], chosen: argparse.Namespace, trace: Trace) -> Row:
@@ -203,18 +228,19 @@ def _decode(name: str, translator: Translator, texts: list[str], chosen: argpars
             seconds = timed(translator.device, translator.translate, texts)
         speeds.append(len(texts) / seconds)
         fractions.append(arithmetic / seconds / matrix_peak(torch.float32, translator.device))
-    return Row.of(f"decode, {name}, beam {chosen.beam_size}", "sentences/s", speeds, statistics.median(fractions))
+    work = f"decode, {name}, beam {chosen.beam_size}, {translator.precision}"
+    return Row.of(work, "sentences/s", speeds, statistics.median(fractions))
 
 
 def measure_latency(chosen: argparse.Namespace, here: World, trace: Trace) -> list[Row]:
     """Milliseconds of one sentence at a time; with --run, seconds from the program's start to its first output."""
-    texts = _test_sentences(chosen)[:100]
+    texts, _ = _test_sentences(chosen, 100)
     rows = []
     for name, translator in _translators(chosen, here).items():
         translator.translate(texts)  # the first calls build kernels for their shapes
         with trace():
             times = [timed(here.device, translator.translate, [text]) for text in texts]
-        shown = f"latency, {name}, beam {chosen.beam_size}"
+        shown = f"latency, {name}, beam {chosen.beam_size}, {translator.precision}"
         rows.append(Row.of(shown, "ms a sentence", [1000 * each for each in times]))
     if chosen.run:
         starts = [_start_up(chosen.run, texts[0]) for _ in range(chosen.repeats)]
@@ -277,9 +303,12 @@ def _no_caching() -> Iterator[None]:
             datasets.enable_caching()
 
 
-def _test_sentences(chosen: argparse.Namespace) -> list[str]:
+def _test_sentences(chosen: argparse.Namespace, most: int) -> tuple[list[str], list[list[str]]]:
+    """Sources and references of the first sentences of the test split."""
     data = DataConfig(chosen.data, chosen.source, chosen.target)
-    return [row["source"] for row in load_split(data, data.test_split)]
+    split = load_split(data, data.test_split)
+    split = split.select(range(min(most, len(split))))
+    return [row["source"] for row in split], references(split)
 
 
 def _translators(chosen: argparse.Namespace, here: World) -> dict[str, Translator]:
@@ -292,6 +321,7 @@ def _translators(chosen: argparse.Namespace, here: World) -> dict[str, Translato
         found = {name: _untrained(name, vocabulary, here.device) for name in couplings(chosen)}
     for translator in found.values():
         translator.search_config = replace(translator.search_config, beam_size=chosen.beam_size)
+        translator.precision = "int8" if chosen.precision == "int8" else "fp32"
     return found
 
 
@@ -363,6 +393,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in ("sentences", "steps", "repeats", "pairs", "budget", "beam_size"):
             if getattr(chosen, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} must be positive")
+        if chosen.work == "train" and chosen.precision == "int8":
+            raise UserError("--precision int8 is for decoding; train takes auto, fp32 or bf16")
         with world() as here:
             rows = MEASURES[chosen.work](chosen, here, Trace(chosen.profile))
             if here.is_main:

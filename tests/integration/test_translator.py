@@ -1,10 +1,12 @@
 """A translator follows its model."""
 
+import random
 from pathlib import Path
 
 import torch
 
 from seq2seq.translator import load
+from tests.conftest import WORDS, needs_int8
 
 
 def test_changed_weights_are_prepared_again(toy_run: Path) -> None:
@@ -14,3 +16,26 @@ def test_changed_weights_are_prepared_again(toy_run: Path) -> None:
     with torch.no_grad():
         translator.model.decoder.output.bias[3] += 1e4  # eos, at once
     assert translator.translate(sentences) == ["", ""] != before
+
+
+@needs_int8
+def test_int8_translates_as_fp32_does_but_for_close_calls(toy_run: Path) -> None:
+    chance = random.Random(3)
+    lines = [" ".join(chance.choices(WORDS, k=chance.randint(1, 6))) for _ in range(200)]
+    translator = load(toy_run)
+    expected = translator.search(lines)
+    translator.precision = "int8"
+    found = translator.search(lines)
+    same = [(one[0], other[0]) for one, other in zip(found, expected, strict=True) if one[0].text == other[0].text]
+    assert len(same) >= 0.95 * len(lines)
+    assert any(one.score != other.score for one, other in same), "int8 was not used"
+    assert all(abs(one.score - other.score) < 0.05 for one, other in same)
+
+
+@needs_int8
+def test_int8_outputs_do_not_depend_on_the_batch(toy_run: Path) -> None:
+    chance = random.Random(4)
+    lines = [" ".join(chance.choices(WORDS, k=chance.randint(1, 6))) for _ in range(40)]
+    translator = load(toy_run)
+    translator.precision = "int8"
+    assert translator.translate(lines) == [translator.translate([line])[0] for line in lines]

@@ -48,6 +48,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "fault(number, name, quick, full): what a test of tests/reliability repeats")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The soak comes first: an hour that the other test process fills with the other faults."""
+    items.sort(key=lambda item: item.path.name != "test_soak.py")
+
+
 @pytest.fixture
 def trials(request: pytest.FixtureRequest) -> Iterator[Trials]:
     """The repetitions of the test's fault; how many were done travels in the test's report, from any test process."""

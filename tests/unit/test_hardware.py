@@ -1,0 +1,50 @@
+"""Products of each precision against torch's own, and against exact arithmetic."""
+
+import pytest
+import torch
+
+from seq2seq.config import UserError
+from seq2seq.hardware import Int8Product, PackedProduct, PlainProduct, product_of
+from tests.conftest import needs_int8
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+@pytest.mark.parametrize("rows", [1, 5, 96])
+def test_packed_products_equal_plain_ones(rows: int) -> None:
+    weight, inputs = torch.randn(40, 24), torch.randn(rows, 24)
+    for addend in (torch.randn(40), torch.randn(rows, 40)):
+        got, expected = (kind(weight)(inputs, addend) for kind in (PackedProduct, PlainProduct))
+        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(expected, inputs @ weight.T + addend, rtol=1e-5, atol=1e-5)
+
+
+@needs_int8
+def test_int8_products_are_sums_of_rounded_numbers() -> None:
+    """Worked out in fp64 from the rounding that the class documents."""
+    weight, inputs, addend = torch.randn(40, 24), torch.rand(7, 24) * 2 - 1, torch.randn(7, 40)
+    weight[3] = 0.0
+    step = weight.double().abs().amax(1, keepdim=True).clamp(min=1e-30) / 127
+    rounded_weight = (weight / step).round() * step
+    rounded_inputs = (inputs.double() * 127).round() / 127
+    expected = rounded_inputs @ rounded_weight.T + addend
+    torch.testing.assert_close(Int8Product(weight)(inputs, addend).double(), expected, rtol=1e-5, atol=1e-5)
+
+
+@needs_int8
+def test_an_int8_row_does_not_depend_on_the_rows_beside_it() -> None:
+    weight, inputs, addend = torch.randn(64, 32), torch.rand(50, 32) * 2 - 1, torch.randn(64)
+    product = Int8Product(weight)
+    whole = product(inputs, addend)
+    for row in range(50):
+        assert torch.equal(product(inputs[row : row + 1], addend)[0], whole[row])
+
+
+def test_int8_is_refused_where_the_hardware_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seq2seq.hardware._cpu_multiplies_int8", lambda: False)
+    with pytest.raises(UserError, match="VNNI"):
+        product_of(torch.randn(4, 4), "int8")
+
+
+def test_weights_in_fp64_are_multiplied_in_fp64() -> None:
+    weight, inputs, addend = (torch.randn(size).double() for size in ((8, 6), (3, 6), (8,)))
+    torch.testing.assert_close(product_of(weight, "fp32")(inputs, addend), inputs @ weight.T + addend)
