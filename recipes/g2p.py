@@ -38,10 +38,10 @@ CONFIG = ExperimentConfig(
     vocabulary=VocabularyConfig(model_type="word", joint=False, size=100),
     model=ModelConfig(
         embedding_size=128,
-        dropout=0.2,
+        dropout=0.1,
         tie="two_way",
-        encoder=EncoderConfig(hidden_size=160, layers=1),
-        decoder=DecoderConfig(hidden_size=192, layers=2, coupling="bottom_up"),
+        encoder=EncoderConfig(hidden_size=192, layers=1),
+        decoder=DecoderConfig(hidden_size=256, layers=2, coupling="bottom_up"),
     ),
     batching=BatchingConfig(max_tokens_per_batch=3_000),
     optimizer=OptimizerConfig(learning_rate=0.004, warmup_steps=200),

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from seq2seq.attention import AttentionKind, at_least_fp32, attend, build_attention
 from seq2seq.config import check
 from seq2seq.encoder import SequenceDropout
+from seq2seq.hardware import product_type
 from seq2seq.memory import Memory
 from seq2seq.recurrent import lstm_weights
+from seq2seq.stepwise import LoopWeight, lstm_elementwise
 
 Coupling = Literal["input_feeding", "bottom_up", "none"]
 
@@ -144,13 +146,39 @@ class LSTMDecoder(nn.Module):
 
     def _unroll_feeding(self, embedded: Tensor, state: DecoderState, dropouts: Dropouts) -> tuple[Tensor, Tensor]:
         """The loop over time that input feeding needs: each step's input holds the readout of the one before."""
+        layers_mask, readout_mask = (mask[:, 0] if mask.dim() else mask for mask in dropouts[1:])
+        layers, readout = self._loop_weights(embedded)
+        hidden, cell = (list(field.unbind(1)) for field in (state.hidden, state.cell))
+        feed = state.feed
         steps = []
-        without_time = Dropouts(*(mask[:, 0] if mask.dim() else mask for mask in dropouts))
-        without_embedding = without_time._replace(embedding=embedded.new_ones(()))  # embedded is already dropped out
-        for step in range(embedded.shape[1]):
-            features, state, weights = self._advance(embedded[:, step], state, without_embedding)
-            steps.append((features, weights))
+        for _ in range(embedded.shape[1]):
+            below = feed
+            for layer, weight in enumerate(layers):
+                gates = weight(torch.cat((below, hidden[layer]), -1))
+                hidden[layer], cell[layer] = lstm_elementwise(gates, cell[layer].to(gates.dtype))
+                below = hidden[layer] * layers_mask
+            context, weights = self._attend_step(below, state)
+            feed = torch.tanh(readout(torch.cat((below, context), -1))) * readout_mask
+            steps.append((feed, weights))
         return torch.stack([features for features, _ in steps], 1), torch.cat([weights for _, weights in steps], 1)
+
+    def _loop_weights(self, embedded: Tensor) -> tuple[list[LoopWeight], LoopWeight]:
+        """embedded [B, T, E] -> each layer's weights for [what is below it, its own hidden state], and the readout's.
+
+        The bottom layer's product with the embeddings is known before the loop.
+        """
+        rows, steps, width = embedded.shape
+        layers = []
+        for layer, lstm in enumerate(self.lstms()):
+            by_input, by_hidden, *biases = lstm_weights(lstm)
+            addends = sum(biases)
+            if layer == 0:
+                addends = nn.functional.linear(embedded.transpose(0, 1), by_input[:, :width], addends)
+                by_input = by_input[:, width:]
+            else:
+                addends = addends.expand(steps, rows, -1)
+            layers.append(LoopWeight(torch.cat((by_input, by_hidden), 1), addends))
+        return layers, LoopWeight(self.readout.weight, self.readout.bias.expand(steps, rows, -1))
 
     def _advance(
         self, embedded: Tensor, state: DecoderState, dropouts: Dropouts
@@ -207,4 +235,5 @@ class LSTMDecoder(nn.Module):
         if not self.training or self.dropout.probability == 0.0:
             return Dropouts(*[weight.new_ones(())] * 3)
         width, size = self.embedding.embedding_dim, self.lstms()[0].hidden_size
-        return Dropouts(*(self.dropout.mask(weight.new_empty(rows, 1, units)) for units in (width, size, width)))
+        like = weight.new_empty(rows, 1, 1, dtype=product_type(weight))  # else bf16 states would come out in fp32
+        return Dropouts(*(self.dropout.mask(like.expand(rows, 1, units)) for units in (width, size, width)))

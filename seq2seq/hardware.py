@@ -67,6 +67,12 @@ def _cpu_multiplies_bf16() -> bool:
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
 
+def product_type(weight: Tensor) -> torch.dtype:
+    """The type in which products with this weight run here and now: autocast's, or the weight's own."""
+    device = weight.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+
+
 def out_of_memory(error: RuntimeError) -> bool:
     """Whether torch ran out of memory: a class of its own on GPUs, plain words on CPU."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

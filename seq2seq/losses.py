@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seq2seq.hardware import product_type
+
 CHUNK_ROWS = 256
 """Rows of logits alive at a time: 256 x 8,000 in fp32 are 8 MB; large enough for a full-speed matrix product."""
 
@@ -45,9 +47,8 @@ class _FusedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-        device = features.device.type
-        compute = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
-        with torch.autocast(device, enabled=False):
+        compute = product_type(weight)
+        with torch.autocast(features.device.type, enabled=False):
             rows, matrix, offset = features.to(compute), weight.to(compute), bias.to(compute)
             wanted = any(ctx.needs_input_grad[:3])
             gradients = (torch.empty_like(rows), torch.zeros_like(weight), torch.zeros_like(bias)) if wanted else None
