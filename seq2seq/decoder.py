@@ -170,13 +170,11 @@ class LSTMDecoder(nn.Module):
         rows, steps, width = embedded.shape
         layers = []
         for layer, lstm in enumerate(self.lstms()):
-            by_input, by_hidden, *biases = lstm_weights(lstm)
-            addends = sum(biases)
+            by_input, by_hidden, input_bias, recurrent_bias = lstm_weights(lstm)
+            addends = (input_bias + recurrent_bias).expand(steps, rows, -1)
             if layer == 0:
-                addends = nn.functional.linear(embedded.transpose(0, 1), by_input[:, :width], addends)
+                addends = addends + embedded.transpose(0, 1) @ by_input[:, :width].t()
                 by_input = by_input[:, width:]
-            else:
-                addends = addends.expand(steps, rows, -1)
             layers.append(LoopWeight(torch.cat((by_input, by_hidden), 1), addends))
         return layers, LoopWeight(self.readout.weight, self.readout.bias.expand(steps, rows, -1))
 

@@ -13,7 +13,7 @@ import argparse
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,9 +72,9 @@ class OneBatch:
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
 
-    def iterate(self, _epoch: int, _start: int = 0) -> list[Batch]:
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """That batch."""
-        return [self.batch]
+        return iter([self.batch][start:])
 
 
 def measure(setting: Setting, repeats: int) -> dict[str, float]:
@@ -127,15 +127,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where to write the pictures")
     parser.add_argument("--repeats", type=int, default=5, help="runs of which the median is told (default: 5)")
+    parser.add_argument("--axes", nargs="+", choices=AXES, default=list(AXES), help="(default: all)")
     parser.add_argument("--points", type=int, default=9, help="most points on each axis, smallest first (default: 9)")
     chosen = parser.parse_args(arguments)
 
     def work() -> None:
         keep_freed_memory()
         print("axis\tvalue\twork\tmilliseconds")
-        for axis, values in AXES.items():
+        for axis in chosen.axes:
             lines: dict[str, list[tuple[float, float]]] = {}
-            for value in values[: chosen.points]:
+            for value in AXES[axis][: chosen.points]:
                 for name, figure in measure(replace(Setting(), **{axis: value}), chosen.repeats).items():
                     lines.setdefault(name, []).append((value, figure))
                     print(f"{axis}\t{value}\t{name}\t{figure:.1f}", flush=True)

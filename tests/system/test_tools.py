@@ -5,6 +5,7 @@ from pathlib import Path
 
 import average_checkpoints
 import benchmark
+import cost
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from seq2seq.checkpoint import load_tensors
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
 from seq2seq.model import ModelConfig, build_model
+from tests.conftest import needs_int8
 
 
 @pytest.mark.parametrize("work", ["train", "decode", "latency"])
@@ -38,6 +40,36 @@ def test_a_run_is_profiled(toy_run: Path, toy_data: Path, tmp_path: Path, capsys
     assert benchmark.main(["decode", "--data", str(toy_data), *quick]) == 0
     assert "sentences/s" in capsys.readouterr().out
     assert json.loads(trace.read_text())["traceEvents"]
+
+
+@needs_int8
+def test_int8_decoding_is_compared_with_fp32(toy_run: Path, toy_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [
+        "decode",
+        "--data",
+        str(toy_data),
+        "--run",
+        str(toy_run),
+        "--precision",
+        "int8",
+        "--repeats",
+        "1",
+        "--json",
+    ]
+    assert benchmark.main(given) == 0
+    rows = {row["work"].split(", ", 1)[1]: row["median"] for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert list(rows) == ["run, beam 5, int8", "run: outputs unlike fp32's", "run: int8", "run: fp32"]
+    assert rows["run: fp32"] > 50  # the toy run has learned its task
+    assert benchmark.main(["train", "--data", str(toy_data), "--precision", "int8"]) == 2
+    assert "--precision" in capsys.readouterr().err
+
+
+def test_growth_of_cost_is_measured_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cost.main([str(tmp_path), "--axes", "batch", "--repeats", "1", "--points", "2"]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [(axis, value) for axis, value, *_ in rows] == [("batch", "8")] * 3 + [("batch", "16")] * 3
+    assert all(float(figure) > 0 for *_, figure in rows)
+    assert (tmp_path / "cost_batch.png").stat().st_size > 1000
 
 
 def test_flops_are_those_of_the_shapes() -> None:
