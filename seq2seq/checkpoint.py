@@ -199,6 +199,8 @@ class CheckpointStore:
     def __init__(self, directory: Path, keep: int = 2) -> None:
         self.directory = directory
         self.keep = keep
+        self.damaged: set[Path] = set()
+        """Found by `load_latest`; removed once there is a new whole one, as they must not count among those kept."""
 
     def save(self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
         """Writes checkpoint `step`: one safetensors file per entry of tensors, and state.json."""
@@ -213,6 +215,7 @@ class CheckpointStore:
         write_atomically(temporary / MANIFEST, json.dumps(_manifest(temporary), indent=1))
         if final.exists():
             shutil.rmtree(final)
+        self.damaged.discard(final)
         temporary.replace(final)
         sync(self.directory)
         self._prune()
@@ -229,6 +232,7 @@ class CheckpointStore:
             if fault is None:
                 files = path.glob("*.safetensors")
                 return {file.stem: load_tensors(file) for file in files}, json.loads((path / STATE_FILE).read_text())
+            self.damaged.add(path)
             log.warning("%s is damaged (%s); falling back to the checkpoint before it", path, fault)
         if candidates:
             raise UserError(
@@ -241,8 +245,10 @@ class CheckpointStore:
         return sorted(path for path in self.directory.glob("step-*") if path.is_dir())
 
     def _prune(self) -> None:
-        for path in self.list()[: -self.keep]:
-            shutil.rmtree(path)
+        whole = [path for path in self.list() if path not in self.damaged]
+        for path in [*self.damaged, *whole[: -self.keep]]:
+            shutil.rmtree(path, ignore_errors=path in self.damaged)
+        self.damaged.clear()
         for leftover in self.directory.glob(".step-*.tmp"):
             shutil.rmtree(leftover, ignore_errors=True)
 

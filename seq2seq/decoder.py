@@ -121,10 +121,26 @@ class LSTMDecoder(nn.Module):
         return DecoderState(hidden, cell, feed, self.attention.keys(memory.states), memory.states, memory.mask)
 
     def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """A StepFn: token [N] int64 -> log-probabilities of the next token [N, V], fp32 at least, and the state after
-        it."""
-        features, state, _ = self._advance(self.embedding(token), state, self._dropouts(state.hidden.shape[0]))
-        return at_least_fp32(self.output(features)).log_softmax(-1), state
+        """A StepFn, without dropout: token [N] int64 -> log-probabilities of the next token [N, V], fp32 at least, and
+        the state after it."""
+        embedded = self.embedding(token)
+        inputs = torch.cat((embedded, state.feed), -1) if self.coupling == "input_feeding" else embedded
+        hiddens, cells = [], []
+        context = None
+        for layer, lstm in enumerate(self.lstms()):
+            previous = state.hidden[:, layer], state.cell[:, layer]
+            inputs, cell = torch.lstm_cell(inputs, previous, *lstm_weights(lstm))
+            hiddens.append(inputs)
+            cells.append(cell)
+            if self.coupling == "bottom_up":
+                if context is None:
+                    context, _ = self._attend_step(inputs, state)
+                inputs = torch.cat((inputs, context), -1)
+        if context is None:
+            context, _ = self._attend_step(hiddens[-1], state)
+        features = self._read_out(hiddens[-1], context)
+        log_probs = at_least_fp32(self.output(features)).log_softmax(-1)
+        return log_probs, state._replace(hidden=torch.stack(hiddens, 1), cell=torch.stack(cells, 1), feed=features)
 
     def unroll(self, tokens: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Teacher forcing: tokens [B, T] -> the output layer's input [B, T, E], attention weights [B, T, S]."""
@@ -178,34 +194,6 @@ class LSTMDecoder(nn.Module):
             layers.append(LoopWeight(torch.cat((by_input, by_hidden), 1), addends))
         return layers, LoopWeight(self.readout.weight, self.readout.bias.expand(steps, rows, -1))
 
-    def _advance(
-        self, embedded: Tensor, state: DecoderState, dropouts: Dropouts
-    ) -> tuple[Tensor, DecoderState, Tensor]:
-        """One time step: embedded [N, E] -> features [N, E], state, attention weights [B, N / B, S]."""
-        hiddens, cells = [], []
-        inputs = embedded * dropouts.embedding
-        if self.coupling == "input_feeding":
-            inputs = torch.cat((inputs, state.feed), -1)
-        context = weights = None
-        for layer, lstm in enumerate(self.lstms()):
-            previous = state.hidden[:, layer], state.cell[:, layer]
-            hidden, cell = torch.lstm_cell(inputs, previous, *lstm_weights(lstm))
-            hiddens.append(hidden)
-            cells.append(cell)
-            inputs = output = hidden * dropouts.layers
-            if self.coupling == "bottom_up":
-                if context is None:
-                    context, weights = self._attend_step(output, state)
-                inputs = torch.cat((output, context), -1)
-        if context is None or weights is None:
-            context, weights = self._attend_step(output, state)
-        features = self._read_out(output, context) * dropouts.readout
-        return (
-            features,
-            state._replace(hidden=torch.stack(hiddens, 1), cell=torch.stack(cells, 1), feed=features),
-            weights,
-        )
-
     def _attend_step(self, query: Tensor, state: DecoderState) -> tuple[Tensor, Tensor]:
         """query [N, H] -> context [N, H'], weights [B, N / B, S]: a sentence's hypotheses share its keys."""
         context, weights = self._attend(query.view(state.keys.shape[0], -1, query.shape[-1]), state)
@@ -233,5 +221,6 @@ class LSTMDecoder(nn.Module):
         if not self.training or self.dropout.probability == 0.0:
             return Dropouts(*[weight.new_ones(())] * 3)
         width, size = self.embedding.embedding_dim, self.lstms()[0].hidden_size
-        like = weight.new_empty(rows, 1, 1, dtype=product_type(weight))  # else bf16 states would come out in fp32
-        return Dropouts(*(self.dropout.mask(like.expand(rows, 1, units)) for units in (width, size, width)))
+        states = product_type(weight)  # a mask in fp32 would turn states of bf16 into fp32
+        shapes = ((width, weight.dtype), (size, states), (width, states))
+        return Dropouts(*(self.dropout.mask(weight.new_empty(rows, 1, units, dtype=dtype)) for units, dtype in shapes))

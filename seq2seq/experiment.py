@@ -102,16 +102,14 @@ def prepare(config: ExperimentConfig, directory: Path, here: World) -> Prepared:
             config.trainer.seed,
             here,
         )
-        fingerprint = "streamed"
     else:
         tokenised, counts = tokenise(
             training, source_vocabulary, target_vocabulary, config.max_length, config.max_ratio
         )
         log.info("training data: %s", counts.describe())
         batches = BucketedBatches(tokenised, config.batching, config.trainer.seed, here)
-        fingerprint = data_fingerprint(training)
     validator = make_validator(validation, source_vocabulary, target_vocabulary, config.search)
-    return Prepared(source_vocabulary, target_vocabulary, batches, validator, fingerprint)
+    return Prepared(source_vocabulary, target_vocabulary, batches, validator, data_fingerprint(training))
 
 
 def shortened(split: Any, config: ExperimentConfig, pairs: int = QUICK_SENTENCES) -> Any:

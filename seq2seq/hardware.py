@@ -101,21 +101,23 @@ def product_of(weight: Tensor, precision: DecodingPrecision) -> Product:
     Raises UserError where int8 is asked of hardware without such instructions.
     """
     if precision == "int8":
-        if weight.device.type != "cpu" or not _cpu_multiplies_int8():
+        if weight.device.type != "cpu" or not cpu_multiplies_int8():
             raise UserError("precision int8 needs a CPU with VNNI instructions; use fp32")
         return Int8Product(weight)
+    if precision != "fp32":
+        raise UserError(f"the precision of decoding is fp32 or int8, not {precision}")
     if weight.device.type == "cpu" and weight.dtype == torch.float32 and torch.backends.mkldnn.is_available():
         return PackedProduct(weight)
     return PlainProduct(weight)
 
 
-def _cpu_multiplies_int8() -> bool:
-    """Whether int8 products are exact and fast; False where this torch cannot tell."""
+def cpu_multiplies_int8() -> bool:
+    """Whether int8 products are exact and fast (VNNI instructions); False where this torch cannot tell."""
     return bool(getattr(torch.cpu, "_is_vnni_supported", lambda: False)())
 
 
 class PlainProduct:
-    """By torch's own product: the twin that tests compare the others with."""
+    """By torch's own product: on GPUs, and for other types than fp32."""
 
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight.t().contiguous()
@@ -133,6 +135,7 @@ class PackedProduct:
 
     def __call__(self, inputs: Tensor, addend: Tensor) -> Tensor:
         """See `Product`."""
+        inputs, addend = inputs.float(), addend.float()  # under autocast they may come in bf16
         if addend.dim() == 1:
             return torch.ops.mkldnn._linear_pointwise(inputs, self.weight, addend, "none", [], "")
         return torch.ops.mkldnn._linear_pointwise.binary(inputs, addend, self.weight, None, "add")
@@ -142,21 +145,21 @@ INT8_LARGEST = 127
 
 
 class Int8Product:
-    """int8 times int8 for inputs within [-1, 1], as hidden states are: 4 x fp32 on CPUs with VNNI.
+    """Quantised to int8, for inputs within [-1, 1], as hidden states are: 4 x fp32 on CPUs with VNNI.
 
     The weight has a scale for each output, set by its largest element; inputs share one fixed scale, so that a row's
-    result never depends on the rows beside it. Sums of integers are exact.
+    result never depends on the rows beside it. Sums are int32, the rest is fp32.
     """
 
     def __init__(self, weight: Tensor) -> None:
-        largest = weight.abs().amax(1).clamp(min=torch.finfo(weight.dtype).tiny)
-        self.weight = (weight * (INT8_LARGEST / largest)[:, None]).round().to(torch.int8).t()
+        largest = weight.float().abs().amax(1).clamp(min=1e-30)
+        self.weight = (weight.float() * (INT8_LARGEST / largest)[:, None]).round().to(torch.int8).t()
         self.scale = largest / INT8_LARGEST**2
 
     def __call__(self, inputs: Tensor, addend: Tensor) -> Tensor:
         """See `Product`."""
-        rounded = (inputs * INT8_LARGEST).round_().to(torch.int8)
-        return torch.addcmul(addend, torch._int_mm(rounded, self.weight).to(addend.dtype), self.scale)
+        quantised = (inputs * INT8_LARGEST).round_().clamp_(-INT8_LARGEST, INT8_LARGEST).to(torch.int8)
+        return torch.addcmul(addend.float(), torch._int_mm(quantised, self.weight).float(), self.scale)
 
 
 TOP_K_BLOCK = 64

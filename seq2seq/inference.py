@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.attention import at_least_fp32, attend
+from seq2seq.config import UserError
 from seq2seq.decoder import LSTMDecoder
 from seq2seq.hardware import DecodingPrecision, product_of
 from seq2seq.memory import Memory
@@ -64,17 +65,21 @@ class SearchModel(Protocol):
 def prepare(model: Seq2Seq, precision: DecodingPrecision = "fp32") -> SearchModel:
     """The fast form of a model's decoder, or the model itself where it or its decoder steps in a way of its own.
 
-    Made anew whenever the weights have changed.
+    Made anew whenever the weights have changed. Raises UserError where the model or the hardware lacks that precision.
     """
     own_step = type(model).step is not Seq2Seq.step or type(model).start_from is not Seq2Seq.start_from
-    return model if own_step or type(model.decoder) is not LSTMDecoder else InferenceDecoder(model.decoder, precision)
+    if not own_step and type(model.decoder) is LSTMDecoder:
+        return InferenceDecoder(model.decoder, precision)
+    if precision != "fp32":
+        raise UserError(f"precision {precision} is for models that step as LSTMDecoder does; use fp32")
+    return model
 
 
 class InferenceDecoder:
     """`start` and `step` of an LSTMDecoder, prepared.
 
-    With precision int8, hidden states and attentional vectors, which lie within [-1, 1], meet weights of 8 bits; what
-    is added up, cells, attention and the softmax stay in fp32.
+    With precision int8, hidden states and attentional vectors, which lie within [-1, 1], and the weights they meet are
+    quantised; cells, attention and the softmax stay in fp32.
     """
 
     @torch.inference_mode()

@@ -16,8 +16,8 @@ from seq2seq.experiment import ExperimentConfig
 
 Config = TypeVar("Config")
 
-# Help texts are the docstrings below the fields; a file never makes jsonargparse import a class that it names.
-set_parsing_settings(docstring_parse_attribute_docstrings=True)
+# Help texts are the docstrings below the fields; no value, of a file or an option, makes jsonargparse import anything.
+set_parsing_settings(docstring_parse_attribute_docstrings=True, import_path_denylist=["*"])
 
 
 def training_parser(program: str, description: str, defaults: ExperimentConfig | None = None) -> ArgumentParser:
@@ -94,4 +94,9 @@ def _in_one_line(message: str, parser: ArgumentParser) -> str:
         near = difflib.get_close_matches(unknown[1], known, n=1)
         hint = f"; did you mean {near[0]}?" if near else "; --help lists the options"
         return f"unknown option {unknown[1]}{hint}"
+    denied = re.search(r'key "([^"]+)":\s+Importing (\S+) is not allowed', message)
+    if denied is not None:
+        return (
+            f"{denied[1]}: {denied[2]} is no value for it; a configuration holds values, never names of code or files"
+        )
     return " ".join(message.split())

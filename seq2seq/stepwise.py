@@ -25,10 +25,10 @@ class LoopWeight:
     """
 
     def __init__(self, weight: Tensor, addends: Tensor) -> None:
-        kind = product_type(weight)
-        self.weight = weight.detach().to(kind).t()
+        dtype = product_type(weight)
+        self.weight = weight.detach().to(dtype).t()
         self.inputs: list[Tensor] = []
-        addends = addends.to(kind)
+        addends = addends.to(dtype)
         self.addends: Iterator[Tensor] = iter(_JoinLoop.apply(addends, weight, self.inputs).unbind(0))
 
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -50,13 +50,20 @@ class _JoinLoop(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, Tensor, None]:
-        by_product = upstream[0]
-        rows = torch.cat(ctx.inputs)
-        return by_product, (by_product.flatten(0, 1).t() @ rows).to(ctx.dtype), None
+        grad_products = upstream[0]
+        grad_weight = grad_products.flatten(0, 1).t() @ torch.cat(ctx.inputs)
+        return grad_products, grad_weight.to(ctx.dtype), None
 
 
 def lstm_elementwise(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """gates [B, 4H] before their nonlinearities, in torch's order input, forget, cell, output; cell [B, H] -> h, c."""
+    """gates [B, 4H] before their nonlinearities, in torch's order input, forget, cell, output; cell [B, H] -> h, c.
+
+    In the gates' type, as torch's own cell.
+    """
+    cell = cell.to(gates.dtype)
+    if gates.is_cuda:  # torch's kernel does it all in one launch
+        hidden, cell, _ = torch.ops.aten._thnn_fused_lstm_cell(gates, torch.zeros_like(gates), cell)
+        return hidden, cell
     return _LSTMElementwise.apply(gates, cell)
 
 
@@ -74,13 +81,13 @@ class _LSTMElementwise(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, Tensor]:
-        by_hidden, by_cell = upstream
+        grad_hidden, grad_cell = upstream
         ingoing, forget, candidate, outgoing, cell, squashed = ctx.saved_tensors
-        by_cell = by_cell + torch.ops.aten.tanh_backward(by_hidden * outgoing, squashed)
-        by_gates = (
-            torch.ops.aten.sigmoid_backward(by_cell * candidate, ingoing),
-            torch.ops.aten.sigmoid_backward(by_cell * cell, forget),
-            torch.ops.aten.tanh_backward(by_cell * ingoing, candidate),
-            torch.ops.aten.sigmoid_backward(by_hidden * squashed, outgoing),
+        grad_cell = grad_cell + torch.ops.aten.tanh_backward(grad_hidden * outgoing, squashed)
+        grad_gates = (
+            torch.ops.aten.sigmoid_backward(grad_cell * candidate, ingoing),
+            torch.ops.aten.sigmoid_backward(grad_cell * cell, forget),
+            torch.ops.aten.tanh_backward(grad_cell * ingoing, candidate),
+            torch.ops.aten.sigmoid_backward(grad_hidden * squashed, outgoing),
         )
-        return torch.cat(by_gates, 1), by_cell * forget
+        return torch.cat(grad_gates, 1), grad_cell * forget

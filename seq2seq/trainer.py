@@ -130,6 +130,7 @@ class Trainer:
         self.store = CheckpointStore(directory / "checkpoints", config.keep_checkpoints)
         self.progress = Progress()
         self.stop_signal = 0
+        self.ranks_stopping = torch.zeros(())
         self.nonfinite = 0
 
     def fit(self, model: nn.Module, batches: Batches, compute_loss: ComputeLoss, validate: Validate) -> Progress:
@@ -149,6 +150,8 @@ class Trainer:
                 self._train_epoch()
             if self.saved_step != self.progress.step:
                 self._validate_and_save()
+            if self.stop_signal:  # it came during the last validation
+                raise Interrupted(self.stop_signal)
         return self.progress
 
     def begin(self, model: nn.Module, batches: Batches, compute_loss: ComputeLoss) -> None:
@@ -225,7 +228,8 @@ class Trainer:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        self.world.sum_tensors([*gradients, total, count])
+        self.ranks_stopping = torch.tensor(float(bool(self.stop_signal)), device=total.device)
+        self.world.sum_tensors([*gradients, total, count, self.ranks_stopping])
         torch._foreach_div_(gradients, count.clamp(min=1.0))
         return total, count
 
@@ -288,9 +292,17 @@ class Trainer:
             self._log_training()
         if self.config.validate_every_steps and step % self.config.validate_every_steps == 0:
             self._validate_and_save()
-        if self.stop_signal:
+        if self._all_stop():
             self.save()
-            raise Interrupted(self.stop_signal)
+            raise Interrupted(self.stop_signal or signal.SIGTERM)
+
+    def _all_stop(self) -> bool:
+        """Whether to stop after this step.
+
+        Ranks hear of a signal at different moments. They go by what all knew when they added up the step's gradients:
+        else one would save while the others wait for it in the next step.
+        """
+        return bool(self.stop_signal if self.world.size == 1 else self.ranks_stopping > 0)
 
     def _log_training(self) -> None:
         """Writes and shows loss and speed since the last entry; the only place where the loss is fetched from the
@@ -432,6 +444,11 @@ class Trainer:
             return
         tensors, state = loaded
         where = str(self.store.directory)
+        if state["world_size"] != self.world.size:
+            raise UserError(
+                f"{where}: trained by {state['world_size']} processes, not {self.world.size}: the order of the data "
+                "would change; go on with as many, or choose another --output"
+            )
         load_model_tensors(self.model, tensors["model"], where)
         if self.average is not self.model:
             load_model_tensors(self.average, tensors.get("average", tensors["model"]), where)

@@ -9,12 +9,12 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-import torch
 
 from seq2seq.batching import BatchingConfig
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
 from seq2seq.experiment import ExperimentConfig, run
+from seq2seq.hardware import cpu_multiplies_int8
 from seq2seq.model import ModelConfig
 from seq2seq.schedule import OptimizerConfig
 from seq2seq.trainer import TrainerConfig
@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="tests/reliability: the full number of faults")
 
 
-needs_int8 = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="this CPU has no VNNI instructions")
+needs_int8 = pytest.mark.skipif(not cpu_multiplies_int8(), reason="this CPU has no VNNI instructions")
 
 WORDS = ["ba", "ko", "mi", "lu", "te", "so", "ra", "ne"]
 

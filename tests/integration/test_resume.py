@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from seq2seq.config import Interrupted, UserError, write_config
+from seq2seq.distributed import World
+from seq2seq.evaluate import Validator
 from seq2seq.experiment import ExperimentConfig, run
+from seq2seq.model import Seq2Seq
 from seq2seq.trainer import Trainer
 from tests.comparison import assert_same, final_state
-from tests.conftest import toy_config
+from tests.conftest import toy_config, write_toy_data
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +34,55 @@ def test_resumed_equals_uninterrupted(
         interrupt_after(step, config, monkeypatch)
     run(config)
     assert_same(final_state(uninterrupted), final_state(tmp_path / "run"))
+
+
+def test_a_resumed_stream_equals_an_uninterrupted_one(
+    toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def streamed(name: str) -> ExperimentConfig:
+        config = toy_config(toy_data, tmp_path / name, epochs=3, max_steps=25, validate_every_steps=10)
+        return replace(config, streaming=True, shuffle_buffer_size=150)
+
+    run(streamed("whole"))
+    for step in (4, 13):
+        interrupt_after(step, streamed("run"), monkeypatch)
+    run(streamed("run"))
+    assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "run"))
+    other = write_toy_data(tmp_path / "other")
+    lines = (other / "train.jsonl").read_text().splitlines(keepends=True)
+    (other / "train.jsonl").write_text("".join(lines[::-1]))
+    with pytest.raises(UserError, match="other data"):
+        run(replace(streamed("run"), data=str(other)))
+
+
+def test_a_stop_during_the_last_validation_is_heard(
+    toy_data: Path, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = toy_config(toy_data, tmp_path / "run", epochs=3)
+    validate = Validator.__call__
+
+    def stopped(validator: Validator, model: Seq2Seq) -> dict[str, float]:
+        if len(list((tmp_path / "run" / "checkpoints").glob("step-*"))) == 2:  # the last of three
+            signal.raise_signal(signal.SIGTERM)
+        return validate(validator, model)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Validator, "__call__", stopped)
+        with pytest.raises(Interrupted):
+            run(config)
+    assert not (tmp_path / "run" / "evaluation").exists()
+    run(config)
+    assert_same(final_state(uninterrupted), final_state(tmp_path / "run"))
+
+
+def test_another_number_of_processes_is_refused(
+    toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = toy_config(toy_data, tmp_path / "run", epochs=3)
+    interrupt_after(3, config, monkeypatch)
+    trainer = Trainer(tmp_path / "run", config.trainer, config.optimizer, World(0, 2))
+    with pytest.raises(UserError, match="by 1 processes, not 2"):
+        trainer.resume()
 
 
 def interrupt_after(step: int, config: ExperimentConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """A translator follows its model."""
 
+import copy
+import pickle
 import random
 from pathlib import Path
 
@@ -32,10 +34,8 @@ def test_int8_translates_as_fp32_does_but_for_close_calls(toy_run: Path) -> None
     assert all(abs(one.score - other.score) < 0.05 for one, other in same)
 
 
-@needs_int8
-def test_int8_outputs_do_not_depend_on_the_batch(toy_run: Path) -> None:
-    chance = random.Random(4)
-    lines = [" ".join(chance.choices(WORDS, k=chance.randint(1, 6))) for _ in range(40)]
+def test_a_translator_can_be_copied_after_it_has_translated(toy_run: Path) -> None:
     translator = load(toy_run)
-    translator.precision = "int8"
-    assert translator.translate(lines) == [translator.translate([line])[0] for line in lines]
+    expected = translator.translate(["ba ko mi"])
+    assert copy.deepcopy(translator).translate(["ba ko mi"]) == expected
+    assert pickle.loads(pickle.dumps(translator)).translate(["ba ko mi"]) == expected

@@ -209,16 +209,24 @@ def places(toy_run: Path, toy_data: Path, tmp_path_factory: pytest.TempPathFacto
     return {"tmp": tmp, "run": toy_run, "data": toy_data}
 
 
-def test_a_file_never_makes_the_program_import_what_it_names(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["class path", "string", "file of a group", "option"])
+def test_nothing_makes_the_program_import_what_it_names(form: str, tmp_path: Path) -> None:
     """The module would leave a trace when imported; a warning of jsonargparse is an error here."""
     (tmp_path / "trap.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\nclass Trap: pass\n")
-    (tmp_path / "c.yaml").write_text("model:\n  encoder:\n    class_path: trap.Trap\n")
-    command = [sys.executable, "-W", "error", "-m", "seq2seq", "train", "--config", "c.yaml"]
+    (tmp_path / "class.yaml").write_text("model:\n  encoder:\n    class_path: trap.Trap\n")
+    (tmp_path / "string.yaml").write_text("model:\n  encoder: trap.Trap\n")
+    (tmp_path / "group.yaml").write_text("class_path: trap.Trap\n")
+    words, told = {
+        "class path": (["--config", "class.yaml"], "class.yaml: class_path is not accepted"),
+        "string": (["--config", "string.yaml"], "model.encoder: 'trap.Trap' is no value for it"),
+        "file of a group": (["--model.encoder", "group.yaml"], "model.encoder: 'group.yaml' is no value for it"),
+        "option": (["--model.encoder", "trap.Trap"], "model.encoder: 'trap.Trap' is no value for it"),
+    }[form]
+    command = [sys.executable, "-W", "error", "-m", "seq2seq", "train", *words]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 2
-    assert (
-        ended.stderr
-        == "seq2seq: error: c.yaml: class_path is not accepted; a configuration holds values, never names of code\n"
+    assert ended.stderr == f"seq2seq: error: {told}; a configuration holds values, never names of code" + (
+        "\n" if form == "class path" else " or files\n"
     )
     assert not (tmp_path / "sprung").exists()
 

@@ -13,6 +13,7 @@ from torch import nn
 from seq2seq.checkpoint import (
     MODEL_FILE,
     CheckpointStore,
+    find_fault,
     load_model_tensors,
     load_optimizer_tensors,
     load_tensors,
@@ -96,6 +97,16 @@ def test_a_damaged_one_is_passed_over_and_told(
     assert loaded[1]["progress"] == 1
     assert "step-00000002 is damaged" in caplog.text
     assert not Path("/tmp/seq2seq_was_here").exists()
+
+
+def test_a_damaged_one_does_not_count_among_those_kept(tmp_path: Path) -> None:
+    store = store_with(tmp_path, [1, 2])
+    misnamed = store.list()[-1].rename(store.directory / "step-99999999")
+    assert store.load_latest() is not None
+    for step in (3, 4):
+        store.save(step, {"model": {"w": torch.zeros(1)}}, {})
+        assert len([path for path in store.list() if find_fault(path) is None]) == 2
+    assert not misnamed.exists()
 
 
 def test_no_whole_one_is_an_error(tmp_path: Path) -> None:

@@ -75,6 +75,42 @@ def test_forced_scores_equal_the_searchs_own(coupling: str, layers: int) -> None
     assert checked >= 8
 
 
+@pytest.mark.parametrize("attention", ["general", "additive"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_input_feedings_gradients_are_those_of_its_steps(layers: int, attention: str) -> None:
+    """The unrolled loop gathers weight gradients in its own way; autograd through `step` is the plain one."""
+    model = tiny_model("input_feeding", layers, attention).double()
+    batch = collate(PAIRS)
+    state = model.start(batch.source, batch.source_lengths)
+    stepwise = []
+    for position in range(batch.target_input.shape[1]):
+        log_probs, state = model.step(batch.target_input[:, position], state)
+        stepwise.append(log_probs)
+    expected, got = torch.stack(stepwise, 1), unrolled_log_probs(model, batch)
+    torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-10)
+    parameters = list(model.parameters())
+    weights = torch.randn(expected.shape).double()
+    gradients = [torch.autograd.grad((each * weights).sum(), parameters) for each in (got, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize(("coupling", "layers"), COUPLINGS)
+def test_bf16_gradients_are_close_to_those_in_fp32(coupling: str, layers: int) -> None:
+    model = tiny_model(coupling, layers, dropout=0.2).train()
+    for parameter in model.parameters():
+        parameter.data.div_(3)
+    batch = collate(PAIRS)
+    found = []
+    for enabled in (False, True):
+        torch.manual_seed(5)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            features, _ = model(batch.source, batch.source_lengths, batch.target_input)
+        found.append(torch.autograd.grad(features.float().pow(2).sum(), model.decoder.layers.parameters()))
+    for exact, rounded in zip(*found, strict=True):
+        assert rounded.dtype == torch.float32
+        assert (exact - rounded).norm() < 0.1 * exact.norm()
+
+
 def test_input_feeding_trains_through_the_unrolled_loop_with_one_mask_per_sequence() -> None:
     model = tiny_model("input_feeding", 2, dropout=0.5).train()
     batch = collate([([4, 5, 6], [7, 7, 7, 7])])

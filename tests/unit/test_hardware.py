@@ -11,6 +11,7 @@ from tests.conftest import needs_int8
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
 @pytest.mark.parametrize("rows", [1, 5, 96])
 def test_packed_products_equal_plain_ones(rows: int) -> None:
+    torch.manual_seed(0)
     weight, inputs = torch.randn(40, 24), torch.randn(rows, 24)
     for addend in (torch.randn(40), torch.randn(rows, 40)):
         got, expected = (kind(weight)(inputs, addend) for kind in (PackedProduct, PlainProduct))
@@ -20,14 +21,16 @@ def test_packed_products_equal_plain_ones(rows: int) -> None:
 
 @needs_int8
 def test_int8_products_are_sums_of_rounded_numbers() -> None:
-    """Worked out in fp64 from the rounding that the class documents."""
+    """Worked out in fp64 with the product's own integers, each of which is checked against the weight."""
+    torch.manual_seed(0)
     weight, inputs, addend = torch.randn(40, 24), torch.rand(7, 24) * 2 - 1, torch.randn(7, 40)
     weight[3] = 0.0
-    step = weight.double().abs().amax(1, keepdim=True).clamp(min=1e-30) / 127
-    rounded_weight = (weight / step).round() * step
-    rounded_inputs = (inputs.double() * 127).round() / 127
-    expected = rounded_inputs @ rounded_weight.T + addend
-    torch.testing.assert_close(Int8Product(weight)(inputs, addend).double(), expected, rtol=1e-5, atol=1e-5)
+    product = Int8Product(weight)
+    steps = weight.double().abs().amax(1, keepdim=True) / 127
+    rounded_weight = product.weight.T.double() * steps
+    assert ((rounded_weight - weight).abs() <= steps * 0.5001).all()
+    expected = (inputs * 127).round().double() / 127 @ rounded_weight.T + addend
+    torch.testing.assert_close(product(inputs, addend).double(), expected, rtol=1e-5, atol=1e-5)
 
 
 @needs_int8
@@ -40,9 +43,11 @@ def test_an_int8_row_does_not_depend_on_the_rows_beside_it() -> None:
 
 
 def test_int8_is_refused_where_the_hardware_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seq2seq.hardware._cpu_multiplies_int8", lambda: False)
+    monkeypatch.setattr("seq2seq.hardware.cpu_multiplies_int8", lambda: False)
     with pytest.raises(UserError, match="VNNI"):
         product_of(torch.randn(4, 4), "int8")
+    with pytest.raises(UserError, match="int4"):
+        product_of(torch.randn(4, 4), "int4")  # type: ignore[arg-type]
 
 
 def test_weights_in_fp64_are_multiplied_in_fp64() -> None:
