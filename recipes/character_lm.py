@@ -22,7 +22,7 @@ from seq2seq.training import LanguageModelTask, train_language_model
 
 ROOT = Path(__file__).resolve().parents[1]
 HELD_OUT = 10
-"""A tenth of the text."""
+"""The last tenth of the text is the test, the one before chooses the best model."""
 
 log = logging.getLogger("seq2seq.recipes.character_lm")
 
@@ -44,7 +44,7 @@ CONFIG = Config(
     window=128,
     batching=BatchingConfig(max_tokens_per_batch=4_096, length_step=1),
     optimizer=OptimizerConfig(learning_rate=0.005, warmup_steps=50),
-    trainer=TrainerConfig(epochs=16, best_metric="loss", average_decay=0.99),
+    trainer=TrainerConfig(epochs=12, best_metric="loss", average_decay=0.99),
 )
 
 
@@ -63,15 +63,15 @@ def main(config: Config) -> None:
     """Trains, with a sample after each epoch, and prints bits per character and samples at three temperatures."""
     text = read_text(config)
     check(len(text) >= 1_000, f"{config.text}: {len(text)} characters are too few to learn from; give 1,000 at least")
-    cut = len(text) - len(text) // HELD_OUT
-    training, held_out = text[:cut], text[cut:]
+    tenth = len(text) // HELD_OUT
+    training, validation, held_out = text[: -2 * tenth], text[-2 * tenth : -tenth], text[-tenth:]
     if config.quick:
-        training, held_out = training[:10_000], held_out[:500]
+        training, validation, held_out = training[:10_000], validation[:500], held_out[:500]
 
     def show_sample(model: CharacterModel) -> None:
         log.info("sample: %s", repr(config.seed_text + model.sample(config.seed_text, 100, temperature=0.7)))
 
-    model = train_language_model(config, training, held_out, show_sample)
+    model = train_language_model(config, training, validation, show_sample)
     print(f"held-out text: {model.bits_per_character(held_out):.3f} bits per character")
     for temperature in (0.3, 0.7, 1.0):
         print(f"--- temperature {temperature}")

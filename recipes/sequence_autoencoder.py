@@ -80,8 +80,8 @@ def error(told: np.ndarray, true: np.ndarray) -> float:
 def main(config: Config) -> None:
     """Trains, prints the errors beside those of simple guesses, and draws clips with what was made of them."""
     training = clips(config.count(config.training_clips), seed=1)
-    held_out = clips(config.count(config.held_out_clips), seed=2)
-    predictor = train_predictor(config, training, held_out, regression())
+    validation, held_out = (clips(config.count(config.held_out_clips), seed) for seed in (2, 3))
+    predictor = train_predictor(config, training, validation, regression())
     read, true = (np.stack(each) for each in zip(*held_out, strict=True))
     told = np.stack(predictor.predict(list(read)))
     mean = np.mean([frames for _, frames in training], axis=(0, 1))

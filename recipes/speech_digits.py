@@ -1,14 +1,19 @@
 """Spoken digits in a row to words: pyramid BiLSTM encoder, attention decoder and CTC together (Watanabe et al. 2017).
 
-python recipes/speech_digits.py --data DIR [--output DIR] [--quick] [--any.config.field VALUE]
+python recipes/speech_digits.py --data DIR_OR_HUB_ID [--output DIR] [--quick] [--any.config.field VALUE]
 
-DIR holds recordings/{digit}_{speaker}_{number}.wav of one rate, such as the Free Spoken Digit Dataset. One to five
-recordings of a speaker are joined, with short silences of random length, to a string.
-Recordings numbered 10 and up are for training, 5 to 9 for the held-out strings.
+DIR holds recordings/{digit}_{speaker}_{number}.wav of one rate, such as the Free Spoken Digit Dataset; or it is a Hub
+id or folder that `datasets` loads with an Audio column `audio` of files so named. One to five recordings of a speaker
+are joined, with short silences of random length, to a string. Recordings numbered 10 and up are for training, 5 to 9
+for the held-out strings.
 """
 
+import io
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +28,7 @@ from seq2seq.frontends import FrontEndConfig, LogMel
 from seq2seq.generator import GeneratorConfig
 from seq2seq.schedule import OptimizerConfig
 from seq2seq.search import SearchConfig
+from seq2seq.sources import open_any
 from seq2seq.trainer import TrainerConfig
 from seq2seq.training import Captioned, GeneratorTask, decode_every_way, train_generator
 
@@ -39,7 +45,7 @@ class Config(GeneratorTask):
     """Choices of this recipe."""
 
     data: str = "fsdd"
-    """Folder that holds recordings/*.wav."""
+    """Hub id or folder of the recordings."""
     training_strings: int = 6_000
     """Strings to train on."""
     held_out_strings: int = 500
@@ -62,26 +68,56 @@ CONFIG = Config(
 )
 
 
-def read_recordings(folder: Path) -> tuple[Recordings, Recordings, int]:
+def named_sounds(data: str) -> Iterator[tuple[str, Any]]:
+    """Names of the recordings, such as 7_jackson_12.wav, each with the path or the file to read it from."""
+    folder = Path(data) / "recordings"
+    if folder.is_dir():
+        for path in sorted(folder.glob("*.wav")):
+            yield str(path), path
+        return
+    from datasets import Audio
+
+    for row in open_any(data, "train").cast_column("audio", Audio(decode=False)):
+        sound = row["audio"]
+        yield sound["path"], io.BytesIO(sound["bytes"]) if sound["bytes"] else sound["path"]
+
+
+def read_recordings(data: str) -> tuple[Recordings, Recordings, int]:
     """Training and held-out recordings by speaker and digit, and their rate in Hz."""
     import soundfile
 
     training: Recordings = {}
     held_out: Recordings = {}
-    rate = 0
-    for path in sorted(folder.glob("*_*_*.wav")):
-        digit, speaker, number = path.stem.split("_")
+    rates: dict[int, str] = {}
+    for name, source in named_sounds(data):
+        parts = re.fullmatch(r"(\d)_([^_]+)_(\d+)\.wav", Path(name).name)
+        if parts is None:
+            raise UserError(f"{name}: a recording is named digit_speaker_number.wav")
+        digit, speaker, number = parts.groups()
         try:
-            samples, rate = soundfile.read(path, dtype="float32")
+            samples, rate = soundfile.read(source, dtype="float32")
         except soundfile.LibsndfileError as error:
-            raise UserError(f"{path}: cannot be read as sound ({error.error_string}); remove or replace it") from None
+            raise UserError(f"{name}: cannot be read as sound ({error.error_string}); remove or replace it") from None
+        rates.setdefault(rate, name)
+        if samples.ndim > 1 or len(rates) > 1:
+            first = next(iter(rates.values()))
+            raise UserError(f"{name}: not one channel at the rate of {first}; convert the recordings to one form")
         target = training if int(number) >= FIRST_TRAINING_NUMBER else held_out
         target.setdefault((speaker, int(digit)), []).append(samples)
-    if not training or not held_out:
-        raise UserError(
-            f"{folder}: holds no recordings named digit_speaker_number.wav with numbers on both sides of 10"
-        )
-    return training, held_out, rate
+    refuse_gaps(data, training, held_out)
+    return training, held_out, next(iter(rates))
+
+
+def refuse_gaps(data: str, training: Recordings, held_out: Recordings) -> None:
+    """Strings are drawn from all digits of a speaker."""
+    speakers = sorted({speaker for speaker, _ in [*training, *held_out]})
+    if not speakers:
+        raise UserError(f"{data}: holds no recordings named digit_speaker_number.wav")
+    for digit in range(10):
+        for speaker in speakers:
+            if (speaker, digit) not in training or (speaker, digit) not in held_out:
+                sides = f"numbered below {FIRST_TRAINING_NUMBER} and from {FIRST_TRAINING_NUMBER} on"
+                raise UserError(f"{data}: {speaker}'s {digit} needs recordings {sides}")
 
 
 def strings(recordings: Recordings, rate: int, count: int, seed: int) -> Captioned:
@@ -111,7 +147,7 @@ def silence(random: np.random.Generator, rate: int) -> np.ndarray:
 
 def main(config: Config) -> None:
     """Trains, and prints the error rates of attention, of CTC and of both together."""
-    training, held_out, rate = read_recordings(Path(config.data) / "recordings")
+    training, held_out, rate = read_recordings(config.data)
     count = config.count(config.held_out_strings, quick=16)
     validation, test = (strings(held_out, rate, count, seed) for seed in (2, 3))
     generator = train_generator(config, strings(training, rate, config.count(config.training_strings), 1), validation)

@@ -39,7 +39,7 @@ class Config(PredictorTask):
     training_utterances: int = 1_500
     """Utterances to train on."""
     held_out_utterances: int = 200
-    """Utterances to test on."""
+    """Utterances to choose the best model on, and as many to test on."""
 
 
 CONFIG = Config(
@@ -74,12 +74,12 @@ def utterances(count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
 def main(config: Config) -> None:
     """Trains each encoder, prints its error, and draws one utterance with what each of them made of it."""
     training = utterances(config.count(config.training_utterances), seed=1)
-    held_out = utterances(config.count(config.held_out_utterances), seed=2)
+    validation, held_out = (utterances(config.count(config.held_out_utterances), seed) for seed in (2, 3))
     curves = {"true": list(enumerate(held_out[0][1][:, 0].tolist()))}
     for name, encoder in ENCODERS.items():
         chosen = replace(config, model=replace(config.model, encoder=encoder))
         chosen = replace(chosen, output=str(Path(config.output) / name.replace(" ", "-").lower()))
-        predictor = train_predictor(chosen, training, held_out, regression())
+        predictor = train_predictor(chosen, training, validation, regression())
         outputs = predictor.predict([frames for frames, _ in held_out])
         errors = np.concatenate([found - wanted for found, (_, wanted) in zip(outputs, held_out, strict=True)])
         print(f"{name:<12} root mean squared error {np.sqrt((errors**2).mean()):.4f}")

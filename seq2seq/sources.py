@@ -290,8 +290,11 @@ def _loading_errors(message: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        lines = str(error).strip().split("\n")
-        raise UserError(f"{message} ({type(error).__name__}: {lines[0][:200]})") from error
+        cause: BaseException = error
+        if type(error).__name__ == "DatasetGenerationError" and error.__cause__:  # it tells nothing itself
+            cause = error.__cause__
+        lines = str(cause).strip().split("\n")
+        raise UserError(f"{message} ({type(cause).__name__}: {lines[0][:200]})") from error
 
 
 @contextlib.contextmanager

@@ -1,12 +1,18 @@
 """Recipes run as a user runs them; the floors of their figures are checked by hand (slow)."""
 
+import io
+import itertools
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import datasets
+import numpy as np
 import pytest
+import soundfile
 
+import seq2seq
 from tests.forking import run_script
 
 ROOT = Path(__file__).parents[2]
@@ -57,8 +63,39 @@ def test_recipes_pass_a_smoke_run(name: str, tmp_path: Path) -> None:
     ended = run_script(ROOT / "recipes" / f"{name}.py", [*given, "--output", tmp_path / "run", "--quick"], tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert re.search(r"\d", ended.stdout), "no figure was printed"
-    assert list((tmp_path / "run").rglob("model.safetensors"))
+    models = [path.parent for path in (tmp_path / "run").rglob("model.safetensors")]
+    models = [path for path in models if path.parent.name != "checkpoints"]
+    assert models
+    for model in models:
+        seq2seq.load(model)
     assert list((tmp_path / "run").rglob("curves.png"))
+
+
+def test_speech_is_read_from_what_datasets_loads(tmp_path: Path) -> None:
+    """As the Hub stores it: an Audio column of parquet files, with the recordings' names."""
+    folder = tmp_path / "sounds"
+
+    def store(most: int) -> None:
+        sounds = []
+        for digit, number in itertools.islice(itertools.product(range(10), (5, 10)), most):
+            file = io.BytesIO()
+            noise = np.random.default_rng(digit).normal(0, 0.1, 2_000)
+            soundfile.write(file, noise, 8_000, format="WAV")
+            sounds.append({"bytes": file.getvalue(), "path": f"{digit}_ann_{number}.wav"})
+        audio = datasets.Features({"audio": datasets.Audio(decode=False)})
+        datasets.Dataset.from_dict({"audio": sounds}).cast(audio).to_parquet(folder / "train.parquet")
+
+    folder.mkdir()
+    store(20)
+    script = ROOT / "recipes" / "speech_digits.py"
+    given = ["--data", folder, "--output", tmp_path / "run", "--quick"]
+    ended = run_script(script, given, tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "digit error rate" in ended.stdout
+    store(19)
+    ended = run_script(script, given, tmp_path)
+    assert ended.returncode == 2
+    assert "ann's 9 needs recordings numbered below 10 and" in ended.stderr
 
 
 def test_every_recipe_is_smoke_tested() -> None:
