@@ -7,6 +7,7 @@ reads the order of frames, the test clips are described again played backwards a
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from moving_shapes import FREE, SHAPES, SIDE, clip
@@ -21,7 +22,7 @@ from seq2seq.generator import GeneratorConfig
 from seq2seq.schedule import OptimizerConfig
 from seq2seq.search import SearchConfig
 from seq2seq.trainer import TrainerConfig
-from seq2seq.training import Captioned, GeneratorTask, train_generator
+from seq2seq.training import Captioned, GeneratorTask, draw_attention, train_generator
 
 DIRECTIONS = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}
 OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up"}
@@ -103,6 +104,7 @@ def main(config: Config) -> None:
     print(f"backwards, against the captions {caption_scores(played_backwards, true).describe()}")
     print(f"backwards, against the reverse  {caption_scores(played_backwards, reversed_true).describe()}")
     print(f"frames shuffled                 {caption_scores(shuffled, true).describe()}")
+    draw_attention(generator, inputs, Path(config.output))
 
 
 if __name__ == "__main__":

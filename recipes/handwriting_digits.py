@@ -24,7 +24,7 @@ from seq2seq.generator import GeneratorConfig
 from seq2seq.schedule import OptimizerConfig
 from seq2seq.search import SearchConfig
 from seq2seq.trainer import TrainerConfig
-from seq2seq.training import Captioned, GeneratorTask, decode_every_way, train_generator
+from seq2seq.training import Captioned, GeneratorTask, decode_every_way, draw_attention, train_generator
 
 HEIGHT = 12
 """Pixels of a strip: the digits' 8 and room to shift."""
@@ -115,6 +115,7 @@ def main(config: Config) -> None:
         generator = train_generator(chosen, training, validation)
         for way, texts in decode_every_way(generator, test.inputs, config.ctc_weight).items():
             print(f"{name:<20} {way:<20} {error_rates(texts, test.references).describe('character')}")
+        draw_attention(generator, test.inputs, Path(chosen.output))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from seq2seq.schedule import OptimizerConfig
 from seq2seq.search import SearchConfig
 from seq2seq.sources import open_any
 from seq2seq.trainer import TrainerConfig
-from seq2seq.training import Captioned, GeneratorTask, decode_every_way, train_generator
+from seq2seq.training import Captioned, GeneratorTask, decode_every_way, draw_attention, train_generator
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 FIRST_TRAINING_NUMBER = 10
@@ -153,6 +153,7 @@ def main(config: Config) -> None:
     generator = train_generator(config, strings(training, rate, config.count(config.training_strings), 1), validation)
     for name, texts in decode_every_way(generator, test.inputs, config.ctc_weight).items():
         print(f"{name:<22} {error_rates(texts, test.references).describe('digit')}")
+    draw_attention(generator, test.inputs, Path(config.output))
 
 
 if __name__ == "__main__":

@@ -76,6 +76,21 @@ def plot_image_attention(image: Any, words: Sequence[str], maps: Sequence[Any], 
     _save(figure, path)
 
 
+def plot_sequence_attention(features: Any, words: Sequence[str], weights: Any, path: Path) -> None:
+    """Writes a sequence [S, F], time to the right, above the attention of each word of its output, weights [T, S'].
+
+    S' may be smaller than S, where the encoder joins steps.
+    """
+    figure = _new_figure(8, 2.6 + 0.3 * len(words))
+    above, below = figure.subplots(2, 1, height_ratios=(2, 1 + 0.3 * len(words)))
+    above.imshow(np.transpose(features), cmap="magma", aspect="auto", origin="lower", interpolation="nearest")
+    above.set(xticks=[], yticks=[], ylabel="input")
+    below.imshow(weights, cmap="Blues", vmin=0, aspect="auto", interpolation="nearest")
+    below.set_yticks(range(len(words)), [_label(word) for word in words])
+    below.set(xlabel="encoder step")
+    _save(figure, path)
+
+
 def plot_frames(rows: Mapping[str, Any], path: Path) -> None:
     """Writes named rows of grey pictures, [S, height, width] with 0 black and 1 white, one above the other."""
     figure = _new_figure(0.6 * max(len(row) for row in rows.values()) + 0.8, 0.7 * len(rows))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from seq2seq import plotting
 from seq2seq.batching import Batch, Curriculum, ExampleBatches, collate_sequences
 from seq2seq.checkpoint import GENERATION_FILE
 from seq2seq.config import check, write_config
@@ -33,6 +36,8 @@ from seq2seq.predictor import Predictor, PredictorConfig, build_predictor_model
 from seq2seq.search import SearchConfig
 from seq2seq.task import TaskConfig, fit, mean_loss, run_directory
 from seq2seq.vocabulary import BOS_ID, SOURCE_FILE, TARGET_FILE, Vocabulary, VocabularyConfig
+
+log = logging.getLogger(__name__)
 
 Array = np.ndarray
 Figures = Callable[[Predictor], Mapping[str, float]]
@@ -127,6 +132,22 @@ def decode_every_way(generator: Generator, inputs: Sequence[Array], ctc_weight: 
         f"CTC, prefix beam {beam}": generator.generate_by_ctc(inputs, beam_size=beam),
         f"joint, beam {beam}": generator.generate(inputs, ctc_weight=ctc_weight),
     }
+
+
+def draw_attention(generator: Generator, inputs: Sequence[Array], directory: Path, count: int = 2) -> None:
+    """Writes attention/NUMBER.png of the first few inputs [S, F]: where each word of the output looked. Nothing where
+    matplotlib is not installed."""
+    if not plotting.available():
+        return
+    folder = directory / "attention"
+    folder.mkdir(exist_ok=True)
+    for number, features in enumerate(inputs[:count], 1):
+        text = generator.generate([features])[0]
+        words, weights = generator.attention(features, generator.vocabulary.encode(text))
+        plotting.plot_sequence_attention(
+            features, [word.strip("▁") for word in words], weights, folder / f"{number}.png"
+        )
+    log.info("attention maps: %s", folder)
 
 
 def train_predictor(
