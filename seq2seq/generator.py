@@ -85,18 +85,20 @@ class Generator:
         """Where the model computes."""
         return next(self.model.parameters()).device
 
-    def generate(self, inputs: Sequence[Array], ctc_weight: float = 0.0, **search_options: Any) -> list[str]:
-        """The best text for each input, in order. Options: fields of SearchConfig, such as beam_size=5."""
+    def generate(self, inputs: Sequence[Any], ctc_weight: float = 0.0, **search_options: Any) -> list[str]:
+        """The best text for each input, in order: features [S, F], ids [S], or, for a model of images, Pillow images or
+        arrays [C, height, width] in [0, 1]. Options: fields of SearchConfig, such as beam_size=5."""
         found = self.search(inputs, 1, ctc_weight, **search_options)
         return self.vocabulary.decode_batch([best[0].tokens for best in found])
 
     @torch.inference_mode()
     def search(
-        self, inputs: Sequence[Array], n_best: int = 1, ctc_weight: float = 0.0, **search_options: Any
+        self, inputs: Sequence[Any], n_best: int = 1, ctc_weight: float = 0.0, **search_options: Any
     ) -> list[list[Hypothesis]]:
         """The n best outputs of each input. ctc_weight above 0 joins CTC's scores with attention's (the model needs
         its head)."""
         config = replace(self.search_config, **search_options)
+        inputs = [self._array(each) for each in inputs]
         found: list[list[Hypothesis]] = [[] for _ in inputs]
         model = prepare(self.model)
 
@@ -118,8 +120,9 @@ class Generator:
         return found
 
     @torch.inference_mode()
-    def generate_by_ctc(self, inputs: Sequence[Array], beam_size: int = 1) -> list[str]:
+    def generate_by_ctc(self, inputs: Sequence[Any], beam_size: int = 1) -> list[str]:
         """Texts by the CTC head alone: greedy, or by prefix search."""
+        inputs = [self._array(each) for each in inputs]
         labels: list[list[int]] = [[] for _ in inputs]
 
         def decode(rows: list[int]) -> None:
@@ -136,9 +139,9 @@ class Generator:
             in_parts_that_fit(rows, decode, half_rows)
         return self.vocabulary.decode_batch(labels)
 
-    def attention(self, source: Array, tokens: Ids) -> tuple[list[str], list[list[float]]]:
+    def attention(self, source: Any, tokens: Ids) -> tuple[list[str], list[list[float]]]:
         """Pieces of an output, end of sentence last, and each one's attention over the encoder's steps."""
-        batch = collate_inputs(self.config.front_end, [(source, tokens)]).to(self.device)
+        batch = collate_inputs(self.config.front_end, [(self._array(source), tokens)]).to(self.device)
         _, _, weights = score_pairs(self.model, batch)
         return [*self.vocabulary.pieces(tokens), "</s>"], weights[0].tolist()
 
@@ -146,6 +149,24 @@ class Generator:
         if not isinstance(self.model, CTCSeq2Seq):
             raise UserError("this model has no CTC head: train it with model.ctc true")
         return self.model
+
+    def _array(self, one: Any) -> Array:
+        """An input as the front end reads it. Raises UserError where it is of another shape."""
+        front_end = self.config.front_end
+        if front_end.kind == "image" and hasattr(one, "convert"):
+            resized = one.convert("RGB").resize((front_end.width, front_end.height))
+            one = np.asarray(resized, np.float32).transpose(2, 0, 1) / 255
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "features": (None, front_end.input_size),
+            "image": (front_end.input_size, front_end.height, front_end.width),
+            "tokens": (None,),
+        }
+        wanted = shapes[front_end.kind]
+        found = np.shape(one)
+        if len(found) != len(wanted) or any(size not in (None, is_) for size, is_ in zip(wanted, found, strict=True)):
+            shown = ", ".join("S" if size is None else str(size) for size in wanted)
+            raise UserError(f"this model reads arrays [{shown}], not {type(one).__name__} of shape {list(found)}")
+        return np.asarray(one)
 
     def _collate(self, inputs: Sequence[Array], rows: list[int]) -> Batch:
         empty: Ids = ()

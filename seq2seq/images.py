@@ -3,6 +3,7 @@ a pretrained network (transformers, an extra)."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from seq2seq.sources import digest, open_any
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+log = logging.getLogger(__name__)
 
 Array = np.ndarray
 Encode = Callable[[Sequence[Any]], Array]
@@ -81,8 +84,9 @@ def backbone(name: str) -> Encode:
     except ImportError:
         raise UserError("a backbone needs transformers: pip install 'seq2seq[images]'") from None
     try:
-        model = AutoModel.from_pretrained(name, use_safetensors=True).eval()
-        processor = AutoImageProcessor.from_pretrained(name)
+        # Said outright, or a terminal is asked whether to run code that a model brings.
+        model = AutoModel.from_pretrained(name, use_safetensors=True, trust_remote_code=False).eval()
+        processor = AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
     except Exception as error:  # the library raises many unrelated types
         reason = str(error).strip().split("\n")[0][:200]
         raise UserError(f"{name}: cannot be loaded as an image model ({reason})") from None
@@ -102,7 +106,10 @@ def encode_images(data: CaptionedImages, encode: Encode, name: str, cache: Path)
     """
     path = cache / f"{digest(data.images._fingerprint, name)}.npy"
     if path.exists():
-        return np.load(path, mmap_mode="r")
+        try:
+            return np.load(path, mmap_mode="r")
+        except (ValueError, OSError, EOFError) as error:
+            log.warning("%s is damaged (%s): the images are encoded again", path, error)
     cache.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     count = len(data.images)

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from seq2seq.batching import pad_features
+from seq2seq.batching import half_rows, pad_features
 from seq2seq.checkpoint import load_weights
 from seq2seq.config import UserError, check
 from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.frontends import FrontEndConfig, build_front_end
+from seq2seq.hardware import in_parts_that_fit
 from seq2seq.heads import PooledHead, RolloutHead, SequenceModel, StepHead
 from seq2seq.model import initialise_model
 from seq2seq.vocabulary import EOS_ID, SOURCE_FILE, Vocabulary
@@ -80,15 +81,18 @@ class Predictor:
         classes."""
         device = next(self.model.parameters()).device
         arrays = [self._array(each) for each in inputs]
-        found: list[Array] = []
-        for start in range(0, len(arrays), INPUTS_PER_BATCH):
-            padded, lengths = pad_features(arrays[start : start + INPUTS_PER_BATCH])
+        found: list[Array] = [np.empty(0)] * len(arrays)
+
+        def predict(group: list[int]) -> None:
+            padded, lengths = pad_features([arrays[row] for row in group])
             outputs, mask = self.model(torch.from_numpy(padded).to(device), torch.from_numpy(lengths).to(device))
             rows = outputs.float().cpu().numpy()
-            found += [
-                row[:steps] if self.config.answer == "steps" else row
-                for row, steps in zip(rows, mask.sum(1).tolist(), strict=True)
-            ]
+            for place, row, steps in zip(group, rows, mask.sum(1).tolist(), strict=True):
+                found[place] = row[:steps] if self.config.answer == "steps" else row
+
+        for start in range(0, len(arrays), INPUTS_PER_BATCH):
+            group = list(range(start, min(start + INPUTS_PER_BATCH, len(arrays))))
+            in_parts_that_fit(group, predict, half_rows)
         return found
 
     def classify(self, inputs: Sequence[Array] | Sequence[str]) -> list[Array]:

@@ -53,7 +53,7 @@ def generator_task(output: Path, epochs: int = 6, **trainer: int) -> GeneratorTa
         model=GeneratorConfig(FrontEndConfig("features", 4), 16, 0.0, encoder, decoder, ctc=True),
         batching=BATCHING,
         optimizer=OPTIMIZER,
-        trainer=TrainerConfig(epochs=epochs, best_metric="loss", average_decay=0.9, **trainer),
+        trainer=TrainerConfig(epochs=epochs, precision="fp32", best_metric="loss", average_decay=0.9, **trainer),
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import seq2seq
 from seq2seq.checkpoint import GENERATION_FILE, model_tensors, save_tensors
@@ -124,3 +125,25 @@ def test_a_classifier_reads_text_by_its_vocabulary(tmp_path: Path) -> None:
     expected = Predictor(model, config).predict([text_ids(vocabulary, text) for text in texts])
     for found, wanted in zip(seq2seq.load(tmp_path).predict(texts), expected, strict=True):
         np.testing.assert_array_equal(found, wanted)
+
+
+def test_pillow_images_are_read_as_arrays_of_their_pixels() -> None:
+    model = generator("image")
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 12, 3), np.uint8)
+    array = pixels.transpose(2, 0, 1).astype(np.float32) / 255
+    assert model.search([Image.fromarray(pixels)]) == model.search([array])
+    larger = Image.fromarray(pixels).resize((50, 40)).convert("L")
+    assert len(model.generate([larger])) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "told"),
+    [
+        ("features", np.zeros((5, 3)), r"reads arrays \[S, 4\], not ndarray of shape \[5, 3\]"),
+        ("image", np.zeros((16, 12, 3)), r"reads arrays \[3, 16, 12\], not ndarray of shape \[16, 12, 3\]"),
+        ("features", "a path", r"reads arrays \[S, 4\], not str"),
+    ],
+)
+def test_inputs_of_another_shape_are_refused(kind: str, given: object, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        generator(kind).generate([given])

@@ -48,7 +48,7 @@ def test_pixels_are_encoded_once(tmp_path: Path) -> None:
         calls.append(len(images))
         return pixels(4)(images)
 
-    first = encode_images(data, encode, "pixels", tmp_path / "cache")
+    first = np.array(encode_images(data, encode, "pixels", tmp_path / "cache"))
     assert first.shape == (3, 3, 4, 4)
     np.testing.assert_allclose(first[2, :, 0, 0], np.array([20, 100, 200]) / 255, atol=1e-6)
     again = encode_images(data, encode, "pixels", tmp_path / "cache")
@@ -56,6 +56,10 @@ def test_pixels_are_encoded_once(tmp_path: Path) -> None:
     assert calls == [3]
     encode_images(data, encode, "other", tmp_path / "cache")
     assert calls == [3, 3]
+    for file in (tmp_path / "cache").iterdir():
+        file.write_bytes(file.read_bytes()[:150])
+    np.testing.assert_array_equal(first, encode_images(data, encode, "pixels", tmp_path / "cache"))
+    assert calls == [3, 3, 3]
 
 
 def test_a_broken_image_is_named_and_leaves_nothing(tmp_path: Path) -> None:
