@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 from captions_shapes import CONFIG as SHAPES
-from captions_shapes import HELD_OUT, PIXELS, THINGS, scenes
 
 from seq2seq import plotting, recipe
 from seq2seq.caption_metrics import caption_scores
 from seq2seq.frontends import FrontEndConfig
 from seq2seq.images import CaptionedImages, backbone, encode_images, open_captioned, pixels
+from seq2seq.scenes import HELD_OUT, PIXELS, THINGS, scenes
 from seq2seq.search import SearchConfig
 from seq2seq.trainer import TrainerConfig
 from seq2seq.training import Captioned, GeneratorTask, train_generator
@@ -52,7 +52,7 @@ CONFIG = Config(
 
 
 def write_shapes(folder: Path, quick: bool) -> None:
-    """The scenes of captions_shapes.py as a folder of images per split."""
+    """The scenes of `seq2seq.scenes` as a folder of images per split."""
     from PIL import Image
 
     known = [thing for thing in THINGS if thing not in HELD_OUT]

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from moving_shapes import FREE, SHAPES, SIDE, clip
 
 from seq2seq import recipe
 from seq2seq.batching import BatchingConfig
@@ -19,6 +18,7 @@ from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
 from seq2seq.frontends import FrontEndConfig
 from seq2seq.generator import GeneratorConfig
+from seq2seq.moving_shapes import FREE, SHAPES, SIDE, clip
 from seq2seq.schedule import OptimizerConfig
 from seq2seq.search import SearchConfig
 from seq2seq.trainer import TrainerConfig

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from moving_shapes import FREE, SHAPES, SIDE, clip
 
 from seq2seq import plotting, recipe
 from seq2seq.batching import BatchingConfig
 from seq2seq.encoder import EncoderConfig
 from seq2seq.frontends import FrontEndConfig
+from seq2seq.moving_shapes import FREE, SHAPES, SIDE, clip
 from seq2seq.objectives import regression
 from seq2seq.predictor import PredictorConfig
 from seq2seq.schedule import OptimizerConfig
