@@ -211,7 +211,7 @@ def _compare_with_fp32(name: str, translator: Translator, texts: list[str], expe
     outputs["fp32"] = translator.translate(texts)
     translator.precision = precision
     differing = sum(one != other for one, other in zip(*outputs.values(), strict=True))
-    rows = [Row.of(f"decode, {name}: outputs unlike fp32's", f"of {len(texts):,}", [differing])]
+    rows = [Row.of(f"decode, {name}: of {len(texts):,}, unlike fp32's", "sentences", [differing])]
     if expected:
         rows += [Row.of(f"decode, {name}: {each}", "BLEU", [bleu(outputs[each], expected)]) for each in outputs]
     return rows
@@ -243,13 +243,14 @@ def measure_latency(chosen: argparse.Namespace, here: World, trace: Trace) -> li
         shown = f"latency, {name}, beam {chosen.beam_size}, {translator.precision}"
         rows.append(Row.of(shown, "ms a sentence", [1000 * each for each in times]))
     if chosen.run:
-        starts = [_start_up(chosen.run, texts[0]) for _ in range(chosen.repeats)]
-        rows.append(Row.of("seq2seq translate, start to output", "s", starts))
+        precision = "int8" if chosen.precision == "int8" else "fp32"
+        starts = [_start_up(chosen.run, precision, texts[0]) for _ in range(chosen.repeats)]
+        rows.append(Row.of(f"seq2seq translate, start to output, {precision}", "s", starts))
     return rows
 
 
-def _start_up(run: str, text: str) -> float:
-    command = [sys.executable, "-m", "seq2seq", "translate", run]
+def _start_up(run: str, precision: str, text: str) -> float:
+    command = [sys.executable, "-m", "seq2seq", "translate", run, "--precision", precision]
     start = time.perf_counter()
     subprocess.run(command, input=text + "\n", text=True, encoding="utf-8", capture_output=True, check=True)
     return time.perf_counter() - start
@@ -393,8 +394,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in ("sentences", "steps", "repeats", "pairs", "budget", "beam_size"):
             if getattr(chosen, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} must be positive")
-        if chosen.work == "train" and chosen.precision == "int8":
-            raise UserError("--precision int8 is for decoding; train takes auto, fp32 or bf16")
+        accepted = ("auto", "fp32", "bf16" if chosen.work == "train" else "int8")
+        if chosen.precision not in accepted:
+            raise UserError(f"--precision of {chosen.work} is {', '.join(accepted)}, not {chosen.precision}")
         with world() as here:
             rows = MEASURES[chosen.work](chosen, here, Trace(chosen.profile))
             if here.is_main:

@@ -20,15 +20,16 @@ from pathlib import Path
 import torch
 from benchmark import timed
 
+from seq2seq import plotting
 from seq2seq.batching import Batch, collate
+from seq2seq.config import UserError
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
 from seq2seq.guard import guarded
-from seq2seq.hardware import DecodingPrecision, compute_type, keep_freed_memory
+from seq2seq.hardware import DecodingPrecision, compute_type, cpu_multiplies_int8, keep_freed_memory
 from seq2seq.inference import SearchModel, prepare
 from seq2seq.model import ModelConfig, Seq2Seq, build_model
 from seq2seq.objectives import teacher_forcing
-from seq2seq.plotting import plot_lines
 from seq2seq.schedule import OptimizerConfig
 from seq2seq.search import SearchConfig, beam_search
 from seq2seq.trainer import Trainer, TrainerConfig
@@ -77,21 +78,21 @@ class OneBatch:
         return iter([self.batch][start:])
 
 
-def measure(setting: Setting, repeats: int) -> dict[str, float]:
-    """Milliseconds of a training step and of decoding a batch in each precision."""
+def measure(setting: Setting, repeats: int, train: bool) -> dict[str, float]:
+    """Milliseconds of a training step, where asked for, and of decoding a batch in each precision."""
     torch.manual_seed(1)
     encoder, decoder = EncoderConfig(setting.hidden // 2), DecoderConfig(setting.hidden, 2, coupling="bottom_up")
     model = build_model(ModelConfig(256, 0.2, "three_way", encoder, decoder), setting.vocabulary, setting.vocabulary)
     sources, targets = torch.randint(4, setting.vocabulary, (2, setting.batch, setting.length - 1)).tolist()
     batch = collate(list(zip(sources, targets, strict=True)))
     found = {}
-    if setting.beam == Setting.beam:  # training knows no beam
+    if train:
         precision = {torch.bfloat16: "bf16", torch.float32: "fp32"}[compute_type("auto", CPU)]
         found[f"training step, {precision}"] = training(model, batch, repeats)
     model.eval()
     model.decoder.output.bias.data[EOS_ID] = -1e4  # the limit ends every output
     search = SearchConfig(beam_size=setting.beam, max_length=setting.length)
-    precisions: tuple[DecodingPrecision, ...] = ("fp32", "int8")
+    precisions: tuple[DecodingPrecision, ...] = ("fp32", "int8") if cpu_multiplies_int8() else ("fp32",)
     for each in precisions:
         found[f"decoding, {each}"] = decoding(model, prepare(model, each), batch, search, repeats)
     return found
@@ -133,14 +134,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         keep_freed_memory()
+        if chosen.repeats < 1 or chosen.points < 1:
+            raise UserError("--repeats and --points must be positive")
+        if not plotting.available():
+            raise UserError("drawing needs matplotlib: pip install 'seq2seq[plot]'")
+        chosen.folder.mkdir(parents=True, exist_ok=True)
         print("axis\tvalue\twork\tmilliseconds")
         for axis in chosen.axes:
             lines: dict[str, list[tuple[float, float]]] = {}
             for value in AXES[axis][: chosen.points]:
-                for name, figure in measure(replace(Setting(), **{axis: value}), chosen.repeats).items():
+                setting = replace(Setting(), **{axis: value})
+                for name, figure in measure(setting, chosen.repeats, train=axis != "beam").items():
                     lines.setdefault(name, []).append((value, figure))
                     print(f"{axis}\t{value}\t{name}\t{figure:.1f}", flush=True)
-            plot_lines(lines, chosen.folder / f"cost_{axis}.png", UNITS[axis], "milliseconds")
+            plotting.plot_lines(lines, chosen.folder / f"cost_{axis}.png", UNITS[axis], "milliseconds")
 
     return guarded("cost.py", work)
 
