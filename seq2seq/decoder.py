@@ -171,7 +171,7 @@ class LSTMDecoder(nn.Module):
             below = feed
             for layer, weight in enumerate(layers):
                 gates = weight(torch.cat((below, hidden[layer]), -1))
-                hidden[layer], cell[layer] = lstm_elementwise(gates, cell[layer].to(gates.dtype))
+                hidden[layer], cell[layer] = lstm_elementwise(gates, cell[layer])
                 below = hidden[layer] * layers_mask
             context, weights = self._attend_step(below, state)
             feed = torch.tanh(readout(torch.cat((below, context), -1))) * readout_mask
