@@ -59,3 +59,16 @@ def test_the_elementwise_part_equals_torchs_cell(rows: int) -> None:
     wanted = [inputs, hidden, state, cell.weight_ih]
     torch.testing.assert_close(*(torch.autograd.grad(each, wanted) for each in sums), rtol=1e-12, atol=1e-12)
     assert torch.autograd.gradcheck(lstm_elementwise, (gates.detach().requires_grad_(), state))
+
+
+@pytest.mark.gpu
+def test_the_gpus_cell_equals_the_cpus() -> None:
+    torch.manual_seed(0)
+    gates, cell = torch.randn(7, 16), torch.randn(7, 4)
+    found = []
+    for device in ("cpu", "cuda"):
+        given = [each.to(device).requires_grad_() for each in (gates, cell)]
+        hidden, new_cell = lstm_elementwise(*given)
+        gradients = torch.autograd.grad(hidden.pow(2).sum() + new_cell.sin().sum(), given)
+        found.append([each.cpu() for each in (hidden, new_cell, *gradients)])
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
