@@ -97,7 +97,8 @@ def plot_frames(rows: Mapping[str, Any], path: Path) -> None:
     axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for place, (name, frames) in zip(axes, rows.items(), strict=True):
         framed = np.pad(frames, ((0, 0), (1, 1), (1, 1)), constant_values=0.5)
-        place.imshow(np.concatenate(framed, axis=1), cmap="gray", vmin=0, vmax=1)
+        # Of an equal aspect the layout would learn too late, and cut the labels off.
+        place.imshow(np.concatenate(framed, axis=1), cmap="gray", vmin=0, vmax=1, aspect="auto")
         place.set_ylabel(name, rotation=0, ha="right", va="center")
         place.set(xticks=[], yticks=[])
     _save(figure, path)
