@@ -23,6 +23,9 @@ from seq2seq.memory import Memory
 from seq2seq.model import Seq2Seq
 from seq2seq.recurrent import lstm_weights
 
+CHUNK_ROWS = 64
+"""Hypotheses whose logits are computed at a time: 64 x 8,000 in fp32 are 2 MB."""
+
 
 class InferenceState(NamedTuple):
     """As `DecoderState`, laid out for speed: N hypotheses, those of one sentence next to each other."""
@@ -109,9 +112,10 @@ class InferenceDecoder:
     def start_from(self, memory: Memory) -> InferenceState:
         """The state before the first token, one hypothesis per sentence."""
         plain = self.decoder.start(memory)
-        hidden, cell = (tuple(field.unbind(1)) for field in (plain.hidden, plain.cell))
-        feed = plain.feed if self.feeding else None
-        return InferenceState(hidden, cell, feed, plain.keys, plain.values @ self.readers, plain.mask)
+        hidden, cell = (tuple(at_least_fp32(field).unbind(1)) for field in (plain.hidden, plain.cell))
+        feed = at_least_fp32(plain.feed) if self.feeding else None
+        keys, values = at_least_fp32(plain.keys), at_least_fp32(plain.values @ self.readers)
+        return InferenceState(hidden, cell, feed, keys, values, plain.mask)
 
     def step(self, token: Tensor, state: InferenceState) -> tuple[Tensor, InferenceState]:
         """A StepFn: token [N] int64 -> log-probabilities of the next token [N, V], and the state after it."""
@@ -134,9 +138,17 @@ class InferenceDecoder:
         if not self.bottom_up:
             contexts = self._contexts(hidden[-1], state)
         features = self.readout(hidden[-1], decoder.readout.bias).add_(contexts[-1]).tanh_()
-        logits = self.output(features, decoder.output.bias)
         feed = features if self.feeding else None
-        return at_least_fp32(logits).log_softmax(-1), state._replace(hidden=tuple(hidden), cell=tuple(cell), feed=feed)
+        return self._log_probs(features), state._replace(hidden=tuple(hidden), cell=tuple(cell), feed=feed)
+
+    def _log_probs(self, features: Tensor) -> Tensor:
+        """features [N, E] -> log-probabilities [N, V], fp32 at least, in chunks whose logits stay in the cache."""
+        bias = self.decoder.output.bias
+        found = at_least_fp32(features.new_empty(0)).new_empty(len(features), len(bias))
+        for start in range(0, len(features), CHUNK_ROWS):
+            rows = slice(start, start + CHUNK_ROWS)
+            torch.log_softmax(at_least_fp32(self.output(features[rows], bias)), -1, out=found[rows])
+        return found
 
     def _contexts(self, query: Tensor, state: InferenceState) -> list[Tensor]:
         """query [N, H] -> for each reader of the context its projection [N, P']."""

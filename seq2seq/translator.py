@@ -19,7 +19,7 @@ from seq2seq.batching import Pair, collate, half_rows
 from seq2seq.checkpoint import CONFIG_FILE, GENERATION_FILE, load_weights, save_model, stored_model
 from seq2seq.config import UserError, from_dict, read_config, to_dict, write_config
 from seq2seq.files import write_atomically
-from seq2seq.hardware import DecodingPrecision, in_parts_that_fit
+from seq2seq.hardware import DecodingPrecision, compute_type, in_parts_that_fit
 from seq2seq.inference import SearchModel, prepare
 from seq2seq.model import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.objectives import score_pairs
@@ -184,7 +184,9 @@ class Translator(ModelHubMixin):
         batch = collate([(source, ()) for source in sources]).to(self.device)
         limits = config.limits(batch.source_lengths)
         model = self._prepared()
-        state = model.start_from(self.model.encode(batch.source, batch.source_lengths))
+        encoding = compute_type("auto", self.device) if self.precision == "int8" else torch.float32
+        with torch.autocast(self.device.type, encoding, enabled=encoding != torch.float32):
+            state = model.start_from(self.model.encode(batch.source, batch.source_lengths))
         return beam_search(model.step, state, limits, config, BOS_ID, EOS_ID, n_best)
 
     def _prepared(self) -> SearchModel:
