@@ -124,7 +124,7 @@ def _search_options(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("fp32", "int8"),
         default="fp32",
-        help="int8: quantised, 1.5 to 1.7 times as fast on CPUs with VNNI; a few outputs differ (default: fp32)",
+        help="int8: quantised, 1.5 to 1.8 times as fast on CPUs with VNNI; a few outputs differ (default: fp32)",
     )
 
 

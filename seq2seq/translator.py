@@ -90,7 +90,7 @@ class Translator(ModelHubMixin):
         self.search_config = search or SearchConfig()
         self.max_source_tokens = MAX_SOURCE_TOKENS
         self.precision: DecodingPrecision = "fp32"
-        """int8: 1.5 to 1.7 times as fast on CPUs with VNNI instructions, at the price of a few outputs that differ."""
+        """int8: 1.5 to 1.8 times as fast on CPUs with VNNI instructions, at the price of a few outputs that differ."""
         self._search_model: SearchModel | None = None
         self._prepared_for: tuple[DecodingPrecision, list[tuple[int, int]]] | None = None
 
