@@ -4,8 +4,8 @@ Every safetensors file carries the SHA-256 of its tensors; that of a run's model
 vocabulary it was trained with. What does not agree is refused, never used.
 
 A checkpoint is written under a temporary name, synced, given a manifest of sizes and SHA-256 sums as its last file,
-and renamed; only then are old ones pruned. The latest is the newest by name. Loading verifies the manifest and
-falls back to the newest checkpoint that is whole.
+and renamed; then the file `latest` is made to name it, and only then are old ones pruned. Loading takes the newest
+checkpoint that agrees with its manifest, whatever `latest` says: that file serves people and scripts.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from seq2seq.config import UserError
-from seq2seq.files import sync, write_atomically
+from seq2seq.files import sweep, sync, write_atomically
 
 log = logging.getLogger(__name__)
 
 FORMAT = 1
 """Version of the layout of checkpoints and run directories; CHANGELOG.md says which release reads which."""
-MANIFEST, STATE_FILE = "manifest.json", "state.json"
+MANIFEST, STATE_FILE, LATEST_FILE = "manifest.json", "state.json", "latest"
 MODEL_FILE, CONFIG_FILE, GENERATION_FILE = "model.safetensors", "config.json", "generation_config.json"
 VOCABULARY_FILES = ("*.spm.model", "characters.json")
 METADATA = "seq2seq"
@@ -218,6 +218,7 @@ class CheckpointStore:
         self.damaged.discard(final)
         temporary.replace(final)
         sync(self.directory)
+        write_atomically(self.directory / LATEST_FILE, final.name + "\n")
         self._prune()
         return final
 
@@ -249,6 +250,7 @@ class CheckpointStore:
         for path in [*self.damaged, *whole[: -self.keep]]:
             shutil.rmtree(path, ignore_errors=path in self.damaged)
         self.damaged.clear()
+        sweep(self.directory)
         for leftover in self.directory.glob(".step-*.tmp"):
             shutil.rmtree(leftover, ignore_errors=True)
 
