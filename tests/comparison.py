@@ -31,3 +31,15 @@ def assert_same(one: Any, two: Any) -> None:
             assert_same(one[key], two[key])
     else:
         assert one == two
+
+
+def assert_close(one: Any, two: Any, tolerance: float) -> None:
+    """Nested lists of the same texts, and of numbers that differ by no more than so much."""
+    if isinstance(one, list):
+        assert len(one) == len(two)
+        for each, other in zip(one, two, strict=True):
+            assert_close(each, other, tolerance)
+    elif isinstance(one, float):
+        assert abs(one - two) <= tolerance, (one, two)
+    else:
+        assert one == two

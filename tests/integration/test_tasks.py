@@ -8,53 +8,11 @@ import numpy as np
 import pytest
 
 import seq2seq
-from seq2seq.batching import BatchingConfig
 from seq2seq.config import UserError
-from seq2seq.decoder import DecoderConfig
-from seq2seq.encoder import EncoderConfig
-from seq2seq.frontends import FrontEndConfig
-from seq2seq.generator import GeneratorConfig
-from seq2seq.language_model import CharacterModel, LanguageModelConfig
+from seq2seq.language_model import CharacterModel
 from seq2seq.objectives import labelling
-from seq2seq.predictor import PredictorConfig
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.training import (
-    Captioned,
-    GeneratorTask,
-    LanguageModelTask,
-    PredictorTask,
-    train_generator,
-    train_language_model,
-    train_predictor,
-)
-
-NAMES = ["one", "two", "three", "four"]
-OPTIMIZER = OptimizerConfig(learning_rate=0.02, warmup_steps=5, schedule="constant")
-BATCHING = BatchingConfig(max_tokens_per_batch=200)
-
-
-def spelled(count: int, seed: int) -> Captioned:
-    """Rows of noisy vectors to be named: one-hot for each digit, then nothing (where CTC has room for a blank)."""
-    random = np.random.default_rng(seed)
-    inputs, references = [], []
-    for _ in range(count):
-        digits = random.integers(4, size=random.integers(1, 4))
-        frames = np.stack((np.eye(4)[digits], np.zeros((len(digits), 4))), 1).reshape(-1, 4)
-        inputs.append((frames + random.normal(0, 0.1, frames.shape)).astype(np.float32))
-        references.append([" ".join(NAMES[digit] for digit in digits)])
-    return Captioned(inputs, references)
-
-
-def generator_task(output: Path, epochs: int = 6, **trainer: int) -> GeneratorTask:
-    encoder, decoder = EncoderConfig(16), DecoderConfig(16, 1, coupling="none")
-    return GeneratorTask(
-        output=str(output),
-        model=GeneratorConfig(FrontEndConfig("features", 4), 16, 0.0, encoder, decoder, ctc=True),
-        batching=BATCHING,
-        optimizer=OPTIMIZER,
-        trainer=TrainerConfig(epochs=epochs, precision="fp32", best_metric="loss", average_decay=0.9, **trainer),
-    )
+from seq2seq.training import train_generator, train_language_model, train_predictor
+from tests.tiny_runs import OPTIMIZER, RHYME, generator_task, language_model_task, predictor_task, spelled, sums
 
 
 def figures(run: Path) -> list[dict[str, float]]:
@@ -87,16 +45,7 @@ def test_a_curriculum_resumes_exactly(tmp_path: Path) -> None:
 
 
 def test_a_predictor_learns_and_refuses_other_settings(tmp_path: Path) -> None:
-    random = np.random.default_rng(1)
-    numbers = random.random((300, 8, 1), np.float32)
-    examples = list(zip(numbers, (numbers[..., 0].cumsum(1) > 2).astype(np.int64), strict=True))
-    config = PredictorTask(
-        output=str(tmp_path / "run"),
-        model=PredictorConfig(FrontEndConfig("features", 1), 8, 0.0, EncoderConfig(16)),
-        batching=BATCHING,
-        optimizer=OPTIMIZER,
-        trainer=TrainerConfig(epochs=10, best_metric="loss", average_decay=0.9),
-    )
+    examples, config = sums(300), predictor_task(tmp_path / "run")
     predictor = train_predictor(config, examples[:250], examples[250:], labelling())
     found = predictor.classify([inputs for inputs, _ in examples[250:]])
     right = np.mean([(one == labels).mean() for one, (_, labels) in zip(found, examples[250:], strict=True)])
@@ -112,25 +61,18 @@ def test_a_predictor_learns_and_refuses_other_settings(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
 def test_a_language_model_learns_a_rhyme(optimizer: str, tmp_path: Path) -> None:
-    text = "abcdefgh\n" * 120
     rate = {"adam": 0.02, "rmsprop": 0.01, "sgd": 1.0}[optimizer]
-    config = LanguageModelTask(
-        output=str(tmp_path / "run"),
-        model=LanguageModelConfig("gru", hidden_size=24, embedding_size=8, dropout=0.0),
-        window=27,
-        batching=BatchingConfig(max_tokens_per_batch=270, length_step=1),
-        optimizer=replace(OPTIMIZER, name=optimizer, learning_rate=rate),  # type: ignore[arg-type]
-        trainer=TrainerConfig(epochs=20, best_metric="loss", average_decay=0.9),
-    )
+    chosen = replace(OPTIMIZER, name=optimizer, learning_rate=rate)  # type: ignore[arg-type]
+    config = language_model_task(tmp_path / "run", chosen)
     seen: list[str] = []
 
     def sample(model: CharacterModel) -> None:
         seen.append(model.sample("a", 8, temperature=0.1))
 
-    model = train_language_model(config, text, text[:90], sample)
+    model = train_language_model(config, RHYME, RHYME[:90], sample)
     assert len(seen) == 20
     assert model.sample("ab", 16, temperature=0.1) == "cdefgh\nabcdefgh\na"[:16]
-    assert model.bits_per_character(text[:90]) < 0.3
+    assert model.bits_per_character(RHYME[:90]) < 0.3
     with pytest.raises(UserError, match="a run on other data"):
-        train_language_model(config, text.upper(), text[:90], sample)
+        train_language_model(config, RHYME.upper(), RHYME[:90], sample)
     assert seq2seq.load(tmp_path / "run").sample("ab", 7, temperature=0.1) == "cdefgh\n"

@@ -112,6 +112,9 @@ def small(data: Path, output: Path, epochs: int = 2, **trainer: object) -> Exper
     return replace(config, test_split="none", optimizer=replace(config.optimizer, schedule="inverse_sqrt"))
 
 
+STORED = sorted((Path(__file__).parents[1] / "fixtures").glob("*-*.*.*"))
+"""Runs of earlier releases, one of each kind of model."""
+
 MEMORY_DISK = Path("/dev/shm")
 """What dies here are processes, not machines: synced writes need not wait for a real disk."""
 

@@ -13,15 +13,16 @@ from typing import Any
 
 import pytest
 
-import seq2seq
 from seq2seq.__main__ import main
-from seq2seq.checkpoint import CheckpointStore, load_tensors
+from seq2seq.checkpoint import MODEL_FILE, CheckpointStore, load_tensors
 from seq2seq.config import UserError, read_config, write_config
 from seq2seq.experiment import ExperimentConfig, run
 from seq2seq.vocabulary import Vocabulary
 from tests.comparison import assert_same, final_state
+from tests.fixtures.store import BELONGS
 from tests.forking import SERVER
-from tests.reliability.conftest import DAMAGES, Trials, small
+from tests.reliability.conftest import DAMAGES, STORED, Trials, small
+from tests.tiny_runs import answers
 
 TEXTS = ["ba ko mi", "lu te so ra", "ne"]
 CHOSEN_BY_THE_USER = {"generation_config.json"}
@@ -42,30 +43,44 @@ def files_of(directory: Path) -> list[Path]:
 
 @pytest.mark.fault(6, "truncated, bit-flipped, zeroed, deleted, swapped files", 60, 1_000)
 def test_damaged_files_are_never_used(trials: Trials, toy_data: Path, toy_run: Path, tmp_path: Path) -> None:
-    expected = seq2seq.load(toy_run).search(TEXTS)
-    names = ["model.safetensors", "config.json", "joint.spm.model", "generation_config.json"]
     refused = 0
     other = other_run(toy_data, tmp_path / "other")
+    kinds = {run: json.loads((run / "expected.json").read_text())["inputs"] for run in STORED}
+    kinds[toy_run] = TEXTS
+    expected = {run: answers(run, inputs) for run, inputs in kinds.items()}
     for chance in trials:
-        directory = tmp_path / "run"
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir()
-        for name in names:
-            shutil.copy(toy_run / name, directory / name)
-        path = directory / chance.choice(names)
+        whole = chance.choice([toy_run, *STORED])
+        directory = copied(whole, tmp_path / "run")
+        path = chance.choice(files_of(directory))
         way = chance.randrange(len(DAMAGES) + 1)
         if way == len(DAMAGES):
-            shutil.copy(other / path.name, path)
+            swap(path, other)
         else:
             damaged = DAMAGES[way](path.read_bytes(), chance)
             path.unlink() if damaged is None else path.write_bytes(damaged)
-        refusal, found = attempted(lambda directory=directory: seq2seq.load(directory).search(TEXTS))
+        refusal, found = attempted(lambda: answers(directory, kinds[whole]))  # noqa: B023
         if refusal is None:
-            assert found == expected or path.name in CHOSEN_BY_THE_USER, path
+            assert found == expected[whole] or path.name in CHOSEN_BY_THE_USER, path
         else:
             assert str(directory) in refusal
             refused += 1
     assert refused > trials.wanted / 2
+
+
+def copied(run: Path, target: Path) -> Path:
+    """A copy of what a run's model consists of."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    for pattern in BELONGS:
+        for path in run.glob(pattern):
+            shutil.copy(path, target)
+    return target
+
+
+def swap(path: Path, other: Path) -> None:
+    """Puts another run's file of that name in its place; its weights where it has none of that name."""
+    theirs = other / path.name
+    shutil.copy(theirs if theirs.exists() else other / MODEL_FILE, path)
 
 
 def other_run(data: Path, output: Path) -> Path:
@@ -120,21 +135,24 @@ def test_pickles_are_never_executed(
     pickle.loads(bomb)
     assert trace.exists()  # the bomb works
     trace.unlink()
-    names = [str(path.relative_to(whole[0])) for path in files_of(whole[0])]
-    names += ["pytorch_model.bin", "model.pt", "optimizer.pkl", "training_args.bin", "checkpoints/latest.pt"]
+    strangers = ["pytorch_model.bin", "model.pt", "optimizer.pkl", "training_args.bin", "checkpoints/latest.pt"]
+    places = [(whole[0], str(path.relative_to(whole[0]))) for path in files_of(whole[0])]
+    places += [(whole[0], name) for name in strangers]
+    places += [(run, path.name) for run in STORED for path in files_of(run)]
     for _ in trials:
+        source, name = places[trials.done % len(places)]
         directory = tmp_path / "run"
         shutil.rmtree(directory, ignore_errors=True)
-        shutil.copytree(whole[0], directory)
-        path = directory / names[trials.done % len(names)]
-        path.write_bytes(bomb)
-        for refusal, _ in (
-            attempted(lambda directory=directory: seq2seq.load(directory).translate(TEXTS)),
-            attempted(lambda directory=directory: run(small(toy_data, directory))),
-        ):
+        shutil.copytree(source, directory)
+        (directory / name).write_bytes(bomb)
+        inputs = [] if source in STORED else TEXTS
+        attempts = [lambda: answers(directory, inputs)]  # noqa: B023
+        if source not in STORED:
+            attempts.append(lambda: run(small(toy_data, directory)))  # noqa: B023
+        for refusal, _ in map(attempted, attempts):
             assert refusal is None or str(directory) in refusal
         main(["verify", str(directory)])
-        assert not trace.exists(), path
+        assert not trace.exists(), name
 
 
 FUZZED_PER_PROCESS = 100
