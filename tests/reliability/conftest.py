@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ class Trials:
     wanted: int
     done: int = 0
     seconds: float = 0.0
+    failed: bool = False
 
     def __iter__(self) -> Iterator[random.Random]:
         """Gives each trial its own source of chance, so that one can be repeated alone."""
@@ -56,22 +57,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def trials(request: pytest.FixtureRequest) -> Iterator[Trials]:
     """The repetitions of the test's fault; how many were done travels in the test's report, from any test process."""
-    marker = request.node.get_closest_marker("fault")
-    number, name, quick, full = marker.args
-    made = Trials(number, name, full if request.config.getoption("--full") else quick)
+    made = trials_of(request.node)
     yield made
     request.node.user_properties.append(("trials", asdict(made)))
 
 
+def trials_of(item: pytest.Item) -> Trials:
+    marker = item.get_closest_marker("fault")
+    assert marker is not None
+    number, name, quick, full = marker.args
+    return Trials(number, name, full if item.config.getoption("--full") else quick)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test whose fixtures fail has done nothing, and has its row in the table all the same."""
+    report = yield
+    if report.failed and report.when == "setup" and "trials" in getattr(item, "fixturenames", ()):
+        report.user_properties.append(("trials", asdict(trials_of(item))))
+    return report
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [report for group in terminalreporter.stats.values() for report in group if hasattr(report, "when")]
-    properties = [dict(report.user_properties) for report in reports if report.when == "teardown"]
-    found = [Trials(**each["trials"]) for each in properties if "trials" in each]
+    failed = {report.nodeid for report in reports if report.failed}
+    found = {}
+    for report in reports:
+        told = dict(report.user_properties).get("trials")
+        if told:
+            found[report.nodeid] = Trials(**{**told, "failed": report.nodeid in failed})
     if not found:
         return
     terminalreporter.section("faults")
-    for each in sorted(found, key=lambda trials: trials.number):
-        verdict = "holds" if each.done >= each.wanted else "FELL SHORT"
+    for each in sorted(found.values(), key=lambda trials: trials.number):
+        verdict = "FELL SHORT" if each.failed or each.done < each.wanted else "holds"
         row = f"| {each.number} | {each.fault} | {each.done:,} of {each.wanted:,} | {each.seconds:.0f} s | {verdict} |"
         terminalreporter.write_line(row)
 

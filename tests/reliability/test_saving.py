@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from seq2seq import checkpoint, files
-from seq2seq.checkpoint import CheckpointStore
+from seq2seq.checkpoint import CheckpointStore, find_fault
 from seq2seq.guard import guarded
 from tests.comparison import assert_same, final_state
 from tests.forking import SERVER
@@ -130,6 +130,8 @@ def test_a_failed_write_is_one_line_and_training_goes_on_later(
             assert status == 2
             assert told[-1].startswith("seq2seq: error: ")
             assert os.strerror(number) in told[-1]
+        store = CheckpointStore(Path(config.output) / "checkpoints")
+        assert [find_fault(path) for path in store.list()] == [None] * len(store.list())
         finish_training(config)
         assert_same(final_state(Path(config.output)), final_state(whole[0]))
 
