@@ -76,12 +76,6 @@ def _parser() -> argparse.ArgumentParser:
     translate.add_argument(
         "--interactive", action="store_true", help="translate each line at once; with a prompt on a terminal"
     )
-    translate.add_argument(
-        "--max-input-length",
-        type=_positive,
-        metavar="N",
-        help="cut longer lines to their first N tokens, with a warning (default: 1000)",
-    )
     score = _verb(verbs, "score", "Log-probability (nats) and number of tokens of given pairs, as TSV.", _score)
     score.add_argument("--source-file", type=Path, required=True, help="source sentences, one per line, UTF-8")
     score.add_argument("--target-file", type=Path, required=True, help="their translations, one per line, UTF-8")
@@ -108,6 +102,12 @@ def _verb(
     parser.set_defaults(run=run)
     parser.add_argument("model", metavar="RUN", help="run directory, or the Hub id of a model")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument(
+        "--max-input-length",
+        type=_positive,
+        metavar="N",
+        help="cut longer inputs to their first N tokens, with a warning (default: 1000)",
+    )
     return parser
 
 
@@ -145,6 +145,7 @@ def _load(options: argparse.Namespace) -> Translator:
     if not isinstance(model, Translator):
         kind = type(model).__name__
         raise UserError(f"{options.model}: holds a {kind}, which does not read text; use seq2seq.load in Python")
+    model.max_source_tokens = options.max_input_length or model.max_source_tokens
     return model
 
 
@@ -173,7 +174,6 @@ def read_lines(stream: IO[bytes], name: str) -> Iterator[str]:
 def _translate(options: argparse.Namespace) -> None:
     translator = _load(options)
     translator.precision = options.precision
-    translator.max_source_tokens = options.max_input_length or translator.max_source_tokens
     settings = {"n_best": options.n_best or 1, **_search_settings(options)}
     if options.n_best:
         settings.setdefault("beam_size", max(options.n_best, translator.search_config.beam_size))

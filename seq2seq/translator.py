@@ -169,10 +169,12 @@ class Translator(ModelHubMixin):
         """Token ids per text; empty for blank texts; cut, with a warning, where they are longer than the model can
         sensibly read."""
         encoded = self.source_vocabulary.encode_batch([text if text.strip() else "" for text in texts])
+        limit = self.max_source_tokens
         for row, ids in enumerate(encoded):
-            if len(ids) > self.max_source_tokens:
-                log.warning("an input of %d tokens was cut to its first %d", len(ids), self.max_source_tokens)
-                encoded[row] = ids[: self.max_source_tokens]
+            if len(ids) > limit:
+                begins = texts[row].strip()[:30]
+                log.warning("an input of %d tokens was cut to its first %d: it begins %r", len(ids), limit, begins)
+                encoded[row] = ids[:limit]
         return encoded
 
     def _pairs(self, sources: Sequence[str], targets: Sequence[str]) -> list[Pair]:

@@ -92,9 +92,25 @@ def test_a_line_for_a_line_whatever_it_holds(
         pending = []
 
 
-def test_a_cut_is_told(toy_run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    translated(toy_run, [b"ba " * 60], monkeypatch)
-    assert "was cut to its first 50" in caplog.text
+def test_a_cut_is_told(
+    toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By every verb that reads text; what is scored is what is left."""
+    translated(toy_run, [b"ko " + b"ba " * 60], monkeypatch)
+    assert "was cut to its first 50: it begins 'ko ba" in caplog.text
+    caplog.clear()
+    long, short = tmp_path / "long", tmp_path / "short"
+    long.write_text("ba " * 60)
+    short.write_text("ba " * 4)
+    scores = []
+    for source in (long, short):
+        written = io.StringIO()
+        with contextlib.redirect_stdout(written):
+            words = ["score", str(toy_run), "--source-file", str(source), "--target-file", str(short)]
+            assert main([*words, "--max-input-length", "4"]) == 0
+        scores.append(written.getvalue())
+    assert scores[0] == scores[1]
+    assert caplog.text.count("was cut to its first 4") == 1
 
 
 @pytest.mark.fault(15, "batch, beam and thread invariance of decoding", 200, 2_000)
