@@ -8,7 +8,6 @@ import random
 import re
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 import seq2seq
 from seq2seq.__main__ import main
@@ -23,7 +23,7 @@ from seq2seq.config import write_config
 from seq2seq.corpus import load_split
 from seq2seq.vocabulary import BOS_ID, EOS_ID, PAD_ID, Vocabulary
 from tests.conftest import toy_config
-from tests.forking import SERVER
+from tests.forking import SERVER, run_script
 from tests.reliability.conftest import Trials, small
 
 WORDS = ["ba", "ko", "mi", "lu", "te", "so", "ra", "ne"]
@@ -189,44 +189,84 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "parquet that is none": (lambda f: (f / "train.parquet").write_bytes(b"PAR1 no") and None, r"train\.parquet"),
     "all pairs blank": (lambda f: as_text(f, b" \n \n", b" \n \n"), r"empty|no sentence pair"),
 }
-KINDS = list(BROKEN)
 
 
-@pytest.mark.fault(10, "data: missing, broken, null, empty, of another type", 30, 100)
+def pictures(folder: Path, broken: bytes | None) -> None:
+    """Splits of three pictures; the second one of the training split is of these bytes, or missing."""
+    for split in ("train", "validation", "test"):
+        (folder / split).mkdir()
+        lines = [json.dumps({"file_name": f"{number}.png", "caption": "a square"}) + "\n" for number in range(3)]
+        (folder / split / "metadata.jsonl").write_text("".join(lines))
+        for number in range(3):
+            Image.new("RGB", (8, 8), (40 * number, 0, 0)).save(folder / split / f"{number}.png")
+    second = folder / "train" / "1.png"
+    second.unlink() if broken is None else second.write_bytes(broken)
+
+
+def recording(folder: Path, content: bytes) -> None:
+    (folder / "recordings").mkdir()
+    (folder / "recordings" / "1_a_11.wav").write_bytes(content)
+
+
+PICTURE = io.BytesIO()
+Image.effect_noise((64, 64), 50).save(PICTURE, "png")
+BROKEN_MEDIA: dict[str, tuple[str, Break, str]] = {
+    "a picture that is none": ("captions_images", lambda f: pictures(f, b"no picture"), r"train: the image of row 2"),
+    "a picture cut off": (
+        "captions_images",
+        lambda f: pictures(f, PICTURE.getvalue()[:900]),
+        r"train: the image of row 2",
+    ),
+    "a picture missing": ("captions_images", lambda f: pictures(f, None), r"1\.png"),
+    "sound that is none": ("speech_digits", lambda f: recording(f, b"RIFF no sound"), r"1_a_11\.wav"),
+    "sound without bytes": ("speech_digits", lambda f: recording(f, b""), r"1_a_11\.wav"),
+}
+KINDS = [*BROKEN, *BROKEN_MEDIA]
+
+
+def told_of_text(kind: str, folder: Path, output: Path, streaming: bool, capfd: pytest.CaptureFixture[str]) -> str:
+    """The last line of `seq2seq train` on broken data."""
+    for split in ("validation", "test"):
+        if kind != "nothing there":
+            as_jsonl(folder, {}, split)
+    BROKEN[kind][0](folder)
+    words = ["train", "--data", str(folder), "--source", "en", "--target", "de", "--output", str(output)]
+    words += ["--vocabulary.size", "40", "--trainer.max_steps", "1"]
+    words += ["--streaming", "true"] if streaming else []
+    assert main(words) == 2, kind
+    return capfd.readouterr().err.strip().split("\n")[-1]
+
+
+def told_of_media(kind: str, folder: Path, output: Path) -> str:
+    """The last line of a recipe on broken pictures or sound."""
+    recipe, spoil, _ = BROKEN_MEDIA[kind]
+    spoil(folder)
+    script = Path(__file__).parents[2] / "recipes" / f"{recipe}.py"
+    ended = run_script(script, ["--data", folder, "--output", output], folder.parent)
+    assert ended.returncode == 2, ended.stderr
+    assert "Traceback" not in ended.stderr
+    return ended.stderr.strip().split("\n")[-1]
+
+
+@pytest.mark.fault(10, "data: missing, broken, null, empty, of another type, pictures, sound", 30, 100)
 def test_broken_data_is_told_before_the_first_step(
     trials: Trials, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for _ in trials:
         kind = KINDS[trials.done % len(KINDS)]
-        folder = tmp_path / f"data{trials.done}"
+        folder, output = tmp_path / f"data{trials.done}", tmp_path / f"run{trials.done}"
         folder.mkdir()
-        for split in ("validation", "test"):
-            if kind != "nothing there":
-                as_jsonl(folder, {}, split)
-        BROKEN[kind][0](folder)
-        streaming = trials.done >= len(KINDS) and not kind.startswith(("one line", "text empty", "all pairs"))
-        output = tmp_path / f"run{trials.done}"
-        words = ["train", "--data", str(folder), "--source", "en", "--target", "de", "--output", str(output)]
-        words += ["--vocabulary.size", "40", "--trainer.max_steps", "1"]
-        words += ["--streaming", "true"] if streaming else []
-        assert main(words) == 2, kind
-        told = capfd.readouterr().err.strip().split("\n")[-1]
-        assert told.startswith("seq2seq: error: "), kind
-        assert re.search(BROKEN[kind][1], told), f"{kind}: {told}"
+        if kind in BROKEN_MEDIA:
+            told, wanted = told_of_media(kind, folder, output), BROKEN_MEDIA[kind][2]
+        else:
+            streaming = trials.done >= len(KINDS) and not kind.startswith(("one line", "text empty", "all pairs"))
+            told, wanted = told_of_text(kind, folder, output, streaming, capfd), BROKEN[kind][1]
+        assert re.match(r"[\w.]+: error: ", told), f"{kind}: {told}"
+        assert re.search(wanted, told), f"{kind}: {told}"
         assert not (output / "checkpoints").exists()
 
 
-def test_broken_sound_and_duplicate_rows(tmp_path: Path) -> None:
-    """A recording that is none is named; duplicates are rows like others."""
-    recordings = tmp_path / "fsdd" / "recordings"
-    recordings.mkdir(parents=True)
-    (recordings / "1_a_11.wav").write_bytes(b"RIFF no sound")
-    script = Path(__file__).parents[2] / "recipes" / "speech_digits.py"
-    command = [sys.executable, str(script), "--data", str(tmp_path / "fsdd"), "--output", str(tmp_path / "run")]
-    ended = subprocess.run(command, capture_output=True, text=True)
-    assert ended.returncode == 2, ended.stderr
-    assert "1_a_11.wav" in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_duplicate_rows_are_rows_like_others(tmp_path: Path) -> None:
     lines = "".join(json.dumps(row) + "\n" for row in rows(2) * 6)
     for split in ("train", "validation", "test"):
         (tmp_path / f"{split}.jsonl").write_text(lines)
