@@ -46,6 +46,15 @@ def limit_threads() -> None:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // ranks))
 
 
+def add_in_the_same_order() -> None:
+    """Makes a GPU repeat itself bit for bit, at some cost in speed (torch's notes on reproducibility).
+
+    CPUs do so in any case. It changes the whole process. cuBLAS reads the variable when it is first used.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+
+
 def compute_type(precision: Precision, device: torch.device) -> torch.dtype:
     """The type matrix products run in. auto: bf16 where the hardware has it, fp16 on older GPUs, else fp32.
 

@@ -28,7 +28,7 @@ from seq2seq.checkpoint import (
 )
 from seq2seq.config import Interrupted, UserError, check
 from seq2seq.distributed import World
-from seq2seq.hardware import Precision, compute_type, out_of_memory
+from seq2seq.hardware import Precision, add_in_the_same_order, compute_type, out_of_memory
 from seq2seq.journal import Journal
 from seq2seq.losses import LossSum
 from seq2seq.schedule import OptimizerConfig, build_optimizer, learning_rate
@@ -74,6 +74,8 @@ class TrainerConfig:
     """Checkpoints kept for resuming, at least 2."""
     nonfinite_patience: int = 20
     """Steps in a row with infinite or undefined gradient after which training stops; each is skipped and counted."""
+    deterministic: bool = False
+    """On GPUs: whether training repeats, and resumes, bit for bit, at some cost in speed. CPUs do so in any case."""
     seed: int = 1
     """Seed of initial weights, dropout and the order of batches."""
 
@@ -125,6 +127,8 @@ class Trainer:
         self.config = config
         self.optimizer_config = optimizer
         self.world = world or World()
+        if config.deterministic:
+            add_in_the_same_order()
         self.dtype = compute_type(config.precision, self.world.device)
         self.scaler = torch.amp.GradScaler(self.world.device.type, enabled=self.dtype == torch.float16)
         self.store = CheckpointStore(directory / "checkpoints", config.keep_checkpoints)
@@ -219,6 +223,8 @@ class Trainer:
                 total, count = self._sum_gradients(group)
                 break
             except RuntimeError as error:
+                if "does not have a deterministic implementation" in str(error):
+                    raise UserError(f"trainer.deterministic cannot be kept here: {error}") from None
                 if not out_of_memory(error):
                     raise
                 too_large = str(error)

@@ -36,6 +36,18 @@ def test_resumed_equals_uninterrupted(
     assert_same(final_state(uninterrupted), final_state(tmp_path / "run"))
 
 
+@pytest.mark.gpu
+def test_resumed_equals_uninterrupted_on_a_gpu(toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def config(name: str) -> ExperimentConfig:
+        return toy_config(toy_data, tmp_path / name, epochs=3, device="cuda", deterministic=True)
+
+    run(config("whole"))
+    for step in (5, 17):
+        interrupt_after(step, config("run"), monkeypatch)
+    run(config("run"))
+    assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "run"))
+
+
 def test_a_resumed_stream_equals_an_uninterrupted_one(
     toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

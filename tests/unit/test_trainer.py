@@ -184,3 +184,16 @@ def test_weights_may_be_of_any_module(tmp_path: Path) -> None:
     trainer(tmp_path, epochs=1).fit(model, Fixed([8]), squared_error, no_figures)
     unused: Tensor = model.unused
     assert unused.tolist() == [1.0, 1.0]
+
+
+def test_what_cannot_be_repeated_is_refused_where_repeating_was_asked_for(tmp_path: Path) -> None:
+    def unordered(model: Any, batch: Batch) -> LossSum:
+        torch.zeros(3).put_(torch.tensor([0]), torch.ones(1))  # whose order torch does not promise on any device
+        return squared_error(model, batch)
+
+    fit(trainer(tmp_path / "one"), Fixed([5]), loss=unordered)
+    try:
+        with pytest.raises(UserError, match=r"trainer\.deterministic"):
+            fit(trainer(tmp_path / "two", deterministic=True), Fixed([5]), loss=unordered)
+    finally:
+        torch.use_deterministic_algorithms(False)
