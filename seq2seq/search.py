@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.config import check
-from seq2seq.hardware import top_k
+from seq2seq.hardware import best_continuations
 
 State = TypeVar("State", bound="SearchState")
 
@@ -105,58 +105,54 @@ def beam_search(
     log-probability.
     """
     beam = _Beam(limits, config, bos, n_best)
-    rows = torch.arange(len(limits), device=limits.device).repeat_interleave(config.beam_size)
-    state = state.reorder(rows)
     while len(beam.sentences):
+        slots = beam.tokens.shape[1]
         log_probs, state = step(beam.tokens.flatten(), state)
         origins = beam.advance(log_probs.view(*beam.tokens.shape, -1), eos)
+        first_rows = slots * torch.arange(len(origins), device=origins.device)
+        rows = first_rows[:, None] + origins
         keep = beam.drop_finished()
         if keep is not None:
-            state = state.reorder(_rows(origins[keep], keep), keep)
+            state = state.reorder(rows[keep].flatten(), keep)
         elif config.beam_size > 1:
-            state = state.reorder(_rows(origins, torch.arange(len(origins), device=origins.device)))
+            state = state.reorder(rows.flatten())
     return beam.hypotheses()
 
 
-def _rows(origins: Tensor, sentences: Tensor) -> Tensor:
-    """origins [b, K] slots within a sentence, sentences [b] -> [b * K] hypothesis rows."""
-    return (sentences[:, None] * origins.shape[1] + origins).flatten()
-
-
 class _Beam:
-    """The slots of all sentences that are still going, as dense tensors: b sentences by K slots."""
+    """The slots of all sentences that are still going, as dense tensors: b sentences by K slots.
+
+    The first step has one slot per sentence, as there is one way to begin, and gives beam_size of them.
+    """
 
     def __init__(self, limits: Tensor, config: SearchConfig, bos: int, n_best: int) -> None:
-        count, width, device = len(limits), config.beam_size, limits.device
-        self.config, self.n_best = config, min(n_best, width)
+        count, device = len(limits), limits.device
+        self.config, self.n_best = config, min(n_best, config.beam_size)
         self.finished: list[list[Hypothesis]] = [[] for _ in range(count)]
         self.sentences = torch.arange(count, device=device)
         self.limits = limits
-        self.tokens = torch.full((count, width), bos, device=device)
-        self.history = torch.empty((count, width, 0), dtype=torch.int64, device=device)
-        # All slots start from the same token: with more than one live, the beam would hold copies of one hypothesis.
-        self.totals = torch.full((count, width), -math.inf, device=device)
-        self.totals[:, 0] = 0.0
+        self.tokens = torch.full((count, 1), bos, device=device)
+        self.history = torch.empty((count, 1, 0), dtype=torch.int64, device=device)
+        self.totals = torch.zeros((count, 1), device=device)
         self.ended = torch.zeros(count, dtype=torch.int64, device=device)
         self.worst = torch.full((count,), -math.inf, device=device)
         self.any_ended = False
         self.shortest_limit = int(limits.min()) if count else 0
 
     def advance(self, log_probs: Tensor, eos: int) -> Tensor:
-        """log_probs [b, K, V]: fills the slots with the best continuations; returns the slot each came from [b, K]."""
-        width = log_probs.shape[1]
+        """log_probs [b, K', V]: fills K slots with the best continuations of K'; returns the slot each came from
+        [b, K]."""
+        width = self.config.beam_size
         length = self.history.shape[2] + 1
         if length >= self.shortest_limit:
             at_limit = self.limits == length
             only_eos = torch.full_like(log_probs[0, 0], -math.inf)
             only_eos[eos] = 0.0
             log_probs = torch.where(at_limit[:, None, None], log_probs + only_eos, log_probs)
-        # No slot's continuation beyond its own best `width` can be among the sentence's best `width`.
-        best, continuations = top_k(log_probs, min(width, log_probs.shape[2]))
-        totals, choices = (self.totals[..., None] + best).flatten(1).topk(width)
-        origins, self.tokens = choices // best.shape[2], continuations.flatten(1).gather(1, choices)
+        totals, places = best_continuations(log_probs, self.totals, width)
+        origins, self.tokens = places // log_probs.shape[2], places % log_probs.shape[2]
         if self.any_ended:
-            taken = torch.arange(width, 0, -1, device=totals.device)[None, :] <= self.ended[:, None]
+            taken = torch.arange(totals.shape[1], device=totals.device) >= width - self.ended[:, None]
             totals = totals.masked_fill(taken, -math.inf)
         self.history = self.history.gather(1, origins[..., None].expand(-1, -1, length - 1))
         ends = (self.tokens == eos) & totals.isfinite()

@@ -118,8 +118,8 @@ class Translator(ModelHubMixin):
 
         def translate(rows: list[int]) -> None:
             found = self._decode([sources[row] for row in rows], config, n_best)
-            for row, hypotheses in zip(rows, found, strict=True):
-                results[row] = self._translations(hypotheses)
+            for row, translations in zip(rows, self._translations(found), strict=True):
+                results[row] = translations
 
         for rows in _decoding_batches(sources):
             in_parts_that_fit(rows, translate, half_rows)
@@ -200,14 +200,10 @@ class Translator(ModelHubMixin):
             self._search_model, self._prepared_for = prepare(self.model, self.precision), (self.precision, weights)
         return self._search_model
 
-    def _translations(self, hypotheses: list[Hypothesis]) -> list[Translation]:
-        texts = self.target_vocabulary.decode_batch([hypothesis.tokens for hypothesis in hypotheses])
-        # A text line is one line, whatever the model writes: a newline inside an output would shift all lines after it.
-        found = [
-            Translation(" ".join(text.split("\n")), hypothesis.score, hypothesis.log_probability, hypothesis.tokens)
-            for text, hypothesis in zip(texts, hypotheses, strict=True)
-        ]
-        return found or [BLANK]
+    def _translations(self, found: list[list[Hypothesis]]) -> list[list[Translation]]:
+        tokens = [hypothesis.tokens for hypotheses in found for hypothesis in hypotheses]
+        texts = iter(self.target_vocabulary.decode_batch(tokens))  # once for all: a call costs 0.1 ms
+        return [[_translation(hypothesis, next(texts)) for hypothesis in hypotheses] or [BLANK] for hypotheses in found]
 
     def _alignment(self, pair: Pair, weights: Tensor) -> Alignment:
         source, target = (
@@ -278,6 +274,11 @@ def _download(run: str, options: dict[str, Any]) -> Path:
     except Exception as error:  # the Hub client raises a dozen unrelated types
         reason = str(error).split("\n")[0]
         raise UserError(f"{run}: no such directory, and the Hub does not give it: {reason}") from None
+
+
+def _translation(hypothesis: Hypothesis, text: str) -> Translation:
+    """A text line is one line, whatever the model writes: a newline inside an output would shift all lines after it."""
+    return Translation(" ".join(text.split("\n")), hypothesis.score, hypothesis.log_probability, hypothesis.tokens)
 
 
 def _decoding_batches(sources: Sequence[Sequence[int]], blank: bool = True) -> Iterator[list[int]]:
