@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from seq2seq.checkpoint import load_tensors
+from seq2seq.checkpoint import CheckpointStore, load_tensors
 from seq2seq.config import write_config
 from tests.conftest import toy_config
 
@@ -41,15 +41,11 @@ with world("cpu") as here:
 '''
 
 
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+
+
 def torchrun(processes: int, *arguments: str) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc-per-node={processes}",
-        *arguments,
-    ]
+    command = [*LAUNCH, f"--nproc-per-node={processes}", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert ended.returncode == 0, ended.stderr[-3000:]
 
@@ -82,3 +78,40 @@ def test_training_with_two_processes_equals_accumulation_in_one(toy_data: Path, 
         weights.append(load_tensors(tmp_path / f"run{processes}" / "model.safetensors"))
     for name in weights[0]:
         torch.testing.assert_close(weights[0][name], weights[1][name], atol=1e-4, rtol=1e-3)
+
+
+EXHAUSTED = '''
+"""Trains; the second rank runs out of memory in its sixth batch."""
+import os
+import sys
+import torch
+from seq2seq import experiment
+from seq2seq.config import read_config
+from seq2seq.guard import guarded
+
+teacher_forcing = experiment.teacher_forcing
+
+def exhausted(*settings):
+    objective, batches = teacher_forcing(*settings), []
+    def compute(model, batch):
+        batches.append(batch)
+        if os.environ["RANK"] == "1" and len(batches) == 6:
+            raise torch.OutOfMemoryError("tried to allocate more than there is")
+        return objective(model, batch)
+    return compute
+
+experiment.teacher_forcing = exhausted
+sys.exit(guarded("seq2seq", lambda: experiment.run(read_config(sys.argv[1], experiment.ExperimentConfig))))
+'''
+
+
+def test_out_of_memory_in_one_process_ends_all_with_advice(toy_data: Path, tmp_path: Path) -> None:
+    write_config(tmp_path / "config.json", toy_config(toy_data, tmp_path / "run", epochs=4, validate_every_steps=4))
+    (tmp_path / "exhausted.py").write_text(EXHAUSTED)
+    command = [*LAUNCH, "--nproc-per-node=2", str(tmp_path / "exhausted.py"), str(tmp_path / "config.json")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode != 0
+    assert "out of memory on rank 1" in ended.stderr
+    assert "lower batching.max_tokens_per_batch" in ended.stderr
+    loaded = CheckpointStore(tmp_path / "run" / "checkpoints").load_latest()
+    assert loaded is not None and loaded[1]["step"] == 4
