@@ -6,6 +6,7 @@ import io
 import json
 import random
 import re
+import resource
 import shutil
 import socket
 import sys
@@ -68,6 +69,13 @@ def translated(run: Path, lines: list[bytes], monkeypatch: pytest.MonkeyPatch, *
 
 
 LINES_AT_ONCE = 20
+GROWTH_MIB = 768
+"""Of the test process's largest resident memory; the tokens of a hundred long lines, kept, would take more."""
+
+
+def largest_resident() -> float:
+    """MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 @pytest.mark.fault(9, "text: blank, NUL, BOM, CR, U+2028, invalid UTF-8, 1 MB, written symbols", 60, 5_000)
@@ -76,6 +84,7 @@ def test_a_line_for_a_line_whatever_it_holds(
 ) -> None:
     vocabulary = Vocabulary.load(toy_run / "joint.spm.model")
     pending: list[bytes] = []
+    before = largest_resident()
     for chance in trials:
         line = hostile_line(chance)
         ids = vocabulary.encode(line.decode("utf-8", errors="replace"))
@@ -90,6 +99,7 @@ def test_a_line_for_a_line_whatever_it_holds(
         for given, found in zip(pending, output[1:-2], strict=True):
             assert bool(given.decode("utf-8", errors="replace").strip()) or found == b""
         pending = []
+    assert largest_resident() - before < GROWTH_MIB
 
 
 def test_a_cut_is_told(
