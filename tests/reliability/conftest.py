@@ -90,6 +90,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     terminalreporter.section("faults")
     for each in sorted(found.values(), key=lambda trials: trials.number):
+        if not each.wanted:  # the soak, but for --full
+            continue
         verdict = "FELL SHORT" if each.failed or each.done < each.wanted else "holds"
         row = f"| {each.number} | {each.fault} | {each.done:,} of {each.wanted:,} | {each.seconds:.0f} s | {verdict} |"
         terminalreporter.write_line(row)
