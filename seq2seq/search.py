@@ -21,6 +21,10 @@ class SearchState(Protocol):
         """The state of these hypothesis rows, and of these sentence rows (None: every sentence stays)."""
 
 
+SENTENCE_STEP = 8
+"""Sentences of a batch are dropped down to multiples of this."""
+NO_LIMIT = 1 << 30
+
 StepFn = Callable[[Tensor, State], tuple[Tensor, State]]
 """(token [N] int64, state) -> (log-probabilities of the next token [N, V] fp32, state). Ensembles, language-model
 fusion and constraints are step functions too, or wrap one."""
@@ -179,15 +183,23 @@ class _Beam:
         self.worst[rows] = self.worst.new_tensor(worst)
 
     def drop_finished(self) -> Tensor | None:
-        """Forgets the sentences that are done; returns the rows that stay, or None if all do."""
+        """Forgets the sentences that are done; returns the rows that stay, or None if all do.
+
+        Some of them stay as ballast, without a live hypothesis, so that few distinct sizes occur: kernels prepared for
+        a size take megabytes each.
+        """
         if not self.any_ended and self.history.shape[2] < self.shortest_limit:
             return None
         best_live = self.totals.amax(1)
         bound = self.config.normalise(best_live, self.limits)
         done = (best_live == -math.inf) | (bound <= self.worst) | (self.limits <= self.history.shape[2])
-        if not done.any():
+        going = len(done) - int(done.sum())
+        staying = min(len(done), -(-going // SENTENCE_STEP) * SENTENCE_STEP)
+        self.totals = self.totals.masked_fill(done[:, None], -math.inf)
+        self.limits = self.limits.masked_fill(done, NO_LIMIT)
+        if staying == len(done):
             return None
-        keep = (~done).nonzero()[:, 0]
+        keep = done.int().argsort(stable=True)[:staying].sort().values  # those going on, then ballast
         for name in ("sentences", "limits", "tokens", "history", "totals", "ended", "worst"):
             setattr(self, name, getattr(self, name)[keep])
         self.shortest_limit = int(self.limits.min()) if len(keep) else 0
