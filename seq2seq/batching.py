@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seq2seq.config import check
 from seq2seq.distributed import World
+from seq2seq.hardware import to_device
 from seq2seq.vocabulary import BOS_ID, EOS_ID, PAD_ID
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class Batch(NamedTuple):
     """[B, T] int64: the target, then eos; PAD_ID after it."""
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on a device; from pinned memory the copy overlaps with compute."""
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+        """The batch on a device."""
+        return Batch(*(to_device(tensor, device) for tensor in self))
 
 
 class SequenceBatch(NamedTuple):
@@ -71,7 +72,7 @@ class SequenceBatch(NamedTuple):
 
     def to(self, device: torch.device) -> "SequenceBatch":
         """The batch on a device."""
-        return SequenceBatch(*(tensor.to(device, non_blocking=True) for tensor in self))
+        return SequenceBatch(*(to_device(tensor, device) for tensor in self))
 
 
 AnyBatch = TypeVar("AnyBatch", Batch, SequenceBatch)

@@ -57,6 +57,13 @@ def add_in_the_same_order() -> None:
     torch.use_deterministic_algorithms(True)
 
 
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """To a GPU by way of pinned memory, so that the host goes on while copy and step are under way."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def compute_type(precision: Precision, device: torch.device) -> torch.dtype:
     """The type matrix products run in. auto: bf16 where the hardware has it, fp16 on older GPUs, else fp32.
 

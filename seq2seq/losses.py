@@ -25,28 +25,50 @@ class LossSum(NamedTuple):
     """[] int64, number of tokens."""
 
 
-def cross_entropy(features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+def cross_entropy(
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    smoothing: float = 0.0,
+    ignored: int | None = None,
+) -> Tensor:
     """Sum over rows of the label-smoothed cross-entropy of softmax(features W^T + b) (Szegedy et al. 2016, section 7).
 
     The target distribution gives 1 - smoothing to the label and spreads smoothing evenly over all V entries.
-    features [N, E], weight [V, E], bias [V], targets [N] int64 -> [] fp32 (fp64 for fp64 input), nats.
+    features [N, E], weight [V, E], bias [V], targets [N] int64 -> [] fp32 (fp64 for fp64 input), nats. ignored: a
+    target whose rows do not count; to leave them out beforehand saves their cost, but makes the host wait for a GPU.
     """
-    return _FusedCrossEntropy.apply(features, weight, bias, targets, smoothing)
+    return _FusedCrossEntropy.apply(features, weight, bias, targets, smoothing, ignored)
 
 
 def cross_entropy_reference(
-    features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float = 0.0
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    smoothing: float = 0.0,
+    ignored: int | None = None,
 ) -> Tensor:
     """The same by torch's own functions, holding all logits: the plain twin that tests compare `cross_entropy` with."""
     logits = F.linear(features, weight, bias)
-    return F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
+    ignore_index = -100 if ignored is None else ignored
+    return F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum", ignore_index=ignore_index)
 
 
 class _FusedCrossEntropy(torch.autograd.Function):
     """Computes the gradients in the forward pass, chunk by chunk: the softmax is at hand there and never stored."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        smoothing: float,
+        ignored: int | None,
+    ) -> Tensor:
         compute = product_type(weight)
         with torch.autocast(features.device.type, enabled=False):
             rows, matrix, offset = features.to(compute), weight.to(compute), bias.to(compute)
@@ -56,7 +78,7 @@ class _FusedCrossEntropy(torch.autograd.Function):
             for start in range(0, len(rows), CHUNK_ROWS):
                 chunk = slice(start, start + CHUNK_ROWS)
                 logits = torch.addmm(offset, rows[chunk], matrix.t()).to(weight.dtype)
-                total += _softmax_loss(logits, targets[chunk], smoothing)
+                total += _softmax_loss(logits, targets[chunk], smoothing, ignored)
                 if gradients is not None:
                     _accumulate(gradients, chunk, logits, rows[chunk], matrix)
         if gradients is not None:
@@ -68,22 +90,26 @@ class _FusedCrossEntropy(torch.autograd.Function):
         """All three gradients are linear in the upstream one, a scalar."""
         features, weight, bias = ctx.saved_tensors
         scale = upstream[0]
-        return features * scale.to(features.dtype), weight * scale, bias * scale, None, None
+        return features * scale.to(features.dtype), weight * scale, bias * scale, None, None, None
 
 
-def _softmax_loss(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+def _softmax_loss(logits: Tensor, targets: Tensor, smoothing: float, ignored: int | None) -> Tensor:
     """Loss sum of a chunk [n, V]; overwrites the logits with the gradient softmax - target distribution."""
     vocabulary = logits.shape[1]
     label = logits.gather(1, targets[:, None])
     normaliser = torch.logsumexp(logits, 1, keepdim=True)
-    loss = (normaliser - label).sum() * (1 - smoothing)
+    loss = (normaliser - label) * (1 - smoothing)
     if smoothing:
-        loss += (normaliser.sum() - logits.mean(1).sum()) * smoothing
+        loss += (normaliser - logits.mean(1, keepdim=True)) * smoothing
     logits.sub_(normaliser).exp_()
     if smoothing:
         logits.sub_(smoothing / vocabulary)
     logits.scatter_add_(1, targets[:, None], logits.new_full(label.shape, smoothing - 1))
-    return loss
+    if ignored is not None:
+        counted = targets[:, None] != ignored
+        logits *= counted
+        loss *= counted
+    return loss.sum()
 
 
 def _accumulate(

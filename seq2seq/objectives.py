@@ -36,7 +36,11 @@ def teacher_forcing(label_smoothing: float = 0.0) -> ComputeLoss:
 def _token_loss(model: Seq2Seq, features: Tensor, batch: Batch, label_smoothing: float) -> LossSum:
     real = batch.target_output != PAD_ID
     output = model.decoder.output
-    total = cross_entropy(features[real], output.weight, output.bias, batch.target_output[real], label_smoothing)
+    if features.is_cuda:  # to pick the real rows, the host would have to wait for their number
+        rows, targets = features.flatten(0, 1), batch.target_output.flatten()
+        total = cross_entropy(rows, output.weight, output.bias, targets, label_smoothing, ignored=PAD_ID)
+    else:
+        total = cross_entropy(features[real], output.weight, output.bias, batch.target_output[real], label_smoothing)
     return LossSum(total, real.sum())
 
 

@@ -73,7 +73,11 @@ def learning_rate(config: OptimizerConfig, step: int, total_steps: int, cuts: in
 
 
 def build_optimizer(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
-    """The optimiser over two groups: matrices, which weight decay applies to, and the rest."""
+    """The optimiser over two groups: matrices, which weight decay applies to, and the rest.
+
+    All but rmsprop are fused: one pass over all weights, and they skip a step by themselves where their attribute
+    found_inf, a tensor, is 1.
+    """
     distinct = list(dict.fromkeys(parameters))
     groups = [
         {"params": [p for p in distinct if p.dim() > 1], "weight_decay": config.weight_decay},
@@ -81,7 +85,7 @@ def build_optimizer(parameters: Iterable[nn.Parameter], config: OptimizerConfig)
     ]
     groups = [group for group in groups if group["params"]]
     if config.name == "sgd":
-        return torch.optim.SGD(groups, config.learning_rate)
+        return torch.optim.SGD(groups, config.learning_rate, fused=True)
     if config.name == "rmsprop":
         return torch.optim.RMSprop(groups, config.learning_rate, alpha=config.beta2, eps=config.epsilon)
     kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW

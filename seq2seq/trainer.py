@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 
 STOP_SIGNALS = [signal.SIGTERM, signal.SIGINT, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
 
+STEPS_BETWEEN_CHECKS = 10
+"""On a GPU: how often the host looks, and waits, for whether gradients were finite. On CPU it costs nothing to look."""
+
 Validate = Callable[[Any], Mapping[str, float]]
 ComputeLoss = Callable[[Any, Batch], LossSum]
 
@@ -135,7 +138,6 @@ class Trainer:
         self.progress = Progress()
         self.stop_signal = 0
         self.ranks_stopping = torch.zeros(())
-        self.nonfinite = 0
 
     def fit(self, model: nn.Module, batches: Batches, compute_loss: ComputeLoss, validate: Validate) -> Progress:
         """Trains until epochs, max_steps or patience end it, resuming from the directory's newest checkpoint if
@@ -166,6 +168,8 @@ class Trainer:
         self.average = copy.deepcopy(model).eval() if self.config.average_decay else model
         self.optimizer = build_optimizer(self.parameters, self.optimizer_config)
         self.window = self._new_window()
+        self.skipped = torch.zeros((), dtype=torch.int64, device=self.world.device)
+        self.skipped_in_a_row = torch.zeros_like(self.skipped)
 
     # The step
 
@@ -198,12 +202,15 @@ class Trainer:
         rate = learning_rate(self.optimizer_config, self.progress.step, self.total_steps(), self.progress.cuts)
         for options in self.optimizer.param_groups:
             options["lr"] = rate
-        if self._is_finite(norm):
-            self.scaler.step(self.optimizer)
-            self._update_average()
-            self.window.loss += total
-            self.window.tokens += count
-        self.scaler.update()
+        finite = norm.isfinite()
+        self._update_weights(finite)
+        self._update_average()
+        self.window.loss += total.where(finite, 0.0)
+        self.window.tokens += count.where(finite, 0.0)
+        self.skipped += ~finite
+        self.skipped_in_a_row = (self.skipped_in_a_row + 1) * ~finite
+        if self.world.device.type == "cpu" or self.progress.step % STEPS_BETWEEN_CHECKS == 0:
+            self._check_finite()
 
     def _seed_dropout(self) -> None:
         """Makes dropout a function of (seed, step, rank): a resume needs no generator's state, whatever the number of
@@ -234,7 +241,7 @@ class Trainer:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        self.ranks_stopping = torch.tensor(float(bool(self.stop_signal)), device=total.device)
+        self.ranks_stopping = torch.full_like(total, float(bool(self.stop_signal)))
         self.world.sum_tensors([*gradients, total, count, self.ranks_stopping])
         torch._foreach_div_(gradients, count.clamp(min=1.0))
         return total, count
@@ -264,21 +271,27 @@ class Trainer:
         self.progress.halved += 1
         return [half for batch in group for half in halves(batch)]
 
-    def _is_finite(self, norm: Tensor) -> bool:
-        """Whether to take the step. With fp16, infinities are expected now and then, and the scaler lowers its
-        scale."""
-        if bool(norm.isfinite()):
-            self.nonfinite = 0
-            return True
-        self.progress.skipped += 1
-        self.nonfinite += 1
-        if self.nonfinite > self.config.nonfinite_patience:
+    def _update_weights(self, finite: Tensor) -> None:
+        """Takes the optimiser's step unless the gradient is not finite; the host waits for that answer only where the
+        optimiser cannot look by itself."""
+        if self.scaler.is_enabled():  # infinities are expected now and then: the scaler lowers its scale
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        elif self.optimizer.defaults.get("fused"):
+            self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+            self.optimizer.step()
+        elif finite:
+            self.optimizer.step()
+
+    def _check_finite(self) -> None:
+        """Raises UserError after too many steps without a finite gradient."""
+        self.progress.skipped, in_a_row = int(self.skipped), int(self.skipped_in_a_row)
+        if in_a_row > self.config.nonfinite_patience:
             raise UserError(
-                f"training diverged: {self.nonfinite} steps in a row had an infinite or undefined gradient. "
+                f"training diverged: {in_a_row} steps in a row had an infinite or undefined gradient. "
                 "The best model is kept. "
                 "Lower optimizer.learning_rate, lengthen optimizer.warmup_steps or set trainer.precision to fp32"
             )
-        return False
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -428,6 +441,7 @@ class Trainer:
     def save(self) -> None:
         """Writes a checkpoint from which `fit` goes on as if it had never stopped."""
         if self.world.is_main and self.saved_step != self.progress.step:
+            self.progress.skipped = int(self.skipped)
             tensors = {
                 "model": model_tensors(self.model),
                 "optimizer": optimizer_tensors(self.optimizer),
@@ -462,5 +476,6 @@ class Trainer:
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
+        self.skipped.fill_(self.progress.skipped)
         if self.world.is_main:
             log.info("resuming at step %d, epoch %.2f", self.progress.step, self._epoch())

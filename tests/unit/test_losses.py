@@ -20,6 +20,27 @@ def test_loss_and_gradients_equal_torchs(rows: int, smoothing: float) -> None:
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_ignored_rows_count_for_nothing(smoothing: float) -> None:
+    torch.manual_seed(0)
+    rows = CHUNK_ROWS + 37
+    inputs = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in ((rows, 6), (11, 6), (11,))]
+    targets = torch.randint(0, 3, (rows,))
+    real = targets != 0
+    given = [
+        (cross_entropy, inputs, targets, 0),
+        (cross_entropy_reference, inputs, targets, 0),
+        (cross_entropy, [inputs[0][real], *inputs[1:]], targets[real], None),
+    ]
+    results = []
+    for function, arguments, labels, ignored in given:
+        loss = function(*arguments, labels, smoothing, ignored)
+        results.append((loss, *torch.autograd.grad(loss * 0.7, inputs)))
+    for ours, torchs, without in zip(*results, strict=True):
+        torch.testing.assert_close(ours, torchs)
+        torch.testing.assert_close(ours, without)
+
+
 def test_no_rows_cost_nothing() -> None:
     features = torch.empty(0, 6, requires_grad=True)
     loss = cross_entropy(features, torch.randn(11, 6), torch.zeros(11), torch.empty(0, dtype=torch.int64))
