@@ -9,7 +9,7 @@ import cost
 import pytest
 import torch
 
-from seq2seq.checkpoint import load_tensors
+from seq2seq.checkpoint import CheckpointStore, load_tensors
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
 from seq2seq.hardware import cpu_multiplies_int8
@@ -96,7 +96,7 @@ def test_the_benchmark_names_what_is_missing(capsys: pytest.CaptureFixture[str])
 
 def test_averages_the_last_checkpoints(toy_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert average_checkpoints.main([str(toy_run), "--last", "2", "--output", str(tmp_path / "mean")]) == 0
-    one, two = (load_tensors(path / "model.safetensors") for path in sorted((toy_run / "checkpoints").iterdir()))
+    one, two = (load_tensors(path / "model.safetensors") for path in CheckpointStore(toy_run / "checkpoints").list())
     averaged = load_tensors(tmp_path / "mean" / "model.safetensors")
     for name, tensor in averaged.items():
         torch.testing.assert_close(tensor, (one[name] + two[name]) / 2)
