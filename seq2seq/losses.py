@@ -43,17 +43,11 @@ def cross_entropy(
 
 
 def cross_entropy_reference(
-    features: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    targets: Tensor,
-    smoothing: float = 0.0,
-    ignored: int | None = None,
+    features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float = 0.0
 ) -> Tensor:
     """The same by torch's own functions, holding all logits: the plain twin that tests compare `cross_entropy` with."""
     logits = F.linear(features, weight, bias)
-    ignore_index = -100 if ignored is None else ignored
-    return F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum", ignore_index=ignore_index)
+    return F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
 
 
 class _FusedCrossEntropy(torch.autograd.Function):
