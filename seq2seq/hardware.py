@@ -48,7 +48,7 @@ def limit_threads() -> None:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // ranks))
 
 
-def add_in_the_same_order() -> None:
+def make_deterministic() -> None:
     """Makes a GPU repeat itself bit for bit, at some cost in speed (torch's notes on reproducibility).
 
     CPUs do so in any case. It changes the whole process. cuBLAS reads the variable when it is first used.

@@ -28,7 +28,7 @@ from seq2seq.checkpoint import (
 )
 from seq2seq.config import Interrupted, UserError, check
 from seq2seq.distributed import World
-from seq2seq.hardware import Precision, add_in_the_same_order, compute_type, out_of_memory
+from seq2seq.hardware import Precision, compute_type, make_deterministic, out_of_memory
 from seq2seq.journal import Journal
 from seq2seq.losses import LossSum
 from seq2seq.schedule import OptimizerConfig, build_optimizer, learning_rate
@@ -131,7 +131,7 @@ class Trainer:
         self.optimizer_config = optimizer
         self.world = world or World()
         if config.deterministic:
-            add_in_the_same_order()
+            make_deterministic()
         self.dtype = compute_type(config.precision, self.world.device)
         self.scaler = torch.amp.GradScaler(self.world.device.type, enabled=self.dtype == torch.float16)
         self.store = CheckpointStore(directory / "checkpoints", config.keep_checkpoints)
@@ -204,7 +204,7 @@ class Trainer:
             options["lr"] = rate
         finite = norm.isfinite()
         self._update_weights(finite)
-        self._update_average()
+        self._update_average()  # after a skipped step too: it nears the weights there are
         self.window.loss += total.where(finite, 0.0)
         self.window.tokens += count.where(finite, 0.0)
         self.skipped += ~finite
@@ -285,7 +285,7 @@ class Trainer:
 
     def _check_finite(self) -> None:
         """Raises UserError after too many steps without a finite gradient."""
-        self.progress.skipped, in_a_row = int(self.skipped), int(self.skipped_in_a_row)
+        in_a_row = int(self.skipped_in_a_row)
         if in_a_row > self.config.nonfinite_patience:
             raise UserError(
                 f"training diverged: {in_a_row} steps in a row had an infinite or undefined gradient. "
