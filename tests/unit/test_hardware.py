@@ -23,14 +23,14 @@ def test_packed_products_equal_plain_ones(rows: int) -> None:
 
 @needs_int8
 def test_int8_products_are_sums_of_rounded_numbers() -> None:
-    """Worked out in fp64 from rounded weights and inputs."""
+    """Worked out in fp64 with the product's own integers, each of which is checked against the weight."""
     torch.manual_seed(0)
     weight, inputs, addend = torch.randn(40, 24), torch.rand(7, 24) * 2 - 1, torch.randn(7, 40)
     weight[3] = 0.0
     product = Int8Product(weight)
     steps = weight.double().abs().amax(1, keepdim=True) / 127
-    rounded_weight = (weight / steps.clamp(min=1e-30)).round() * steps
-    rounded_weight[3] = 0.0
+    rounded_weight = product(torch.eye(24), torch.zeros(40)).T.double()
+    assert ((rounded_weight - weight).abs() <= steps * 0.5001).all()
     expected = (inputs * 127).round().double() / 127 @ rounded_weight.T + addend
     torch.testing.assert_close(product(inputs, addend).double(), expected, rtol=1e-5, atol=1e-5)
 
