@@ -1,4 +1,4 @@
-"""Tiny trained runs of every kind but translation, and what any run answers to given inputs."""
+"""Tiny trained runs of every kind, and what any run answers to given inputs."""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import seq2seq
 from seq2seq.batching import BatchingConfig
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
+from seq2seq.experiment import run
 from seq2seq.frontends import FrontEndConfig
 from seq2seq.generator import Generator, GeneratorConfig
 from seq2seq.language_model import CharacterModel, LanguageModelConfig
@@ -25,6 +26,7 @@ from seq2seq.training import (
     train_language_model,
     train_predictor,
 )
+from tests.conftest import toy_config, write_toy_data
 
 NAMES = ["one", "two", "three", "four"]
 OPTIMIZER = OptimizerConfig(learning_rate=0.02, warmup_steps=5, schedule="constant")
@@ -92,19 +94,21 @@ def language_model_task(output: Path, optimizer: OptimizerConfig = OPTIMIZER) ->
 
 def train_all(folder: Path) -> dict[str, list[Any]]:
     """Trains a run of each kind in folder/KIND; gives inputs (JSON) for each."""
+    run(toy_config(write_toy_data(folder / "data"), folder / "translator", epochs=15))
     train_generator(generator_task(folder / "generator"), spelled(300, 1), spelled(40, 2))
     train_predictor(predictor_task(folder / "predictor"), sums(250), sums(300)[250:], labelling())
     train_language_model(language_model_task(folder / "characters"), RHYME, RHYME[:90], lambda _: None)
     return {
+        "translator": ["ba ko mi", "lu te so ra ne", "ne ne", "so", ""],
         "generator": [frames_of(digits).tolist() for digits in ([0], [1, 2], [3, 3, 0], [2, 0, 1])],
         "predictor": [[[0.9], [0.8], [0.7]], [[0.25]], [[0.5]] * 7],
         "characters": ["abc", "fgh\nab", "hhh"],
     }
 
 
-def answers(run: Path, inputs: list[Any]) -> list[Any]:
+def answers(directory: Path, inputs: list[Any]) -> list[Any]:
     """What a run of any kind gives for these inputs, as JSON: texts and numbers."""
-    model = seq2seq.load(run)
+    model = seq2seq.load(directory)
     match model:
         case Generator():
             found = model.search([np.array(each, np.float32) for each in inputs])

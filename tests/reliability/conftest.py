@@ -34,7 +34,6 @@ class Trials:
     wanted: int
     done: int = 0
     seconds: float = 0.0
-    failed: bool = False
 
     def __iter__(self) -> Iterator[random.Random]:
         """Gives each trial its own source of chance, so that one can be repeated alone."""
@@ -85,14 +84,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in reports:
         told = dict(report.user_properties).get("trials")
         if told:
-            found[report.nodeid] = Trials(**{**told, "failed": report.nodeid in failed})
+            found[report.nodeid] = Trials(**told)
     if not found:
         return
     terminalreporter.section("faults")
-    for each in sorted(found.values(), key=lambda trials: trials.number):
+    for test, each in sorted(found.items(), key=lambda pair: pair[1].number):
         if not each.wanted:  # the soak, but for --full
             continue
-        verdict = "FELL SHORT" if each.failed or each.done < each.wanted else "holds"
+        verdict = "FELL SHORT" if test in failed or each.done < each.wanted else "holds"
         row = f"| {each.number} | {each.fault} | {each.done:,} of {each.wanted:,} | {each.seconds:.0f} s | {verdict} |"
         terminalreporter.write_line(row)
 
