@@ -137,10 +137,10 @@ def _positive(text: str) -> int:
 
 def _load(options: argparse.Namespace) -> Translator:
     from seq2seq.config import UserError
-    from seq2seq.hardware import keep_freed_memory
+    from seq2seq.hardware import prepare_process
     from seq2seq.translator import Translator, load
 
-    keep_freed_memory()
+    prepare_process()
     model = load(options.model, options.device)
     if not isinstance(model, Translator):
         kind = type(model).__name__

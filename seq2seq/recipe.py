@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from seq2seq.evaluate import Evaluation
 from seq2seq.experiment import ExperimentConfig, run
 from seq2seq.guard import guarded
-from seq2seq.hardware import keep_freed_memory, limit_threads
+from seq2seq.hardware import prepare_process
 from seq2seq.inspection import dry_run
 from seq2seq.options import parse_task, parse_training, task_parser, training_parser
 from seq2seq.task import TaskConfig
@@ -53,8 +53,7 @@ def run_task(defaults: Task, carry_out: Callable[[Task], None], arguments: Seque
     def work() -> None:
         parser = task_parser(_script().name, _description(), defaults)
         config = parse_task(parser, sys.argv[1:] if arguments is None else arguments, type(defaults))
-        keep_freed_memory()
-        limit_threads()
+        prepare_process()
         carry_out(config)
 
     sys.exit(guarded(_script().name, work))
@@ -74,8 +73,7 @@ def _with_output(defaults: Any) -> Any:
 
 def train_as_told(config: ExperimentConfig, dry: bool, report: Report) -> None:
     """Trains and reports; on a dry run prints what would be trained."""
-    keep_freed_memory()
-    limit_threads()
+    prepare_process()
     if dry:
         print(dry_run(config))
         return

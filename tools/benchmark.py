@@ -35,7 +35,7 @@ from seq2seq.decoder import DecoderConfig
 from seq2seq.distributed import World, world
 from seq2seq.encoder import EncoderConfig
 from seq2seq.guard import guarded
-from seq2seq.hardware import compute_type, keep_freed_memory, limit_threads
+from seq2seq.hardware import compute_type, prepare_process
 from seq2seq.metrics import bleu
 from seq2seq.model import ModelConfig, Seq2Seq, build_model
 from seq2seq.objectives import teacher_forcing
@@ -389,8 +389,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = options(arguments)
 
     def work() -> None:
-        keep_freed_memory()
-        limit_threads()
+        prepare_process()
         for name in ("sentences", "steps", "repeats", "pairs", "budget", "beam_size"):
             if getattr(chosen, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} must be positive")

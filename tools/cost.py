@@ -26,7 +26,7 @@ from seq2seq.config import UserError
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
 from seq2seq.guard import guarded
-from seq2seq.hardware import DecodingPrecision, compute_type, cpu_multiplies_int8, keep_freed_memory
+from seq2seq.hardware import DecodingPrecision, compute_type, cpu_multiplies_int8, prepare_process
 from seq2seq.inference import SearchModel, prepare
 from seq2seq.model import ModelConfig, Seq2Seq, build_model
 from seq2seq.objectives import teacher_forcing
@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
 
     def work() -> None:
-        keep_freed_memory()
+        prepare_process()
         if chosen.repeats < 1 or chosen.points < 1:
             raise UserError("--repeats and --points must be positive")
         if not plotting.available():

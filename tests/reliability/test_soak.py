@@ -14,12 +14,12 @@ import pytest
 
 import seq2seq
 from seq2seq.experiment import run
-from seq2seq.hardware import keep_freed_memory
+from seq2seq.hardware import prepare_process
 from tests.forking import SERVER
 from tests.reliability.conftest import Trials, small
 
 WARM_UP_MINUTES, MINUTES = 15, 60
-"""After the warm-up the caches of oneDNN are full: 1,024 kernels, each prepared for one size."""
+"""After the warm-up oneDNN's kernels, each prepared for one size, have come and gone often enough."""
 
 
 def resident() -> float:
@@ -55,7 +55,7 @@ def repeat(work: Callable[[], object], minutes: float) -> list[float]:
 
 def soak_training(data: Path, folder: Path) -> tuple[float, int]:
     """Whole trainings, with validations, checkpoints and event files."""
-    keep_freed_memory()
+    prepare_process()
     seeds = itertools.count(1)
 
     def train() -> None:
@@ -66,7 +66,7 @@ def soak_training(data: Path, folder: Path) -> tuple[float, int]:
 
 
 def soak_decoding(run: Path) -> tuple[float, int]:
-    keep_freed_memory()
+    prepare_process()
     chance = random.Random(0)
     translator = seq2seq.load(run)
     words = ["ba", "ko", "mi", "lu", "te", "so", "ra", "ne"]
