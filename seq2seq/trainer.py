@@ -27,6 +27,7 @@ from seq2seq.checkpoint import (
     save_model,
 )
 from seq2seq.config import Interrupted, UserError, check
+from seq2seq.cuda_graphs import Graphed
 from seq2seq.distributed import World
 from seq2seq.hardware import Precision, compute_type, make_deterministic, out_of_memory
 from seq2seq.journal import Journal
@@ -38,7 +39,8 @@ log = logging.getLogger(__name__)
 STOP_SIGNALS = [signal.SIGTERM, signal.SIGINT, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
 
 STEPS_BETWEEN_CHECKS = 10
-"""On a GPU: how often the host looks, and waits, for whether gradients were finite. On CPU it costs nothing to look."""
+"""On a GPU: how often the host looks, and waits, for whether gradients were finite and, of several ranks, whether one
+was told to stop. On CPU it costs nothing to look."""
 
 Validate = Callable[[Any], Mapping[str, float]]
 ComputeLoss = Callable[[Any, Batch], LossSum]
@@ -79,6 +81,9 @@ class TrainerConfig:
     """Steps in a row with infinite or undefined gradient after which training stops; each is skipped and counted."""
     deterministic: bool = False
     """On GPUs: whether training repeats, and resumes, bit for bit, at some cost in speed. CPUs do so in any case."""
+    cuda_graphs: bool = False
+    """On GPUs: whether forward and backward pass are recorded for each shape of batch and replayed, which spares the
+    host launching their kernels one by one."""
     seed: int = 1
     """Seed of initial weights, dropout and the order of batches."""
 
@@ -130,6 +135,10 @@ class Trainer:
         self.config = config
         self.optimizer_config = optimizer
         self.world = world or World()
+        check(
+            not config.cuda_graphs or self.world.device.type == "cuda",
+            "trainer.cuda_graphs needs a GPU; set it to false",
+        )
         if config.deterministic:
             make_deterministic()
         self.dtype = compute_type(config.precision, self.world.device)
@@ -167,6 +176,7 @@ class Trainer:
         self.world.broadcast([parameter.data for parameter in self.parameters])
         self.average = copy.deepcopy(model).eval() if self.config.average_decay else model
         self.optimizer = build_optimizer(self.parameters, self.optimizer_config)
+        self.add_gradients = Graphed(self._add_gradients) if self.config.cuda_graphs else self._add_gradients
         self.window = self._new_window()
         self.skipped = torch.zeros((), dtype=torch.int64, device=self.world.device)
         self.skipped_in_a_row = torch.zeros_like(self.skipped)
@@ -209,7 +219,7 @@ class Trainer:
         self.window.tokens += count.where(finite, 0.0)
         self.skipped += ~finite
         self.skipped_in_a_row = (self.skipped_in_a_row + 1) * ~finite
-        if self.world.device.type == "cpu" or self.progress.step % STEPS_BETWEEN_CHECKS == 0:
+        if self._may_look():
             self._check_finite()
 
     def _seed_dropout(self) -> None:
@@ -248,16 +258,21 @@ class Trainer:
 
     def _sum_gradients(self, group: list[Batch]) -> tuple[Tensor, Tensor]:
         """Leaves the sum of this rank's gradients in the parameters; returns its loss sum and token count."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=not self.config.cuda_graphs)  # a graph adds to them where they are
         device = self.world.device
         total, count = torch.zeros((), device=device), torch.zeros((), device=device)
         for batch in group:
-            with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-                loss = self.compute_loss(self.model, batch.to(device))
-            self.scaler.scale(loss.total).backward()
-            total += loss.total.detach()
+            loss = self.add_gradients(batch.to(device))
+            total += loss.total
             count += loss.tokens
         return total, count
+
+    def _add_gradients(self, batch: Batch) -> LossSum:
+        """Adds a batch's gradients to those in the parameters; returns its loss."""
+        with torch.autocast(self.world.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            loss = self.compute_loss(self.model, batch)
+        self.scaler.scale(loss.total).backward()
+        return LossSum(loss.total.detach(), loss.tokens)
 
     def _halved(self, group: list[Batch], error: str) -> list[Batch]:
         """The same rows in batches half as large. Raises UserError where that does not help any more."""
@@ -321,7 +336,13 @@ class Trainer:
         Ranks hear of a signal at different moments. They go by what all knew when they added up the step's gradients:
         else one would save while the others wait for it in the next step.
         """
-        return bool(self.stop_signal if self.world.size == 1 else self.ranks_stopping > 0)
+        if self.world.size == 1:
+            return bool(self.stop_signal)
+        return self._may_look() and bool(self.ranks_stopping > 0)
+
+    def _may_look(self) -> bool:
+        """Whether the host looks at what this step found: on a GPU it would have to wait for the step's end."""
+        return self.world.device.type == "cpu" or self.progress.step % STEPS_BETWEEN_CHECKS == 0
 
     def _log_training(self) -> None:
         """Writes and shows loss and speed since the last entry; the only place where the loss is fetched from the

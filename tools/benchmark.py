@@ -85,6 +85,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="train: auto, fp32 or bf16; decode, latency: fp32 (also the meaning of auto) or int8 (default: auto)",
     )
     parser.add_argument("--budget", type=int, default=2000, help="padded tokens per batch (default: 2000)")
+    parser.add_argument("--cuda-graphs", action="store_true", help="train, on a GPU: replay recorded steps")
     parser.add_argument("--warmup", type=int, default=20, help="train: steps before the clock starts (default: 20)")
     parser.add_argument("--steps", type=int, default=20, help="train: steps per repeat (default: 20)")
     parser.add_argument("--repeats", type=int, default=3, help="repeats, of which the median is told (default: 3)")
@@ -168,7 +169,8 @@ def _train(
     coupling: str, model: Seq2Seq, batches: BucketedBatches, chosen: argparse.Namespace, here: World, trace: Trace
 ) -> Row:
     with tempfile.TemporaryDirectory() as directory:
-        trainer = Trainer(Path(directory), TrainerConfig(precision=chosen.precision), OptimizerConfig(), here)
+        config = TrainerConfig(precision=chosen.precision, cuda_graphs=chosen.cuda_graphs)
+        trainer = Trainer(Path(directory), config, OptimizerConfig(), here)
         trainer.begin(model.to(here.device), batches, teacher_forcing(0.1))
     stream = (batch for epoch in range(10_000) for batch in batches.iterate(epoch))
     for _ in range(chosen.warmup):
