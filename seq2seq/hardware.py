@@ -37,7 +37,7 @@ def prepare_process() -> None:
 def _keep_few_kernels() -> None:
     """oneDNN prepares a kernel for each size of a product, up to 2 MB, and keeps 1,024 of them unless told otherwise.
 
-    With 128, hours of searches of random sizes rest at 760 MiB instead of 970; searches and training are as fast.
+    With 128, searches of random sizes rest at 760 MiB after minutes; with 1,024 they passed 970. Speed stays the same.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 

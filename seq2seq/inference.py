@@ -159,18 +159,16 @@ class InferenceDecoder:
 
 
 def scale_gates(weight: Tensor) -> Tensor:
-    """[4H, ...] rows in torch's order input, forget, cell, output -> input, forget, output (halved), cell.
+    """[4H, ...] rows in torch's order input, forget, cell, output -> input, forget, output, cell (doubled).
 
-    sigmoid(x) = (1 + tanh(x / 2)) / 2: with the halves in the weights one tanh serves all gates.
+    tanh(x) = 2 sigmoid(2x) - 1: with the doubling in the weights one sigmoid serves all gates.
     """
     ingoing, forget, cell, outgoing = weight.chunk(4)
-    return torch.cat((ingoing / 2, forget / 2, outgoing / 2, cell))
+    return torch.cat((ingoing, forget, outgoing, 2 * cell))
 
 
 def lstm_gates(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     """gates [N, 4H] as `scale_gates` orders them, overwritten; cell [N, H] -> hidden, cell [N, H]."""
-    size = cell.shape[1]
-    tanh_(gates)[:, : 3 * size].mul_(0.5).add_(0.5)
-    ingoing, forget, outgoing, candidate = gates.chunk(4, 1)
-    new_cell = torch.addcmul(forget * cell, ingoing, candidate)
+    ingoing, forget, outgoing, candidate = gates.sigmoid_().chunk(4, 1)
+    new_cell = torch.addcmul(forget * cell, ingoing, candidate.mul_(2).sub_(1))
     return outgoing * tanh_(new_cell.clone()), new_cell

@@ -60,7 +60,7 @@ def classification() -> ComputeSequenceLoss:
     def compute_loss(model: SequenceModel, batch: SequenceBatch) -> LossSum:
         logits, _ = model(batch.inputs, batch.lengths)
         total = functional.cross_entropy(logits, batch.targets, reduction="sum")
-        return LossSum(total, batch.lengths.new_tensor(len(batch.lengths)))
+        return LossSum(total, batch.lengths.new_full((), len(batch.lengths)))
 
     return compute_loss
 

@@ -35,7 +35,15 @@ log = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=nn.Module)
 
 FREE_TO_CHANGE = {"output", "search", "data", "validation_split", "test_split"}
-FREE_IN_TRAINER = {"max_steps", "log_every_steps", "patience", "keep_checkpoints", "device", "nonfinite_patience"}
+FREE_IN_TRAINER = {
+    "max_steps",
+    "log_every_steps",
+    "patience",
+    "keep_checkpoints",
+    "device",
+    "nonfinite_patience",
+    "cuda_graphs",
+}
 """What may differ when a run is taken up again: it alters neither the model nor the order of the data."""
 
 

@@ -27,7 +27,7 @@ from seq2seq.checkpoint import (
     save_model,
 )
 from seq2seq.config import Interrupted, UserError, check
-from seq2seq.cuda_graphs import Graphed
+from seq2seq.cuda_graphs import Recordings
 from seq2seq.distributed import World
 from seq2seq.hardware import Precision, compute_type, make_deterministic, out_of_memory
 from seq2seq.journal import Journal
@@ -39,8 +39,7 @@ log = logging.getLogger(__name__)
 STOP_SIGNALS = [signal.SIGTERM, signal.SIGINT, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
 
 STEPS_BETWEEN_CHECKS = 10
-"""On a GPU: how often the host looks, and waits, for whether gradients were finite and, of several ranks, whether one
-was told to stop. On CPU it costs nothing to look."""
+"""On a GPU: how often the host looks, and waits, for whether gradients were finite. On CPU it costs nothing to look."""
 
 Validate = Callable[[Any], Mapping[str, float]]
 ComputeLoss = Callable[[Any, Batch], LossSum]
@@ -60,8 +59,8 @@ class TrainerConfig:
     clip_norm: float = 1.0
     """Largest norm of the gradient per token, over all parameters; 0 = no clipping."""
     precision: Precision = "auto"
-    """Type of matrix products: bf16, fp16 (with loss scaling), fp32; auto takes bf16 where the hardware has it, else
-    fp32 on CPU and fp16 on older GPUs. Weights stay in fp32."""
+    """Type of matrix products: bf16, fp16, fp32; auto takes bf16 where the hardware has it, else fp32 on CPU and fp16
+    on older GPUs. Weights stay in fp32; the loss is scaled in fp16, and in bf16 on GPUs."""
     device: str = "auto"
     """cpu, cuda, or auto: a GPU where there is one."""
     validate_every_steps: int = 0
@@ -83,7 +82,7 @@ class TrainerConfig:
     """On GPUs: whether training repeats, and resumes, bit for bit, at some cost in speed. CPUs do so in any case."""
     cuda_graphs: bool = False
     """On GPUs: whether forward and backward pass are recorded for each shape of batch and replayed, which spares the
-    host launching their kernels one by one."""
+    host launching their kernels one by one, and takes up to twice the memory."""
     seed: int = 1
     """Seed of initial weights, dropout and the order of batches."""
 
@@ -142,7 +141,10 @@ class Trainer:
         if config.deterministic:
             make_deterministic()
         self.dtype = compute_type(config.precision, self.world.device)
-        self.scaler = torch.amp.GradScaler(self.world.device.type, enabled=self.dtype == torch.float16)
+        # In bf16 too: autocast runs cuDNN's recurrent layers in fp16, whatever its own type.
+        scaling = self.dtype == torch.float16 or (self.dtype == torch.bfloat16 and self.world.device.type == "cuda")
+        self.scaler = torch.amp.GradScaler(self.world.device.type, enabled=scaling)
+        self.recordings = Recordings() if config.cuda_graphs else None
         self.store = CheckpointStore(directory / "checkpoints", config.keep_checkpoints)
         self.progress = Progress()
         self.stop_signal = 0
@@ -176,7 +178,6 @@ class Trainer:
         self.world.broadcast([parameter.data for parameter in self.parameters])
         self.average = copy.deepcopy(model).eval() if self.config.average_decay else model
         self.optimizer = build_optimizer(self.parameters, self.optimizer_config)
-        self.add_gradients = Graphed(self._add_gradients) if self.config.cuda_graphs else self._add_gradients
         self.window = self._new_window()
         self.skipped = torch.zeros((), dtype=torch.int64, device=self.world.device)
         self.skipped_in_a_row = torch.zeros_like(self.skipped)
@@ -219,7 +220,7 @@ class Trainer:
         self.window.tokens += count.where(finite, 0.0)
         self.skipped += ~finite
         self.skipped_in_a_row = (self.skipped_in_a_row + 1) * ~finite
-        if self._may_look():
+        if self.world.device.type == "cpu" or self.progress.step % STEPS_BETWEEN_CHECKS == 0:
             self._check_finite()
 
     def _seed_dropout(self) -> None:
@@ -262,7 +263,8 @@ class Trainer:
         device = self.world.device
         total, count = torch.zeros((), device=device), torch.zeros((), device=device)
         for batch in group:
-            loss = self.add_gradients(batch.to(device))
+            moved, recordings = batch.to(device), self.recordings
+            loss = recordings.run(self._add_gradients, moved) if recordings else self._add_gradients(moved)
             total += loss.total
             count += loss.tokens
         return total, count
@@ -336,13 +338,7 @@ class Trainer:
         Ranks hear of a signal at different moments. They go by what all knew when they added up the step's gradients:
         else one would save while the others wait for it in the next step.
         """
-        if self.world.size == 1:
-            return bool(self.stop_signal)
-        return self._may_look() and bool(self.ranks_stopping > 0)
-
-    def _may_look(self) -> bool:
-        """Whether the host looks at what this step found: on a GPU it would have to wait for the step's end."""
-        return self.world.device.type == "cpu" or self.progress.step % STEPS_BETWEEN_CHECKS == 0
+        return bool(self.stop_signal if self.world.size == 1 else self.ranks_stopping > 0)
 
     def _log_training(self) -> None:
         """Writes and shows loss and speed since the last entry; the only place where the loss is fetched from the

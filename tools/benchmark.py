@@ -179,6 +179,8 @@ def _train(
     speeds, fractions = [], []
     for _ in range(chosen.repeats):
         group = [next(stream) for _ in range(chosen.steps)]
+        if chosen.cuda_graphs:  # the first pass sets up, the second records
+            _take_steps(trainer, 2 * group)
         with trace():
             seconds = timed(here.device, _take_steps, trainer, group)
         tokens = sum(int((batch.target_output != PAD_ID).sum()) for batch in group)

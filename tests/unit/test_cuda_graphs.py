@@ -1,53 +1,59 @@
 """Recorded steps against plain ones."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from seq2seq.batching import Batch, collate
-from seq2seq.config import UserError
-from seq2seq.cuda_graphs import Graphed
-from seq2seq.experiment import run
-from seq2seq.losses import LossSum
+from seq2seq.checkpoint import CONFIG_FILE
+from seq2seq.config import UserError, write_config
+from seq2seq.distributed import World
+from seq2seq.hardware import Precision
 from seq2seq.model import ModelConfig, build_model
 from seq2seq.objectives import teacher_forcing
-from tests.conftest import toy_config
+from seq2seq.schedule import OptimizerConfig
+from seq2seq.task import TaskConfig, refuse_changes
+from seq2seq.trainer import Trainer, TrainerConfig
+from tests.unit.test_trainer import Fixed
 
 
-def test_graphs_need_a_gpu(toy_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"trainer\.cuda_graphs needs a GPU"):
-        run(toy_config(toy_data, tmp_path / "run", device="cpu", cuda_graphs=True))
+def test_graphs_need_a_gpu(tmp_path: Path) -> None:
+    asked = TaskConfig(trainer=TrainerConfig(cuda_graphs=True))
+    with pytest.raises(UserError, match=r"trainer\.cuda_graphs needs a GPU; set it to false"):
+        Trainer(tmp_path, asked.trainer, OptimizerConfig())
+    write_config(tmp_path / CONFIG_FILE, asked)
+    refuse_changes(tmp_path, TaskConfig())  # which lets the run go on as the message advises
+
+
+def random_batch(rows: int, generator: torch.Generator) -> Batch:
+    lengths = torch.randint(3, 9, (rows,), generator=generator).tolist()
+    ids = [torch.randint(4, 30, (length,), generator=generator).tolist() for length in lengths]
+    return collate([(source, source[::-1]) for source in [[5] * 9, *ids]])  # the first makes them one shape
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("bf16", 1e-2), ("fp16", 1e-3)])
 @pytest.mark.parametrize("coupling", ["none", "bottom_up", "input_feeding"])
-def test_replayed_gradients_equal_plain_ones(coupling: str) -> None:
-    """Dropout included: of three batches of one shape the first runs plainly, the second is recorded, all are replayed
-    afterwards."""
+def test_recorded_steps_train_as_plain_ones(
+    coupling: str, precision: Precision, tolerance: float, tmp_path: Path
+) -> None:
+    """Dropout included. Two shapes take turns, so that each runs plainly, is recorded and is replayed."""
     config = ModelConfig(dropout=0.3)
-    torch.manual_seed(0)
-    decoder = replace(config.decoder, hidden_size=24, coupling=coupling)
-    model = build_model(replace(config, decoder=decoder), 30, 30).cuda().train()
-    compute_loss = teacher_forcing(0.1)
+    config = replace(config, decoder=replace(config.decoder, coupling=coupling))
     generator = torch.Generator().manual_seed(1)
-    pairs = [[(torch.randint(4, 30, (6,), generator=generator).tolist(), [5, 6, 7]), ([8, 9], [4])] for _ in range(3)]
-    batches = [collate(each).to(torch.device("cuda")) for each in pairs]
+    groups = [[random_batch(rows, generator) for _ in range(2)] for rows in (7, 15) * 4]
 
-    def add_gradients(batch: Batch) -> LossSum:
-        loss = compute_loss(model, batch)
-        loss.total.backward()
-        return LossSum(loss.total.detach(), loss.tokens)
+    def trained(cuda_graphs: bool) -> list[Tensor]:
+        torch.manual_seed(0)
+        model = build_model(config, 30, 30)
+        settings = TrainerConfig(precision=precision, cuda_graphs=cuda_graphs)
+        trainer = Trainer(tmp_path, settings, OptimizerConfig(), World(device=torch.device("cuda")))
+        trainer.begin(model, Fixed([4]), teacher_forcing(0.1))
+        for group in groups:
+            trainer.step(group)
+        return list(model.parameters())
 
-    def found(add: Callable[[Batch], LossSum]) -> list[list[torch.Tensor]]:
-        rounds = []
-        for seed, batch in enumerate(batches * 2):
-            model.zero_grad(set_to_none=False)
-            torch.manual_seed(seed)
-            loss = add(batch)
-            rounds.append([loss.total.clone(), *(weight.grad.clone() for weight in model.parameters())])
-        return rounds
-
-    torch.testing.assert_close(found(Graphed(add_gradients)), found(add_gradients), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(trained(True), trained(False), rtol=0, atol=tolerance)
