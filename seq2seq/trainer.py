@@ -167,8 +167,11 @@ class Trainer:
                 self._train_epoch()
             if self.saved_step != self.progress.step:
                 self._validate_and_save()
-            if self.stop_signal:  # it came during the last validation
-                raise Interrupted(self.stop_signal)
+            # A signal may have come during the last validation, and to one of the ranks only.
+            stopping = torch.tensor(float(bool(self.stop_signal)), device=self.world.device)
+            self.world.sum_tensors([stopping])
+            if stopping > 0:
+                raise Interrupted(self.stop_signal or signal.SIGTERM)
         return self.progress
 
     def begin(self, model: nn.Module, batches: Batches, compute_loss: ComputeLoss) -> None:

@@ -115,3 +115,33 @@ def test_out_of_memory_in_one_process_ends_all_with_advice(toy_data: Path, tmp_p
     assert "lower batching.max_tokens_per_batch" in ended.stderr
     loaded = CheckpointStore(tmp_path / "run" / "checkpoints").load_latest()
     assert loaded is not None and loaded[1]["step"] == 4
+
+
+STOPPED = '''
+"""Trains; the first rank alone is told to stop, during the last validation. Each leaves its exit status."""
+import os
+import signal
+import sys
+from pathlib import Path
+from seq2seq.config import read_config
+from seq2seq.evaluate import Validator
+from seq2seq.experiment import ExperimentConfig, run
+from seq2seq.guard import guarded
+
+validate = Validator.__call__
+
+def stopped(validator, model):
+    signal.raise_signal(signal.SIGTERM)
+    return validate(validator, model)
+
+Validator.__call__ = stopped
+status = guarded("seq2seq", lambda: run(read_config(sys.argv[1], ExperimentConfig)))
+Path(sys.argv[2], f"status-{os.environ['RANK']}").write_text(str(status))
+'''
+
+
+def test_all_ranks_stop_where_one_is_told_to_during_the_last_validation(toy_data: Path, tmp_path: Path) -> None:
+    write_config(tmp_path / "config.json", toy_config(toy_data, tmp_path / "run", max_steps=2))
+    (tmp_path / "stopped.py").write_text(STOPPED)
+    torchrun(2, str(tmp_path / "stopped.py"), str(tmp_path / "config.json"), str(tmp_path))
+    assert [(tmp_path / f"status-{rank}").read_text() for rank in (0, 1)] == ["143", "143"]
