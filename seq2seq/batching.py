@@ -1,7 +1,7 @@
 """Batches of a token budget, in few distinct shapes, in an order that is a function of (seed, epoch) alone."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seq2seq.config import check
 from seq2seq.distributed import World
-from seq2seq.hardware import to_device
+from seq2seq.hardware import DECODING_STEP, to_device
 from seq2seq.vocabulary import BOS_ID, EOS_ID, PAD_ID
 
 if TYPE_CHECKING:
@@ -81,6 +81,24 @@ AnyBatch = TypeVar("AnyBatch", Batch, SequenceBatch)
 def halves(batch: AnyBatch) -> list[AnyBatch]:
     """The rows of a batch in two batches; one where there is one row."""
     return [type(batch)(*(tensor[rows] for tensor in batch)) for rows in half_rows(list(range(len(batch[0]))))]
+
+
+def like_lengths(lengths: Mapping[int, int], most_rows: int, most_steps: int) -> Iterator[list[int]]:
+    """Numbers of rows to decode together, given each one's length: like lengths, at most so many rows and padded steps.
+
+    A batch of more than DECODING_STEP rows has a multiple of it: where there are too few, its last row comes again.
+    """
+    batch: list[int] = []
+    for row in sorted(lengths, key=lengths.__getitem__):
+        while batch and (len(batch) == most_rows or (len(batch) + 1) * lengths[row] > most_steps):
+            whole = len(batch) // DECODING_STEP * DECODING_STEP or len(batch)
+            yield batch[:whole]
+            batch = batch[whole:]
+        batch.append(row)
+    if len(batch) > DECODING_STEP:
+        batch += batch[-1:] * (-len(batch) % DECODING_STEP)
+    if batch:
+        yield batch
 
 
 def half_rows(rows: list[int]) -> list[list[int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from seq2seq.batching import Batch, Ids, collate_features, half_rows
+from seq2seq.batching import Batch, Ids, collate_features, half_rows, like_lengths
 from seq2seq.checkpoint import GENERATION_FILE, load_weights
 from seq2seq.config import UserError, read_config
 from seq2seq.ctc import CTCSeq2Seq, ctc_beam_search, ctc_greedy, joint_step, start_joint
 from seq2seq.decoder import DecoderConfig, LSTMDecoder
 from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.frontends import FrontEndConfig, build_front_end
-from seq2seq.hardware import in_parts_that_fit
+from seq2seq.hardware import DECODING_STEP, in_parts_that_fit
 from seq2seq.heads import StepHead
 from seq2seq.inference import prepare
 from seq2seq.model import Seq2Seq, initialise_model
@@ -27,7 +27,7 @@ from seq2seq.search import Hypothesis, SearchConfig, StepFn, beam_search
 from seq2seq.vocabulary import BOS_ID, EOS_ID, PAD_ID, TARGET_FILE, Vocabulary
 
 Array = np.ndarray
-INPUTS_PER_BATCH = 64
+INPUTS_PER_BATCH, STEPS_PER_BATCH = 64, 65_536
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Generator:
             for row, best in zip(rows, hypotheses, strict=True):
                 found[row] = best
 
-        for rows in _like_lengths(inputs):
+        for rows in _batches(inputs):
             in_parts_that_fit(rows, decode, half_rows)
         return found
 
@@ -135,7 +135,7 @@ class Generator:
             for row, ids in zip(rows, decoded, strict=True):
                 labels[row] = ids
 
-        for rows in _like_lengths(inputs):
+        for rows in _batches(inputs):
             in_parts_that_fit(rows, decode, half_rows)
         return self.vocabulary.decode_batch(labels)
 
@@ -170,13 +170,13 @@ class Generator:
 
     def _collate(self, inputs: Sequence[Array], rows: list[int]) -> Batch:
         empty: Ids = ()
-        return collate_inputs(self.config.front_end, [(inputs[row], empty) for row in rows]).to(self.device)
+        pairs = [(inputs[row], empty) for row in rows]
+        return collate_inputs(self.config.front_end, pairs, DECODING_STEP).to(self.device)
 
 
-def _like_lengths(inputs: Sequence[Array]) -> list[list[int]]:
+def _batches(inputs: Sequence[Array]) -> Iterator[list[int]]:
     """Row numbers of inputs to decode together."""
-    order = sorted(range(len(inputs)), key=lambda row: len(inputs[row]))
-    return [order[start : start + INPUTS_PER_BATCH] for start in range(0, len(order), INPUTS_PER_BATCH)]
+    return like_lengths({row: len(array) for row, array in enumerate(inputs)}, INPUTS_PER_BATCH, STEPS_PER_BATCH)
 
 
 def load_generator(directory: Path, config: GeneratorConfig, device: str = "cpu") -> Generator:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.config import check
-from seq2seq.hardware import best_continuations
+from seq2seq.hardware import DECODING_STEP, best_continuations
 
 State = TypeVar("State", bound="SearchState")
 
@@ -21,8 +21,6 @@ class SearchState(Protocol):
         """The state of these hypothesis rows, and of these sentence rows (None: every sentence stays)."""
 
 
-SENTENCE_STEP = 8
-"""Sentences of a batch are dropped down to multiples of this."""
 NO_LIMIT = 1 << 30
 
 StepFn = Callable[[Tensor, State], tuple[Tensor, State]]
@@ -185,8 +183,7 @@ class _Beam:
     def drop_finished(self) -> Tensor | None:
         """Forgets the sentences that are done; returns the rows that stay, or None if all do.
 
-        Some of them stay as ballast, without a live hypothesis, so that few distinct sizes occur: kernels prepared for
-        a size take megabytes each.
+        Some of them stay as ballast, without a live hypothesis, so that their number is a multiple of DECODING_STEP.
         """
         if not self.any_ended and self.history.shape[2] < self.shortest_limit:
             return None
@@ -194,7 +191,7 @@ class _Beam:
         bound = self.config.normalise(best_live, self.limits)
         done = (best_live == -math.inf) | (bound <= self.worst) | (self.limits <= self.history.shape[2])
         going = len(done) - int(done.sum())
-        staying = min(len(done), -(-going // SENTENCE_STEP) * SENTENCE_STEP)
+        staying = min(len(done), -(-going // DECODING_STEP) * DECODING_STEP)
         self.totals = self.totals.masked_fill(done[:, None], -math.inf)
         self.limits = self.limits.masked_fill(done, NO_LIMIT)
         if staying == len(done):

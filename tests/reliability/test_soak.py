@@ -19,7 +19,7 @@ from tests.forking import SERVER
 from tests.reliability.conftest import Trials, small
 
 WARM_UP_MINUTES, MINUTES = 15, 60
-"""After the warm-up oneDNN's kernels, each prepared for one size, have come and gone often enough."""
+"""After the warm-up nearly all sizes have been met, for each of which oneDNN prepares kernels."""
 
 
 def resident() -> float:

@@ -1,24 +1,36 @@
 """Batches: every pair once, within the budget, in an order that (seed, epoch) decides."""
 
+import random
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset
 
-from seq2seq.batching import Batch, BatchingConfig, BucketedBatches, Pair, StreamedBatches, collate, cut_into_batches
+from seq2seq.batching import (
+    Batch,
+    BatchingConfig,
+    BucketedBatches,
+    Pair,
+    StreamedBatches,
+    collate,
+    cut_into_batches,
+    like_lengths,
+)
 from seq2seq.distributed import World
+from seq2seq.hardware import DECODING_STEP
 
 CONFIG = BatchingConfig(max_tokens_per_batch=120)
 
 
 def pairs(count: int = 300) -> list[Pair]:
-    random = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     return [
         (
-            random.integers(4, 50, random.integers(1, 20)).tolist(),
-            [4 + row % 40, *random.integers(4, 50, random.integers(0, 20))],
+            generator.integers(4, 50, generator.integers(1, 20)).tolist(),
+            [4 + row % 40, *generator.integers(4, 50, generator.integers(0, 20))],
         )
         for row in range(count)
     ]
@@ -124,3 +136,21 @@ def test_an_empty_corpus_has_no_batches() -> None:
 
 def test_batches_move_to_a_device() -> None:
     assert all(tensor.device.type == "cpu" for tensor in collate([([4], [5])]).to(torch.device("cpu")))
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 63, 64, 65, 200])
+def test_batches_to_decode_hold_every_row_in_few_sizes(count: int) -> None:
+    chance = random.Random(count)
+    lengths = {3 * row: chance.randint(0, 40) for row in range(count)}
+    batches = list(like_lengths(lengths, 64, 1_000))
+    assert {row for batch in batches for row in batch} == set(lengths)
+    for batch in batches:
+        assert len(batch) <= DECODING_STEP or len(batch) % DECODING_STEP == 0
+        assert len(batch) <= 64 and len(set(batch)) * max(lengths[row] for row in batch) <= 1_000
+    ends = [[lengths[row] for row in batch] for batch in batches]
+    assert all(one[-1] <= other[0] for one, other in pairwise(ends))
+    assert sum(map(len, batches)) - count < DECODING_STEP
+
+
+def test_a_row_beyond_the_budget_is_decoded_alone() -> None:
+    assert list(like_lengths({0: 5, 1: 90, 2: 4}, 64, 20)) == [[2, 0], [1]]
