@@ -493,7 +493,7 @@ class Trainer:
         if self.average is not self.model:
             load_model_tensors(self.average, tensors.get("average", tensors["model"]), where)
         load_optimizer_tensors(self.optimizer, tensors["optimizer"])
-        if self.scaler.is_enabled():
+        if self.scaler.is_enabled() and state["scaler"]:  # which is empty where the run needed none, as on a CPU
             self.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
         self.skipped.fill_(self.progress.skipped)

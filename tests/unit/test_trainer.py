@@ -197,3 +197,12 @@ def test_what_cannot_be_repeated_is_refused_where_repeating_was_asked_for(tmp_pa
             fit(trainer(tmp_path / "two", deterministic=True), Fixed([5]), loss=unordered)
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+def test_a_run_without_loss_scaling_goes_on_with_it(tmp_path: Path) -> None:
+    """As one in bf16 does that moves from a CPU to a GPU."""
+    fit(trainer(tmp_path, epochs=1), Fixed([5]))
+    goes_on = trainer(tmp_path, epochs=2, precision="fp16")
+    fit(goes_on, Fixed([5]))
+    assert goes_on.scaler.is_enabled()
+    assert goes_on.progress.step == 2
