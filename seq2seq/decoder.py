@@ -11,7 +11,7 @@ from seq2seq.config import check
 from seq2seq.encoder import SequenceDropout
 from seq2seq.hardware import product_type
 from seq2seq.memory import Memory
-from seq2seq.recurrent import lstm_weights
+from seq2seq.recurrent import from_cudnn, lstm_weights
 from seq2seq.stepwise import LoopWeight, lstm_elementwise
 
 Coupling = Literal["input_feeding", "bottom_up", "none"]
@@ -209,7 +209,7 @@ class LSTMDecoder(nn.Module):
             field[:, layer].unsqueeze(0).to(inputs.dtype).contiguous() for field in (state.hidden, state.cell)
         )
         output, _ = self.layers[layer](inputs, start)
-        return output
+        return from_cudnn(output, lstm_weights(self.lstms()[layer])[0])
 
     def _read_out(self, hidden: Tensor, context: Tensor) -> Tensor:
         """h~ of Luong et al. 2015, eq. 5: [..., H], [..., H'] -> [..., E]."""

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from seq2seq.hardware import product_type
 from seq2seq.memory import length_mask
 
 Cell = Literal["lstm", "gru", "rnn", "peephole"]
@@ -44,6 +45,15 @@ def last_step(sequence: Tensor, lengths: Tensor) -> Tensor:
 def lstm_weights(layer: nn.RNNBase) -> list[Tensor]:
     """Input weights [4H, I], recurrent weights [4H, H] and the two biases [4H] of a one-layer LSTM (GRU: 3H)."""
     return [getattr(layer, name) for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")]
+
+
+def from_cudnn(states: Tensor, weight: Tensor) -> Tensor:
+    """A layer's output in the type of products with its weight.
+
+    Autocast runs cuDNN's layers in fp16 even where it is told bf16 (torch's AutocastRNN.cpp), and then refuses to join
+    tensors of fp16 (`prioritize` in its autocast_mode.h).
+    """
+    return states.to(product_type(weight)) if states.dtype == torch.float16 else states
 
 
 class LSTMLayer(nn.LSTM):
@@ -78,10 +88,11 @@ def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tenso
     weights = [torch.cat((input_weights, column[:, None]), 1), *others]
     flagged = torch.cat((inputs, padding[..., None].to(inputs.dtype)), -1)
     output, _, cell = torch.lstm(flagged, (zeros, zeros), weights, True, 1, 0.0, lstm.training, False, True)
-    return output, cell[0]
+    return from_cudnn(output, input_weights), from_cudnn(cell[0], input_weights)
 
 
-def _without_cell(states: Tensor, lengths: Tensor) -> Output:
+def _without_cell(layer: nn.RNNBase, states: Tensor, lengths: Tensor) -> Output:
+    states = from_cudnn(states, lstm_weights(layer)[0])
     hidden = last_step(states, lengths)
     return states, hidden, hidden
 
@@ -91,7 +102,7 @@ class GRULayer(nn.GRU):
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
         """See the module's text."""
-        return _without_cell(super().forward(inputs)[0], lengths)
+        return _without_cell(self, super().forward(inputs)[0], lengths)
 
     def step(self, inputs: Tensor, hidden: Tensor, _cell: Tensor) -> State:
         """See the module's text."""
@@ -104,7 +115,7 @@ class RNNLayer(nn.RNN):
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
         """See the module's text."""
-        return _without_cell(super().forward(inputs)[0], lengths)
+        return _without_cell(self, super().forward(inputs)[0], lengths)
 
     def step(self, inputs: Tensor, hidden: Tensor, _cell: Tensor) -> State:
         """See the module's text."""

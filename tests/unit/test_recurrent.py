@@ -1,6 +1,7 @@
 """Recurrent layers against torch's own over packed sequences, and the peephole LSTM against its equations."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -71,3 +72,17 @@ def test_peephole_gradients() -> None:
     inputs = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
     parameters = tuple(layer.parameters())
     assert torch.autograd.gradcheck(lambda *_: layer(inputs, torch.tensor([4, 2])), (inputs, *parameters))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("cell", get_args(Cell))
+def test_bf16_on_a_gpu_gives_what_joins_with_bf16(cell: Cell) -> None:
+    """cuDNN's fp16 would not."""
+    torch.manual_seed(0)
+    layer = build_recurrent(cell, 6, 8).cuda()
+    inputs, lengths = torch.randn(3, 5, 6).cuda(), torch.tensor([5, 3, 1]).cuda()
+    expected, *_ = layer(inputs, lengths)
+    with torch.autocast("cuda", torch.bfloat16):
+        states, hidden, _ = layer(inputs, lengths)
+        torch.cat((states, expected.bfloat16(), hidden[:, None]), 1).float().sum().backward()
+    torch.testing.assert_close(states[0].float(), expected[0], rtol=0.05, atol=0.05)
