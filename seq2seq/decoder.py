@@ -11,7 +11,7 @@ from seq2seq.config import check
 from seq2seq.encoder import SequenceDropout
 from seq2seq.hardware import product_type
 from seq2seq.memory import Memory
-from seq2seq.recurrent import from_cudnn, lstm_weights
+from seq2seq.recurrent import from_cudnn, lstm_weights, to_cudnn
 from seq2seq.stepwise import LoopWeight, lstm_elementwise
 
 Coupling = Literal["input_feeding", "bottom_up", "none"]
@@ -208,7 +208,7 @@ class LSTMDecoder(nn.Module):
         start = tuple(
             field[:, layer].unsqueeze(0).to(inputs.dtype).contiguous() for field in (state.hidden, state.cell)
         )
-        output, _ = self.layers[layer](inputs, start)
+        output, _ = self.layers[layer](to_cudnn(inputs), start)
         return from_cudnn(output, lstm_weights(self.lstms()[layer])[0])
 
     def _read_out(self, hidden: Tensor, context: Tensor) -> Tensor:

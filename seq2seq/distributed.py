@@ -6,13 +6,19 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
+from seq2seq.hardware import device_named
+
 T = TypeVar("T")
+LONGEST_WAIT = timedelta(hours=12)
+"""For rank 0, which alone learns the vocabulary, validates and evaluates; NCCL's own limit is ten minutes. Where a
+process dies, torchrun ends the others at once."""
 ENVIRONMENT = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
 """What torchrun sets, with the values of a process that it did not start."""
 
@@ -63,17 +69,20 @@ class World:
 
 @contextmanager
 def world(device: str = "auto") -> Iterator[World]:
-    """Joins the group that torchrun's environment names (gloo on CPU, nccl on GPU), and leaves it at the end."""
+    """Joins the group that torchrun's environment names (gloo on CPU, nccl on GPU), and leaves it at the end.
+
+    Raises UserError where there is no such device, or too few.
+    """
     size, rank, local = (int(os.environ.get(name, default)) for name, default in ENVIRONMENT.items())
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    chosen = torch.device("cuda", local) if device == "cuda" else torch.device(device)
+    chosen = device_named(device)
+    if chosen.type == "cuda" and (size > 1 or chosen.index is None):
+        chosen = device_named(f"cuda:{local}")
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
     if size == 1:
         yield World(device=chosen)
         return
-    if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)
-    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=LONGEST_WAIT)
     try:
         yield World(rank, size, chosen)
     finally:

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -30,12 +31,14 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of glibc's mallo
 
 
 def prepare_process() -> None:
-    """Settings of the whole process, to be made before its first product: memory and threads.
+    """Settings of the whole process, to be made before its first product: memory, threads, what fp32 means.
 
     Only programs call it (the command line, recipes), never `import seq2seq`.
     """
     _keep_freed_memory()
     _limit_threads()
+    torch.backends.cudnn.allow_tf32 = False  # it would round fp32 to 10 bits in cuDNN's layers
+    warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")  # nor can they be
 
 
 def _keep_freed_memory() -> None:
@@ -68,6 +71,21 @@ def make_deterministic() -> None:
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
+
+
+def device_named(name: str) -> torch.device:
+    """cpu, cuda, cuda:1 and so on; auto: a GPU where there is one. Raises UserError where there is no such device."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"device {name!r} is not known; choose cpu or cuda") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device {name}: torch finds no GPU here; choose cpu, or install torch for CUDA")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device {name}: there are {torch.cuda.device_count()} GPUs, counted from 0")
+    return device
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
@@ -105,8 +123,9 @@ def product_type(weight: Tensor) -> torch.dtype:
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch ran out of memory: a class of its own on GPUs, plain words on CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """Whether torch ran out of memory: a class of its own on GPUs, plain words on CPU and from CUDA's libraries."""
+    words = ("can't allocate memory", "STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(each in str(error) for each in words)
 
 
 def in_parts_that_fit(whole: Whole, work: Callable[[Whole], None], halve: Callable[[Whole], list[Whole]]) -> None:

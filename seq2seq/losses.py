@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seq2seq.attention import at_least_fp32
 from seq2seq.hardware import product_type
 
 CHUNK_ROWS = 256
 """Rows of logits alive at a time: 256 x 8,000 in fp32 are 8 MB; large enough for a full-speed matrix product."""
+CHUNK_ROWS_ON_GPU = 4_096
+"""There each chunk is some 15 launches."""
 
 
 class LossSum(NamedTuple):
@@ -39,7 +42,7 @@ def cross_entropy(
     features [N, E], weight [V, E], bias [V], targets [N] int64 -> [] fp32 (fp64 for fp64 input), nats. ignored: a
     target whose rows do not count; to leave them out beforehand saves their cost, but makes the host wait for a GPU.
     """
-    return _FusedCrossEntropy.apply(features, weight, bias, targets, smoothing, ignored)
+    return _FusedCrossEntropy.apply(features, weight, bias, targets, smoothing, ignored, torch.is_grad_enabled())
 
 
 def cross_entropy_reference(
@@ -62,15 +65,17 @@ class _FusedCrossEntropy(torch.autograd.Function):
         targets: Tensor,
         smoothing: float,
         ignored: int | None,
+        training: bool,
     ) -> Tensor:
         compute = product_type(weight)
+        size = CHUNK_ROWS_ON_GPU if features.is_cuda else CHUNK_ROWS
         with torch.autocast(features.device.type, enabled=False):
             rows, matrix, offset = features.to(compute), weight.to(compute), bias.to(compute)
-            wanted = any(ctx.needs_input_grad[:3])
+            wanted = training and any(ctx.needs_input_grad[:3])
             gradients = (torch.empty_like(rows), torch.zeros_like(weight), torch.zeros_like(bias)) if wanted else None
             total = weight.new_zeros(())
-            for start in range(0, len(rows), CHUNK_ROWS):
-                chunk = slice(start, start + CHUNK_ROWS)
+            for start in range(0, len(rows), size):
+                chunk = slice(start, start + size)
                 logits = torch.addmm(offset, rows[chunk], matrix.t()).to(weight.dtype)
                 total += _softmax_loss(logits, targets[chunk], smoothing, ignored)
                 if gradients is not None:
@@ -83,8 +88,9 @@ class _FusedCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         """All three gradients are linear in the upstream one, a scalar."""
         features, weight, bias = ctx.saved_tensors
-        scale = upstream[0]
-        return features * scale.to(features.dtype), weight * scale, bias * scale, None, None, None
+        scale = upstream[0]  # of fp16 trainings: beyond fp16's largest number
+        by_features = (at_least_fp32(features) * scale).to(features.dtype)
+        return by_features, weight * scale, bias * scale, None, None, None, None
 
 
 def _softmax_loss(logits: Tensor, targets: Tensor, smoothing: float, ignored: int | None) -> Tensor:

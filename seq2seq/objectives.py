@@ -18,6 +18,9 @@ from seq2seq.losses import LossSum, cross_entropy
 from seq2seq.model import Seq2Seq
 from seq2seq.vocabulary import EOS_ID, PAD_ID
 
+IGNORED = -100
+"""A label that does not count."""
+
 ComputeLoss = Callable[[Any, Batch], LossSum]
 ComputeSequenceLoss = Callable[[SequenceModel, SequenceBatch], LossSum]
 
@@ -49,7 +52,9 @@ def labelling() -> ComputeSequenceLoss:
 
     def compute_loss(model: SequenceModel, batch: SequenceBatch) -> LossSum:
         logits, mask = model(batch.inputs, batch.lengths)
-        return LossSum(functional.cross_entropy(logits[mask], batch.targets[mask], reduction="sum"), mask.sum())
+        targets = batch.targets.masked_fill(~mask, IGNORED).flatten()
+        total = functional.cross_entropy(logits.flatten(0, 1), targets, ignore_index=IGNORED, reduction="sum")
+        return LossSum(total, mask.sum())
 
     return compute_loss
 

@@ -56,6 +56,13 @@ def from_cudnn(states: Tensor, weight: Tensor) -> Tensor:
     return states.to(product_type(weight)) if states.dtype == torch.float16 else states
 
 
+def to_cudnn(inputs: Tensor) -> Tensor:
+    """A layer's input as cuDNN takes it under autocast, which is fp16 in any case: torch chooses the layer's code
+    beforehand, by the input's type, and many builds' cuDNN takes no bf16 (`supportsBFloat16RNNWithCuDNN`)."""
+    autocast = inputs.is_cuda and torch.is_autocast_enabled("cuda")
+    return inputs.half() if autocast and inputs.dtype == torch.bfloat16 else inputs
+
+
 class LSTMLayer(nn.LSTM):
     """One LSTM layer (Hochreiter & Schmidhuber 1997) whose cell state stands still on padding."""
 
@@ -82,12 +89,14 @@ def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tenso
     hidden_size = lstm.hidden_size
     zeros = inputs.new_zeros(1, inputs.shape[0], hidden_size)
     input_weights, *others = lstm_weights(lstm)
-    column = torch.zeros_like(others[1])  # gates lie in the order input, forget, cell, output
-    column[:hidden_size] = -SATURATED
-    column[hidden_size : 2 * hidden_size] = SATURATED
-    weights = [torch.cat((input_weights, column[:, None]), 1), *others]
-    flagged = torch.cat((inputs, padding[..., None].to(inputs.dtype)), -1)
-    output, _, cell = torch.lstm(flagged, (zeros, zeros), weights, True, 1, 0.0, lstm.training, False, True)
+    width = 8 - inputs.shape[-1] % 8 if inputs.is_cuda else 1  # there products like widths that are multiples of 8
+    columns = input_weights.new_zeros(4 * hidden_size, width)  # gates lie in the order input, forget, cell, output
+    columns[:hidden_size, 0] = -SATURATED
+    columns[hidden_size : 2 * hidden_size, 0] = SATURATED
+    weights = [torch.cat((input_weights, columns), 1), *others]
+    flags = nn.functional.pad(padding[..., None].to(inputs.dtype), (0, width - 1))
+    flagged = torch.cat((inputs, flags), -1)
+    output, _, cell = torch.lstm(to_cudnn(flagged), (zeros, zeros), weights, True, 1, 0.0, lstm.training, False, True)
     return from_cudnn(output, input_weights), from_cudnn(cell[0], input_weights)
 
 
@@ -102,7 +111,7 @@ class GRULayer(nn.GRU):
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
         """See the module's text."""
-        return _without_cell(self, super().forward(inputs)[0], lengths)
+        return _without_cell(self, super().forward(to_cudnn(inputs))[0], lengths)
 
     def step(self, inputs: Tensor, hidden: Tensor, _cell: Tensor) -> State:
         """See the module's text."""
@@ -115,7 +124,7 @@ class RNNLayer(nn.RNN):
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
         """See the module's text."""
-        return _without_cell(self, super().forward(inputs)[0], lengths)
+        return _without_cell(self, super().forward(to_cudnn(inputs))[0], lengths)
 
     def step(self, inputs: Tensor, hidden: Tensor, _cell: Tensor) -> State:
         """See the module's text."""

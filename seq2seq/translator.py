@@ -19,7 +19,7 @@ from seq2seq.batching import Pair, collate, half_rows, like_lengths
 from seq2seq.checkpoint import CONFIG_FILE, GENERATION_FILE, load_weights, save_model, stored_model
 from seq2seq.config import UserError, from_dict, read_config, to_dict, write_config
 from seq2seq.files import write_atomically
-from seq2seq.hardware import DECODING_STEP, DecodingPrecision, compute_type, in_parts_that_fit
+from seq2seq.hardware import DECODING_STEP, DecodingPrecision, compute_type, device_named, in_parts_that_fit
 from seq2seq.inference import SearchModel, prepare
 from seq2seq.model import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.objectives import score_pairs
@@ -234,8 +234,9 @@ def load(run: str | Path, device: str = "cpu", **hub_options: Any) -> Any:
     """The trained model of a run directory, or of a model on the Hugging Face Hub (`owner/name`; hub_options: revision,
     token, ...): a `Translator`, or for other tasks a `Generator`, `Predictor` or `CharacterModel`.
 
-    Raises UserError where there is no such run or a file of it is missing or damaged.
+    Raises UserError where there is no such run or device, or a file of it is missing or damaged.
     """
+    device = str(device_named(device))
     directory = Path(run)
     if not directory.exists() and _looks_like_hub_id(str(run)):
         directory = _download(str(run), hub_options)

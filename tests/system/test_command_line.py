@@ -169,6 +169,11 @@ def test_a_dry_run_describes_and_writes_nothing(toy_data: Path, tmp_path: Path, 
 
 
 FAULTS = {
+    "no such device": (["translate", "{run}", "--device", "tpu9"], "device 'tpu9' is not known; choose cpu or cuda"),
+    "no such device to train on": (
+        ["train", "--data", "{data}", "--output", "{tmp}/r", "--trainer.device", "tpu9"],
+        "tpu9",
+    ),
     "missing data": (["train", "--data", "./nowhere", "--output", "{tmp}/r"], "nowhere"),
     "wrong column": (["train", "--data", "{data}", "--target", "xx", "--output", "{tmp}/r"], "xx"),
     "mismatched lines": (["train", "--data", "{tmp}/uneven", "--output", "{tmp}/r"], "train.de"),

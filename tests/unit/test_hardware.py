@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from seq2seq.config import UserError
-from seq2seq.hardware import Int8Product, PackedProduct, PlainProduct, best_continuations, product_of, tanh_
+from seq2seq.hardware import (
+    Int8Product,
+    PackedProduct,
+    PlainProduct,
+    best_continuations,
+    device_named,
+    product_of,
+    tanh_,
+)
 from tests.conftest import needs_int8
 
 
@@ -80,3 +88,11 @@ def test_tanh_is_tanh_on_every_maker_s_cpu(at_home: bool, monkeypatch: pytest.Mo
     monkeypatch.setattr("seq2seq.hardware._mkl_is_at_home", lambda: at_home)
     given = torch.cat((torch.linspace(-12, 12, 4001), torch.tensor([-math.inf, -1e30, 0.0, 1e30, math.inf])))
     torch.testing.assert_close(tanh_(given.clone()).double(), given.double().tanh(), rtol=0, atol=2e-7)
+
+
+@pytest.mark.parametrize(("name", "advice"), [("tpu9", "cpu or cuda"), ("cuda", "finds no GPU"), ("cuda:1", "no GPU")])
+def test_a_device_that_is_not_there_is_refused(name: str, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=advice):
+        device_named(name)
+    assert device_named("auto") == torch.device("cpu")

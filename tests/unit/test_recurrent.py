@@ -76,13 +76,14 @@ def test_peephole_gradients() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("cell", get_args(Cell))
-def test_bf16_on_a_gpu_gives_what_joins_with_bf16(cell: Cell) -> None:
-    """cuDNN's fp16 would not."""
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_bf16_on_a_gpu_runs_cudnn_and_gives_what_joins_with_bf16(cell: Cell, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     layer = build_recurrent(cell, 6, 8).cuda()
     inputs, lengths = torch.randn(3, 5, 6).cuda(), torch.tensor([5, 3, 1]).cuda()
     expected, *_ = layer(inputs, lengths)
-    with torch.autocast("cuda", torch.bfloat16):
-        states, hidden, _ = layer(inputs, lengths)
+    with torch.autocast("cuda", torch.bfloat16), torch.profiler.profile() as profile:
+        states, hidden, _ = layer(inputs.to(dtype), lengths)
         torch.cat((states, expected.bfloat16(), hidden[:, None]), 1).float().sum().backward()
     torch.testing.assert_close(states[0].float(), expected[0], rtol=0.05, atol=0.05)
+    assert (cell == "peephole") != any("cudnn_rnn" in event.key for event in profile.key_averages())
