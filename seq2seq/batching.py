@@ -161,6 +161,17 @@ def pad_features(rows: Sequence[Array], step: int = 1, padding: float = 0) -> tu
     return padded, lengths
 
 
+def collate_to_decode(pairs: Sequence[Pair]) -> Batch:
+    """`collate`, in few lengths."""
+    return collate(pairs, decoding_length_step(max(len(ids) for pair in pairs for ids in pair)))
+
+
+def decoding_length_step(longest: int) -> int:
+    """What inputs to decode are padded to multiples of: the longer ones to larger multiples, so that few lengths
+    occur."""
+    return DECODING_STEP if longest < 8 * DECODING_STEP else 4 * DECODING_STEP
+
+
 def collate_features(pairs: Sequence[tuple[Array, Ids]], length_step: int = 1) -> Batch:
     """Pairs of features [S_i, ...] float32 and target ids -> Batch: what feeds a decoder from something unwritten."""
     ids = collate([((), target) for _, target in pairs], length_step)

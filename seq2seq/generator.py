@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from seq2seq.batching import Batch, Ids, collate_features, half_rows, like_lengths
+from seq2seq.batching import Batch, Ids, collate_features, decoding_length_step, half_rows, like_lengths
 from seq2seq.checkpoint import GENERATION_FILE, load_weights
 from seq2seq.config import UserError, read_config
 from seq2seq.ctc import CTCSeq2Seq, ctc_beam_search, ctc_greedy, joint_step, start_joint
 from seq2seq.decoder import DecoderConfig, LSTMDecoder
 from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.frontends import FrontEndConfig, build_front_end
-from seq2seq.hardware import DECODING_STEP, in_parts_that_fit
+from seq2seq.hardware import in_parts_that_fit
 from seq2seq.heads import StepHead
 from seq2seq.inference import prepare
 from seq2seq.model import Seq2Seq, initialise_model
@@ -171,7 +171,8 @@ class Generator:
     def _collate(self, inputs: Sequence[Array], rows: list[int]) -> Batch:
         empty: Ids = ()
         pairs = [(inputs[row], empty) for row in rows]
-        return collate_inputs(self.config.front_end, pairs, DECODING_STEP).to(self.device)
+        step = decoding_length_step(max(len(inputs[row]) for row in rows))
+        return collate_inputs(self.config.front_end, pairs, step).to(self.device)
 
 
 def _batches(inputs: Sequence[Array]) -> Iterator[list[int]]:

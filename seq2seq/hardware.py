@@ -23,9 +23,9 @@ Product = Callable[[Tensor, Tensor], Tensor]
 """(inputs [N, I], addend [N, O] or [O]) -> inputs W^T + addend [N, O], for a weight W [O, I] that stays the same."""
 
 DECODING_STEP = 8
-"""Sentences are decoded in multiples of this many, where they are more, and padded to multiples of so many tokens, so
-that few sizes occur: oneDNN prepares kernels for each, megabytes of them, and where they come and go memory grows for
-hours. 490 MiB instead of 970 after searches of random sizes, at the same speed."""
+"""Sentences are decoded in multiples of this many, where they are more, and padded to multiples of so many tokens (long
+ones to larger multiples), so that few sizes occur: oneDNN prepares kernels for each, megabytes of them, and where they
+come and go memory grows for hours. 490 MiB instead of 970 after searches of random sizes, at the same speed."""
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of glibc's malloc.h
 

@@ -105,7 +105,7 @@ def _softmax_loss(logits: Tensor, targets: Tensor, smoothing: float, ignored: in
     if smoothing:
         logits.sub_(smoothing / vocabulary)
     logits.scatter_add_(1, targets[:, None], logits.new_full(label.shape, smoothing - 1))
-    if ignored is not None:
+    if ignored is not None and (targets.is_cuda or (targets == ignored).any()):
         counted = targets[:, None] != ignored
         logits *= counted
         loss *= counted

@@ -15,11 +15,11 @@ import torch
 from huggingface_hub import ModelHubMixin, snapshot_download
 from torch import Tensor
 
-from seq2seq.batching import Pair, collate, half_rows, like_lengths
+from seq2seq.batching import Pair, collate_to_decode, half_rows, like_lengths
 from seq2seq.checkpoint import CONFIG_FILE, GENERATION_FILE, load_weights, save_model, stored_model
 from seq2seq.config import UserError, from_dict, read_config, to_dict, write_config
 from seq2seq.files import write_atomically
-from seq2seq.hardware import DECODING_STEP, DecodingPrecision, compute_type, device_named, in_parts_that_fit
+from seq2seq.hardware import DecodingPrecision, compute_type, device_named, in_parts_that_fit
 from seq2seq.inference import SearchModel, prepare
 from seq2seq.model import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.objectives import score_pairs
@@ -139,7 +139,7 @@ class Translator(ModelHubMixin):
         scores = [PairScore(0.0, 0)] * len(pairs)
 
         def score(rows: list[int]) -> None:
-            batch = collate([pairs[row] for row in rows], DECODING_STEP).to(self.device)
+            batch = collate_to_decode([pairs[row] for row in rows]).to(self.device)
             log_probs, counts, _ = score_pairs(self.model, batch)
             for row, log_prob, count in zip(rows, log_probs.tolist(), counts.tolist(), strict=True):
                 scores[row] = PairScore(log_prob, count)
@@ -157,7 +157,7 @@ class Translator(ModelHubMixin):
         alignments = [Alignment([], [], [])] * len(pairs)
 
         def align(rows: list[int]) -> None:
-            batch = collate([pairs[row] for row in rows], DECODING_STEP).to(self.device)
+            batch = collate_to_decode([pairs[row] for row in rows]).to(self.device)
             _, _, weights = score_pairs(self.model, batch)
             for row, matrix in zip(rows, weights, strict=True):
                 alignments[row] = self._alignment(pairs[row], matrix)
@@ -184,7 +184,7 @@ class Translator(ModelHubMixin):
 
     @torch.inference_mode()
     def _decode(self, sources: Sequence[Sequence[int]], config: SearchConfig, n_best: int) -> list[list[Hypothesis]]:
-        batch = collate([(source, ()) for source in sources], DECODING_STEP).to(self.device)
+        batch = collate_to_decode([(source, ()) for source in sources]).to(self.device)
         limits = config.limits(batch.source_lengths)
         model = self._prepared()
         encoding = compute_type("auto", self.device) if self.precision == "int8" else torch.float32
@@ -299,7 +299,7 @@ def greedy_texts(
     prepared = prepare(model)
 
     def translate(rows: list[int]) -> None:
-        batch = collate([(sources[row], ()) for row in rows], DECODING_STEP).to(device)
+        batch = collate_to_decode([(sources[row], ()) for row in rows]).to(device)
         state = prepared.start_from(model.encode(batch.source, batch.source_lengths))
         found = greedy_search(prepared.step, state, config.limits(batch.source_lengths), BOS_ID, EOS_ID)
         for row, text in zip(rows, vocabulary.decode_batch(found), strict=True):
