@@ -11,7 +11,7 @@ from seq2seq.config import check
 from seq2seq.encoder import SequenceDropout
 from seq2seq.hardware import product_type
 from seq2seq.memory import Memory
-from seq2seq.recurrent import from_cudnn, lstm_weights, to_cudnn
+from seq2seq.recurrent import lstm_weights, run_lstm
 from seq2seq.stepwise import LoopWeight, lstm_elementwise
 
 Coupling = Literal["input_feeding", "bottom_up", "none"]
@@ -205,11 +205,10 @@ class LSTMDecoder(nn.Module):
 
     def _run_layer(self, layer: int, inputs: Tensor, state: DecoderState) -> Tensor:
         """All time steps of one layer: [B, T, I] -> [B, T, H]."""
-        start = tuple(
+        hidden, cell = (
             field[:, layer].unsqueeze(0).to(inputs.dtype).contiguous() for field in (state.hidden, state.cell)
         )
-        output, _ = self.layers[layer](to_cudnn(inputs), start)
-        return from_cudnn(output, lstm_weights(self.lstms()[layer])[0])
+        return run_lstm(self.lstms()[layer], inputs, (hidden, cell))
 
     def _read_out(self, hidden: Tensor, context: Tensor) -> Tensor:
         """h~ of Luong et al. 2015, eq. 5: [..., H], [..., H'] -> [..., E]."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.memory import Memory
-from seq2seq.recurrent import from_cudnn, to_cudnn
+from seq2seq.recurrent import run_lstm
 
 Pooling = Literal["mean", "max", "last"]
 
@@ -64,8 +64,8 @@ class RolloutHead(nn.Module):
         """Memory with a summary [B, H] -> [B, rollouts x steps, O], one sequence after the other."""
         start = (memory.final_hidden[None], memory.final_cell[None])
         summary = memory.final_hidden[:, None].expand(-1, self.steps, -1)
-        told = [from_cudnn(decoder(to_cudnn(summary), start)[0], self.output.weight) for decoder in self.decoders]
-        return self.output(torch.cat(told, 1))
+        decoders = [decoder for decoder in self.decoders if isinstance(decoder, nn.LSTM)]
+        return self.output(torch.cat([run_lstm(decoder, summary, start) for decoder in decoders], 1))
 
 
 class SequenceModel(nn.Module):

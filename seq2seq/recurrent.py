@@ -63,6 +63,12 @@ def to_cudnn(inputs: Tensor) -> Tensor:
     return inputs.half() if autocast and inputs.dtype == torch.bfloat16 else inputs
 
 
+def run_lstm(lstm: nn.LSTM, inputs: Tensor, start: State) -> Tensor:
+    """All steps of a one-layer nn.LSTM from a given h and c [1, B, H]: [B, S, I] -> [B, S, H]."""
+    output, _ = lstm(to_cudnn(inputs), start)
+    return from_cudnn(output, lstm_weights(lstm)[0])
+
+
 class LSTMLayer(nn.LSTM):
     """One LSTM layer (Hochreiter & Schmidhuber 1997) whose cell state stands still on padding."""
 
