@@ -8,6 +8,8 @@ from typing import Any
 
 from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.significance import PairedTest
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
 
 from seq2seq.config import UserError
 
@@ -97,7 +99,10 @@ def build_metrics(streams: Any, lowercase: bool = False, tokenize: str | None = 
 def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """BLEU alone: what validation during training needs, without the cost of TER."""
     streams: Any = reference_streams(hypotheses, references)
-    return float(BLEU(references=streams).corpus_score(list(hypotheses), None).score)
+    score = BLEU(references=streams).corpus_score(list(hypotheses), None).score
+    for tokenizer in (Tokenizer13a, TokenizerRegexp):  # they would keep 65,536 sentences of this and other validations
+        tokenizer.__call__.cache_clear()
+    return float(score)
 
 
 def reference_streams(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[list[str | None]]:

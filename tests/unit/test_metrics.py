@@ -1,6 +1,7 @@
 """Scores against sacreBLEU called directly, and worked out by hand."""
 
 import random
+import tracemalloc
 
 import pytest
 from sacrebleu.metrics import BLEU, CHRF, TER
@@ -33,6 +34,23 @@ def test_references_of_varying_number_count_where_they_are() -> None:
     expected = BLEU().corpus_score(HYPOTHESES, [ONE, second_stream]).score
     assert corpus_scores(HYPOTHESES, some).bleu.score == pytest.approx(expected)
     assert bleu(HYPOTHESES, some) == pytest.approx(expected)
+
+
+def test_validations_leave_no_sentences_behind() -> None:
+    """sacreBLEU's tokenizers keep 65,536 sentences each: a process that validates for hours would grow so long."""
+
+    def validate(seed: int) -> None:
+        bleu(sentences(100, seed), [[line] for line in sentences(100, seed + 1)])
+
+    validate(0)
+    tracemalloc.start()
+    validate(2)
+    before, _ = tracemalloc.get_traced_memory()
+    for seed in range(4, 44, 2):
+        validate(seed)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 100_000  # bytes; kept, the 4,000 sentences take two megabytes
 
 
 def test_a_perfect_and_a_hand_computed_score() -> None:
