@@ -14,6 +14,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,8 @@ FORMAT = 1
 MANIFEST, STATE_FILE, LATEST_FILE = "manifest.json", "state.json", "latest"
 MODEL_FILE, CONFIG_FILE, GENERATION_FILE = "model.safetensors", "config.json", "generation_config.json"
 VOCABULARY_FILES = ("*.spm.model", "characters.json")
+NAME = re.compile(r"step-\d{8,}")
+"""Of a checkpoint's directory. What else lies beside them, such as a copy that someone made, is left alone."""
 METADATA = "seq2seq"
 """The one entry that is added to a safetensors file's metadata: JSON. Several would come in a random order."""
 CHECKSUM = "sha256"
@@ -243,7 +246,8 @@ class CheckpointStore:
 
     def list(self) -> list[Path]:
         """Checkpoints, oldest first."""
-        return sorted(path for path in self.directory.glob("step-*") if path.is_dir())
+        found = (path for path in self.directory.glob("step-*") if path.is_dir() and NAME.fullmatch(path.name))
+        return sorted(found)
 
     def _prune(self) -> None:
         whole = [path for path in self.list() if path not in self.damaged]
@@ -256,6 +260,7 @@ class CheckpointStore:
 
 
 def _name(step: int) -> str:
+    """As `NAME` has it."""
     return f"step-{step:08d}"
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,16 @@ def test_a_damaged_one_does_not_count_among_those_kept(tmp_path: Path) -> None:
         store.save(step, {"model": {"w": torch.zeros(1)}}, {})
         assert len([path for path in store.list() if find_fault(path) is None]) == 2
     assert not misnamed.exists()
+
+
+def test_a_copy_that_someone_made_is_left_alone(tmp_path: Path) -> None:
+    store = store_with(tmp_path, [1])
+    copy = store.directory / "step-00000001-keep"
+    shutil.copytree(store.directory / "step-00000001", copy)
+    for step in (2, 3, 4):
+        store.save(step, {}, {})
+    assert [path.name for path in store.list()] == ["step-00000003", "step-00000004"]
+    assert copy.is_dir()
 
 
 def test_no_whole_one_is_an_error(tmp_path: Path) -> None:
