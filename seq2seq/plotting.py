@@ -145,7 +145,9 @@ def curves_figure(records: Sequence[Mapping[str, Any]]) -> Figure:
 
 def epoch_steps(records: Sequence[Mapping[str, Any]]) -> dict[int, float]:
     """Step at which each whole epoch ended, the epochs thinned to a round spacing that leaves at most `MOST_TICKS`."""
-    points = sorted((record["epoch"], record["step"]) for record in records if "epoch" in record)
+    # A stream tells whole epochs only, so that many entries have the same: the first of them is where it ended.
+    firsts = {record["epoch"]: record["step"] for record in reversed(records) if "epoch" in record}
+    points = sorted(firsts.items())
     if not points:
         return {}
     last = int(points[-1][0])

@@ -36,6 +36,8 @@ def test_epochs_stand_at_the_steps_where_they_ended() -> None:
     assert plotting.epoch_steps([{"step": 6_000, "epoch": 60.0}]) == pytest.approx(
         {5 * k: 500 * k for k in range(1, 13)}
     )
+    stream = [{"step": step, "epoch": step // 10} for step in range(1, 31)]  # which tells whole epochs only
+    assert plotting.epoch_steps(stream) == pytest.approx({1: 10, 2: 20, 3: 30})
     assert plotting.epoch_steps([{"step": 3, "epoch": 0.2}]) == plotting.epoch_steps(RECORDS) == {}
 
 
