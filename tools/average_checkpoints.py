@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from seq2seq.checkpoint import CheckpointStore, find_fault, load_model_tensors, load_tensors
-from seq2seq.config import UserError
+from seq2seq.config import UserError, check
 from seq2seq.guard import guarded
-from seq2seq.translator import load
+from seq2seq.translator import Translator, load
 
 
 def mean_of(groups: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -29,6 +29,7 @@ def mean_of(groups: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 def average(run: Path, last: int, output: Path) -> None:
     """Writes a run directory whose model is the mean of the last checkpoints. Raises UserError if there are too few."""
+    check(last > 0, f"--last must be positive, not {last}")
     paths = CheckpointStore(run / "checkpoints").list()[-last:]
     if len(paths) < last:
         raise UserError(
@@ -39,6 +40,7 @@ def average(run: Path, last: int, output: Path) -> None:
         if fault is not None:
             raise UserError(f"{path} is damaged: {fault}")
     translator = load(run)
+    check(isinstance(translator, Translator), f"{run}: holds no translation model; only those can be averaged")
     tensors = mean_of([load_tensors(path / "model.safetensors") for path in paths])
     load_model_tensors(translator.model, tensors, str(run))
     translator.save_pretrained(output)
