@@ -26,11 +26,12 @@ class OptimizerConfig:
     epsilon: float = 1e-8
     """Adam's and rmsprop's addend to the denominator."""
     weight_decay: float = 0.0
-    """All but adam: decay of weight matrices per step, times the learning rate; biases are left alone."""
+    """Decay of weight matrices per step; biases are left alone. adamw, sgd: times the learning rate. rmsprop: an L2
+    penalty, added to the gradient. adam: none, as it would weaken where gradients are large."""
     schedule: Literal["constant", "inverse_sqrt", "cosine", "halving", "plateau"] = "cosine"
     """After the warm-up. cosine: falls to final_fraction at the last step. inverse_sqrt: falls with 1/sqrt(step).
     halving: the classic SGD schedule, times decay_factor every decay_steps from decay_start on. plateau: times
-    decay_factor whenever plateau_patience validations brought no gain. constant: stays."""
+    decay_factor whenever more than plateau_patience validations in a row brought no gain. constant: stays."""
     warmup_steps: int = 200
     """Steps of linear rise from 0 to the peak."""
     final_fraction: float = 0.02
@@ -42,12 +43,17 @@ class OptimizerConfig:
     decay_factor: float = 0.5
     """halving and plateau: what a cut multiplies the learning rate by."""
     plateau_patience: int = 2
-    """plateau: validations without gain before a cut."""
+    """plateau: validations in a row without gain that are borne; one more is a cut, as in torch's
+    ReduceLROnPlateau."""
 
     def __post_init__(self) -> None:
-        check(self.learning_rate > 0, f"optimizer.learning_rate must be positive, not {self.learning_rate}")
-        check(self.warmup_steps >= 0, f"optimizer.warmup_steps must be 0 or more, not {self.warmup_steps}")
-        check(self.decay_steps > 0, f"optimizer.decay_steps must be positive, not {self.decay_steps}")
+        for name in ("learning_rate", "epsilon", "decay_steps"):
+            check(getattr(self, name) > 0, f"optimizer.{name} must be positive, not {getattr(self, name)}")
+        for name in ("weight_decay", "warmup_steps", "decay_start", "plateau_patience"):
+            check(getattr(self, name) >= 0, f"optimizer.{name} must be 0 or more, not {getattr(self, name)}")
+        for name in ("beta1", "beta2"):
+            check(0 <= getattr(self, name) < 1, f"optimizer.{name} must be in [0, 1), not {getattr(self, name)}")
+        check(0 <= self.final_fraction <= 1, f"optimizer.final_fraction must be in [0, 1], not {self.final_fraction}")
         check(0 < self.decay_factor < 1, f"optimizer.decay_factor must be between 0 and 1, not {self.decay_factor}")
 
 

@@ -38,6 +38,7 @@ FREE_TO_CHANGE = {"output", "search", "data", "validation_split", "test_split"}
 FREE_IN_TRAINER = {
     "max_steps",
     "log_every_steps",
+    "save_every_steps",
     "patience",
     "keep_checkpoints",
     "device",

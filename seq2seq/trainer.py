@@ -7,7 +7,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -64,7 +64,9 @@ class TrainerConfig:
     device: str = "auto"
     """cpu, cuda, or auto: a GPU where there is one."""
     validate_every_steps: int = 0
-    """Steps between validations and checkpoints; 0 = after each epoch."""
+    """Steps between validations, each of which leaves a checkpoint; 0 = after each epoch."""
+    save_every_steps: int = 0
+    """Steps between checkpoints besides those of validations: what a crash may cost; 0 = none."""
     log_every_steps: int = 50
     """Steps between entries of the training loss in metrics.jsonl and TensorBoard."""
     best_metric: Literal["bleu", "accuracy", "loss", "error_rate"] = "bleu"
@@ -87,8 +89,18 @@ class TrainerConfig:
     """Seed of initial weights, dropout and the order of batches."""
 
     def __post_init__(self) -> None:
-        check(self.epochs > 0, f"trainer.epochs must be positive, not {self.epochs}")
-        check(self.accumulation > 0, f"trainer.accumulation must be positive, not {self.accumulation}")
+        for name in ("epochs", "accumulation", "log_every_steps"):
+            check(getattr(self, name) > 0, f"trainer.{name} must be positive, not {getattr(self, name)}")
+        for name in (
+            "max_steps",
+            "clip_norm",
+            "validate_every_steps",
+            "save_every_steps",
+            "patience",
+            "nonfinite_patience",
+            "seed",
+        ):
+            check(getattr(self, name) >= 0, f"trainer.{name} must be 0 or more, not {getattr(self, name)}")
         check(0 <= self.average_decay < 1, f"trainer.average_decay must be in [0, 1), not {self.average_decay}")
         check(self.keep_checkpoints >= 2, f"trainer.keep_checkpoints must be at least 2, not {self.keep_checkpoints}")
 
@@ -104,6 +116,8 @@ class Progress:
     best: float = -math.inf
     """Best validation figure so far, signed so that higher is better."""
     best_step: int = 0
+    validated_step: int = 0
+    """Step of the last validation."""
     without_gain: int = 0
     since_cut: int = 0
     cuts: int = 0
@@ -161,11 +175,12 @@ class Trainer:
         self.validate = validate
         self.begin(model, batches, compute_loss)
         self.resume()
-        self.saved_step = self.progress.step
+        self.saved = replace(self.progress)
         with self._journal() as self.journal, self._signals(), self._bar() as self.bar:
             while not self._finished():
                 self._train_epoch()
-            if self.saved_step != self.progress.step:
+            self._tell_why_finished()
+            if self.progress.validated_step != self.progress.step:
                 self._validate_and_save()
             # A signal may have come during the last validation, and to one of the ranks only.
             stopping = torch.tensor(float(bool(self.stop_signal)), device=self.world.device)
@@ -175,11 +190,15 @@ class Trainer:
         return self.progress
 
     def begin(self, model: nn.Module, batches: Batches, compute_loss: ComputeLoss) -> None:
-        """Sets up everything that `step` needs."""
+        """Sets up everything that `step` needs. Raises UserError where the schedule's end is not known."""
         self.model, self.batches, self.compute_loss = model.to(self.world.device), batches, compute_loss
-        self.parameters = list(model.parameters())
-        self.world.broadcast([parameter.data for parameter in self.parameters])
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.world.broadcast([*(parameter.data for parameter in model.parameters()), *model.buffers()])
         self.average = copy.deepcopy(model).eval() if self.config.average_decay else model
+        check(
+            self.optimizer_config.schedule != "cosine" or self.total_steps() > 0,
+            "optimizer.schedule cosine needs to know the last step: set trainer.max_steps, or choose inverse_sqrt",
+        )
         self.optimizer = build_optimizer(self.parameters, self.optimizer_config)
         self.window = self._new_window()
         self.skipped = torch.zeros((), dtype=torch.int64, device=self.world.device)
@@ -198,7 +217,7 @@ class Trainer:
             progress.cursor += len(group)
             progress.seconds += time.perf_counter() - began
             self._after_step()
-            if self.config.max_steps and progress.step >= self.config.max_steps:
+            if self._finished():
                 return
         if progress.cursor == 0:
             raise UserError("the training data gives no batch; see the counts of dropped pairs")
@@ -319,8 +338,10 @@ class Trainer:
             return
         step = self.progress.step
         decay = min(self.config.average_decay, (1 + step) / (10 + step))
-        averaged: list[Tensor] = list(self.average.parameters())
+        averaged: list[Tensor] = [each for each in self.average.parameters() if each.requires_grad]
         torch._foreach_lerp_(averaged, list[Tensor](self.parameters), 1 - decay)
+        for kept, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
+            kept.copy_(buffer)  # running statistics are averages already
 
     # Around the step
 
@@ -331,6 +352,8 @@ class Trainer:
             self._log_training()
         if self.config.validate_every_steps and step % self.config.validate_every_steps == 0:
             self._validate_and_save()
+        if self.config.save_every_steps and step % self.config.save_every_steps == 0:
+            self.save()
         if self._all_stop():
             self.save()
             raise Interrupted(self.stop_signal or signal.SIGTERM)
@@ -360,14 +383,18 @@ class Trainer:
             log.info("%s, learning rate %.2e", shown, rate)
 
     def _validate_and_save(self) -> None:
-        progress = self.progress
+        progress, metric = self.progress, self.config.best_metric
+        began = time.perf_counter()
         self.average.eval()
         figures = dict(self.validate(self.average)) if self.world.is_main else {}
         figures = self.world.broadcast_object(figures)
         self.model.train()
-        self.window = self._new_window()
-        value = figures[self.config.best_metric]
-        signed = value if self.config.best_metric in ("bleu", "accuracy") else -value
+        self.window.started += time.perf_counter() - began  # speed is that of training
+        if metric not in figures:
+            self.save()
+            raise UserError(f"trainer.best_metric {metric} is not among this task's figures: {', '.join(figures)}")
+        progress.validated_step, value = progress.step, figures[metric]
+        signed = value if metric in ("bleu", "accuracy") else -value
         if signed > progress.best:
             progress.best, progress.best_step = signed, progress.step
             progress.without_gain = progress.since_cut = 0
@@ -391,12 +418,16 @@ class Trainer:
 
     def _finished(self) -> bool:
         progress, config = self.progress, self.config
-        if config.patience and progress.without_gain >= config.patience:
-            log.info(
-                "no gain in %d validations: training ends; the best was at step %d", config.patience, progress.best_step
-            )
-            return True
-        return progress.epoch >= config.epochs or bool(config.max_steps and progress.step >= config.max_steps)
+        enough = bool(config.max_steps and progress.step >= config.max_steps)
+        return progress.epoch >= config.epochs or enough or self._out_of_patience()
+
+    def _out_of_patience(self) -> bool:
+        return bool(self.config.patience and self.progress.without_gain >= self.config.patience)
+
+    def _tell_why_finished(self) -> None:
+        if self._out_of_patience():
+            told = "no gain in %d validations: training ends; the best was at step %d"
+            log.info(told, self.progress.without_gain, self.progress.best_step)
 
     def total_steps(self) -> int:
         """Steps of the whole training; 0 where it is not known (a stream without max_steps)."""
@@ -460,8 +491,8 @@ class Trainer:
 
     def save(self) -> None:
         """Writes a checkpoint from which `fit` goes on as if it had never stopped."""
-        if self.world.is_main and self.saved_step != self.progress.step:
-            self.progress.skipped = int(self.skipped)
+        self.progress.skipped = int(self.skipped)
+        if self.world.is_main and self.saved != self.progress:
             tensors = {
                 "model": model_tensors(self.model),
                 "optimizer": optimizer_tensors(self.optimizer),
@@ -474,7 +505,7 @@ class Trainer:
                 "world_size": self.world.size,
             }
             self.store.save(self.progress.step, tensors, state)
-        self.saved_step = self.progress.step
+        self.saved = replace(self.progress)
         self.world.barrier()
 
     def resume(self) -> None:

@@ -54,7 +54,7 @@ def test_a_shared_weight_is_optimised_once() -> None:
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 1
 
 
-@pytest.mark.parametrize("wrong", [{"learning_rate": 0.0}, {"warmup_steps": -1}, {"decay_factor": 1.0}])
+@pytest.mark.parametrize("wrong", [{"learning_rate": 0.0}, {"warmup_steps": -1}, {"decay_factor": 1.0}, {"beta1": 1.0}])
 def test_nonsense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError, match=next(iter(wrong))):
         OptimizerConfig(**wrong)  # type: ignore[arg-type]

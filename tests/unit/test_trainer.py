@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seq2seq.batching import Batch, collate
 from seq2seq.checkpoint import load_tensors
-from seq2seq.config import UserError
+from seq2seq.config import Interrupted, UserError
 from seq2seq.losses import LossSum
 from seq2seq.schedule import OptimizerConfig
 from seq2seq.trainer import Trainer, TrainerConfig
@@ -140,6 +140,73 @@ def test_steps_end_training_within_an_epoch_and_are_validated(tmp_path: Path) ->
     assert (tmp_path / "model.safetensors").exists()
 
 
+def test_patience_ends_training_within_an_epoch(tmp_path: Path) -> None:
+    """As it does where the run is taken up right after the last validation."""
+    made = trainer(tmp_path, validate_every_steps=1, patience=2)
+    fit(made, Fixed([8], [8], [8], [8], [8], [8]), bleu_of(5.0, 4.0, 3.0, 9.0))
+    assert (made.progress.step, made.progress.best_step) == (3, 1)
+
+
+def told_to_stop_in(step: int, made: Trainer) -> Any:
+    """An objective during whose step a signal arrives."""
+
+    def loss(model: Any, batch: Batch) -> LossSum:
+        made.stop_signal = 15 if made.progress.step + 1 == step else 0
+        return squared_error(model, batch)
+
+    return loss
+
+
+@pytest.mark.parametrize("settings", [{"max_steps": 2}, {"epochs": 1, "validate_every_steps": 2}, {"epochs": 1}])
+def test_a_run_stopped_in_its_last_step_is_validated_when_taken_up(tmp_path: Path, settings: dict[str, int]) -> None:
+    batches = Fixed([8], [8]) if "epochs" in settings else Fixed([8], [8], [8])
+    stopped = trainer(tmp_path, **settings)
+    with pytest.raises(Interrupted):
+        fit(stopped, batches, loss=told_to_stop_in(2, stopped))
+    goes_on = trainer(tmp_path, **settings)
+    fit(goes_on, batches)
+    assert (goes_on.progress.step, goes_on.progress.validated_step) == (2, 2)
+    assert load_tensors(tmp_path / "model.safetensors")["weight"].item() == pytest.approx(6.0)
+
+
+def test_a_run_may_be_cut_short_where_it_stands(tmp_path: Path) -> None:
+    stopped = trainer(tmp_path)
+    with pytest.raises(Interrupted):
+        fit(stopped, Fixed([8], [8], [8], [8]), loss=told_to_stop_in(3, stopped))
+    for _ in range(2):  # the second time there is nothing left to do
+        goes_on = trainer(tmp_path, max_steps=2)
+        fit(goes_on, Fixed([8], [8], [8], [8]))
+        assert (goes_on.progress.best_step, goes_on.progress.without_gain) == (3, 0)
+
+
+def test_checkpoints_may_come_more_often_than_validations(tmp_path: Path) -> None:
+    fit(trainer(tmp_path, epochs=1, save_every_steps=2, keep_checkpoints=9), Fixed(*[[8]] * 5))
+    names = sorted(path.name for path in (tmp_path / "checkpoints").glob("step-*"))
+    assert names == ["step-00000002", "step-00000004", "step-00000005"]
+
+
+def test_a_figure_that_the_task_lacks_cannot_choose_the_best(tmp_path: Path) -> None:
+    made = trainer(tmp_path, epochs=1, best_metric="accuracy")
+    with pytest.raises(UserError, match=r"best_metric accuracy is not among this task's figures: bleu, loss"):
+        fit(made, Fixed([8], [8]))
+    assert (tmp_path / "checkpoints" / "step-00000002").is_dir()  # the epoch's work is not lost
+
+
+def test_a_schedule_to_the_end_needs_an_end(tmp_path: Path) -> None:
+    endless = Fixed([8])
+    endless.batches_per_epoch = None
+    with pytest.raises(UserError, match=r"trainer\.max_steps"):
+        fit(trainer(tmp_path, OptimizerConfig()), endless)
+    fit(trainer(tmp_path, OptimizerConfig(), max_steps=2), endless)
+
+
+@pytest.mark.parametrize("wrong", [{"clip_norm": -1.0}, {"log_every_steps": 0}, {"patience": -1}, {"seed": -1}])
+def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    with pytest.raises(UserError, match=rf"trainer\.{name} must be"):
+        TrainerConfig(**wrong)
+
+
 def test_metrics_are_lines_of_json(tmp_path: Path) -> None:
     fit(trainer(tmp_path, epochs=2, log_every_steps=1), Fixed([8]))
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().split("\n") if line]
@@ -184,6 +251,25 @@ def test_weights_may_be_of_any_module(tmp_path: Path) -> None:
     trainer(tmp_path, epochs=1).fit(model, Fixed([8]), squared_error, no_figures)
     unused: Tensor = model.unused
     assert unused.tolist() == [1.0, 1.0]
+
+
+def test_running_statistics_are_kept_and_frozen_weights_stay(tmp_path: Path) -> None:
+    class Frozen(Mean):
+        def __init__(self) -> None:
+            super().__init__()
+            self.frozen = nn.Parameter(torch.ones(2, 2), requires_grad=False)
+            self.seen = nn.Buffer(torch.zeros(()))
+
+    def counting(model: Any, batch: Batch) -> LossSum:
+        model.seen += 1
+        return squared_error(model, batch)
+
+    decaying = OptimizerConfig(name="adamw", weight_decay=0.5, schedule="constant", warmup_steps=0)
+    model = Frozen()
+    trainer(tmp_path, decaying, epochs=3, average_decay=0.9).fit(model, Fixed([8]), counting, bleu_of(1.0, 2.0, 3.0))
+    stored = load_tensors(tmp_path / "model.safetensors")
+    assert stored["seen"].item() == 3
+    assert stored["frozen"].unique().tolist() == model.frozen.unique().tolist() == [1.0]
 
 
 def test_what_cannot_be_repeated_is_refused_where_repeating_was_asked_for(tmp_path: Path) -> None:
