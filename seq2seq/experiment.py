@@ -21,7 +21,7 @@ from seq2seq.model import ModelConfig, build_model
 from seq2seq.objectives import teacher_forcing
 from seq2seq.provenance import model_card
 from seq2seq.search import SearchConfig
-from seq2seq.task import TaskConfig, fit, run_directory
+from seq2seq.task import TaskConfig, begun, fit, run_directory
 from seq2seq.translator import Translator
 from seq2seq.vocabulary import (
     Vocabulary,
@@ -54,6 +54,18 @@ class ExperimentConfig(TaskConfig, DataConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(0 <= self.label_smoothing < 1, f"label_smoothing must be in [0, 1), not {self.label_smoothing}")
+        check(
+            self.model.tie != "three_way" or self.vocabulary.joint,
+            "model.tie three_way needs one joint vocabulary; with separate ones use two_way",
+        )
+        metric = self.trainer.best_metric
+        check(metric in ("bleu", "loss"), f"trainer.best_metric must be bleu or loss for translation, not {metric}")
+        endless = self.streaming and not self.trainer.max_steps and not self.quick
+        check(
+            not endless or self.optimizer.schedule != "cosine",
+            "optimizer.schedule cosine needs to know the last step of a stream: set trainer.max_steps, or choose "
+            "inverse_sqrt",
+        )
 
 
 @dataclass(frozen=True)
@@ -120,13 +132,20 @@ def shortened(split: Any, config: ExperimentConfig, pairs: int = QUICK_SENTENCES
 def vocabularies(
     config: ExperimentConfig, directory: Path, training: Any, here: World
 ) -> tuple[Vocabulary, Vocabulary]:
-    """The run's own vocabularies, or new ones learned from the training split and stored in the run."""
-    if here.is_main and not holds_vocabularies(directory):
-        save_vocabularies(directory, *train_vocabularies(training, config.vocabulary, config.trainer.seed))
+    """The run's own vocabularies, or new ones, stored in the run."""
+    if here.is_main and not (begun(directory) and holds_vocabularies(directory)):
+        save_vocabularies(directory, *new_vocabularies(config, training))
     here.barrier()
     source, target = load_vocabularies(directory)
     log.info("vocabulary: %d source and %d target pieces", len(source), len(target))
     return source, target
+
+
+def new_vocabularies(config: ExperimentConfig, training: Any) -> tuple[Vocabulary, Vocabulary]:
+    """Those of the run that training starts from, or learned from the training split."""
+    if config.start_from:
+        return load_vocabularies(config.start_from)
+    return train_vocabularies(training, config.vocabulary, config.trainer.seed)
 
 
 def make_validator(validation: Any, source: Vocabulary, target: Vocabulary, search: SearchConfig) -> Validator:

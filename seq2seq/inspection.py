@@ -13,8 +13,11 @@ from seq2seq.batching import Batch
 from seq2seq.config import check
 from seq2seq.distributed import World
 from seq2seq.experiment import ExperimentConfig, Prepared, prepare
+from seq2seq.hardware import device_named
 from seq2seq.model import Seq2Seq, build_model, parameter_count
 from seq2seq.objectives import teacher_forcing
+from seq2seq.task import load_start, refuse_changes
+from seq2seq.trainer import Trainer
 
 MEBIBYTE = 1 << 20
 COPIES = 5
@@ -24,23 +27,28 @@ COPIES = 5
 def dry_run(config: ExperimentConfig) -> str:
     """Prepares everything as training would, runs one batch forward and backward, and describes what it found.
 
-    Writes nothing to config.output. Raises UserError where training would.
+    Writes nothing to config.output. Raises UserError where training would before its first step.
     """
+    refuse_changes(config.directory(), config)
+    here = World(device=device_named(config.trainer.device))
     with tempfile.TemporaryDirectory() as directory:
-        prepared = prepare(config, Path(directory), World())
+        prepared = prepare(config, Path(directory), here)
     torch.manual_seed(config.trainer.seed)
     model = build_model(config.model, len(prepared.source_vocabulary), len(prepared.target_vocabulary))
+    load_start(model, config)
+    trainer = Trainer(config.directory(), config.chosen_trainer(), config.optimizer, here)
+    trainer.begin(model, prepared.batches, teacher_forcing(config.label_smoothing))
     batch = next(prepared.batches.iterate(0), None)
     check(batch is not None, "the training data gives no batch; see the counts of dropped pairs")
     assert batch is not None
-    activations, loss = _try_batch(model, batch, config.label_smoothing)
+    activations, loss = _try_batch(trainer, batch)
     return "\n".join(
         [*_describe_model(model), *_describe_memory(model, activations), *_describe_data(prepared, batch, loss)]
     )
 
 
-def _try_batch(model: Seq2Seq, batch: Batch, label_smoothing: float) -> tuple[int, float]:
-    """Runs the batch; returns the bytes that the backward pass keeps, and the loss per token."""
+def _try_batch(trainer: Trainer, batch: Batch) -> tuple[int, float]:
+    """Runs the batch forward and backward; returns the bytes that the backward pass keeps, and the loss per token."""
     kept = 0
 
     def count(tensor: torch.Tensor) -> torch.Tensor:
@@ -49,9 +57,8 @@ def _try_batch(model: Seq2Seq, batch: Batch, label_smoothing: float) -> tuple[in
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        loss = teacher_forcing(label_smoothing)(model.train(), batch)
-    loss.total.backward()
-    return kept, float(loss.total.detach() / loss.tokens)
+        total, tokens = trainer.gradients([batch])
+    return kept, float(total / tokens)
 
 
 def _describe_model(model: Seq2Seq) -> Iterator[str]:

@@ -45,7 +45,8 @@ FREE_IN_TRAINER = {
     "nonfinite_patience",
     "cuda_graphs",
 }
-"""What may differ when a run is taken up again: it alters neither the model nor the order of the data."""
+"""What may differ when a run is taken up again: it alters neither the model nor the order of the data. So may the
+epochs, unless the learning rate falls towards the last one."""
 
 
 LOCK_FILE, PROVENANCE_FILE = "lock", "provenance.json"
@@ -59,6 +60,9 @@ class TaskConfig:
 
     output: str = ""
     """Run directory; a run found there is taken up again."""
+    start_from: str = ""
+    """Run directory whose model training starts from, with its vocabulary: to go on with other data or another learning
+    rate. Sizes and structure of the model must be the same."""
     quick: bool = False
     """A smoke run: little data, a few steps, figures of no meaning."""
     batching: BatchingConfig = field(default_factory=BatchingConfig)
@@ -72,13 +76,21 @@ class TaskConfig:
         """Number of examples to make or use."""
         return min(usual, quick) if self.quick else usual
 
+    def directory(self) -> Path:
+        """The run directory. Raises UserError where none was given."""
+        check(bool(self.output), "say where the run goes: --output DIR")
+        return Path(self.output)
+
+    def chosen_trainer(self) -> TrainerConfig:
+        """The trainer's settings; on a smoke run for a few steps."""
+        return replace(self.trainer, epochs=1, max_steps=QUICK_STEPS) if self.quick else self.trainer
+
 
 @contextmanager
 def run_directory(config: TaskConfig) -> Iterator[tuple[Path, World]]:
     """Joins the processes that train together and opens config.output, with its log; refuses a run begun otherwise, and
     one that another process is training."""
-    check(bool(config.output), "say where the run goes: --output DIR")
-    directory = Path(config.output)
+    directory = config.directory()
     with world(config.trainer.device) as here, run_log(directory, here), sole_trainer(directory, here):
         if here.is_main:
             sweep(directory)
@@ -107,13 +119,22 @@ def fit(
         write_config(directory / CONFIG_FILE, config)
         facts = provenance(config.trainer.seed, fingerprint, here.size)
         write_atomically(directory / PROVENANCE_FILE, json.dumps(facts, indent=2) + "\n")
-    chosen = replace(config.trainer, epochs=1, max_steps=QUICK_STEPS) if config.quick else config.trainer
-    Trainer(directory, chosen, config.optimizer, here).fit(model, batches, compute_loss, validate)
+    trainer = Trainer(directory, config.chosen_trainer(), config.optimizer, here)
+    if not trainer.store.list():
+        load_start(model, config)
+    trainer.fit(model, batches, compute_loss, validate)
     if here.is_main:
         draw_curves(directory)
     here.barrier()
     load_weights(model, directory)
     return model.eval()
+
+
+def load_start(model: nn.Module, config: TaskConfig) -> None:
+    """Gives a fresh model the weights that training starts from, where config.start_from names some."""
+    if config.start_from:
+        load_weights(model, Path(config.start_from))
+        log.info("starting from the model in %s", config.start_from)
 
 
 def mean_loss(batches: Batches, compute_loss: Callable[[Any, Any], LossSum]) -> Callable[[nn.Module], float]:
@@ -128,16 +149,22 @@ def draw_curves(directory: Path) -> None:
         log.info("curves: %s", directory / "curves.png")
 
 
+def begun(directory: Path) -> bool:
+    """Whether a run was begun there: what lies beside a configuration (vocabularies) belongs to it, what an attempt
+    that failed before training left does not."""
+    return (directory / CONFIG_FILE).exists()
+
+
 def refuse_changes(directory: Path, config: TaskConfig) -> None:
     """Raises UserError, naming the differences, where a run in the directory was begun with other settings."""
-    path = directory / CONFIG_FILE
-    if not path.exists():
+    if not begun(directory):
         return
-    try:
-        before = read_config(path, type(config))  # fills in options that the run's version did not have yet
+    try:  # fills in options that the run's version did not have yet
+        before = read_config(directory / CONFIG_FILE, type(config))
     except UserError as error:
         raise UserError(f"{error}; restore the run's configuration, or choose another --output") from None
-    changed = list(_differences(to_dict(before), to_dict(config)))
+    free_in_trainer = FREE_IN_TRAINER | ({"epochs"} if config.optimizer.schedule != "cosine" else set())
+    changed = list(_differences(to_dict(before), to_dict(config), {"": FREE_TO_CHANGE, "trainer.": free_in_trainer}))
     if changed:
         raise UserError(
             f"{directory} holds a run with other settings: {'; '.join(changed)}. "
@@ -158,14 +185,16 @@ def refuse_other_data(directory: Path, fingerprint: str) -> None:
         )
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    free = FREE_IN_TRAINER if prefix == "trainer." else FREE_TO_CHANGE if not prefix else set()
+def _differences(
+    before: dict[str, Any], now: dict[str, Any], free: Mapping[str, set[str]], prefix: str = ""
+) -> Iterator[str]:
+    """free: per prefix the names that may differ."""
     for name in now:
         old, new = before.get(name), now[name]
-        if name in free or old == new:
+        if name in free.get(prefix, ()) or old == new:
             continue
         if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new, f"{prefix}{name}.")
+            yield from _differences(old, new, free, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name} was {old!r}, is {new!r}"
 

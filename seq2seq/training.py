@@ -34,7 +34,7 @@ from seq2seq.model import Seq2Seq
 from seq2seq.objectives import ComputeSequenceLoss, joint_attention_ctc, labelling, teacher_forcing
 from seq2seq.predictor import Predictor, PredictorConfig, build_predictor_model
 from seq2seq.search import SearchConfig
-from seq2seq.task import TaskConfig, fit, mean_loss, run_directory
+from seq2seq.task import TaskConfig, begun, fit, mean_loss, run_directory
 from seq2seq.vocabulary import BOS_ID, SOURCE_FILE, TARGET_FILE, Vocabulary, VocabularyConfig
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,10 @@ class GeneratorTask(TaskConfig):
     search: SearchConfig = field(default_factory=SearchConfig)
     """Beam search of the finished model."""
 
+    def __post_init__(self) -> None:
+        check(0 <= self.label_smoothing < 1, f"label_smoothing must be in [0, 1), not {self.label_smoothing}")
+        check(0 <= self.ctc_weight <= 1, f"ctc_weight must be in [0, 1], not {self.ctc_weight}")
+
 
 @dataclass(frozen=True)
 class PredictorTask(TaskConfig):
@@ -84,6 +88,9 @@ class LanguageModelTask(TaskConfig):
     window: int = 100
     """Characters per training example; what lies before a window is not seen."""
 
+    def __post_init__(self) -> None:
+        check(self.window > 0, f"window must be positive, not {self.window}")
+
 
 def train_generator(config: GeneratorTask, training: Captioned | Stages, validation: Captioned) -> Generator:
     """Trains in config.output, resuming what is there; words of the training texts are the vocabulary.
@@ -94,10 +101,8 @@ def train_generator(config: GeneratorTask, training: Captioned | Stages, validat
     stages = [training] if isinstance(training, Captioned) else list(training)
     with run_directory(config) as (directory, here):
         stored = directory / TARGET_FILE
-        if here.is_main and not stored.exists():
-            words = VocabularyConfig(size=20_000, model_type="word", byte_fallback=False)
-            lines = chain.from_iterable(texts for stage in stages for texts in stage.references)
-            Vocabulary.train(lines, words, config.trainer.seed).save(stored)
+        if here.is_main and not (begun(directory) and stored.exists()):
+            _new_vocabulary(config, stages).save(stored)
         here.barrier()
         vocabulary = Vocabulary.load(stored)
         torch.manual_seed(config.trainer.seed)
@@ -120,6 +125,15 @@ def train_generator(config: GeneratorTask, training: Captioned | Stages, validat
         seen = [(each, texts) for stage in stages for each, texts in zip(stage.inputs, stage.references, strict=True)]
         fit(config, directory, here, model, batches, objective, validate, fingerprint(seen))
         return Generator(model, config.model, vocabulary, config.search)
+
+
+def _new_vocabulary(config: GeneratorTask, stages: Stages) -> Vocabulary:
+    """That of the run that training starts from, or the words of the training texts."""
+    if config.start_from:
+        return Vocabulary.load(Path(config.start_from) / TARGET_FILE)
+    words = VocabularyConfig(size=20_000, model_type="word", byte_fallback=False)
+    lines = chain.from_iterable(texts for stage in stages for texts in stage.references)
+    return Vocabulary.train(lines, words, config.trainer.seed)
 
 
 def decode_every_way(generator: Generator, inputs: Sequence[Array], ctc_weight: float) -> dict[str, list[str]]:
@@ -162,8 +176,9 @@ def train_predictor(
     takes them. Validation gives the loss, and further figures where asked for. vocabulary: what inputs are ids of; it
     is kept with the run."""
     with run_directory(config) as (directory, here):
-        if vocabulary is not None and here.is_main and not (directory / SOURCE_FILE).exists():
-            vocabulary.save(directory / SOURCE_FILE)
+        stored = directory / SOURCE_FILE
+        if vocabulary is not None and here.is_main and not (begun(directory) and stored.exists()):
+            vocabulary.save(stored)
         torch.manual_seed(config.trainer.seed)
         model = build_predictor_model(config.model)
         # Labels lie beside the inputs' steps, and are padded as these are; other targets have a shape of their own.
@@ -188,8 +203,9 @@ def train_language_model(
     of that moment.
     """
     with run_directory(config) as (directory, here):
-        if here.is_main and not (directory / CHARACTERS_FILE).exists():
-            Characters.of((text, held_out)).save(directory)
+        if here.is_main and not (begun(directory) and (directory / CHARACTERS_FILE).exists()):
+            known = Characters.load(Path(config.start_from)) if config.start_from else Characters.of((text, held_out))
+            known.save(directory)
         here.barrier()
         characters = Characters.load(directory)
         torch.manual_seed(config.trainer.seed)

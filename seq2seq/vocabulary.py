@@ -214,7 +214,10 @@ def train_vocabularies(dataset: Any, config: VocabularyConfig, seed: int = 1) ->
 
 
 def save_vocabularies(directory: str | PathLike[str], source: Vocabulary, target: Vocabulary) -> None:
-    """Write one joint model file when source and target are one vocabulary, two files otherwise."""
+    """Write one joint model file when source and target are one vocabulary, two files otherwise, instead of what lies
+    there."""
+    for name in (JOINT_FILE, SOURCE_FILE, TARGET_FILE):
+        (Path(directory) / name).unlink(missing_ok=True)
     if source is target:
         source.save(Path(directory) / JOINT_FILE)
     else:

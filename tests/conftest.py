@@ -31,9 +31,9 @@ needs_int8 = pytest.mark.skipif(not cpu_multiplies_int8(), reason="this CPU has 
 WORDS = ["ba", "ko", "mi", "lu", "te", "so", "ra", "ne"]
 
 
-def write_toy_data(folder: Path) -> Path:
+def write_toy_data(folder: Path, seed: int = 0) -> Path:
     """Three splits of a task that a tiny model learns: each word is written in capitals."""
-    generator = random.Random(0)
+    generator = random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
     for split, rows in (("train", 400), ("validation", 24), ("test", 24)):
         lines = [" ".join(generator.choices(WORDS, k=generator.randint(1, 6))) for _ in range(rows)]

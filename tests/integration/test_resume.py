@@ -1,5 +1,6 @@
 """A run that is interrupted and resumed follows the uninterrupted one bit for bit (fp32, CPU)."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+import seq2seq
 from seq2seq.config import Interrupted, UserError, write_config
+from seq2seq.corpus import load_split
 from seq2seq.distributed import World
 from seq2seq.evaluate import Validator
 from seq2seq.experiment import ExperimentConfig, run
 from seq2seq.model import Seq2Seq
+from seq2seq.schedule import OptimizerConfig
 from seq2seq.trainer import Trainer
+from seq2seq.vocabulary import save_vocabularies, train_vocabularies
 from tests.comparison import assert_same, final_state
 from tests.conftest import toy_config, write_toy_data
 
@@ -134,6 +139,62 @@ def test_other_settings_are_refused_with_the_difference(toy_data: Path, uninterr
     config = toy_config(toy_data, uninterrupted, epochs=3)
     with pytest.raises(UserError, match=r"label_smoothing was 0\.1, is 0\.2"):
         run(replace(config, label_smoothing=0.2))
+
+
+def test_a_run_may_be_prolonged_where_its_learning_rate_does_not_know_the_end(toy_data: Path, tmp_path: Path) -> None:
+    def config(output: str, epochs: int) -> ExperimentConfig:
+        made = toy_config(toy_data, tmp_path / output, epochs=epochs)
+        return replace(made, optimizer=replace(made.optimizer, schedule="inverse_sqrt"))
+
+    run(config("whole", 2))
+    for epochs in (1, 2):
+        run(config("prolonged", epochs))
+    assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "prolonged"))
+    falling = toy_config(toy_data, tmp_path / "cosine", epochs=1)
+    run(falling)
+    with pytest.raises(UserError, match=r"trainer\.epochs was 1, is 2"):
+        run(replace(falling, trainer=replace(falling.trainer, epochs=2)))
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_what_a_failed_attempt_left_is_not_used(toy_data: Path, tmp_path: Path, joint: bool) -> None:
+    """Vocabularies are stored before training begins; another attempt may ask for others."""
+    config = toy_config(toy_data, tmp_path / "run", max_steps=1)
+    left = replace(config.vocabulary, size=35, joint=not joint)
+    training = load_split(config, "train")
+    (tmp_path / "run").mkdir()
+    save_vocabularies(tmp_path / "run", *train_vocabularies(training, left))
+    model = replace(config.model, tie="three_way" if joint else "two_way")
+    asked = replace(config.vocabulary, joint=joint)
+    translator, _ = run(replace(config, model=model, vocabulary=asked))
+    for found, wanted in zip(
+        (translator.source_vocabulary, translator.target_vocabulary),
+        train_vocabularies(training, asked, 1),
+        strict=True,
+    ):
+        assert found.fingerprint() == wanted.fingerprint()
+
+
+def test_a_run_may_start_from_another_ones_model(toy_data: Path, toy_run: Path, tmp_path: Path) -> None:
+    """It goes on from there with other data, in the other run's vocabulary, and no longer needs it once begun."""
+    shutil.copytree(toy_run, tmp_path / "first")
+    more = write_toy_data(tmp_path / "more", seed=2)
+    config = replace(
+        toy_config(more, tmp_path / "second", max_steps=1),
+        start_from=str(tmp_path / "first"),
+        optimizer=OptimizerConfig(learning_rate=1e-6),
+    )
+    translator, evaluation = run(config)
+    first = seq2seq.load(toy_run)
+    sources = [row["source"] for row in load_split(config, "test")]
+    assert evaluation is not None
+    assert evaluation.hypotheses == first.translate(sources)  # one step of 1e-6 changes no output
+    assert translator.source_vocabulary.fingerprint() == first.source_vocabulary.fingerprint()
+    shutil.rmtree(tmp_path / "first")
+    run(replace(config, trainer=replace(config.trainer, max_steps=2)))
+    larger = replace(config.model, decoder=replace(config.model.decoder, hidden_size=32))
+    with pytest.raises(UserError, match="the configuration asks for"):
+        run(replace(config, output=str(tmp_path / "third"), start_from=str(toy_run), model=larger))
 
 
 def test_a_finished_run_is_only_evaluated_again(toy_data: Path, uninterrupted: Path) -> None:
