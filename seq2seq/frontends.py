@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import check
+from seq2seq.config import UserError, check
 from seq2seq.encoder import SequenceDropout
 from seq2seq.model import TokenEmbedding
 from seq2seq.vocabulary import PAD_ID
+
+Array = np.ndarray
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,17 @@ class FrontEndConfig:
         """Length of the sequence that an image becomes."""
         return ConvFeatures.steps(self.height, self.width, self.blocks)
 
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Shape of an input; None is its number of steps."""
+        match self.kind:
+            case "features":
+                return (None, self.input_size)
+            case "image":
+                return (self.input_size, self.height, self.width)
+            case "tokens":
+                return (None,)
+
 
 def build_front_end(config: FrontEndConfig, size: int, dropout: float) -> nn.Module:
     """The front end of that kind, giving vectors of `size`."""
@@ -53,6 +68,32 @@ def build_front_end(config: FrontEndConfig, size: int, dropout: float) -> nn.Mod
             return ConvFeatures(config.input_size, config.height, config.width, size, config.blocks, dropout)
         case "tokens":
             return TokenEmbedding(nn.Embedding(config.input_size, size, padding_idx=PAD_ID), dropout)
+
+
+def read_inputs(config: FrontEndConfig, inputs: Iterable[Any]) -> list[Array]:
+    """Inputs as the front end reads them: [S, F] or [C, height, width] float32, or ids [S] int64.
+
+    Raises UserError, with the input's number, where one is of another shape.
+    """
+    return [_read_input(config, one, number) for number, one in enumerate(inputs, 1)]
+
+
+def _read_input(config: FrontEndConfig, one: Any, number: int) -> Array:
+    wanted = config.input_shape
+    shown = ", ".join("S" if size is None else str(size) for size in wanted)
+    refusal = f"input {number}: this model reads arrays [{shown}], not {type(one).__name__}"
+    if config.kind == "image" and hasattr(one, "convert"):  # a Pillow image
+        resized = one.convert("RGB").resize((config.width, config.height))
+        one = np.asarray(resized, np.float32).transpose(2, 0, 1) / 255
+    try:
+        array = np.asarray(one, np.int64 if config.kind == "tokens" else np.float32)
+    except (TypeError, ValueError):  # no numbers, or rows of unequal length
+        raise UserError(refusal) from None
+    fits = array.ndim == len(wanted) and all(
+        size in (None, found) for size, found in zip(wanted, array.shape, strict=True)
+    )
+    check(fits, f"{refusal} of shape {list(array.shape)}")
+    return array
 
 
 class FeatureProjection(nn.Module):

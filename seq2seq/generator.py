@@ -17,7 +17,7 @@ from seq2seq.config import UserError, read_config
 from seq2seq.ctc import CTCSeq2Seq, ctc_beam_search, ctc_greedy, joint_step, start_joint
 from seq2seq.decoder import DecoderConfig, LSTMDecoder
 from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
-from seq2seq.frontends import FrontEndConfig, build_front_end
+from seq2seq.frontends import FrontEndConfig, build_front_end, read_inputs
 from seq2seq.hardware import in_parts_that_fit
 from seq2seq.heads import StepHead
 from seq2seq.inference import prepare
@@ -98,7 +98,7 @@ class Generator:
         """The n best outputs of each input. ctc_weight above 0 joins CTC's scores with attention's (the model needs
         its head)."""
         config = replace(self.search_config, **search_options)
-        inputs = [self._array(each) for each in inputs]
+        inputs = read_inputs(self.config.front_end, inputs)
         found: list[list[Hypothesis]] = [[] for _ in inputs]
         model = prepare(self.model)
 
@@ -122,7 +122,7 @@ class Generator:
     @torch.inference_mode()
     def generate_by_ctc(self, inputs: Sequence[Any], beam_size: int = 1) -> list[str]:
         """Texts by the CTC head alone: greedy, or by prefix search."""
-        inputs = [self._array(each) for each in inputs]
+        inputs = read_inputs(self.config.front_end, inputs)
         labels: list[list[int]] = [[] for _ in inputs]
 
         def decode(rows: list[int]) -> None:
@@ -141,7 +141,9 @@ class Generator:
 
     def attention(self, source: Any, tokens: Ids) -> tuple[list[str], list[list[float]]]:
         """Pieces of an output, end of sentence last, and each one's attention over the encoder's steps."""
-        batch = collate_inputs(self.config.front_end, [(self._array(source), tokens)]).to(self.device)
+        front_end = self.config.front_end
+        (array,) = read_inputs(front_end, [source])
+        batch = collate_inputs(front_end, [(array, tokens)]).to(self.device)
         _, _, weights = score_pairs(self.model, batch)
         return [*self.vocabulary.pieces(tokens), "</s>"], weights[0].tolist()
 
@@ -149,24 +151,6 @@ class Generator:
         if not isinstance(self.model, CTCSeq2Seq):
             raise UserError("this model has no CTC head: train it with model.ctc true")
         return self.model
-
-    def _array(self, one: Any) -> Array:
-        """An input as the front end reads it. Raises UserError where it is of another shape."""
-        front_end = self.config.front_end
-        if front_end.kind == "image" and hasattr(one, "convert"):
-            resized = one.convert("RGB").resize((front_end.width, front_end.height))
-            one = np.asarray(resized, np.float32).transpose(2, 0, 1) / 255
-        shapes: dict[str, tuple[int | None, ...]] = {
-            "features": (None, front_end.input_size),
-            "image": (front_end.input_size, front_end.height, front_end.width),
-            "tokens": (None,),
-        }
-        wanted = shapes[front_end.kind]
-        found = np.shape(one)
-        if len(found) != len(wanted) or any(size not in (None, is_) for size, is_ in zip(wanted, found, strict=True)):
-            shown = ", ".join("S" if size is None else str(size) for size in wanted)
-            raise UserError(f"this model reads arrays [{shown}], not {type(one).__name__} of shape {list(found)}")
-        return np.asarray(one)
 
     def _collate(self, inputs: Sequence[Array], rows: list[int]) -> Batch:
         empty: Ids = ()

@@ -136,14 +136,38 @@ def test_pillow_images_are_read_as_arrays_of_their_pixels() -> None:
     assert len(model.generate([larger])) == 1
 
 
+@pytest.mark.parametrize("kind", ["features", "image", "tokens"])
+def test_inputs_are_read_from_any_numbers(kind: str) -> None:
+    model, arrays = generator(kind), inputs(kind)
+    other = [each.astype(np.int32 if kind == "tokens" else np.float64) for each in arrays]
+    lists = [each.tolist() for each in arrays]
+    expected = model.search(arrays)
+    assert model.search(other) == model.search(lists) == expected
+    assert model.attention(lists[0], [4]) == model.attention(arrays[0], [4])
+
+
 @pytest.mark.parametrize(
     ("kind", "given", "told"),
     [
-        ("features", np.zeros((5, 3)), r"reads arrays \[S, 4\], not ndarray of shape \[5, 3\]"),
+        ("features", np.zeros((5, 3)), r"input 1: this model reads arrays \[S, 4\], not ndarray of shape \[5, 3\]"),
         ("image", np.zeros((16, 12, 3)), r"reads arrays \[3, 16, 12\], not ndarray of shape \[16, 12, 3\]"),
         ("features", "a path", r"reads arrays \[S, 4\], not str"),
+        ("features", [[1, 2, 3, 4], [5]], r"reads arrays \[S, 4\], not list"),
+        ("tokens", None, r"reads arrays \[S\], not NoneType"),
     ],
 )
 def test_inputs_of_another_shape_are_refused(kind: str, given: object, told: str) -> None:
     with pytest.raises(UserError, match=told):
         generator(kind).generate([given])
+
+
+def test_a_predictor_reads_inputs_as_a_generator_does() -> None:
+    config = PredictorConfig(FrontEndConfig("features", 4), 8, 0.0, EncoderConfig(6))
+    predictor = Predictor(build_predictor_model(config), config)
+    found = predictor.predict([each.tolist() for each in inputs()])
+    for one, other in zip(predictor.predict(inputs()), found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(UserError, match=r"input 6: this model reads arrays \[S, 4\], not list of shape \[1, 3\]"):
+        predictor.predict([*inputs(), [[1, 2, 3]]])
+    with pytest.raises(UserError, match="no vocabulary"):
+        predictor.predict(["a text"])
