@@ -30,7 +30,7 @@ class PredictorConfig:
     """Sizes and structure of a model that answers directly from the encoder."""
 
     front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
-    """What is read."""
+    """What is read: features or tokens."""
     size: int = 64
     """Width of the front end's vectors."""
     dropout: float = 0.1
@@ -48,6 +48,10 @@ class PredictorConfig:
     """Length of each of them (rollout)."""
 
     def __post_init__(self) -> None:
+        check(
+            self.front_end.kind != "image",
+            "model.front_end.kind image is for models that write text; choose features or tokens",
+        )
         for name in ("outputs", "rollouts", "rollout_steps"):
             check(getattr(self, name) > 0, f"model.{name} must be positive, not {getattr(self, name)}")
 

@@ -171,3 +171,8 @@ def test_a_predictor_reads_inputs_as_a_generator_does() -> None:
         predictor.predict([*inputs(), [[1, 2, 3]]])
     with pytest.raises(UserError, match="no vocabulary"):
         predictor.predict(["a text"])
+
+
+def test_a_predictor_does_not_read_images() -> None:
+    with pytest.raises(UserError, match=r"model\.front_end\.kind image"):
+        PredictorConfig(FrontEndConfig("image", 3, 16, 12, blocks=2))
