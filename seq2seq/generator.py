@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from seq2seq.attention import check_sizes
 from seq2seq.batching import Batch, Ids, collate_features, decoding_length_step, half_rows, like_lengths
 from seq2seq.checkpoint import GENERATION_FILE, load_weights
 from seq2seq.config import UserError, read_config
@@ -46,6 +47,9 @@ class GeneratorConfig:
     """The attentional LSTM decoder."""
     ctc: bool = False
     """Whether the encoder learns CTC besides."""
+
+    def __post_init__(self) -> None:
+        check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.stack()[-1].output_size)
 
 
 def build_generator_model(config: GeneratorConfig, vocabulary_size: int) -> Seq2Seq:
