@@ -14,7 +14,7 @@ from torch import nn
 from seq2seq.attention import check_sizes
 from seq2seq.batching import Batch, Ids, collate_features, decoding_length_step, half_rows, like_lengths
 from seq2seq.checkpoint import GENERATION_FILE, load_weights
-from seq2seq.config import UserError, read_config
+from seq2seq.config import UserError, check, read_config
 from seq2seq.ctc import CTCSeq2Seq, ctc_beam_search, ctc_greedy, joint_step, start_joint
 from seq2seq.decoder import DecoderConfig, LSTMDecoder
 from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
@@ -49,6 +49,8 @@ class GeneratorConfig:
     """Whether the encoder learns CTC besides."""
 
     def __post_init__(self) -> None:
+        check(self.embedding_size > 0, f"model.embedding_size must be positive, not {self.embedding_size}")
+        check(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), not {self.dropout}")
         check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.stack()[-1].output_size)
 
 

@@ -52,7 +52,8 @@ class PredictorConfig:
             self.front_end.kind != "image",
             "model.front_end.kind image is for models that write text; choose features or tokens",
         )
-        for name in ("outputs", "rollouts", "rollout_steps"):
+        check(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), not {self.dropout}")
+        for name in ("size", "outputs", "rollouts", "rollout_steps"):
             check(getattr(self, name) > 0, f"model.{name} must be positive, not {getattr(self, name)}")
 
 

@@ -173,6 +173,20 @@ def test_a_predictor_reads_inputs_as_a_generator_does() -> None:
         predictor.predict(["a text"])
 
 
+@pytest.mark.parametrize(
+    ("config", "option", "value"),
+    [
+        (GeneratorConfig, "embedding_size", 0),
+        (GeneratorConfig, "dropout", 1.0),
+        (PredictorConfig, "size", 0),
+        (PredictorConfig, "dropout", -0.1),
+    ],
+)
+def test_sizes_and_dropout_out_of_range_are_refused(config: type, option: str, value: float) -> None:
+    with pytest.raises(UserError, match=rf"model\.{option} must be .*, not {value}"):
+        config(**{option: value})
+
+
 def test_a_predictor_does_not_read_images() -> None:
     with pytest.raises(UserError, match=r"model\.front_end\.kind image"):
         PredictorConfig(FrontEndConfig("image", 3, 16, 12, blocks=2))
