@@ -18,6 +18,8 @@ from seq2seq.model import TokenEmbedding
 from seq2seq.vocabulary import PAD_ID
 
 Array = np.ndarray
+GROUPS = 4
+"""Of channels, normalised together."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class FrontEndConfig:
 
     def __post_init__(self) -> None:
         check(self.input_size > 0, f"front_end.input_size must be positive, not {self.input_size}")
+        check(self.blocks > 0, f"front_end.blocks must be positive, not {self.blocks}")
         if self.kind == "image":
             check(self.height > 0 and self.width > 0, "front_end.height and front_end.width must be positive")
 
@@ -46,6 +49,12 @@ class FrontEndConfig:
     def image_steps(self) -> int:
         """Length of the sequence that an image becomes."""
         return ConvFeatures.steps(self.height, self.width, self.blocks)
+
+    @property
+    def size_step(self) -> int:
+        """What the width of its vectors must be a multiple of: each block but the last has half the next one's
+        channels, in GROUPS."""
+        return GROUPS * 2 ** (self.blocks - 1) if self.kind == "image" else 1
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
@@ -121,7 +130,7 @@ class ConvFeatures(nn.Module):
         sizes = [channels, *(output_size // 2 ** (blocks - 1 - block) for block in range(blocks))]
         layers: list[nn.Module] = []
         for before, after in pairwise(sizes):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(4, after), nn.ReLU()]
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(GROUPS, after), nn.ReLU()]
         self.layers = nn.Sequential(*layers)
         self.positions = nn.Parameter(torch.randn(self.steps(height, width, blocks), output_size) * 0.1)
         self.dropout = SequenceDropout(dropout)

@@ -50,6 +50,12 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         check(self.embedding_size > 0, f"model.embedding_size must be positive, not {self.embedding_size}")
+        step = self.front_end.size_step
+        check(
+            self.embedding_size % step == 0,
+            f"model.embedding_size must be a multiple of {step}, not {self.embedding_size}, for an image read through "
+            f"{self.front_end.blocks} model.front_end.blocks",
+        )
         check(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), not {self.dropout}")
         check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.stack()[-1].output_size)
 
