@@ -82,7 +82,7 @@ def build_front_end(config: FrontEndConfig, size: int, dropout: float) -> nn.Mod
 def read_inputs(config: FrontEndConfig, inputs: Iterable[Any]) -> list[Array]:
     """Inputs as the front end reads them: [S, F] or [C, height, width] float32, or ids [S] int64.
 
-    Raises UserError, with the input's number, where one is of another shape.
+    Raises UserError, with the input's number, where one is of another shape or has no steps.
     """
     return [_read_input(config, one, number) for number, one in enumerate(inputs, 1)]
 
@@ -102,6 +102,7 @@ def _read_input(config: FrontEndConfig, one: Any, number: int) -> Array:
         size in (None, found) for size, found in zip(wanted, array.shape, strict=True)
     )
     check(fits, f"{refusal} of shape {list(array.shape)}")
+    check(len(array) > 0, f"input {number} has no steps; leave it out")
     return array
 
 

@@ -161,6 +161,19 @@ def test_inputs_of_another_shape_are_refused(kind: str, given: object, told: str
         generator(kind).generate([given])
 
 
+@pytest.mark.parametrize(("kind", "empty"), [("features", np.zeros((0, 4))), ("tokens", [])])
+def test_an_empty_input_is_refused_by_its_number(kind: str, empty: object) -> None:
+    model = generator(kind)
+    config = PredictorConfig(model.config.front_end, 8, 0.0, EncoderConfig(6))
+    predictor = Predictor(build_predictor_model(config), config)
+    for read in (model.generate, model.generate_by_ctc, predictor.predict):
+        assert read([]) == []
+        with pytest.raises(UserError, match="input 6 has no steps"):
+            read([*inputs(kind), empty])
+    with pytest.raises(UserError, match="input 1 has no steps"):
+        model.attention(empty, [4])
+
+
 def test_a_predictor_reads_inputs_as_a_generator_does() -> None:
     config = PredictorConfig(FrontEndConfig("features", 4), 8, 0.0, EncoderConfig(6))
     predictor = Predictor(build_predictor_model(config), config)
