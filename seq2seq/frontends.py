@@ -116,8 +116,8 @@ class FeatureProjection(nn.Module):
         self.dropout = SequenceDropout(dropout)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[B, S, F] -> [B, S, E]."""
-        return self.dropout(self.project(self.normalise(features)))
+        """[B, S, F] of any float type -> [B, S, E]."""
+        return self.dropout(self.project(self.normalise(features.to(self.project.weight.dtype))))
 
 
 class ConvFeatures(nn.Module):
@@ -142,8 +142,8 @@ class ConvFeatures(nn.Module):
         return math.ceil(height / 2**blocks) * math.ceil(width / 2**blocks)
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, C, height, width] -> [B, S, E]."""
-        cells = self.layers(images).flatten(2).transpose(1, 2)
+        """[B, C, height, width] of any float type -> [B, S, E]."""
+        cells = self.layers(images.to(self.positions.dtype)).flatten(2).transpose(1, 2)
         return self.dropout(cells + self.positions)
 
 

@@ -67,6 +67,19 @@ def test_outputs_do_not_depend_on_company(kind: str) -> None:
         assert model.generate_by_ctc(inputs(kind), beam_size=beam) == one_by_one
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("kind", ["features", "image", "tokens"])
+def test_a_model_may_be_cast_to_another_precision(kind: str, dtype: torch.dtype) -> None:
+    model = generator(kind)
+    given, expected = inputs(kind), model.search(inputs(kind))
+    model.model.to(dtype)
+    for one, other in zip(model.search(given), expected, strict=True):
+        assert one[0].score == pytest.approx(other[0].score, abs=0.02)
+    assert len(model.generate_by_ctc(given)) == len(given)
+    _, weights = model.attention(given[0], [4])
+    assert [sum(row) for row in weights] == pytest.approx([1, 1], abs=0.02)
+
+
 def test_a_stored_generator_comes_back(tmp_path: Path) -> None:
     model = generator()
     model.vocabulary.save(tmp_path / TARGET_FILE)
