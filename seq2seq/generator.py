@@ -141,9 +141,10 @@ class Generator:
             batch = self._collate(inputs, rows)
             memory = self.model.encode(batch.source, batch.source_lengths)
             log_probs = self._ctc_model().ctc_log_probs(memory)
-            decoded = ctc_greedy(log_probs, memory.mask)
             if beam_size > 1:
                 decoded = ctc_beam_search(log_probs, memory.mask, beam_size)
+            else:
+                decoded = ctc_greedy(log_probs, memory.mask)
             for row, ids in zip(rows, decoded, strict=True):
                 labels[row] = ids
 
