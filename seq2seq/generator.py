@@ -23,7 +23,6 @@ from seq2seq.hardware import in_parts_that_fit
 from seq2seq.heads import StepHead
 from seq2seq.inference import prepare
 from seq2seq.model import Seq2Seq, initialise_model
-from seq2seq.objectives import score_pairs
 from seq2seq.search import Hypothesis, SearchConfig, StepFn, beam_search
 from seq2seq.vocabulary import BOS_ID, EOS_ID, PAD_ID, TARGET_FILE, Vocabulary
 
@@ -152,12 +151,14 @@ class Generator:
             in_parts_that_fit(rows, decode, half_rows)
         return self.vocabulary.decode_batch(labels)
 
+    @torch.inference_mode()
     def attention(self, source: Any, tokens: Ids) -> tuple[list[str], list[list[float]]]:
         """Pieces of an output, end of sentence last, and each one's attention over the encoder's steps."""
         front_end = self.config.front_end
         (array,) = read_inputs(front_end, [source])
         batch = collate_inputs(front_end, [(array, tokens)]).to(self.device)
-        _, _, weights = score_pairs(self.model, batch)
+        memory = self.model.encode(batch.source, batch.source_lengths)
+        _, weights = self.model.decoder.unroll(batch.target_input, memory)
         return [*self.vocabulary.pieces(tokens), "</s>"], weights[0].tolist()
 
     def _ctc_model(self) -> CTCSeq2Seq:
