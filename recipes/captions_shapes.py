@@ -8,6 +8,7 @@ After Vinyals et al. (2015) and Xu et al. (2015). Attention maps of some test im
 the run directory.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def main(config: Config) -> None:
     print(caption_scores(captions, test.references).describe())
     for number, (image, caption) in enumerate(zip(test.inputs[: config.count(6, quick=1)], captions, strict=False), 1):
         words, weights = generator.attention(image, generator.vocabulary.encode(caption))
-        cells = PIXELS // 2**config.model.front_end.blocks
+        cells = math.ceil(PIXELS / 2**config.model.front_end.blocks)
         maps = [np.reshape(row, (cells, cells)) for row in weights]
         path = Path(config.output) / "attention" / f"{number}.png"
         path.parent.mkdir(exist_ok=True)

@@ -12,19 +12,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from seq2seq.config import check
+
 AttentionKind = Literal["dot", "general", "additive"]
 
 
 class DotAttention(nn.Module):
     """score(q, k) = q . k (Luong et al. 2015, eq. 8, "dot"); query and memory need the same width."""
-
-    def __init__(self, query_size: int, memory_size: int) -> None:
-        super().__init__()
-        if query_size != memory_size:
-            raise ValueError(
-                f"dot attention needs decoder hidden size ({query_size}) = encoder output size ({memory_size}); "
-                "use general or additive attention for unequal sizes"
-            )
 
     def keys(self, states: Tensor) -> Tensor:
         """[B, S, H] -> [B, S, H]."""
@@ -72,11 +66,21 @@ class AdditiveAttention(nn.Module):
 Attention = DotAttention | GeneralAttention | AdditiveAttention
 
 
+def check_sizes(kind: AttentionKind, query_size: int, memory_size: int) -> None:
+    """Raises UserError where that scorer cannot compare queries and memory of these widths."""
+    check(
+        kind != "dot" or query_size == memory_size,
+        f"decoder.attention dot needs decoder.hidden_size ({query_size}) equal to the encoder's output width "
+        f"({memory_size}); choose general or additive for unequal ones",
+    )
+
+
 def build_attention(kind: AttentionKind, query_size: int, memory_size: int) -> Attention:
-    """The scorer of that name. Raises ValueError where the sizes do not fit it."""
+    """The scorer of that name. Raises UserError where the sizes do not fit it."""
+    check_sizes(kind, query_size, memory_size)
     match kind:
         case "dot":
-            return DotAttention(query_size, memory_size)
+            return DotAttention()
         case "general":
             return GeneralAttention(query_size, memory_size)
         case "additive":

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import check
+from seq2seq.config import UserError, check
 from seq2seq.encoder import SequenceDropout
 from seq2seq.model import TokenEmbedding
 from seq2seq.vocabulary import PAD_ID
+
+Array = np.ndarray
+GROUPS = 4
+"""Of channels, normalised together."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class FrontEndConfig:
 
     def __post_init__(self) -> None:
         check(self.input_size > 0, f"front_end.input_size must be positive, not {self.input_size}")
+        check(self.blocks > 0, f"front_end.blocks must be positive, not {self.blocks}")
         if self.kind == "image":
             check(self.height > 0 and self.width > 0, "front_end.height and front_end.width must be positive")
 
@@ -42,6 +49,23 @@ class FrontEndConfig:
     def image_steps(self) -> int:
         """Length of the sequence that an image becomes."""
         return ConvFeatures.steps(self.height, self.width, self.blocks)
+
+    @property
+    def size_step(self) -> int:
+        """What the width of its vectors must be a multiple of: each block but the last has half the next one's
+        channels, in GROUPS."""
+        return GROUPS * 2 ** (self.blocks - 1) if self.kind == "image" else 1
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Shape of an input; None is its number of steps."""
+        match self.kind:
+            case "features":
+                return (None, self.input_size)
+            case "image":
+                return (self.input_size, self.height, self.width)
+            case "tokens":
+                return (None,)
 
 
 def build_front_end(config: FrontEndConfig, size: int, dropout: float) -> nn.Module:
@@ -55,6 +79,33 @@ def build_front_end(config: FrontEndConfig, size: int, dropout: float) -> nn.Mod
             return TokenEmbedding(nn.Embedding(config.input_size, size, padding_idx=PAD_ID), dropout)
 
 
+def read_inputs(config: FrontEndConfig, inputs: Iterable[Any]) -> list[Array]:
+    """Inputs as the front end reads them: [S, F] or [C, height, width] float32, or ids [S] int64.
+
+    Raises UserError, with the input's number, where one is of another shape or has no steps.
+    """
+    return [_read_input(config, one, number) for number, one in enumerate(inputs, 1)]
+
+
+def _read_input(config: FrontEndConfig, one: Any, number: int) -> Array:
+    wanted = config.input_shape
+    shown = ", ".join("S" if size is None else str(size) for size in wanted)
+    refusal = f"input {number}: this model reads arrays [{shown}], not {type(one).__name__}"
+    if config.kind == "image" and hasattr(one, "convert"):  # a Pillow image
+        resized = one.convert("RGB").resize((config.width, config.height))
+        one = np.asarray(resized, np.float32).transpose(2, 0, 1) / 255
+    try:
+        array = np.asarray(one, np.int64 if config.kind == "tokens" else np.float32)
+    except (TypeError, ValueError):  # no numbers, or rows of unequal length
+        raise UserError(refusal) from None
+    fits = array.ndim == len(wanted) and all(
+        size in (None, found) for size, found in zip(wanted, array.shape, strict=True)
+    )
+    check(fits, f"{refusal} of shape {list(array.shape)}")
+    check(len(array) > 0, f"input {number} has no steps; leave it out")
+    return array
+
+
 class FeatureProjection(nn.Module):
     """Feature vectors of any kind, projected to the model's width."""
 
@@ -65,8 +116,8 @@ class FeatureProjection(nn.Module):
         self.dropout = SequenceDropout(dropout)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[B, S, F] -> [B, S, E]."""
-        return self.dropout(self.project(self.normalise(features)))
+        """[B, S, F] of any float type -> [B, S, E]."""
+        return self.dropout(self.project(self.normalise(features.to(self.project.weight.dtype))))
 
 
 class ConvFeatures(nn.Module):
@@ -80,7 +131,7 @@ class ConvFeatures(nn.Module):
         sizes = [channels, *(output_size // 2 ** (blocks - 1 - block) for block in range(blocks))]
         layers: list[nn.Module] = []
         for before, after in pairwise(sizes):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(4, after), nn.ReLU()]
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(GROUPS, after), nn.ReLU()]
         self.layers = nn.Sequential(*layers)
         self.positions = nn.Parameter(torch.randn(self.steps(height, width, blocks), output_size) * 0.1)
         self.dropout = SequenceDropout(dropout)
@@ -91,8 +142,8 @@ class ConvFeatures(nn.Module):
         return math.ceil(height / 2**blocks) * math.ceil(width / 2**blocks)
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, C, height, width] -> [B, S, E]."""
-        cells = self.layers(images).flatten(2).transpose(1, 2)
+        """[B, C, height, width] of any float type -> [B, S, E]."""
+        cells = self.layers(images.to(self.positions.dtype)).flatten(2).transpose(1, 2)
         return self.dropout(cells + self.positions)
 
 

@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from seq2seq.attention import check_sizes
 from seq2seq.batching import Batch, Ids, collate_features, decoding_length_step, half_rows, like_lengths
 from seq2seq.checkpoint import GENERATION_FILE, load_weights
-from seq2seq.config import UserError, read_config
+from seq2seq.config import UserError, check, read_config
 from seq2seq.ctc import CTCSeq2Seq, ctc_beam_search, ctc_greedy, joint_step, start_joint
 from seq2seq.decoder import DecoderConfig, LSTMDecoder
 from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
-from seq2seq.frontends import FrontEndConfig, build_front_end
+from seq2seq.frontends import FrontEndConfig, build_front_end, read_inputs
 from seq2seq.hardware import in_parts_that_fit
 from seq2seq.heads import StepHead
 from seq2seq.inference import prepare
 from seq2seq.model import Seq2Seq, initialise_model
-from seq2seq.objectives import score_pairs
 from seq2seq.search import Hypothesis, SearchConfig, StepFn, beam_search
 from seq2seq.vocabulary import BOS_ID, EOS_ID, PAD_ID, TARGET_FILE, Vocabulary
 
@@ -46,6 +46,17 @@ class GeneratorConfig:
     """The attentional LSTM decoder."""
     ctc: bool = False
     """Whether the encoder learns CTC besides."""
+
+    def __post_init__(self) -> None:
+        check(self.embedding_size > 0, f"model.embedding_size must be positive, not {self.embedding_size}")
+        step = self.front_end.size_step
+        check(
+            self.embedding_size % step == 0,
+            f"model.embedding_size must be a multiple of {step}, not {self.embedding_size}, for an image read through "
+            f"{self.front_end.blocks} model.front_end.blocks",
+        )
+        check(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), not {self.dropout}")
+        check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.stack()[-1].output_size)
 
 
 def build_generator_model(config: GeneratorConfig, vocabulary_size: int) -> Seq2Seq:
@@ -98,7 +109,7 @@ class Generator:
         """The n best outputs of each input. ctc_weight above 0 joins CTC's scores with attention's (the model needs
         its head)."""
         config = replace(self.search_config, **search_options)
-        inputs = [self._array(each) for each in inputs]
+        inputs = read_inputs(self.config.front_end, inputs)
         found: list[list[Hypothesis]] = [[] for _ in inputs]
         model = prepare(self.model)
 
@@ -122,16 +133,17 @@ class Generator:
     @torch.inference_mode()
     def generate_by_ctc(self, inputs: Sequence[Any], beam_size: int = 1) -> list[str]:
         """Texts by the CTC head alone: greedy, or by prefix search."""
-        inputs = [self._array(each) for each in inputs]
+        inputs = read_inputs(self.config.front_end, inputs)
         labels: list[list[int]] = [[] for _ in inputs]
 
         def decode(rows: list[int]) -> None:
             batch = self._collate(inputs, rows)
             memory = self.model.encode(batch.source, batch.source_lengths)
             log_probs = self._ctc_model().ctc_log_probs(memory)
-            decoded = ctc_greedy(log_probs, memory.mask)
             if beam_size > 1:
                 decoded = ctc_beam_search(log_probs, memory.mask, beam_size)
+            else:
+                decoded = ctc_greedy(log_probs, memory.mask)
             for row, ids in zip(rows, decoded, strict=True):
                 labels[row] = ids
 
@@ -139,34 +151,20 @@ class Generator:
             in_parts_that_fit(rows, decode, half_rows)
         return self.vocabulary.decode_batch(labels)
 
+    @torch.inference_mode()
     def attention(self, source: Any, tokens: Ids) -> tuple[list[str], list[list[float]]]:
         """Pieces of an output, end of sentence last, and each one's attention over the encoder's steps."""
-        batch = collate_inputs(self.config.front_end, [(self._array(source), tokens)]).to(self.device)
-        _, _, weights = score_pairs(self.model, batch)
+        front_end = self.config.front_end
+        (array,) = read_inputs(front_end, [source])
+        batch = collate_inputs(front_end, [(array, tokens)]).to(self.device)
+        memory = self.model.encode(batch.source, batch.source_lengths)
+        _, weights = self.model.decoder.unroll(batch.target_input, memory)
         return [*self.vocabulary.pieces(tokens), "</s>"], weights[0].tolist()
 
     def _ctc_model(self) -> CTCSeq2Seq:
         if not isinstance(self.model, CTCSeq2Seq):
             raise UserError("this model has no CTC head: train it with model.ctc true")
         return self.model
-
-    def _array(self, one: Any) -> Array:
-        """An input as the front end reads it. Raises UserError where it is of another shape."""
-        front_end = self.config.front_end
-        if front_end.kind == "image" and hasattr(one, "convert"):
-            resized = one.convert("RGB").resize((front_end.width, front_end.height))
-            one = np.asarray(resized, np.float32).transpose(2, 0, 1) / 255
-        shapes: dict[str, tuple[int | None, ...]] = {
-            "features": (None, front_end.input_size),
-            "image": (front_end.input_size, front_end.height, front_end.width),
-            "tokens": (None,),
-        }
-        wanted = shapes[front_end.kind]
-        found = np.shape(one)
-        if len(found) != len(wanted) or any(size not in (None, is_) for size, is_ in zip(wanted, found, strict=True)):
-            shown = ", ".join("S" if size is None else str(size) for size in wanted)
-            raise UserError(f"this model reads arrays [{shown}], not {type(one).__name__} of shape {list(found)}")
-        return np.asarray(one)
 
     def _collate(self, inputs: Sequence[Array], rows: list[int]) -> Batch:
         empty: Ids = ()

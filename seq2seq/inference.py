@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -87,6 +88,8 @@ class InferenceDecoder:
 
     @torch.inference_mode()
     def __init__(self, decoder: LSTMDecoder, precision: DecodingPrecision = "fp32") -> None:
+        if decoder.output.weight.dtype in (torch.float16, torch.bfloat16):
+            decoder = copy.deepcopy(decoder).float()  # the states between steps are kept in fp32, so its weights are
         self.decoder = decoder
         layers = [lstm_weights(lstm) for lstm in decoder.lstms()]
         size = decoder.lstms()[0].hidden_size
@@ -111,7 +114,9 @@ class InferenceDecoder:
 
     def start_from(self, memory: Memory) -> InferenceState:
         """The state before the first token, one hypothesis per sentence."""
-        plain = self.decoder.start(memory)
+        states, mask, *final = memory
+        plain = self.decoder.start(Memory(at_least_fp32(states), mask, *map(at_least_fp32, final)))
+        # Under a caller's autocast products are of a half precision again.
         hidden, cell = (tuple(at_least_fp32(field).unbind(1)) for field in (plain.hidden, plain.cell))
         feed = at_least_fp32(plain.feed) if self.feeding else None
         keys, values = at_least_fp32(plain.keys), at_least_fp32(plain.values @ self.readers)

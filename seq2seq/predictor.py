@@ -15,7 +15,7 @@ from seq2seq.batching import half_rows, pad_features
 from seq2seq.checkpoint import load_weights
 from seq2seq.config import UserError, check
 from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
-from seq2seq.frontends import FrontEndConfig, build_front_end
+from seq2seq.frontends import FrontEndConfig, build_front_end, read_inputs
 from seq2seq.hardware import in_parts_that_fit
 from seq2seq.heads import PooledHead, RolloutHead, SequenceModel, StepHead
 from seq2seq.model import initialise_model
@@ -30,7 +30,7 @@ class PredictorConfig:
     """Sizes and structure of a model that answers directly from the encoder."""
 
     front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
-    """What is read."""
+    """What is read: features or tokens."""
     size: int = 64
     """Width of the front end's vectors."""
     dropout: float = 0.1
@@ -48,7 +48,12 @@ class PredictorConfig:
     """Length of each of them (rollout)."""
 
     def __post_init__(self) -> None:
-        for name in ("outputs", "rollouts", "rollout_steps"):
+        check(
+            self.front_end.kind != "image",
+            "model.front_end.kind image is for models that write text; choose features or tokens",
+        )
+        check(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), not {self.dropout}")
+        for name in ("size", "outputs", "rollouts", "rollout_steps"):
             check(getattr(self, name) > 0, f"model.{name} must be positive, not {getattr(self, name)}")
 
 
@@ -80,7 +85,7 @@ class Predictor:
         """The head's outputs for each input, [S, ...] or text: [S', O] per step, or [O]; logits where it learned
         classes."""
         device = next(self.model.parameters()).device
-        arrays = [self._array(each) for each in inputs]
+        arrays = read_inputs(self.config.front_end, map(self._encoded, inputs))
         found: list[Array] = [np.empty(0)] * len(arrays)
 
         def predict(group: list[int]) -> None:
@@ -99,7 +104,8 @@ class Predictor:
         """The most probable class of each step, or of each sequence (an array of no dimension)."""
         return [np.asarray(row.argmax(-1)) for row in self.predict(inputs)]
 
-    def _array(self, one: Array | str) -> Array:
+    def _encoded(self, one: Array | str) -> Array:
+        """A text as ids; what is no text as it is."""
         if not isinstance(one, str):
             return one
         if self.vocabulary is None:

@@ -46,6 +46,10 @@ class SearchConfig:
     def __post_init__(self) -> None:
         check(self.beam_size > 0, f"search.beam_size must be positive, not {self.beam_size}")
         check(self.length_penalty >= 0, f"search.length_penalty must be 0 or more, not {self.length_penalty}")
+        check(
+            self.length_penalty_kind in ("average", "gnmt"),
+            f"search.length_penalty_kind must be average or gnmt, not {self.length_penalty_kind}",
+        )
         check(self.max_length > 0, f"search.max_length must be positive, not {self.max_length}")
         check(self.max_length_ratio > 0, f"search.max_length_ratio must be positive, not {self.max_length_ratio}")
 
@@ -104,8 +108,9 @@ def beam_search(
     are finished, or as soon as no live hypothesis can still enter the n best: log-probabilities only fall and the
     penalty is largest at the longest length, so log P / penalty(limit) bounds what a live hypothesis may reach.
     limits [B]: most tokens of output, eos included; a hypothesis that gets there is ended by eos, at eos's own
-    log-probability.
+    log-probability. Raises UserError where n_best is not from 1 to beam_size.
     """
+    check(1 <= n_best <= config.beam_size, f"n_best must be from 1 to beam_size ({config.beam_size}), not {n_best}")
     beam = _Beam(limits, config, bos, n_best)
     while len(beam.sentences):
         slots = beam.tokens.shape[1]
@@ -129,7 +134,7 @@ class _Beam:
 
     def __init__(self, limits: Tensor, config: SearchConfig, bos: int, n_best: int) -> None:
         count, device = len(limits), limits.device
-        self.config, self.n_best = config, min(n_best, config.beam_size)
+        self.config, self.n_best = config, n_best
         self.finished: list[list[Hypothesis]] = [[] for _ in range(count)]
         self.sentences = torch.arange(count, device=device)
         self.limits = limits

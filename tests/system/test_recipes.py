@@ -71,6 +71,13 @@ def test_recipes_pass_a_smoke_run(name: str, tmp_path: Path) -> None:
     assert list((tmp_path / "run").rglob("curves.png"))
 
 
+def test_maps_are_drawn_of_an_image_that_its_blocks_do_not_divide(tmp_path: Path) -> None:
+    script, run = ROOT / "recipes" / "captions_shapes.py", tmp_path / "run"
+    ended = run_script(script, ["--output", run, "--quick", "--model.front_end.blocks", "5"], tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert (run / "attention" / "1.png").exists()
+
+
 def test_speech_is_read_from_what_datasets_loads(tmp_path: Path) -> None:
     """As the Hub stores it: an Audio column of parquet files, with the recordings' names."""
     folder = tmp_path / "sounds"

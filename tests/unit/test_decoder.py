@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from seq2seq.attention import AdditiveAttention, GeneralAttention, attend
+from seq2seq.attention import AdditiveAttention, GeneralAttention, attend, build_attention
 from seq2seq.batching import collate
+from seq2seq.config import UserError
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
+from seq2seq.generator import GeneratorConfig
 from seq2seq.model import ModelConfig, Seq2Seq, build_model
 from seq2seq.objectives import score_pairs
 from seq2seq.search import SearchConfig, beam_search
@@ -155,6 +157,17 @@ def test_attention_scores_by_hand() -> None:
         for state in states
     ]
     assert additive.scores(queries, additive.keys(memory))[0, 0].tolist() == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("config", [ModelConfig, GeneratorConfig])
+def test_dot_attention_of_unequal_sizes_is_refused_before_anything_is_read(config: type) -> None:
+    decoder = DecoderConfig(hidden_size=10, attention="dot")
+    config(encoder=EncoderConfig(hidden_size=5), decoder=decoder)
+    told = r"decoder\.attention dot needs decoder\.hidden_size \(10\) .* width \(5\)"
+    with pytest.raises(UserError, match=told):
+        config(encoder=EncoderConfig(hidden_size=5, forward_layers=1), decoder=decoder)
+    with pytest.raises(UserError, match=told):
+        build_attention("dot", 10, 5)
 
 
 def test_attention_ignores_padding_and_sums_to_one() -> None:

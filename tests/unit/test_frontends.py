@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from seq2seq.config import UserError
-from seq2seq.frontends import ConvFeatures, FeatureProjection, FrontEndConfig, LogMel, mel_filters
+from seq2seq.frontends import ConvFeatures, FeatureProjection, FrontEndConfig, LogMel, build_front_end, mel_filters
+from seq2seq.generator import GeneratorConfig
 
 RATE, BANDS = 8_000, 20
 
@@ -60,6 +61,24 @@ def test_twice_the_amplitude_adds_log_4() -> None:
     torch.testing.assert_close(difference.mean(), expected, atol=1e-3, rtol=0)
 
 
-def test_an_image_needs_a_size() -> None:
+def test_an_image_needs_a_size_and_blocks() -> None:
     with pytest.raises(UserError, match=r"front_end\.height"):
         FrontEndConfig("image", 3)
+    with pytest.raises(UserError, match=r"front_end\.blocks must be positive, not 0"):
+        FrontEndConfig("image", 3, 48, 48, blocks=0)
+
+
+@pytest.mark.parametrize(("blocks", "width"), [(1, 9), (2, 12), (2, 17), (3, 24)])
+def test_a_width_that_the_blocks_cannot_halve_is_refused(blocks: int, width: int) -> None:
+    front_end = FrontEndConfig("image", 3, 8, 8, blocks)
+    with pytest.raises(ValueError, match="num_channels"):  # torch's
+        build_front_end(front_end, width, 0.0)
+    with pytest.raises(UserError, match=rf"model\.embedding_size must be a multiple of .*, not {width}.*\.blocks"):
+        GeneratorConfig(front_end, width)
+    GeneratorConfig(FrontEndConfig("features", 3), width)
+
+
+@pytest.mark.parametrize(("blocks", "width"), [(1, 4), (2, 24), (3, 16), (3, 48)])
+def test_any_other_width_is_built(blocks: int, width: int) -> None:
+    config = GeneratorConfig(FrontEndConfig("image", 3, 8, 8, blocks), width)
+    build_front_end(config.front_end, config.embedding_size, 0.0)

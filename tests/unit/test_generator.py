@@ -67,6 +67,19 @@ def test_outputs_do_not_depend_on_company(kind: str) -> None:
         assert model.generate_by_ctc(inputs(kind), beam_size=beam) == one_by_one
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("kind", ["features", "image", "tokens"])
+def test_a_model_may_be_cast_to_another_precision(kind: str, dtype: torch.dtype) -> None:
+    model = generator(kind)
+    given, expected = inputs(kind), model.search(inputs(kind))
+    model.model.to(dtype)
+    for one, other in zip(model.search(given), expected, strict=True):
+        assert one[0].score == pytest.approx(other[0].score, abs=0.02)
+    assert len(model.generate_by_ctc(given)) == len(given)
+    _, weights = model.attention(given[0], [4])
+    assert [sum(row) for row in weights] == pytest.approx([1, 1], abs=0.02)
+
+
 def test_a_stored_generator_comes_back(tmp_path: Path) -> None:
     model = generator()
     model.vocabulary.save(tmp_path / TARGET_FILE)
@@ -136,14 +149,70 @@ def test_pillow_images_are_read_as_arrays_of_their_pixels() -> None:
     assert len(model.generate([larger])) == 1
 
 
+@pytest.mark.parametrize("kind", ["features", "image", "tokens"])
+def test_inputs_are_read_from_any_numbers(kind: str) -> None:
+    model, arrays = generator(kind), inputs(kind)
+    other = [each.astype(np.int32 if kind == "tokens" else np.float64) for each in arrays]
+    lists = [each.tolist() for each in arrays]
+    expected = model.search(arrays)
+    assert model.search(other) == model.search(lists) == expected
+    assert model.attention(lists[0], [4]) == model.attention(arrays[0], [4])
+
+
 @pytest.mark.parametrize(
     ("kind", "given", "told"),
     [
-        ("features", np.zeros((5, 3)), r"reads arrays \[S, 4\], not ndarray of shape \[5, 3\]"),
+        ("features", np.zeros((5, 3)), r"input 1: this model reads arrays \[S, 4\], not ndarray of shape \[5, 3\]"),
         ("image", np.zeros((16, 12, 3)), r"reads arrays \[3, 16, 12\], not ndarray of shape \[16, 12, 3\]"),
         ("features", "a path", r"reads arrays \[S, 4\], not str"),
+        ("features", [[1, 2, 3, 4], [5]], r"reads arrays \[S, 4\], not list"),
+        ("tokens", None, r"reads arrays \[S\], not NoneType"),
     ],
 )
 def test_inputs_of_another_shape_are_refused(kind: str, given: object, told: str) -> None:
     with pytest.raises(UserError, match=told):
         generator(kind).generate([given])
+
+
+@pytest.mark.parametrize(("kind", "empty"), [("features", np.zeros((0, 4))), ("tokens", [])])
+def test_an_empty_input_is_refused_by_its_number(kind: str, empty: object) -> None:
+    model = generator(kind)
+    config = PredictorConfig(model.config.front_end, 8, 0.0, EncoderConfig(6))
+    predictor = Predictor(build_predictor_model(config), config)
+    for read in (model.generate, model.generate_by_ctc, predictor.predict):
+        assert read([]) == []
+        with pytest.raises(UserError, match="input 6 has no steps"):
+            read([*inputs(kind), empty])
+    with pytest.raises(UserError, match="input 1 has no steps"):
+        model.attention(empty, [4])
+
+
+def test_a_predictor_reads_inputs_as_a_generator_does() -> None:
+    config = PredictorConfig(FrontEndConfig("features", 4), 8, 0.0, EncoderConfig(6))
+    predictor = Predictor(build_predictor_model(config), config)
+    found = predictor.predict([each.tolist() for each in inputs()])
+    for one, other in zip(predictor.predict(inputs()), found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(UserError, match=r"input 6: this model reads arrays \[S, 4\], not list of shape \[1, 3\]"):
+        predictor.predict([*inputs(), [[1, 2, 3]]])
+    with pytest.raises(UserError, match="no vocabulary"):
+        predictor.predict(["a text"])
+
+
+@pytest.mark.parametrize(
+    ("config", "option", "value"),
+    [
+        (GeneratorConfig, "embedding_size", 0),
+        (GeneratorConfig, "dropout", 1.0),
+        (PredictorConfig, "size", 0),
+        (PredictorConfig, "dropout", -0.1),
+    ],
+)
+def test_sizes_and_dropout_out_of_range_are_refused(config: type, option: str, value: float) -> None:
+    with pytest.raises(UserError, match=rf"model\.{option} must be .*, not {value}"):
+        config(**{option: value})
+
+
+def test_a_predictor_does_not_read_images() -> None:
+    with pytest.raises(UserError, match=r"model\.front_end\.kind image"):
+        PredictorConfig(FrontEndConfig("image", 3, 16, 12, blocks=2))

@@ -24,6 +24,8 @@ CASES = [case for case in itertools.product(COUPLINGS, ATTENTIONS, (1, 2, 3)) if
 KINDS = [
     pytest.param("fp32", torch.float64, 1e-12, id="fp64"),
     pytest.param("fp32", torch.float32, 1e-5, id="fp32"),
+    pytest.param("fp32", torch.float16, 0.02, id="fp16"),
+    pytest.param("fp32", torch.bfloat16, 0.1, id="bf16"),
     pytest.param("int8", torch.float32, 0.1, id="int8", marks=needs_int8),
 ]
 """Precision, type of the weights, and how far log-probabilities may lie apart."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from seq2seq.config import UserError
 from seq2seq.search import Hypothesis, SearchConfig, beam_search, greedy_search
 
 BOS, EOS, V = 0, 1, 4
@@ -121,3 +122,14 @@ def test_scores_are_sums_of_log_probabilities_and_outputs_respect_their_limits()
 
 def test_undefined_probabilities_end() -> None:
     assert search(torch.full((2, V, V), math.nan), [5, 5], SearchConfig(beam_size=2)) == [[], []]
+
+
+@pytest.mark.parametrize("n_best", [-1, 0, 4])
+def test_an_n_best_that_the_beam_cannot_give_is_refused(n_best: int) -> None:
+    with pytest.raises(UserError, match=rf"n_best must be from 1 to beam_size \(3\), not {n_best}"):
+        search(chains(1, seed=0), [5], SearchConfig(beam_size=3), n_best)
+
+
+def test_an_unknown_length_penalty_is_refused() -> None:
+    with pytest.raises(UserError, match=r"search\.length_penalty_kind must be average or gnmt, not Average"):
+        SearchConfig(length_penalty_kind="Average")  # type: ignore[arg-type]
