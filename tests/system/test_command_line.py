@@ -128,6 +128,29 @@ def test_evaluates_a_split(toy_run: Path, toy_data: Path, tmp_path: Path, capsys
     assert b"BLEU" in command(capsysbinary, *arguments)
 
 
+def test_evaluates_a_saved_model(toy_run: Path, toy_data: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    saved = tmp_path / "saved"
+    seq2seq.load(toy_run).save_pretrained(saved)
+    given = ["evaluate", str(saved), "--data", str(toy_data)]
+    assert main(given) == 2
+    assert f"{saved} does not tell what it was trained on; give --source, --target" in capsys.readouterr().err
+    assert main([*given, "--source", "en", "--target", "de"]) == 0
+    metrics, of_the_run = (
+        json.loads((run / "evaluation" / "test.metrics.json").read_text()) for run in (saved, toy_run)
+    )
+    assert metrics == of_the_run
+
+
+def test_evaluates_a_model_on_the_hub(toy_run: Path, toy_data: Path, tmp_path: Path, monkeypatch, capsys) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("seq2seq.translator.snapshot_download", lambda name: toy_run)
+    given = ["evaluate", "owner/name", "--data", str(toy_data), "--source", "en", "--target", "de"]
+    assert main(given) == 2
+    assert "--output" in capsys.readouterr().err
+    assert main([*given, "--output", "results"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
+
+
 def test_a_run_directory_holds_what_the_hub_expects(toy_run: Path, tmp_path: Path) -> None:
     expected = {"config.json", "model.safetensors", "joint.spm.model", "generation_config.json", "README.md"}
     expected |= {"metrics.jsonl", "train.log", "checkpoints", "provenance.json", "evaluation"}
