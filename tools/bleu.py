@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config import UserError
+from seq2seq.guard import guarded
 from seq2seq.metrics import Comparison, compare, corpus_scores, reference_streams
 
 TOKENIZERS = ("13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "flores101", "flores200", "spm", "none")
@@ -137,13 +138,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ["SACREBLEU_SEED"] = options.seed
     if isinstance(sys.stdout, io.TextIOWrapper):  # μ and ± in whatever locale, as sacreBLEU's command does it
         sys.stdout.reconfigure(encoding="utf-8")
-    try:
+
+    def work() -> None:
         figures = run(options)
-    except UserError as error:
-        print(f"bleu.py: error: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else table(figures))
-    return 0
+        print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else table(figures))
+
+    return guarded("bleu.py", work)
 
 
 if __name__ == "__main__":
