@@ -12,7 +12,7 @@ import torch
 
 from seq2seq.batching import Pair, collate
 from seq2seq.files import write_atomically
-from seq2seq.metrics import Scores, bleu, corpus_scores
+from seq2seq.metrics import Scores, bleu, corpus_scores, reference_streams
 from seq2seq.model import Seq2Seq
 from seq2seq.objectives import loss_per_token, teacher_forcing
 from seq2seq.search import SearchConfig
@@ -65,11 +65,19 @@ class Evaluation:
         return {"sentences": len(self.sources), **self.scores.to_dict(), "lowercased": self.lowercased.to_dict()}
 
     def write(self, directory: Path, name: str) -> None:
-        """Writes NAME.hypotheses.txt, NAME.references.txt (tab between several of one line) and NAME.metrics.json."""
+        """Writes NAME.hypotheses.txt, NAME.references.txt and NAME.metrics.json.
+
+        Several references go to NAME.references.1.txt, NAME.references.2.txt and so on, as tools/bleu.py reads them: a
+        blank line where a sentence has fewer than others. Runs of white space become one space.
+        """
         directory.mkdir(parents=True, exist_ok=True)
-        texts = {"hypotheses": self.hypotheses, "references": ["\t".join(lines) for lines in self.references]}
+        streams = reference_streams(self.hypotheses, self.references)
+        numbers = [""] if len(streams) == 1 else [f".{number}" for number in range(1, len(streams) + 1)]
+        texts: dict[str, Sequence[str | None]] = {"hypotheses": self.hypotheses}
+        texts |= {f"references{number}": stream for number, stream in zip(numbers, streams, strict=True)}
         for kind, lines in texts.items():
-            write_atomically(directory / f"{name}.{kind}.txt", "".join(line + "\n" for line in lines))
+            content = "".join(" ".join((line or "").split()) + "\n" for line in lines)
+            write_atomically(directory / f"{name}.{kind}.txt", content)
         write_atomically(
             directory / f"{name}.metrics.json", json.dumps(self.figures(), indent=2, ensure_ascii=False) + "\n"
         )

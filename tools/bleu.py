@@ -28,7 +28,10 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     parse = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parse.add_argument(
-        "references", nargs="+", metavar="REF", help="reference file, one segment per line; several allowed"
+        "references",
+        nargs="+",
+        metavar="REF",
+        help="reference file, one segment per line; of several, blank lines count as no reference",
     )
     parse.add_argument("--json", action="store_true", help="print JSON, figures unrounded (default: a table)")
     parse.add_argument(
@@ -89,7 +92,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if not hypotheses:
         raise UserError("standard input is empty: give it the translations, one per line")
     files = [read_lines(path, len(hypotheses), "standard input") for path in arguments.references]
-    references = [list(lines) for lines in zip(*files, strict=True)]
+    references = [[line for line in lines if line.strip()] or [""] for lines in zip(*files, strict=True)]
     options = {"lowercase": arguments.lowercase, "tokenize": arguments.tokenize}
     if arguments.compare:
         other = read_lines(arguments.compare, len(hypotheses), "standard input")
