@@ -37,6 +37,9 @@ MAX_SOURCE_TOKENS = 1_000
 """Longer inputs are cut here, with a warning, unless a translator is told otherwise: nothing was trained on them, and
 memory grows with the length."""
 
+HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
+"""What `load` passes on to huggingface_hub.snapshot_download."""
+
 
 class Translation(NamedTuple):
     """One output for one input."""
@@ -225,17 +228,20 @@ class Translator(ModelHubMixin):
         save_model(self.model, save_directory)
 
     @classmethod
-    def _from_pretrained(cls, *, model_id: str, revision: str | None = None, **options: Any) -> Translator:
-        known = ("cache_dir", "force_download", "local_files_only", "token")
-        return load(model_id, revision=revision, **{name: options[name] for name in known if name in options})
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Translator:
+        """`load`, by the name that the Hub has for it, with its options."""
+        return load(pretrained_model_name_or_path, **options)
 
 
 def load(run: str | Path, device: str = "cpu", **hub_options: Any) -> Any:
-    """The trained model of a run directory, or of a model on the Hugging Face Hub (`owner/name`; hub_options: revision,
-    token, ...): a `Translator`, or for other tasks a `Generator`, `Predictor` or `CharacterModel`.
+    """The trained model of a run directory, or of a model on the Hugging Face Hub (`owner/name`; hub_options: see
+    HUB_OPTIONS): a `Translator`, or for other tasks a `Generator`, `Predictor` or `CharacterModel`.
 
-    Raises UserError where there is no such run or device, or a file of it is missing or damaged.
+    Raises UserError where there is no such run, device or option, or a file of it is missing or damaged.
     """
+    unknown = ", ".join(sorted(hub_options.keys() - HUB_OPTIONS))
+    if unknown:
+        raise UserError(f"{run}: cannot be loaded with {unknown}; the options are device, {', '.join(HUB_OPTIONS)}")
     device = str(device_named(device))
     directory = Path(run)
     if not directory.exists() and _looks_like_hub_id(str(run)):
