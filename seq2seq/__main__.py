@@ -109,7 +109,7 @@ def _verb(
         "--max-input-length",
         type=_positive,
         metavar="N",
-        help="cut longer inputs to their first N tokens, with a warning (default: 1000)",
+        help="cut longer inputs to their first N tokens, with a warning; score refuses longer targets (default: 1000)",
     )
     return parser
 

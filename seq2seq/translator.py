@@ -135,7 +135,8 @@ class Translator(ModelHubMixin):
             yield from self.search(chunk, n_best, **search_options)
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[PairScore]:
-        """Log-probability of each target given its source."""
+        """Log-probability of each target given its source. Raises UserError where a target has more tokens than
+        max_source_tokens: cut like a source, it would get the score of another target."""
         if len(sources) != len(targets):
             raise UserError(f"{len(sources)} sources but {len(targets)} targets to score")
         pairs = self._pairs(sources, targets)
@@ -182,8 +183,15 @@ class Translator(ModelHubMixin):
         return encoded
 
     def _pairs(self, sources: Sequence[str], targets: Sequence[str]) -> list[Pair]:
-        encoded = self._encode_sources(sources)
-        return list(zip(encoded, self.target_vocabulary.encode_batch(list(targets)), strict=True))
+        encoded = self.target_vocabulary.encode_batch(list(targets))
+        limit = self.max_source_tokens
+        for number, ids in enumerate(encoded, 1):
+            if len(ids) > limit:
+                raise UserError(
+                    f"the target on line {number} has {len(ids)} tokens, more than {limit}: leave the pair out, "
+                    "or raise --max-input-length (in Python max_source_tokens)"
+                )
+        return list(zip(self._encode_sources(sources), encoded, strict=True))
 
     @torch.inference_mode()
     def _decode(self, sources: Sequence[Sequence[int]], config: SearchConfig, n_best: int) -> list[list[Hypothesis]]:

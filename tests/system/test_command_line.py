@@ -214,6 +214,10 @@ FAULTS = {
     "corrupt vocabulary": (["translate", "{tmp}/garbled"], "joint.spm.model"),
     "missing source file": (["score", "{run}", "--source-file", "{tmp}/a", "--target-file", "{tmp}/b"], "{tmp}/a"),
     "unequal files": (["score", "{run}", "--source-file", "{tmp}/two", "--target-file", "{tmp}/three"], "has 3"),
+    "endless target": (
+        ["score", "{run}", "--source-file", "{tmp}/two", "--target-file", "{tmp}/long", "--max-input-length", "9"],
+        "the target on line 2 has ",
+    ),
     "missing split": (["evaluate", "{run}", "--data", "{data}", "--split", "nix"], "nix"),
 }
 
@@ -229,6 +233,7 @@ def places(toy_run: Path, toy_data: Path, tmp_path_factory: pytest.TempPathFacto
             (tmp / folder / f"{split}.de").write_text("A\n" if folder == "uneven" else "")
     (tmp / "two").write_text("a\nb\n")
     (tmp / "three").write_text("a\nb\nc\n")
+    (tmp / "long").write_text("A\n" + "BA " * 10 + "\n")
     (tmp / "class.yaml").write_text("model:\n  class_path: os.system\n  init_args: {command: 'false'}\n")
     for name, file in (("corrupt", "model.safetensors"), ("garbled", "joint.spm.model")):
         shutil.copytree(toy_run, tmp / name)
