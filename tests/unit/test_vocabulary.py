@@ -127,6 +127,21 @@ def test_training_is_reproducible(model_type: str) -> None:
     assert first.fingerprint() == hashlib.sha256(first.to_bytes()).hexdigest()
 
 
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("nmt_nfkc", "Straße AB,你好! x y"),
+        ("nfkc", "Straße AB,你好! x\ty"),
+        ("nmt_nfkc_cf", "straße ab,你好! x y"),
+        ("nfkc_cf", "straße ab,你好! x\ty"),
+        ("identity", "Straße ＡＢ，你好！ x\ty"),
+    ],
+)
+def test_characters_are_normalised_by_the_rule_chosen(rule: str, expected: str) -> None:
+    vocabulary = Vocabulary.train(sentences(), VocabularyConfig(size=400, normalization=rule))  # type: ignore[arg-type]
+    assert vocabulary.decode(vocabulary.encode("Straße ＡＢ，你好！ x\ty")) == expected
+
+
 @pytest.mark.parametrize("model_type", ["unigram", "bpe"])
 def test_sampled_segmentations(model_type: str) -> None:
     config = VocabularyConfig(size=400, model_type=model_type)  # type: ignore[arg-type]
@@ -184,6 +199,7 @@ def test_a_size_below_the_alphabet_says_what_is_needed() -> None:
     [
         {"size": 0},
         {"model_type": "wordpiece"},
+        {"normalization": "nfd"},
         {"character_coverage": 1.5},
         {"max_training_sentences": 0},
         {"joint": True, "source_model": "a", "target_model": "b"},
