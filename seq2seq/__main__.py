@@ -284,9 +284,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     translator.precision = options.precision
     if options.output is None and not Path(options.model).is_dir():
         raise UserError(f"{options.model} is on the Hub; tell with --output where the results go")
-    split = load_split(_corpus_of(options), options.split)
+    corpus = _corpus_of(options)
+    split = load_split(corpus, options.split)
     sources = [row["source"] for row in split]
-    evaluation = evaluate(translator, sources, references(split), **_search_settings(options))
+    settings = _search_settings(options)
+    evaluation = evaluate(translator, sources, references(split), target_language=corpus.target, **settings)
     evaluation.write(options.output or Path(options.model) / "evaluation", options.split)
     if options.json:
         print(json.dumps(evaluation.figures(), indent=1, ensure_ascii=False))

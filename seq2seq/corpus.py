@@ -31,7 +31,8 @@ class DataConfig:
     source: str
     """Column (or suffix of the text files) of the source language, such as "en"."""
     target: str
-    """Column (or suffix of the text files) of the target language; a list of strings is several references."""
+    """Column (or suffix of the text files) of the target language; a list of strings is several references. The names
+    zh, ja and ko choose BLEU's tokenizer for that language."""
     train_split: str = "train"
     """Split to train on; slices such as "train[:90%]" are understood."""
     validation_split: str = "validation"

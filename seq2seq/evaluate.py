@@ -12,7 +12,7 @@ import torch
 
 from seq2seq.batching import Pair, collate
 from seq2seq.files import write_atomically
-from seq2seq.metrics import Scores, bleu, corpus_scores, reference_streams
+from seq2seq.metrics import Scores, bleu, bleu_metric, corpus_scores, reference_streams
 from seq2seq.model import Seq2Seq
 from seq2seq.objectives import loss_per_token, teacher_forcing
 from seq2seq.search import SearchConfig
@@ -30,12 +30,17 @@ class Validator:
     references: Sequence[list[str]]
     target_vocabulary: Vocabulary
     search: SearchConfig
+    target_language: str = ""
+    """Code by which sacreBLEU chooses BLEU's tokenizer."""
+
+    def __post_init__(self) -> None:
+        bleu_metric(self.target_language)  # where its package is missing, training does not begin
 
     @torch.inference_mode()
     def __call__(self, model: Seq2Seq) -> dict[str, float]:
         """loss: nats per target token, without label smoothing; bleu: greedy, detokenised, sacreBLEU's defaults."""
         hypotheses = greedy_texts(model, [source for source, _ in self.pairs], self.target_vocabulary, self.search)
-        return {"loss": self._loss(model), "bleu": bleu(hypotheses, self.references)}
+        return {"loss": self._loss(model), "bleu": bleu(hypotheses, self.references, self.target_language)}
 
     def _loss(self, model: Seq2Seq) -> float:
         ordered = sorted(self.pairs, key=lambda pair: (len(pair[1]), len(pair[0])))
@@ -88,10 +93,13 @@ def evaluate(
     sources: list[str],
     references: list[list[str]],
     confidence: bool = True,
+    target_language: str = "",
     **search_options: Any,
 ) -> Evaluation:
-    """Translates sources by beam search and scores them."""
+    """Translates sources by beam search and scores them. target_language: as Validator has it."""
+    bleu_metric(target_language)  # where its package is missing, nothing is translated in vain
     translations = [best[0] for best in translator.search(sources, **search_options)]
     hypotheses = [translation.text for translation in translations]
-    scores = corpus_scores(hypotheses, references, confidence=confidence)
-    return Evaluation(sources, references, translations, scores, corpus_scores(hypotheses, references, lowercase=True))
+    scores = corpus_scores(hypotheses, references, confidence=confidence, target_language=target_language)
+    lowercased = corpus_scores(hypotheses, references, lowercase=True, target_language=target_language)
+    return Evaluation(sources, references, translations, scores, lowercased)
