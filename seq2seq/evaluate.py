@@ -12,7 +12,7 @@ import torch
 
 from seq2seq.batching import Pair, collate
 from seq2seq.files import write_atomically
-from seq2seq.metrics import Scores, bleu, bleu_metric, corpus_scores, reference_streams
+from seq2seq.metrics import Scores, bleu, bleu_metric, corpus_scores, lowercased, reference_streams
 from seq2seq.model import Seq2Seq
 from seq2seq.objectives import loss_per_token, teacher_forcing
 from seq2seq.search import SearchConfig
@@ -101,5 +101,5 @@ def evaluate(
     translations = [best[0] for best in translator.search(sources, **search_options)]
     hypotheses = [translation.text for translation in translations]
     scores = corpus_scores(hypotheses, references, confidence=confidence, target_language=target_language)
-    lowercased = corpus_scores(hypotheses, references, lowercase=True, target_language=target_language)
-    return Evaluation(sources, references, translations, scores, lowercased)
+    folded = lowercased(scores, hypotheses, references, target_language)
+    return Evaluation(sources, references, translations, scores, folded)

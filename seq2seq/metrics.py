@@ -75,7 +75,17 @@ def corpus_scores(
     samples = BOOTSTRAP_SAMPLES if confidence else 1
     metrics = build_metrics(streams, lowercase, tokenize, target_language)
     bleu_, chrf, ter = (_score(each, hypotheses, samples) for each in metrics)
-    return Scores(bleu_, chrf, ter, exact_match(hypotheses, references))
+    return Scores(bleu_, chrf, ter, exact_match(hypotheses, references, lowercase))
+
+
+def lowercased(
+    scores: Scores, hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str = ""
+) -> Scores:
+    """These scores without regard to case, and BLEU and chrF without intervals. TER never regards it: it stays."""
+    streams: Any = reference_streams(hypotheses, references)
+    metrics = (bleu_metric(target_language, None, True, streams), CHRF(lowercase=True, references=streams))
+    bleu_, chrf = (_score(each, hypotheses, 1) for each in metrics)
+    return Scores(bleu_, chrf, scores.ter, exact_match(hypotheses, references, lowercase=True))
 
 
 def build_metrics(
@@ -128,20 +138,20 @@ def reference_streams(hypotheses: Sequence[str], references: Sequence[Sequence[s
     return [[lines[i] if i < len(lines) else None for lines in references] for i in range(width)]
 
 
-def exact_match(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Percentage of hypotheses equal to one of their references.
+def exact_match(hypotheses: Sequence[str], references: Sequence[Sequence[str]], lowercase: bool = False) -> float:
+    """Percentage of hypotheses equal to one of their references; lowercase: as sacreBLEU folds the case.
 
     Runs of white space count as one space, no-break spaces too: SentencePiece's normalisation cannot write others.
     """
+
+    def plain(text: str) -> str:
+        return " ".join((text.lower() if lowercase else text).split())
+
     matches = (
-        _with_plain_spaces(hypothesis) in {_with_plain_spaces(line) for line in lines}
+        plain(hypothesis) in {plain(line) for line in lines}
         for hypothesis, lines in zip(hypotheses, references, strict=True)
     )
     return 100 * sum(matches) / max(1, len(hypotheses))
-
-
-def _with_plain_spaces(text: str) -> str:
-    return " ".join(text.split())
 
 
 @dataclass(frozen=True)

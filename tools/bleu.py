@@ -43,7 +43,9 @@ def parser() -> argparse.ArgumentParser:
         help="file of another system's output: paired bootstrap test of HYP2 against stdin, 1,000 resamplings",
     )
     parse.add_argument(
-        "--lowercase", action="store_true", help="ignore case in BLEU and chrF; TER always does (default: off)"
+        "--lowercase",
+        action="store_true",
+        help="ignore case in BLEU, chrF and exact match; TER always does (default: off)",
     )
     parse.add_argument(
         "--tokenize", choices=TOKENIZERS, help="BLEU's tokenizer (default: 13a); give it untokenised text on both sides"

@@ -9,7 +9,7 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 
 from seq2seq.config import UserError
 from seq2seq.evaluate import Validator
-from seq2seq.metrics import bleu, bleu_metric, compare, corpus_scores, reference_streams
+from seq2seq.metrics import bleu, bleu_metric, compare, corpus_scores, lowercased, reference_streams
 from seq2seq.search import SearchConfig
 
 
@@ -87,6 +87,15 @@ def test_a_perfect_and_a_hand_computed_score() -> None:
 def test_exact_match_is_a_percentage_over_any_reference() -> None:
     scores = corpus_scores(["a", "b ", "c", "d"], [["x", "a"], ["b"], ["z"], ["D"]])
     assert scores.exact_match == 50.0
+
+
+def test_lowercased_scores_regard_no_case_and_repeat_no_ter(monkeypatch: pytest.MonkeyPatch) -> None:
+    hypotheses, references = ["A b c d", "e", "f"], [["a B c d"], ["x", "E"], ["g"]]
+    expected = corpus_scores(hypotheses, references, lowercase=True)
+    cased = corpus_scores(hypotheses, references)
+    monkeypatch.setattr(TER, "corpus_score", None)
+    assert lowercased(cased, hypotheses, references) == expected
+    assert (cased.exact_match, expected.exact_match) == (0, pytest.approx(200 / 3))
 
 
 def test_confidence_interval_is_reproducible_and_holds_the_score() -> None:
