@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Scores translations on stdin against one or several reference files: BLEU, chrF and TER, sacreBLEU's own figures.
 
 tools/bleu.py REF... < HYP
