@@ -122,7 +122,23 @@ def _search_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--length-penalty", type=float, metavar="A", help=f"exponent of the length normalisation ({told})"
     )
-    parser.add_argument("--max-length", type=_positive, metavar="N", help=f"longest output in tokens ({told})")
+    parser.add_argument(
+        "--length-penalty-kind",
+        choices=("average", "gnmt"),
+        help=f"divide log-probabilities by length^A, or by ((5 + length) / 6)^A ({told})",
+    )
+    parser.add_argument(
+        "--max-length",
+        type=_positive,
+        metavar="N",
+        help=f"longest output in tokens, where --max-length-ratio allows as many ({told})",
+    )
+    parser.add_argument(
+        "--max-length-ratio",
+        type=float,
+        metavar="R",
+        help=f"longest output in tokens per source token, plus 10 ({told})",
+    )
     parser.add_argument(
         "--precision",
         choices=("fp32", "int8"),
@@ -153,8 +169,8 @@ def _load(options: argparse.Namespace) -> Translator:
 
 
 def _search_settings(options: argparse.Namespace) -> dict[str, Any]:
-    given = {name: getattr(options, name) for name in ("beam_size", "length_penalty", "max_length")}
-    return {name: value for name, value in given.items() if value is not None}
+    names = ("beam_size", "length_penalty", "length_penalty_kind", "max_length", "max_length_ratio")
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
 def read_lines(stream: IO[bytes], name: str) -> Iterator[str]:

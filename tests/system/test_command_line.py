@@ -81,6 +81,17 @@ def test_n_best_scores_and_attention(toy_run: Path, tmp_path: Path, stdin, capsy
         assert all(len(row) == len(each["source"]) and abs(sum(row) - 1) < 1e-3 for row in each["weights"])
 
 
+def test_search_options_are_those_of_python(toy_run: Path, stdin, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+    text = "ba ko mi lu te so ne ra " * 3
+    settings = {"length_penalty": 0.7, "length_penalty_kind": "gnmt", "max_length_ratio": 0.1}
+    expected = seq2seq.load(toy_run).search([text], **settings)[0][0]
+    assert len(expected.tokens) < 15  # 24 source tokens allow 10 + 2 or so
+    stdin(text.encode())
+    given = [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)]
+    output = command(capsysbinary, "translate", toy_run, "--scores", *given)
+    assert output.decode() == f"{expected.score:.6f}\t{expected.text}\n"
+
+
 def test_the_company_of_a_sentence_does_not_change_its_translation(toy_run: Path) -> None:
     translator = seq2seq.load(toy_run)
     texts = ["ba ko mi lu te so", "ne", "ra ra", "xyz qrs", "mi mi mi mi", "so te"]
@@ -218,6 +229,7 @@ FAULTS = {
         ["score", "{run}", "--source-file", "{tmp}/two", "--target-file", "{tmp}/long", "--max-input-length", "9"],
         "the target on line 2 has ",
     ),
+    "ratio of no length": (["evaluate", "{run}", "--max-length-ratio", "0"], "max_length_ratio must be positive"),
     "missing split": (["evaluate", "{run}", "--data", "{data}", "--split", "nix"], "nix"),
 }
 
