@@ -215,7 +215,10 @@ class Translator(ModelHubMixin):
     def _translations(self, found: list[list[Hypothesis]]) -> list[list[Translation]]:
         tokens = [hypothesis.tokens for hypotheses in found for hypothesis in hypotheses]
         texts = iter(self.target_vocabulary.decode_batch(tokens))  # once for all: a call costs 0.1 ms
-        return [[_translation(hypothesis, next(texts)) for hypothesis in hypotheses] or [BLANK] for hypotheses in found]
+        return [
+            [Translation(next(texts), each.score, each.log_probability, each.tokens) for each in hypotheses] or [BLANK]
+            for hypotheses in found
+        ]
 
     def _alignment(self, pair: Pair, weights: Tensor) -> Alignment:
         source, target = (
@@ -290,11 +293,6 @@ def _download(run: str, options: dict[str, Any]) -> Path:
     except Exception as error:  # the Hub client raises a dozen unrelated types
         reason = str(error).split("\n")[0]
         raise UserError(f"{run}: no such directory, and the Hub does not give it: {reason}") from None
-
-
-def _translation(hypothesis: Hypothesis, text: str) -> Translation:
-    """A text line is one line, whatever the model writes: a newline inside an output would shift all lines after it."""
-    return Translation(" ".join(text.split("\n")), hypothesis.score, hypothesis.log_probability, hypothesis.tokens)
 
 
 def _decoding_batches(sources: Sequence[Sequence[int]], blank: bool = True) -> Iterator[list[int]]:

@@ -194,7 +194,7 @@ class Vocabulary:
     def decode_batch(self, batch: Sequence[Sequence[int]]) -> list[str]:
         """Return the text of every sentence."""
         texts: list[str] = self._processor.decode([[int(piece) for piece in ids] for ids in batch])
-        # Byte pieces can spell a line feed, and a sentence is one line.
+        # Byte pieces can spell a line feed, which would shift all lines after it: a sentence is one line.
         return [text.replace("\n", " ").strip(" ") for text in texts]
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
