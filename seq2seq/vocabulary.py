@@ -132,11 +132,6 @@ class Vocabulary:
         return cls(model.getvalue())
 
     @classmethod
-    def from_bytes(cls, model: bytes) -> "Vocabulary":
-        """Build a vocabulary from a serialised model, as `to_bytes` gives it."""
-        return cls(model)
-
-    @classmethod
     def load(cls, path: str | PathLike[str]) -> "Vocabulary":
         """Read a SentencePiece model file."""
         try:
@@ -151,10 +146,6 @@ class Vocabulary:
             write_atomically(Path(path), self._bytes)
         except OSError as error:
             raise UserError(f"{path}: cannot write the vocabulary: {error.strerror}") from error
-
-    def to_bytes(self) -> bytes:
-        """Return the serialised model."""
-        return self._bytes
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the model, in hexadecimal."""
