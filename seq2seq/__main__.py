@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # each verb imports what it needs: `seq2seq --help` does not wait for torch
+    from seq2seq.corpus import DataConfig
     from seq2seq.translator import Translation, Translator
 
 VERBS = """verbs:
@@ -84,12 +85,14 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("model", metavar="RUN", type=Path, help="run directory")
     evaluate = _verb(verbs, "evaluate", "Translate a split of a corpus and score it.", _evaluate)
     _search_options(evaluate)
-    evaluate.add_argument("--data", help="folder, file or Hub id (default: what the run was trained on)")
+    evaluate.add_argument("--data", help="folder, file or Hub id of text (default: what the run was trained on)")
     evaluate.add_argument("--split", default="test", help="split to translate (default: test)")
     evaluate.add_argument("--source", help="source column (default: the run's)")
     evaluate.add_argument("--target", help="target column (default: the run's)")
     evaluate.add_argument(
-        "--output", type=Path, help="folder of hypotheses, references, metrics (default: RUN/evaluation)"
+        "--output",
+        type=Path,
+        help="folder of hypotheses, references, metrics (default: RUN/evaluation; needed with the Hub id of a model)",
     )
     evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
     return parser
@@ -106,7 +109,7 @@ def _verb(
         "--max-input-length",
         type=_positive,
         metavar="N",
-        help="cut longer inputs to their first N tokens, with a warning (default: 1000)",
+        help="cut longer inputs to their first N tokens, with a warning; score refuses longer targets (default: 1000)",
     )
     return parser
 
@@ -119,7 +122,23 @@ def _search_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--length-penalty", type=float, metavar="A", help=f"exponent of the length normalisation ({told})"
     )
-    parser.add_argument("--max-length", type=_positive, metavar="N", help=f"longest output in tokens ({told})")
+    parser.add_argument(
+        "--length-penalty-kind",
+        choices=("average", "gnmt"),
+        help=f"divide log-probabilities by length^A, or by ((5 + length) / 6)^A ({told})",
+    )
+    parser.add_argument(
+        "--max-length",
+        type=_positive,
+        metavar="N",
+        help=f"longest output in tokens, where --max-length-ratio allows as many ({told})",
+    )
+    parser.add_argument(
+        "--max-length-ratio",
+        type=float,
+        metavar="R",
+        help=f"longest output in tokens per source token, plus 10 ({told})",
+    )
     parser.add_argument(
         "--precision",
         choices=("fp32", "int8"),
@@ -150,8 +169,8 @@ def _load(options: argparse.Namespace) -> Translator:
 
 
 def _search_settings(options: argparse.Namespace) -> dict[str, Any]:
-    given = {name: getattr(options, name) for name in ("beam_size", "length_penalty", "max_length")}
-    return {name: value for name, value in given.items() if value is not None}
+    names = ("beam_size", "length_penalty", "length_penalty_kind", "max_length", "max_length_ratio")
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
 def read_lines(stream: IO[bytes], name: str) -> Iterator[str]:
@@ -273,20 +292,19 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from dataclasses import replace
-
-    from seq2seq.config import read_config
+    from seq2seq.config import UserError
     from seq2seq.corpus import load_split, references
     from seq2seq.evaluate import evaluate
-    from seq2seq.experiment import ExperimentConfig
 
     translator = _load(options)
     translator.precision = options.precision
-    given = {name: getattr(options, name) for name in ("data", "source", "target") if getattr(options, name)}
-    config = replace(read_config(Path(options.model) / "config.json", ExperimentConfig), **given)
-    split = load_split(config, options.split)
+    if options.output is None and not Path(options.model).is_dir():
+        raise UserError(f"{options.model} is on the Hub; tell with --output where the results go")
+    corpus = _corpus_of(options)
+    split = load_split(corpus, options.split)
     sources = [row["source"] for row in split]
-    evaluation = evaluate(translator, sources, references(split), **_search_settings(options))
+    settings = _search_settings(options)
+    evaluation = evaluate(translator, sources, references(split), target_language=corpus.target, **settings)
     evaluation.write(options.output or Path(options.model) / "evaluation", options.split)
     if options.json:
         print(json.dumps(evaluation.figures(), indent=1, ensure_ascii=False))
@@ -294,6 +312,26 @@ def _evaluate(options: argparse.Namespace) -> None:
     for metric in (evaluation.scores.bleu, evaluation.scores.chrf, evaluation.scores.ter, evaluation.lowercased.bleu):
         print(f"{metric.describe()}\t{metric.signature}")
     print(f"exact match {evaluation.scores.exact_match:.2f} %")
+
+
+def _corpus_of(options: argparse.Namespace) -> DataConfig:
+    """The corpus that the options name; what they leave open is as in training. Saved models do not tell of that."""
+    from dataclasses import replace
+
+    from seq2seq.config import UserError, read_config, read_mapping
+    from seq2seq.corpus import DataConfig
+    from seq2seq.experiment import ExperimentConfig
+
+    named = {name: getattr(options, name) for name in ("data", "source", "target")}
+    given = {name: value for name, value in named.items() if value}
+    if len(given) == len(named):
+        return DataConfig(**given)
+    path = Path(options.model) / "config.json"
+    known = {**(read_mapping(path) if path.is_file() else {}), **given}
+    missing = [f"--{name}" for name in named if name not in known]
+    if missing:
+        raise UserError(f"{options.model} does not tell what it was trained on; give {', '.join(missing)}")
+    return replace(read_config(path, ExperimentConfig), **given)
 
 
 if __name__ == "__main__":

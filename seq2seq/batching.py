@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.config import check
+from seq2seq.corpus import list_lengths
 from seq2seq.distributed import World
 from seq2seq.hardware import DECODING_STEP, to_device
 from seq2seq.vocabulary import BOS_ID, EOS_ID, PAD_ID
@@ -255,7 +256,8 @@ class BucketedBatches(_Buckets):
 
     def __init__(self, dataset: "Dataset", config: BatchingConfig, seed: int, world: World | None = None) -> None:
         self.table = dataset.with_format("arrow")
-        super().__init__(_lengths(dataset, "source_ids"), _lengths(dataset, "target_ids"), config, seed, world)
+        source_lengths, target_lengths = (list_lengths(dataset, side) for side in ("source_ids", "target_ids"))
+        super().__init__(source_lengths, target_lengths, config, seed, world)
 
     def load(self, rows: Array) -> Batch:
         """Reads and pads these rows."""
@@ -299,15 +301,6 @@ class Curriculum:
     def iterate(self, epoch: int, start: int = 0) -> Iterator[Any]:
         """This rank's batches of an epoch, from the start-th on."""
         return self.stages[min(epoch, len(self.stages) - 1)].iterate(epoch, start)
-
-
-def _lengths(dataset: "Dataset", column: str) -> Array:
-    """[n] lengths of a list column, read in pieces so that a memory-mapped corpus stays on disk."""
-    import pyarrow.compute as pc  # only training reads Arrow: a translator starts without it
-
-    pieces = dataset.select_columns([column]).with_format("arrow").iter(batch_size=100_000)
-    lengths = [np.asarray(pc.list_value_length(piece.column(column)), np.int64) for piece in pieces]
-    return np.concatenate(lengths) if lengths else np.zeros(0, np.int64)
 
 
 def _ragged(column: Any) -> list[Ids]:

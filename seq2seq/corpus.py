@@ -31,7 +31,8 @@ class DataConfig:
     source: str
     """Column (or suffix of the text files) of the source language, such as "en"."""
     target: str
-    """Column (or suffix of the text files) of the target language; a list of strings is several references."""
+    """Column (or suffix of the text files) of the target language; a list of strings is several references. The names
+    zh, ja and ko choose BLEU's tokenizer for that language."""
     train_split: str = "train"
     """Split to train on; slices such as "train[:90%]" are understood."""
     validation_split: str = "validation"
@@ -113,7 +114,8 @@ def tokenise(
             writer_batch_size=10_000,
             new_fingerprint=digest(*encoding),
         )
-        verdicts = _verdicts(*_lengths(encoded), max_length, max_ratio)
+        source_lengths, target_lengths = (list_lengths(encoded, side) for side in ("source_ids", "target_ids"))
+        verdicts = _verdicts(source_lengths, target_lengths, max_length, max_ratio)
         counts = FilterCounts(*np.bincount(verdicts, minlength=4).tolist())
         check(counts.kept > 0, f"no sentence pair is left: {counts.describe()}")
         if counts.kept < len(encoded):
@@ -122,6 +124,15 @@ def tokenise(
             # Written out again so that readers find the rows in place instead of through a table of indices.
             encoded = kept.flatten_indices(new_fingerprint=digest("flat", *limits))
     return encoded, counts
+
+
+def list_lengths(dataset: "datasets.Dataset", column: str) -> npt.NDArray[np.int64]:
+    """[n] lengths of a list column, read in pieces so that a memory-mapped corpus stays on disk."""
+    import pyarrow.compute as pc
+
+    pieces = dataset.select_columns([column]).with_format("arrow").iter(batch_size=100_000)
+    found = [np.asarray(pc.list_value_length(piece.column(column)), np.int64) for piece in pieces]
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
 def stream_tokenised(
@@ -164,17 +175,6 @@ def _encode_pairs(
 
 def _as_list(target: str | list[str]) -> list[str]:
     return [target] if isinstance(target, str) else list(target)
-
-
-def _lengths(encoded: "datasets.Dataset") -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    import pyarrow.compute as pc
-
-    tables = list(encoded.with_format("arrow").iter(batch_size=100_000)) if len(encoded) else []
-    source, target = (
-        np.concatenate([np.zeros(0, np.int64)] + [pc.list_value_length(table[name]).to_numpy() for table in tables])
-        for name in ("source_ids", "target_ids")
-    )
-    return source.astype(np.int64), target.astype(np.int64)
 
 
 def _verdicts(

@@ -12,7 +12,7 @@ import torch
 
 from seq2seq.batching import Pair, collate
 from seq2seq.files import write_atomically
-from seq2seq.metrics import Scores, bleu, corpus_scores
+from seq2seq.metrics import Scores, bleu, bleu_metric, corpus_scores, lowercased, reference_streams
 from seq2seq.model import Seq2Seq
 from seq2seq.objectives import loss_per_token, teacher_forcing
 from seq2seq.search import SearchConfig
@@ -30,12 +30,17 @@ class Validator:
     references: Sequence[list[str]]
     target_vocabulary: Vocabulary
     search: SearchConfig
+    target_language: str = ""
+    """Code by which sacreBLEU chooses BLEU's tokenizer."""
+
+    def __post_init__(self) -> None:
+        bleu_metric(self.target_language)  # where its package is missing, training does not begin
 
     @torch.inference_mode()
     def __call__(self, model: Seq2Seq) -> dict[str, float]:
         """loss: nats per target token, without label smoothing; bleu: greedy, detokenised, sacreBLEU's defaults."""
         hypotheses = greedy_texts(model, [source for source, _ in self.pairs], self.target_vocabulary, self.search)
-        return {"loss": self._loss(model), "bleu": bleu(hypotheses, self.references)}
+        return {"loss": self._loss(model), "bleu": bleu(hypotheses, self.references, self.target_language)}
 
     def _loss(self, model: Seq2Seq) -> float:
         ordered = sorted(self.pairs, key=lambda pair: (len(pair[1]), len(pair[0])))
@@ -65,11 +70,19 @@ class Evaluation:
         return {"sentences": len(self.sources), **self.scores.to_dict(), "lowercased": self.lowercased.to_dict()}
 
     def write(self, directory: Path, name: str) -> None:
-        """Writes NAME.hypotheses.txt, NAME.references.txt (tab between several of one line) and NAME.metrics.json."""
+        """Writes NAME.hypotheses.txt, NAME.references.txt and NAME.metrics.json.
+
+        Several references go to NAME.references.1.txt, NAME.references.2.txt and so on, as tools/bleu.py reads them: a
+        blank line where a sentence has fewer than others. Runs of white space become one space.
+        """
         directory.mkdir(parents=True, exist_ok=True)
-        texts = {"hypotheses": self.hypotheses, "references": ["\t".join(lines) for lines in self.references]}
+        streams = reference_streams(self.hypotheses, self.references)
+        numbers = [""] if len(streams) == 1 else [f".{number}" for number in range(1, len(streams) + 1)]
+        texts: dict[str, Sequence[str | None]] = {"hypotheses": self.hypotheses}
+        texts |= {f"references{number}": stream for number, stream in zip(numbers, streams, strict=True)}
         for kind, lines in texts.items():
-            write_atomically(directory / f"{name}.{kind}.txt", "".join(line + "\n" for line in lines))
+            content = "".join(" ".join((line or "").split()) + "\n" for line in lines)
+            write_atomically(directory / f"{name}.{kind}.txt", content)
         write_atomically(
             directory / f"{name}.metrics.json", json.dumps(self.figures(), indent=2, ensure_ascii=False) + "\n"
         )
@@ -80,10 +93,13 @@ def evaluate(
     sources: list[str],
     references: list[list[str]],
     confidence: bool = True,
+    target_language: str = "",
     **search_options: Any,
 ) -> Evaluation:
-    """Translates sources by beam search and scores them."""
+    """Translates sources by beam search and scores them. target_language: as Validator has it."""
+    bleu_metric(target_language)  # where its package is missing, nothing is translated in vain
     translations = [best[0] for best in translator.search(sources, **search_options)]
     hypotheses = [translation.text for translation in translations]
-    scores = corpus_scores(hypotheses, references, confidence=confidence)
-    return Evaluation(sources, references, translations, scores, corpus_scores(hypotheses, references, lowercase=True))
+    scores = corpus_scores(hypotheses, references, confidence=confidence, target_language=target_language)
+    folded = lowercased(scores, hypotheses, references, target_language)
+    return Evaluation(sources, references, translations, scores, folded)

@@ -120,7 +120,7 @@ def prepare(config: ExperimentConfig, directory: Path, here: World) -> Prepared:
         )
         log.info("training data: %s", counts.describe())
         batches = BucketedBatches(tokenised, config.batching, config.trainer.seed, here)
-    validator = make_validator(validation, source_vocabulary, target_vocabulary, config.search)
+    validator = make_validator(validation, source_vocabulary, target_vocabulary, config.search, config.target)
     return Prepared(source_vocabulary, target_vocabulary, batches, validator, data_fingerprint(training))
 
 
@@ -148,12 +148,14 @@ def new_vocabularies(config: ExperimentConfig, training: Any) -> tuple[Vocabular
     return train_vocabularies(training, config.vocabulary, config.trainer.seed)
 
 
-def make_validator(validation: Any, source: Vocabulary, target: Vocabulary, search: SearchConfig) -> Validator:
+def make_validator(
+    validation: Any, source: Vocabulary, target: Vocabulary, search: SearchConfig, target_language: str
+) -> Validator:
     """Validation pairs as ids; the loss is that of each sentence's first reference."""
     lines = references(validation)
     sources = source.encode_batch([row["source"] for row in validation])
     targets = target.encode_batch([line[0] for line in lines])
-    return Validator(list(zip(sources, targets, strict=True)), lines, target, search)
+    return Validator(list(zip(sources, targets, strict=True)), lines, target, search, target_language)
 
 
 def test(translator: Translator, config: ExperimentConfig, directory: Path) -> Evaluation | None:
@@ -164,7 +166,8 @@ def test(translator: Translator, config: ExperimentConfig, directory: Path) -> E
         log.warning("no test: %s", error)
         return None
     log.info("translating the %s split, beam %d", config.test_split, config.search.beam_size)
-    evaluation = evaluate(translator, [row["source"] for row in split], references(split))
+    sources = [row["source"] for row in split]
+    evaluation = evaluate(translator, sources, references(split), target_language=config.target)
     evaluation.write(directory / "evaluation", config.test_split)
     log.info("%s: %s", config.test_split, evaluation.scores.describe())
     draw_attention(translator, evaluation, directory)

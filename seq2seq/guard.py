@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -14,8 +15,18 @@ def guarded(program: str, work: Callable[[], None]) -> int:
 
     0: done. 2: something the user can mend. 128 + number: ended by a signal, the state saved.
     """
+    status = _status_of(program, work)
+    try:
+        _flush_output()
+    except OSError:  # Python would try once more on its way out, and end with status 120
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
+
+
+def _status_of(program: str, work: Callable[[], None]) -> int:
     try:
         work()
+        _flush_output()  # what was written is not done before the reader or the disk has taken it
     except UserError as error:
         return _complain(program, str(error), 2)
     except Interrupted as stop:
@@ -30,6 +41,11 @@ def guarded(program: str, work: Callable[[], None]) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(program, f"{where}{error.strerror or error}", 2)
     return 0
+
+
+def _flush_output() -> None:
+    if sys.stdout is not None:  # it is None where the caller has closed it
+        sys.stdout.flush()
 
 
 def _complain(program: str, message: str, status: int) -> int:

@@ -8,7 +8,6 @@ from typing import Any
 
 from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.significance import PairedTest
-from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
 
 from seq2seq.config import UserError
@@ -65,42 +64,61 @@ def corpus_scores(
     confidence: bool = False,
     lowercase: bool = False,
     tokenize: str | None = None,
+    target_language: str = "",
 ) -> Scores:
     """All scores of a corpus. references: per hypothesis one or more strings, their number may vary.
 
-    confidence adds bootstrap intervals (seed: SACREBLEU_SEED, as sacreBLEU has it). tokenize: BLEU's tokenizer,
-    None for sacreBLEU's default, 13a. Raises UserError where the numbers of lines differ or there are none.
+    confidence adds bootstrap intervals (seed: SACREBLEU_SEED, as sacreBLEU has it). tokenize: BLEU's tokenizer, None
+    for sacreBLEU's choice (see bleu_metric). Raises UserError where the numbers of lines differ or there are none.
     """
     streams = reference_streams(hypotheses, references)
     samples = BOOTSTRAP_SAMPLES if confidence else 1
-    bleu_, chrf, ter = (_score(each, hypotheses, samples) for each in build_metrics(streams, lowercase, tokenize))
-    return Scores(bleu_, chrf, ter, exact_match(hypotheses, references))
+    metrics = build_metrics(streams, lowercase, tokenize, target_language)
+    bleu_, chrf, ter = (_score(each, hypotheses, samples) for each in metrics)
+    return Scores(bleu_, chrf, ter, exact_match(hypotheses, references, lowercase))
 
 
-def build_metrics(streams: Any, lowercase: bool = False, tokenize: str | None = None) -> tuple[BLEU, CHRF, TER]:
-    """sacreBLEU's metric objects over reference streams. Its annotations do not admit the None that it understands.
+def lowercased(
+    scores: Scores, hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str = ""
+) -> Scores:
+    """These scores without regard to case, and BLEU and chrF without intervals. TER never regards it: it stays."""
+    streams: Any = reference_streams(hypotheses, references)
+    metrics = (bleu_metric(target_language, None, True, streams), CHRF(lowercase=True, references=streams))
+    bleu_, chrf = (_score(each, hypotheses, 1) for each in metrics)
+    return Scores(bleu_, chrf, scores.ter, exact_match(hypotheses, references, lowercase=True))
 
-    Raises UserError where the tokenizer needs a package or a download that is not to be had.
-    """
-    try:
-        bleu_ = BLEU(lowercase=lowercase, tokenize=tokenize, references=streams)
-    except (ImportError, RuntimeError, OSError) as error:
-        if tokenize is None:
-            raise
-        reason = " ".join(str(error).split())
-        raise UserError(f"the tokenizer {tokenize} cannot be used: {reason}") from None
+
+def build_metrics(
+    streams: Any, lowercase: bool = False, tokenize: str | None = None, target_language: str = ""
+) -> tuple[BLEU, CHRF, TER]:
+    """sacreBLEU's metric objects over reference streams. Its annotations do not admit the None that it understands."""
     return (
-        bleu_,
+        bleu_metric(target_language, tokenize, lowercase, streams),
         CHRF(lowercase=lowercase, references=streams),
         TER(references=streams),  # sacreBLEU folds the case for TER by default
     )
 
 
-def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+def bleu_metric(
+    target_language: str = "", tokenize: str | None = None, lowercase: bool = False, streams: Any = None
+) -> BLEU:
+    """sacreBLEU's BLEU. Unless told by `tokenize`, it has its own tokenizers for the codes zh, ja and ko, else 13a.
+
+    Raises UserError where the tokenizer needs a package or a download that is not to be had.
+    """
+    try:
+        return BLEU(lowercase=lowercase, tokenize=tokenize, trg_lang=target_language, references=streams)
+    except (ImportError, RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"BLEU's tokenizer for {tokenize or target_language} cannot be used: {reason}") from None
+
+
+def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str = "") -> float:
     """BLEU alone: what validation during training needs, without the cost of TER."""
-    streams: Any = reference_streams(hypotheses, references)
-    score = BLEU(references=streams).corpus_score(list(hypotheses), None).score
-    for tokenizer in (Tokenizer13a, TokenizerRegexp):  # they would keep 65,536 sentences of this and other validations
+    metric: Any = bleu_metric(target_language, streams=reference_streams(hypotheses, references))
+    score = metric.corpus_score(list(hypotheses), None).score
+    tokenizers: tuple[Any, ...] = (type(metric.tokenizer), TokenizerRegexp)
+    for tokenizer in tokenizers:  # they would keep 65,536 sentences of this and other validations
         tokenizer.__call__.cache_clear()
     return float(score)
 
@@ -120,20 +138,20 @@ def reference_streams(hypotheses: Sequence[str], references: Sequence[Sequence[s
     return [[lines[i] if i < len(lines) else None for lines in references] for i in range(width)]
 
 
-def exact_match(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Percentage of hypotheses equal to one of their references.
+def exact_match(hypotheses: Sequence[str], references: Sequence[Sequence[str]], lowercase: bool = False) -> float:
+    """Percentage of hypotheses equal to one of their references; lowercase: as sacreBLEU folds the case.
 
     Runs of white space count as one space, no-break spaces too: SentencePiece's normalisation cannot write others.
     """
+
+    def plain(text: str) -> str:
+        return " ".join((text.lower() if lowercase else text).split())
+
     matches = (
-        _with_plain_spaces(hypothesis) in {_with_plain_spaces(line) for line in lines}
+        plain(hypothesis) in {plain(line) for line in lines}
         for hypothesis, lines in zip(hypotheses, references, strict=True)
     )
     return 100 * sum(matches) / max(1, len(hypotheses))
-
-
-def _with_plain_spaces(text: str) -> str:
-    return " ".join(text.split())
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ READER_VERSION = 1
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 COMPRESSIONS = (".gz", ".bz2", ".xz")
+# Of one CSV field. Without any limit a quotation mark that is never closed would gather the rest of a corpus in memory.
+MAX_CSV_CHARACTERS = 1 << 24
 ROW_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 
 Pair = dict[str, Any]
@@ -144,11 +146,14 @@ def _json_array(path: Path) -> Iterator[tuple[str, Any]]:
         rows = json.loads("\n".join(line for _, line in _lines(path)))
     except json.JSONDecodeError as error:
         raise UserError(f"{path}, line {error.lineno}: malformed JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:  # digits without end, brackets within brackets
+        raise UserError(f"{path}: malformed JSON: {error}") from error
     for number, row in enumerate(rows, start=1):
         yield f"{path}, row {number}", row
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    csv.field_size_limit(MAX_CSV_CHARACTERS)
     reader = csv.reader((line + "\n" for _, line in _lines(path)), strict=True)
     header: list[str] | None = None
     try:

@@ -37,6 +37,9 @@ MAX_SOURCE_TOKENS = 1_000
 """Longer inputs are cut here, with a warning, unless a translator is told otherwise: nothing was trained on them, and
 memory grows with the length."""
 
+HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
+"""What `load` passes on to huggingface_hub.snapshot_download."""
+
 
 class Translation(NamedTuple):
     """One output for one input."""
@@ -132,7 +135,8 @@ class Translator(ModelHubMixin):
             yield from self.search(chunk, n_best, **search_options)
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[PairScore]:
-        """Log-probability of each target given its source."""
+        """Log-probability of each target given its source. Raises UserError where a target has more tokens than
+        max_source_tokens: cut like a source, it would get the score of another target."""
         if len(sources) != len(targets):
             raise UserError(f"{len(sources)} sources but {len(targets)} targets to score")
         pairs = self._pairs(sources, targets)
@@ -179,8 +183,15 @@ class Translator(ModelHubMixin):
         return encoded
 
     def _pairs(self, sources: Sequence[str], targets: Sequence[str]) -> list[Pair]:
-        encoded = self._encode_sources(sources)
-        return list(zip(encoded, self.target_vocabulary.encode_batch(list(targets)), strict=True))
+        encoded = self.target_vocabulary.encode_batch(list(targets))
+        limit = self.max_source_tokens
+        for number, ids in enumerate(encoded, 1):
+            if len(ids) > limit:
+                raise UserError(
+                    f"the target on line {number} has {len(ids)} tokens, more than {limit}: leave the pair out, "
+                    "or raise --max-input-length (in Python max_source_tokens)"
+                )
+        return list(zip(self._encode_sources(sources), encoded, strict=True))
 
     @torch.inference_mode()
     def _decode(self, sources: Sequence[Sequence[int]], config: SearchConfig, n_best: int) -> list[list[Hypothesis]]:
@@ -204,7 +215,10 @@ class Translator(ModelHubMixin):
     def _translations(self, found: list[list[Hypothesis]]) -> list[list[Translation]]:
         tokens = [hypothesis.tokens for hypotheses in found for hypothesis in hypotheses]
         texts = iter(self.target_vocabulary.decode_batch(tokens))  # once for all: a call costs 0.1 ms
-        return [[_translation(hypothesis, next(texts)) for hypothesis in hypotheses] or [BLANK] for hypotheses in found]
+        return [
+            [Translation(next(texts), each.score, each.log_probability, each.tokens) for each in hypotheses] or [BLANK]
+            for hypotheses in found
+        ]
 
     def _alignment(self, pair: Pair, weights: Tensor) -> Alignment:
         source, target = (
@@ -225,17 +239,20 @@ class Translator(ModelHubMixin):
         save_model(self.model, save_directory)
 
     @classmethod
-    def _from_pretrained(cls, *, model_id: str, revision: str | None = None, **options: Any) -> Translator:
-        known = ("cache_dir", "force_download", "local_files_only", "token")
-        return load(model_id, revision=revision, **{name: options[name] for name in known if name in options})
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Translator:
+        """`load`, by the name that the Hub has for it, with its options."""
+        return load(pretrained_model_name_or_path, **options)
 
 
 def load(run: str | Path, device: str = "cpu", **hub_options: Any) -> Any:
-    """The trained model of a run directory, or of a model on the Hugging Face Hub (`owner/name`; hub_options: revision,
-    token, ...): a `Translator`, or for other tasks a `Generator`, `Predictor` or `CharacterModel`.
+    """The trained model of a run directory, or of a model on the Hugging Face Hub (`owner/name`; hub_options: see
+    HUB_OPTIONS): a `Translator`, or for other tasks a `Generator`, `Predictor` or `CharacterModel`.
 
-    Raises UserError where there is no such run or device, or a file of it is missing or damaged.
+    Raises UserError where there is no such run, device or option, or a file of it is missing or damaged.
     """
+    unknown = ", ".join(sorted(hub_options.keys() - HUB_OPTIONS))
+    if unknown:
+        raise UserError(f"{run}: cannot be loaded with {unknown}; the options are device, {', '.join(HUB_OPTIONS)}")
     device = str(device_named(device))
     directory = Path(run)
     if not directory.exists() and _looks_like_hub_id(str(run)):
@@ -276,11 +293,6 @@ def _download(run: str, options: dict[str, Any]) -> Path:
     except Exception as error:  # the Hub client raises a dozen unrelated types
         reason = str(error).split("\n")[0]
         raise UserError(f"{run}: no such directory, and the Hub does not give it: {reason}") from None
-
-
-def _translation(hypothesis: Hypothesis, text: str) -> Translation:
-    """A text line is one line, whatever the model writes: a newline inside an output would shift all lines after it."""
-    return Translation(" ".join(text.split("\n")), hypothesis.score, hypothesis.log_probability, hypothesis.tokens)
 
 
 def _decoding_batches(sources: Sequence[Sequence[int]], blank: bool = True) -> Iterator[list[int]]:

@@ -41,6 +41,9 @@ class VocabularyConfig:
     """One vocabulary for source and target instead of one each."""
     byte_fallback: bool = True
     """Spell unknown characters as UTF-8 bytes instead of the unknown symbol (unigram and bpe only)."""
+    normalization: Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"] = "nmt_nfkc"
+    """SentencePiece's rule for characters: NFKC, with odd white space made plain (nmt), with case folded (cf); identity
+    changes none, and so keeps the full-width punctuation of Chinese and Japanese, which NFKC replaces."""
     split_digits: bool = False
     """Make every digit a piece of its own, so that numbers never seen can be copied digit by digit."""
     character_coverage: float = 1.0
@@ -56,6 +59,10 @@ class VocabularyConfig:
         check(self.size >= 8, f"vocabulary size must be at least 8, got {self.size}")
         types = ("unigram", "bpe", "char", "word")
         check(self.model_type in types, f"model_type must be one of {', '.join(types)}, got {self.model_type!r}")
+        rules = ("nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity")
+        check(
+            self.normalization in rules, f"normalization must be one of {', '.join(rules)}, got {self.normalization!r}"
+        )
         check(0 < self.character_coverage <= 1, f"character_coverage must be in (0, 1], got {self.character_coverage}")
         check(
             self.max_training_sentences > 0,
@@ -112,7 +119,7 @@ class Vocabulary:
                 byte_fallback=config.byte_fallback and subwords,
                 split_digits=config.split_digits,
                 character_coverage=config.character_coverage,
-                normalization_rule_name="nmt_nfkc",
+                normalization_rule_name=config.normalization,
                 pad_id=PAD_ID,
                 unk_id=UNK_ID,
                 bos_id=BOS_ID,
@@ -123,11 +130,6 @@ class Vocabulary:
         except RuntimeError as error:
             raise UserError(_explained(str(error), config)) from error
         return cls(model.getvalue())
-
-    @classmethod
-    def from_bytes(cls, model: bytes) -> "Vocabulary":
-        """Build a vocabulary from a serialised model, as `to_bytes` gives it."""
-        return cls(model)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "Vocabulary":
@@ -144,10 +146,6 @@ class Vocabulary:
             write_atomically(Path(path), self._bytes)
         except OSError as error:
             raise UserError(f"{path}: cannot write the vocabulary: {error.strerror}") from error
-
-    def to_bytes(self) -> bytes:
-        """Return the serialised model."""
-        return self._bytes
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the model, in hexadecimal."""
@@ -187,7 +185,7 @@ class Vocabulary:
     def decode_batch(self, batch: Sequence[Sequence[int]]) -> list[str]:
         """Return the text of every sentence."""
         texts: list[str] = self._processor.decode([[int(piece) for piece in ids] for ids in batch])
-        # Byte pieces can spell a line feed, and a sentence is one line.
+        # Byte pieces can spell a line feed, which would shift all lines after it: a sentence is one line.
         return [text.replace("\n", " ").strip(" ") for text in texts]
 
     def pieces(self, ids: Sequence[int]) -> list[str]:

@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Averages the weights of a run's last checkpoints into a new run directory that `seq2seq translate` can load.
 
     tools/average_checkpoints.py RUN --last 2 --output DIR

@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Measures speed at the reference setting, beside the matrix peak of the same process.
 
     tools/benchmark.py train --data DIR             training, target tokens/s, for each coupling

@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Scores translations on stdin against one or several reference files: BLEU, chrF and TER, sacreBLEU's own figures.
 
 tools/bleu.py REF... < HYP
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config import UserError
+from seq2seq.guard import guarded
 from seq2seq.metrics import Comparison, compare, corpus_scores, reference_streams
 
 TOKENIZERS = ("13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "flores101", "flores200", "spm", "none")
@@ -27,7 +28,10 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     parse = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parse.add_argument(
-        "references", nargs="+", metavar="REF", help="reference file, one segment per line; several allowed"
+        "references",
+        nargs="+",
+        metavar="REF",
+        help="reference file, one segment per line; of several, blank lines count as no reference",
     )
     parse.add_argument("--json", action="store_true", help="print JSON, figures unrounded (default: a table)")
     parse.add_argument(
@@ -39,7 +43,9 @@ def parser() -> argparse.ArgumentParser:
         help="file of another system's output: paired bootstrap test of HYP2 against stdin, 1,000 resamplings",
     )
     parse.add_argument(
-        "--lowercase", action="store_true", help="ignore case in BLEU and chrF; TER always does (default: off)"
+        "--lowercase",
+        action="store_true",
+        help="ignore case in BLEU, chrF and exact match; TER always does (default: off)",
     )
     parse.add_argument(
         "--tokenize", choices=TOKENIZERS, help="BLEU's tokenizer (default: 13a); give it untokenised text on both sides"
@@ -88,7 +94,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if not hypotheses:
         raise UserError("standard input is empty: give it the translations, one per line")
     files = [read_lines(path, len(hypotheses), "standard input") for path in arguments.references]
-    references = [list(lines) for lines in zip(*files, strict=True)]
+    references = [[line for line in lines if line.strip()] or [""] for lines in zip(*files, strict=True)]
     options = {"lowercase": arguments.lowercase, "tokenize": arguments.tokenize}
     if arguments.compare:
         other = read_lines(arguments.compare, len(hypotheses), "standard input")
@@ -137,13 +143,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ["SACREBLEU_SEED"] = options.seed
     if isinstance(sys.stdout, io.TextIOWrapper):  # μ and ± in whatever locale, as sacreBLEU's command does it
         sys.stdout.reconfigure(encoding="utf-8")
-    try:
+
+    def work() -> None:
         figures = run(options)
-    except UserError as error:
-        print(f"bleu.py: error: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else table(figures))
-    return 0
+        print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else table(figures))
+
+    return guarded("bleu.py", work)
 
 
 if __name__ == "__main__":

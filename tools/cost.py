@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Draws how the cost of a training step and of decoding grows with batch, hidden size, vocabulary, length and beam.
 
     tools/cost.py docs    writes cost_AXIS.png for each into that folder, and the figures as TSV on standard output

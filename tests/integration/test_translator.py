@@ -5,9 +5,11 @@ import pickle
 import random
 from pathlib import Path
 
+import pytest
 import torch
 
-from seq2seq.translator import load
+from seq2seq.config import UserError
+from seq2seq.translator import Translator, load
 from tests.conftest import WORDS, needs_int8
 
 
@@ -39,3 +41,19 @@ def test_a_translator_can_be_copied_after_it_has_translated(toy_run: Path) -> No
     expected = translator.translate(["ba ko mi"])
     assert copy.deepcopy(translator).translate(["ba ko mi"]) == expected
     assert pickle.loads(pickle.dumps(translator)).translate(["ba ko mi"]) == expected
+
+
+def test_from_pretrained_takes_the_options_of_load_alone(toy_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="device 'tpu9'"):
+        Translator.from_pretrained(toy_run, device="tpu9")
+    with pytest.raises(UserError, match="cannot be loaded with devise; the options are device, revision"):
+        Translator.from_pretrained(toy_run, devise="cuda")
+    asked = {}
+
+    def download(name: str, **options: str) -> Path:
+        asked.update(options)
+        return toy_run
+
+    monkeypatch.setattr("seq2seq.translator.snapshot_download", download)
+    Translator.from_pretrained("owner/name", revision="v1", token="secret")
+    assert asked == {"revision": "v1", "token": "secret"}

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from seq2seq.evaluate import Evaluation
+from seq2seq.metrics import corpus_scores
+from seq2seq.translator import Translation
+
 TOOL = Path(__file__).parents[2] / "tools" / "bleu.py"
 
 
@@ -50,6 +54,22 @@ def test_figures_and_signatures_are_sacrebleus(folder: Path, references: list[st
         assert round(mine["confidence"], 6) == figure["confidence_var"]
         assert mine["signature"] == figure["signature"]
     assert len(theirs) == 3
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_an_evaluations_files_give_its_figures(tmp_path: Path, most: int) -> None:
+    """Whatever white space the references hold, and however many there are of each sentence."""
+    texts = [lines(seed).replace("\u2028", "so").splitlines() for seed in range(4)]
+    hypotheses = texts[3]
+    references = [list(several[: 1 + row % most]) for row, several in enumerate(zip(*texts[:3], strict=True))]
+    references[0][0], references[1][-1] = "Der alte\nZug\tfährt", "\u2028um 10:30\r\nUhr"
+    scores = corpus_scores(hypotheses, references)
+    translations = [Translation(line, 0.0, 0.0, []) for line in hypotheses]
+    Evaluation(hypotheses, references, translations, scores, scores).write(tmp_path, "test")
+    names = sorted(path.name for path in tmp_path.glob("*references*"))
+    assert names == (["test.references.txt"] if most == 1 else [f"test.references.{n}.txt" for n in (1, 2, 3)])
+    output = json.loads(tool(tmp_path, *names, "--json", stdin="test.hypotheses.txt").stdout)
+    assert output == scores.to_dict()
 
 
 def paired_table(folder: Path) -> list[list[list[float]]]:

@@ -81,6 +81,17 @@ def test_n_best_scores_and_attention(toy_run: Path, tmp_path: Path, stdin, capsy
         assert all(len(row) == len(each["source"]) and abs(sum(row) - 1) < 1e-3 for row in each["weights"])
 
 
+def test_search_options_are_those_of_python(toy_run: Path, stdin, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+    text = "ba ko mi lu te so ne ra " * 3
+    settings = {"length_penalty": 0.7, "length_penalty_kind": "gnmt", "max_length_ratio": 0.1}
+    expected = seq2seq.load(toy_run).search([text], **settings)[0][0]
+    assert len(expected.tokens) < 15  # 24 source tokens allow 10 + 2 or so
+    stdin(text.encode())
+    given = [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)]
+    output = command(capsysbinary, "translate", toy_run, "--scores", *given)
+    assert output.decode() == f"{expected.score:.6f}\t{expected.text}\n"
+
+
 def test_the_company_of_a_sentence_does_not_change_its_translation(toy_run: Path) -> None:
     translator = seq2seq.load(toy_run)
     texts = ["ba ko mi lu te so", "ne", "ra ra", "xyz qrs", "mi mi mi mi", "so te"]
@@ -126,6 +137,29 @@ def test_evaluates_a_split(toy_run: Path, toy_data: Path, tmp_path: Path, capsys
     matches = sum(one == two for one, two in zip(hypotheses, references, strict=True))
     assert figures["exact_match"] == pytest.approx(100 * matches / 24)
     assert b"BLEU" in command(capsysbinary, *arguments)
+
+
+def test_evaluates_a_saved_model(toy_run: Path, toy_data: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    saved = tmp_path / "saved"
+    seq2seq.load(toy_run).save_pretrained(saved)
+    given = ["evaluate", str(saved), "--data", str(toy_data)]
+    assert main(given) == 2
+    assert f"{saved} does not tell what it was trained on; give --source, --target" in capsys.readouterr().err
+    assert main([*given, "--source", "en", "--target", "de"]) == 0
+    metrics, of_the_run = (
+        json.loads((run / "evaluation" / "test.metrics.json").read_text()) for run in (saved, toy_run)
+    )
+    assert metrics == of_the_run
+
+
+def test_evaluates_a_model_on_the_hub(toy_run: Path, toy_data: Path, tmp_path: Path, monkeypatch, capsys) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("seq2seq.translator.snapshot_download", lambda name: toy_run)
+    given = ["evaluate", "owner/name", "--data", str(toy_data), "--source", "en", "--target", "de"]
+    assert main(given) == 2
+    assert "--output" in capsys.readouterr().err
+    assert main([*given, "--output", "results"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
 
 
 def test_a_run_directory_holds_what_the_hub_expects(toy_run: Path, tmp_path: Path) -> None:
@@ -191,6 +225,11 @@ FAULTS = {
     "corrupt vocabulary": (["translate", "{tmp}/garbled"], "joint.spm.model"),
     "missing source file": (["score", "{run}", "--source-file", "{tmp}/a", "--target-file", "{tmp}/b"], "{tmp}/a"),
     "unequal files": (["score", "{run}", "--source-file", "{tmp}/two", "--target-file", "{tmp}/three"], "has 3"),
+    "endless target": (
+        ["score", "{run}", "--source-file", "{tmp}/two", "--target-file", "{tmp}/long", "--max-input-length", "9"],
+        "the target on line 2 has ",
+    ),
+    "ratio of no length": (["evaluate", "{run}", "--max-length-ratio", "0"], "max_length_ratio must be positive"),
     "missing split": (["evaluate", "{run}", "--data", "{data}", "--split", "nix"], "nix"),
 }
 
@@ -206,6 +245,7 @@ def places(toy_run: Path, toy_data: Path, tmp_path_factory: pytest.TempPathFacto
             (tmp / folder / f"{split}.de").write_text("A\n" if folder == "uneven" else "")
     (tmp / "two").write_text("a\nb\n")
     (tmp / "three").write_text("a\nb\nc\n")
+    (tmp / "long").write_text("A\n" + "BA " * 10 + "\n")
     (tmp / "class.yaml").write_text("model:\n  class_path: os.system\n  init_args: {command: 'false'}\n")
     for name, file in (("corrupt", "model.safetensors"), ("garbled", "joint.spm.model")):
         shutil.copytree(toy_run, tmp / name)

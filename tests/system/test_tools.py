@@ -1,6 +1,9 @@
 """The benchmark and the averaging of checkpoints, on the toy task."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import average_checkpoints
@@ -15,6 +18,15 @@ from seq2seq.encoder import EncoderConfig
 from seq2seq.hardware import cpu_multiplies_int8
 from seq2seq.model import ModelConfig, build_model
 from tests.conftest import needs_int8
+
+TOOLS = Path(__file__).parents[2] / "tools"
+
+
+def test_tools_are_run_by_their_names() -> None:
+    assert all(os.access(path, os.X_OK) for path in TOOLS.glob("*.py"))
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    ended = subprocess.run([TOOLS / "bleu.py", "--help"], env={**os.environ, "PATH": path}, capture_output=True)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("work", ["train", "decode", "latency"])

@@ -2,6 +2,7 @@ import csv
 import gzip
 import json
 import os
+import pickle
 import subprocess
 import sys
 from collections import Counter
@@ -228,7 +229,7 @@ def test_tokens_are_cached_and_the_cache_notices_changes(
         return calls, (result[0][:], result[1])
 
     first = encoded(pairs, vocabulary, 5)
-    again = encoded(pairs, Vocabulary.from_bytes(vocabulary.to_bytes()), 5)
+    again = encoded(pairs, pickle.loads(pickle.dumps(vocabulary)), 5)
     assert (first[0], again[0]) == (2, 0)
     assert first[1] == again[1]
     wider = encoded(pairs, vocabulary, 0)
@@ -250,6 +251,12 @@ def test_data_fingerprint_tells_text_not_place(tmp_path: Path) -> None:
     assert data_fingerprint(swapped) != prints[0] == data_fingerprint(streamed)
 
 
+def test_a_long_csv_field_is_read(tmp_path: Path) -> None:
+    """Python's own limit is 131,072 characters."""
+    (tmp_path / "train.csv").write_text(f"en,de\n{'a' * 200_000},b\n")
+    assert load_split(DataConfig(str(tmp_path), "en", "de"), "train")[0] == {"source": "a" * 200_000, "target": "b"}
+
+
 WRONG_FILES = [
     ("train.jsonl", '{"en": "a", "de": "b"}\n{"en": "a"\n', "train.jsonl, line 2: malformed JSON"),
     ("train.jsonl", '{"en": "a", "de": "b"}\n\n{"en": null, "de": "b"}\n', "line 3: column 'en' is null"),
@@ -260,6 +267,8 @@ WRONG_FILES = [
     ("train.jsonl", '{"en": "a", "de": "\\ud800"}\n', "line 1: malformed Unicode"),
     ("train.jsonl", "5\n", "line 1: a row must be an object"),
     ("train.json", '[{"en": "a",\n "de": }]', "train.json, line 2: malformed JSON"),
+    ("train.json", "[" * 200_000, "train.json: malformed JSON"),
+    ("train.json", f'[{{"en": {"9" * 5_000}}}]', "train.json: malformed JSON"),
     ("train.jsonl", "", "the corpus is empty"),
     ("train.csv", "en,de\n", "the corpus is empty"),
     ("train.csv", 'en,de\na,b\na,"b\n', "line 3: malformed CSV"),

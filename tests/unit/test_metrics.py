@@ -2,12 +2,15 @@
 
 import random
 import tracemalloc
+from unittest.mock import Mock
 
 import pytest
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from seq2seq.config import UserError
-from seq2seq.metrics import bleu, compare, corpus_scores, reference_streams
+from seq2seq.evaluate import Validator
+from seq2seq.metrics import bleu, bleu_metric, compare, corpus_scores, lowercased, reference_streams
+from seq2seq.search import SearchConfig
 
 
 def sentences(count: int, seed: int) -> list[str]:
@@ -36,11 +39,32 @@ def test_references_of_varying_number_count_where_they_are() -> None:
     assert bleu(HYPOTHESES, some) == pytest.approx(expected)
 
 
-def test_validations_leave_no_sentences_behind() -> None:
+def test_the_target_language_chooses_the_tokenizer() -> None:
+    hypotheses, lines = ["我喜欢猫。", "他住在北京。"], ["我喜欢狗。", "她住在北京。"]
+    ours = corpus_scores(hypotheses, [[line] for line in lines], target_language="zh").bleu
+    metric = BLEU(trg_lang="zh")
+    assert ours.score == metric.corpus_score(hypotheses, [lines]).score > 30
+    assert ours.signature == str(metric.get_signature())
+    assert "tok:zh" in ours.signature
+    assert bleu(hypotheses, [[line] for line in lines], "zh") == ours.score
+    assert "tok:13a" in corpus_scores(["a"], [["a"]], target_language="de").bleu.signature
+
+
+def test_a_tokenizer_whose_package_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_ja_mecab.MeCab", None)
+    told = r"BLEU's tokenizer for ja cannot be used: .*pip install sacrebleu\[ja\]"
+    with pytest.raises(UserError, match=told):
+        bleu_metric("ja")
+    with pytest.raises(UserError, match=told):  # before any training
+        Validator([], [], Mock(), SearchConfig(), "ja")
+
+
+@pytest.mark.parametrize("language", ["", "zh"])
+def test_validations_leave_no_sentences_behind(language: str) -> None:
     """sacreBLEU's tokenizers keep 65,536 sentences each: a process that validates for hours would grow so long."""
 
     def validate(seed: int) -> None:
-        bleu(sentences(100, seed), [[line] for line in sentences(100, seed + 1)])
+        bleu(sentences(100, seed), [[line] for line in sentences(100, seed + 1)], language)
 
     validate(0)
     tracemalloc.start()
@@ -63,6 +87,15 @@ def test_a_perfect_and_a_hand_computed_score() -> None:
 def test_exact_match_is_a_percentage_over_any_reference() -> None:
     scores = corpus_scores(["a", "b ", "c", "d"], [["x", "a"], ["b"], ["z"], ["D"]])
     assert scores.exact_match == 50.0
+
+
+def test_lowercased_scores_regard_no_case_and_repeat_no_ter(monkeypatch: pytest.MonkeyPatch) -> None:
+    hypotheses, references = ["A b c d", "e", "f"], [["a B c d"], ["x", "E"], ["g"]]
+    expected = corpus_scores(hypotheses, references, lowercase=True)
+    cased = corpus_scores(hypotheses, references)
+    monkeypatch.setattr(TER, "corpus_score", None)
+    assert lowercased(cased, hypotheses, references) == expected
+    assert (cased.exact_match, expected.exact_match) == (0, pytest.approx(200 / 3))
 
 
 def test_confidence_interval_is_reproducible_and_holds_the_score() -> None:
