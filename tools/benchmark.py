@@ -185,7 +185,7 @@ def _train(
             seconds = timed(here.device, _take_steps, trainer, group)
         tokens = sum(int((batch.target_output != PAD_ID).sum()) for batch in group)
         speeds.append(here.size * tokens / seconds)
-        arithmetic = here.size * 3 * sum(batch_flops(model, batch) for batch in group)  # backward costs two forwards
+        arithmetic = 3 * sum(batch_flops(model, batch) for batch in group)  # its own; backward costs two
         fractions.append(arithmetic / seconds / matrix_peak(peak_type, here.device))
     processes = f", {here.size} processes" if here.size > 1 else ""
     return Row.of(f"train, {coupling}{processes}", "target tokens/s", speeds, statistics.median(fractions))
