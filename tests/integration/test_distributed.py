@@ -145,3 +145,33 @@ def test_all_ranks_stop_where_one_is_told_to_during_the_last_validation(toy_data
     (tmp_path / "stopped.py").write_text(STOPPED)
     torchrun(2, str(tmp_path / "stopped.py"), str(tmp_path / "config.json"), str(tmp_path))
     assert [(tmp_path / f"status-{rank}").read_text() for rank in (0, 1)] == ["143", "143"]
+
+
+PREPARED = '''
+"""A recipe that makes its data; each process leaves which data it was told to train on."""
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from seq2seq import recipe
+from seq2seq.task import TaskConfig
+
+folder, rank = Path(sys.argv[1]), os.environ["RANK"]
+
+def prepare(config):
+    (folder / f"made-by-{rank}").touch()
+    return replace(config, output=str(folder / "prepared"))
+
+def carry_out(config):
+    (folder / f"told-{rank}").write_text(config.output)
+
+recipe.run_task(TaskConfig(), carry_out, ["--trainer.device", "cpu"], prepare)
+'''
+
+
+def test_the_data_of_a_recipe_is_made_by_one_process(tmp_path: Path) -> None:
+    """Two that write the same files empty them under each other's eyes."""
+    (tmp_path / "prepared.py").write_text(PREPARED)
+    torchrun(2, str(tmp_path / "prepared.py"), str(tmp_path))
+    assert [path.name for path in tmp_path.glob("made-by-*")] == ["made-by-0"]
+    assert {(tmp_path / f"told-{rank}").read_text() for rank in (0, 1)} == {str(tmp_path / "prepared")}
