@@ -11,6 +11,8 @@ from seq2seq.checkpoint import CheckpointStore, load_tensors
 from seq2seq.config import write_config
 from tests.conftest import toy_config
 
+RECIPES = Path(__file__).parents[2] / "recipes"
+
 GRADIENTS = '''
 """Writes the gradient of the first global batch of two micro-batches."""
 import sys
@@ -44,10 +46,12 @@ with world("cpu") as here:
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
 
 
-def torchrun(processes: int, *arguments: str) -> None:
+def torchrun(processes: int, *arguments: str) -> str:
+    """What the processes print on stdout."""
     command = [*LAUNCH, f"--nproc-per-node={processes}", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert ended.returncode == 0, ended.stderr[-3000:]
+    return ended.stdout
 
 
 def test_gradients_of_two_processes_equal_those_of_one(toy_data: Path, tmp_path: Path) -> None:
@@ -175,3 +179,23 @@ def test_the_data_of_a_recipe_is_made_by_one_process(tmp_path: Path) -> None:
     torchrun(2, str(tmp_path / "prepared.py"), str(tmp_path))
     assert [path.name for path in tmp_path.glob("made-by-*")] == ["made-by-0"]
     assert {(tmp_path / f"told-{rank}").read_text() for rank in (0, 1)} == {str(tmp_path / "prepared")}
+
+
+TWICE = '''
+"""Joins three groups in turn; the first rank comes late, so that its old address is still in the store."""
+import os
+import time
+from seq2seq.distributed import world
+
+for number in range(3):
+    time.sleep(1 if os.environ["RANK"] == "0" else 0)
+    with world("cpu") as here:
+        assert here.broadcast_object((here.rank, number)) == (0, number)
+        here.barrier()
+'''
+
+
+def test_processes_train_together_more_than_once(tmp_path: Path) -> None:
+    """As the recipes that compare several models do."""
+    (tmp_path / "twice.py").write_text(TWICE)
+    torchrun(2, str(tmp_path / "twice.py"))
