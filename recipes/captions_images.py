@@ -100,6 +100,7 @@ def main(config: Config) -> None:
         front_end = FrontEndConfig("image", 3, height=shape[1], width=shape[2])
     config = replace(config, model=replace(config.model, front_end=front_end))
     generator = train_generator(config, training, validation)
+    recipe.end_other_processes()
     captions = generator.generate(test.inputs)
     print(caption_scores(captions, test.references).describe())
     (output / "attention").mkdir(exist_ok=True)

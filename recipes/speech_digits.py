@@ -151,6 +151,7 @@ def main(config: Config) -> None:
     count = config.count(config.held_out_strings, quick=16)
     validation, test = (strings(held_out, rate, count, seed) for seed in (2, 3))
     generator = train_generator(config, strings(training, rate, config.count(config.training_strings), 1), validation)
+    recipe.end_other_processes()
     for name, texts in decode_every_way(generator, test.inputs, config.ctc_weight).items():
         print(f"{name:<22} {error_rates(texts, test.references).describe('digit')}")
     draw_attention(generator, test.inputs, Path(config.output))

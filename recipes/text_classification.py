@@ -157,11 +157,11 @@ def main(config: Config) -> None:
 
     train, held_out, tested = encode(training), encode(validation), encode(test)
     front_end = FrontEndConfig("tokens", len(vocabulary))
-    print_baselines(training, test)
+    predictors = {}
     for pooling in POOLINGS:
         model = replace(config.model, front_end=front_end, answer=pooling, outputs=len(labels))
         chosen = replace(config, output=str(Path(config.output) / pooling), model=model)
-        predictor = train_predictor(
+        predictors[pooling] = train_predictor(
             chosen,
             train,
             held_out,
@@ -169,6 +169,9 @@ def main(config: Config) -> None:
             lambda each: {"accuracy": accuracy(each, held_out)},
             vocabulary,
         )
+    recipe.end_other_processes()
+    print_baselines(training, test)
+    for pooling, predictor in predictors.items():
         print(f"{f'BiLSTM, {pooling}':<20} {accuracy(predictor, tested):.2f} %")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -72,6 +73,12 @@ def prepared(config: Task, prepare: Callable[[Task], Task] | None) -> Task:
         return config
     with world(config.trainer.device) as here:
         return here.broadcast_object(prepare(config) if here.is_main else config)
+
+
+def end_other_processes() -> None:
+    """Ends all processes but the main one. Recipes call it when all is trained: one is enough to evaluate and print."""
+    if os.environ.get("RANK", "0") != "0":
+        sys.exit()
 
 
 def _script() -> Path:

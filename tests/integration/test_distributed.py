@@ -199,3 +199,8 @@ def test_processes_train_together_more_than_once(tmp_path: Path) -> None:
     """As the recipes that compare several models do."""
     (tmp_path / "twice.py").write_text(TWICE)
     torchrun(2, str(tmp_path / "twice.py"))
+
+
+def test_a_recipe_of_several_models_reports_once(tmp_path: Path) -> None:
+    told = torchrun(2, str(RECIPES / "talking_head.py"), "--output", str(tmp_path / "run"), "--quick")
+    assert [line.split("  ")[0] for line in told.splitlines()] == ["LSTM", "BiLSTM", "deep BiLSTM"]
