@@ -71,7 +71,7 @@ class Writer:
         self.lines: list[str] = []
 
     def number(self) -> tuple[str, int]:
-        """A number of at most the given digits."""
+        """A number of exactly the given digits."""
         value = int(self.random.integers(10 ** (self.length - 1), 10**self.length))
         return str(value), value
 
