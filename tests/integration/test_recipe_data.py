@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import g2p
+import phrasebook_en_de
 import pytest
 import text_classification
 
+from phrasebook import report
+from phrasebook.generate import SPLITS
 from seq2seq.config import UserError
 
 CLASSES = ["bad", "good"]
@@ -62,3 +66,35 @@ def test_baselines_are_tested_on_what_the_models_are_tested_on(
     monkeypatch.setattr(text_classification, "POOLINGS", ())
     text_classification.main(replace(text_classification.CONFIG, output=str(tmp_path), vocabulary_size=20))
     assert capsys.readouterr().out.count("% of 6") == 2
+
+
+def test_pronunciations_are_prepared_once(tmp_path: Path) -> None:
+    """A run's config.json names what it was trained on; with another output too, that is not prepared again."""
+    lines = ["word\tphonemes", *(f"{word}\tAH{number} B" for word in ("ab", "cab", "bad") for number in (0, 1))]
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}.tsv").write_text("\n".join(lines))
+    made = g2p.prepare(replace(g2p.CONFIG, data=str(tmp_path), output=str(tmp_path / "run")))
+    test = Path(made.data) / "test.jsonl"
+    assert test.read_text().splitlines()[0] == '{"word": "a b", "phonemes": ["AH B"]}'
+    (tmp_path / "run" / "config.json").touch()
+    assert g2p.prepare(made) == made
+    assert g2p.prepare(replace(made, output=str(tmp_path / "other"))).data == made.data
+
+
+def test_pronunciations_may_stand_in_lists(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(
+        '{"word": "ab", "phonemes": ["AH0 B", "AE1 B", "AH1 B"]}\n{"word": "b", "phonemes": ["B"]}\n'
+    )
+    config = replace(g2p.CONFIG, data=str(tmp_path))
+    assert g2p.pronunciations(config, "train") == {"ab": ["AH B", "AE B"], "b": ["B"]}
+
+
+def test_the_phrasebook_takes_what_it_generated(tmp_path: Path) -> None:
+    folder = tmp_path / "data-en-de"
+    folder.mkdir()
+    config = replace(phrasebook_en_de.CONFIG, data=str(folder), output=str(tmp_path))
+    with pytest.raises(UserError, match="leave --data out"):
+        report.generate_data(config)
+    for split in SPLITS:
+        (folder / f"{split}.jsonl").touch()
+    assert report.generate_data(config) == config
