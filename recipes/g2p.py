@@ -18,6 +18,7 @@ from pathlib import Path
 from seq2seq import recipe
 from seq2seq.batching import BatchingConfig
 from seq2seq.checkpoint import CONFIG_FILE
+from seq2seq.config import check
 from seq2seq.corpus import load_split, references
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
@@ -31,9 +32,10 @@ from seq2seq.translator import Translator
 from seq2seq.vocabulary import VocabularyConfig
 
 HELD_OUT = 50
+NOT_GIVEN = "not given"
 
 CONFIG = ExperimentConfig(
-    data="cmudict",
+    data=NOT_GIVEN,
     source="word",
     target="phonemes",
     vocabulary=VocabularyConfig(model_type="word", joint=False, size=100),
@@ -53,6 +55,7 @@ CONFIG = ExperimentConfig(
 def prepare(config: ExperimentConfig) -> ExperimentConfig:
     """Writes three splits of spaced letters and lists of pronunciations; returns the configuration for them, unchanged
     where a run's config.json names them already."""
+    check(config.data != NOT_GIVEN, "give --data DIR, with train.tsv and validation.tsv of the CMU dictionary")
     given = Path(config.data)
     if (given / "test.jsonl").exists() and (given.parent / CONFIG_FILE).exists():
         return config

@@ -8,6 +8,7 @@ import datasets
 import g2p
 import phrasebook_en_de
 import pytest
+import speech_digits
 import text_classification
 
 from phrasebook import report
@@ -98,3 +99,11 @@ def test_the_phrasebook_takes_what_it_generated(tmp_path: Path) -> None:
     for split in SPLITS:
         (folder / f"{split}.jsonl").touch()
     assert report.generate_data(config) == config
+
+
+def test_recipes_without_data_of_their_own_ask_for_it() -> None:
+    """A name that stands for none would be looked up on the Hub."""
+    with pytest.raises(UserError, match="give --data DIR, with"):
+        g2p.prepare(g2p.CONFIG)
+    with pytest.raises(UserError, match="give --data DIR_OR_HUB_ID, such as"):
+        speech_digits.main(speech_digits.CONFIG)
