@@ -68,6 +68,15 @@ def write_shapes(folder: Path, quick: bool) -> None:
         (folder / split / "metadata.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
+def prepare(config: Config) -> Config:
+    """Where no data is given, generates it below the run directory; returns the configuration for it."""
+    if config.data:
+        return config
+    folder = Path(config.output) / "data"
+    write_shapes(folder, config.quick)
+    return replace(config, data=str(folder))
+
+
 def spoken(caption: str) -> str:
     """A caption as the field scores it: small letters, words and numbers only."""
     return " ".join(re.findall(r"[\w']+", caption.lower()))
@@ -76,13 +85,11 @@ def spoken(caption: str) -> str:
 def main(config: Config) -> None:
     """Trains, prints the scores on the test split, and draws where each word looked."""
     output = Path(config.output)
-    if not config.data:
-        write_shapes(output / "data", config.quick)
     encode = backbone(config.backbone) if config.backbone else pixels(config.pixels)
     name = config.backbone or f"pixels {config.pixels}"
 
     def read(split: str) -> tuple[CaptionedImages, Captioned]:
-        opened = open_captioned(config.data or str(output / "data"), split, config.image, config.captions)
+        opened = open_captioned(config.data, split, config.image, config.captions)
         features = encode_images(opened, encode, name, output / "features")
         return opened, Captioned(list(features), [[spoken(text) for text in texts] for texts in opened.captions])
 
@@ -93,6 +100,7 @@ def main(config: Config) -> None:
         front_end = FrontEndConfig("image", 3, height=shape[1], width=shape[2])
     config = replace(config, model=replace(config.model, front_end=front_end))
     generator = train_generator(config, training, validation)
+    recipe.end_other_processes()
     captions = generator.generate(test.inputs)
     print(caption_scores(captions, test.references).describe())
     (output / "attention").mkdir(exist_ok=True)
@@ -107,4 +115,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    recipe.run_task(CONFIG, main)
+    recipe.run_task(CONFIG, main, prepare=prepare)

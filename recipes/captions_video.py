@@ -95,6 +95,7 @@ def main(config: Config) -> None:
         for inputs, motions in (clips(config.count(config.training_clips), seed=1), clips(count, seed=2))
     )
     generator = train_generator(config, training, validation)
+    recipe.end_other_processes()
     inputs, motions = clips(count, seed=3)
     random = np.random.default_rng(4)
     true, reversed_true = ([captions(motion) for motion in each] for each in (motions, map(backwards, motions)))

@@ -72,6 +72,7 @@ def main(config: Config) -> None:
         log.info("sample: %s", repr(config.seed_text + model.sample(config.seed_text, 100, temperature=0.7)))
 
     model = train_language_model(config, training, validation, show_sample)
+    recipe.end_other_processes()
     print(f"held-out text: {model.bits_per_character(held_out):.3f} bits per character")
     for temperature in (0.3, 0.7, 1.0):
         print(f"--- temperature {temperature}")

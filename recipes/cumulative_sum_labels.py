@@ -60,20 +60,23 @@ def sequences(count: int, steps: int, seed: int) -> list[tuple[np.ndarray, np.nd
 
 
 def main(config: Config) -> None:
-    """Trains each encoder, prints its loss and accuracy, and draws the curves."""
+    """Trains each encoder, prints losses and accuracies, and draws the curves."""
     training = sequences(config.count(config.training_sequences), config.steps, seed=1)
     validation, test = (sequences(config.count(2_000), config.steps, seed) for seed in (2, 3))
-    curves = {}
+    directories = {name: Path(config.output) / name.lower().replace(", ", "-").replace(" ", "-") for name in ENCODERS}
+    predictors = {}
     for name, encoder in ENCODERS.items():
-        directory = Path(config.output) / name.lower().replace(", ", "-").replace(" ", "-")
-        chosen = replace(config, output=str(directory), model=replace(config.model, encoder=encoder))
-        predictor = train_predictor(chosen, training, validation, labelling())
+        chosen = replace(config, output=str(directories[name]), model=replace(config.model, encoder=encoder))
+        predictors[name] = train_predictor(chosen, training, validation, labelling())
+    recipe.end_other_processes()
+    curves = {}
+    for name, predictor in predictors.items():
         outputs = np.concatenate(predictor.predict([numbers for numbers, _ in test]))
         labels = np.concatenate([labels for _, labels in test])
         log_probs = outputs - np.logaddexp.reduce(outputs, axis=-1, keepdims=True)
         loss = -np.take_along_axis(log_probs, labels[:, None], axis=-1).mean()
         right = np.mean(outputs.argmax(-1) == labels)
-        entries = read_journal(directory)
+        entries = read_journal(directories[name])
         curves[name] = [(entry["step"], entry["train_loss"]) for entry in entries if "train_loss" in entry]
         print(f"{name:<22} held-out log-loss {loss:.4f}, accuracy {100 * right:.2f} % of labels")
     plotting.plot_lines(curves, Path(config.output) / "curves.png", "step", "log-loss per label")

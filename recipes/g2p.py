@@ -17,7 +17,9 @@ from pathlib import Path
 
 from seq2seq import recipe
 from seq2seq.batching import BatchingConfig
-from seq2seq.corpus import load_split
+from seq2seq.checkpoint import CONFIG_FILE
+from seq2seq.config import check
+from seq2seq.corpus import load_split, references
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
 from seq2seq.error_rates import error_rates
@@ -30,9 +32,10 @@ from seq2seq.translator import Translator
 from seq2seq.vocabulary import VocabularyConfig
 
 HELD_OUT = 50
+NOT_GIVEN = "not given"
 
 CONFIG = ExperimentConfig(
-    data="cmudict",
+    data=NOT_GIVEN,
     source="word",
     target="phonemes",
     vocabulary=VocabularyConfig(model_type="word", joint=False, size=100),
@@ -50,7 +53,12 @@ CONFIG = ExperimentConfig(
 
 
 def prepare(config: ExperimentConfig) -> ExperimentConfig:
-    """Writes three splits of spaced letters and lists of pronunciations; returns the configuration for them."""
+    """Writes three splits of spaced letters and lists of pronunciations; returns the configuration for them, unchanged
+    where a run's config.json names them already."""
+    check(config.data != NOT_GIVEN, "give --data DIR, with train.tsv and validation.tsv of the CMU dictionary")
+    given = Path(config.data)
+    if (given / "test.jsonl").exists() and (given.parent / CONFIG_FILE).exists():
+        return config
     training = pronunciations(config, "train")
     words = {name: dict(held_out(training, name == "validation")) for name in ("train", "validation")}
     words["test"] = pronunciations(config, "validation")
@@ -65,10 +73,11 @@ def prepare(config: ExperimentConfig) -> ExperimentConfig:
 def pronunciations(config: ExperimentConfig, split: str) -> dict[str, list[str]]:
     """Each word's pronunciations, without stress, each once, in the order of the file."""
     found: dict[str, list[str]] = defaultdict(list)
-    for row in load_split(config, split):
-        spoken = re.sub(r"\d", "", row["target"])
-        if spoken not in found[row["source"]]:
-            found[row["source"]].append(spoken)
+    rows = load_split(config, split)
+    for row, several in zip(rows, references(rows), strict=True):
+        known = found[row["source"]]
+        spoken = (re.sub(r"\d", "", each) for each in several)
+        known += [each for each in dict.fromkeys(spoken) if each not in known]
     return found
 
 
@@ -85,8 +94,8 @@ def report(_config: ExperimentConfig, _translator: Translator, evaluation: Evalu
     print(error_rates(evaluation.hypotheses, evaluation.references).describe("phoneme"))
     compared = zip(evaluation.sources, evaluation.hypotheses, evaluation.references, strict=True)
     wrong = [each for each in compared if each[1] not in each[2]][:10]
-    for source, hypothesis, references in wrong:
-        print(f"{source.replace(' ', '')}\t{hypothesis}\tshould be {' or '.join(references)}")
+    for source, hypothesis, accepted in wrong:
+        print(f"{source.replace(' ', '')}\t{hypothesis}\tshould be {' or '.join(accepted)}")
 
 
 if __name__ == "__main__":

@@ -108,14 +108,17 @@ def main(config: Config) -> None:
     training = [joined("train", number, seed, most) for seed, most in ((1, 3), (4, 8))]
     count = config.count(config.held_out_strips, quick=16)
     validation, test = joined("validation", count, 2), joined("test", count, 3)
+    generators = {}
     for name, direction in DIRECTIONS.items():
         encoder = replace(config.model.encoder, direction=direction)
         chosen = replace(config, model=replace(config.model, encoder=encoder))
         chosen = replace(chosen, output=str(Path(config.output) / direction))
-        generator = train_generator(chosen, training, validation)
+        generators[name] = train_generator(chosen, training, validation)
+    recipe.end_other_processes()
+    for name, generator in generators.items():
         for way, texts in decode_every_way(generator, test.inputs, config.ctc_weight).items():
             print(f"{name:<20} {way:<20} {error_rates(texts, test.references).describe('character')}")
-        draw_attention(generator, test.inputs, Path(chosen.output))
+        draw_attention(generator, test.inputs, Path(config.output) / DIRECTIONS[name])
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ class Writer:
         self.lines: list[str] = []
 
     def number(self) -> tuple[str, int]:
-        """A number of at most the given digits."""
+        """A number of exactly the given digits."""
         value = int(self.random.integers(10 ** (self.length - 1), 10**self.length))
         return str(value), value
 
@@ -143,10 +143,14 @@ def main(config: Config) -> None:
     validation = examples(programs([HARDEST], 2 * per_kind, seed=2))
     tests = {kind: examples(programs([kind], per_kind, seed=3)) for kind in KINDS}
     hardest_only = [examples(programs([HARDEST], count, seed=10 + epoch)) for epoch in range(EPOCHS)]
+    generators = {}
     for name, stages in (("hardest only", hardest_only), ("curriculum", curriculum(count))):
         chosen = replace(config, output=str(Path(config.output) / name.replace(" ", "-")))
+        generators[name] = train_generator(chosen, stages, validation)
+    recipe.end_other_processes()
+    for name, generator in generators.items():
         print(f"--- trained on: {name}")
-        print_table(train_generator(chosen, stages, validation), tests)
+        print_table(generator, tests)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Multi30k, English to French.
 
-python recipes/multi30k_en_fr.py [--data DIR_OR_HUB_ID] [--output DIR] [--any.config.field VALUE]
+python recipes/multi30k_en_fr.py --data DIR_OR_HUB_ID [--output DIR] [--any.config.field VALUE]
 
 The default Hub id has no French: give a folder of train.jsonl, validation.jsonl and test.jsonl with columns en and fr.
 """

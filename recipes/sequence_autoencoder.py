@@ -82,6 +82,7 @@ def main(config: Config) -> None:
     training = clips(config.count(config.training_clips), seed=1)
     validation, held_out = (clips(config.count(config.held_out_clips), seed) for seed in (2, 3))
     predictor = train_predictor(config, training, validation, regression())
+    recipe.end_other_processes()
     read, true = (np.stack(each) for each in zip(*held_out, strict=True))
     told = np.stack(predictor.predict(list(read)))
     mean = np.mean([frames for _, frames in training], axis=(0, 1))

@@ -20,7 +20,7 @@ import torch
 
 from seq2seq import recipe
 from seq2seq.batching import BatchingConfig
-from seq2seq.config import UserError
+from seq2seq.config import UserError, check
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
 from seq2seq.error_rates import error_rates
@@ -44,8 +44,8 @@ Recordings = dict[tuple[str, int], list[np.ndarray]]
 class Config(GeneratorTask):
     """Choices of this recipe."""
 
-    data: str = "fsdd"
-    """Hub id or folder of the recordings."""
+    data: str = ""
+    """Hub id or folder of the recordings; must be given."""
     training_strings: int = 6_000
     """Strings to train on."""
     held_out_strings: int = 500
@@ -147,10 +147,12 @@ def silence(random: np.random.Generator, rate: int) -> np.ndarray:
 
 def main(config: Config) -> None:
     """Trains, and prints the error rates of attention, of CTC and of both together."""
+    check(bool(config.data), "give --data DIR_OR_HUB_ID, such as a folder of the Free Spoken Digit Dataset")
     training, held_out, rate = read_recordings(config.data)
     count = config.count(config.held_out_strings, quick=16)
     validation, test = (strings(held_out, rate, count, seed) for seed in (2, 3))
     generator = train_generator(config, strings(training, rate, config.count(config.training_strings), 1), validation)
+    recipe.end_other_processes()
     for name, texts in decode_every_way(generator, test.inputs, config.ctc_weight).items():
         print(f"{name:<22} {error_rates(texts, test.references).describe('digit')}")
     draw_attention(generator, test.inputs, Path(config.output))

@@ -72,14 +72,17 @@ def utterances(count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def main(config: Config) -> None:
-    """Trains each encoder, prints its error, and draws one utterance with what each of them made of it."""
+    """Trains each encoder, prints the errors, and draws one utterance with what each of them made of it."""
     training = utterances(config.count(config.training_utterances), seed=1)
     validation, held_out = (utterances(config.count(config.held_out_utterances), seed) for seed in (2, 3))
-    curves = {"true": list(enumerate(held_out[0][1][:, 0].tolist()))}
+    predictors = {}
     for name, encoder in ENCODERS.items():
         chosen = replace(config, model=replace(config.model, encoder=encoder))
         chosen = replace(chosen, output=str(Path(config.output) / name.replace(" ", "-").lower()))
-        predictor = train_predictor(chosen, training, validation, regression())
+        predictors[name] = train_predictor(chosen, training, validation, regression())
+    recipe.end_other_processes()
+    curves = {"true": list(enumerate(held_out[0][1][:, 0].tolist()))}
+    for name, predictor in predictors.items():
         outputs = predictor.predict([frames for frames, _ in held_out])
         errors = np.concatenate([found - wanted for found, (_, wanted) in zip(outputs, held_out, strict=True)])
         print(f"{name:<12} root mean squared error {np.sqrt((errors**2).mean()):.4f}")

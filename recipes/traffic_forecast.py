@@ -132,15 +132,18 @@ def main(config: Config) -> None:
     steps = len(speeds)
     cut, middle = steps * 8 // 10, steps * 9 // 10
     training, validation, test = (windows(speeds, *span) for span in ((0, cut), (cut, middle), (middle, steps)))
+    predictors = {}
+    for name, encoder in ENCODERS.items():
+        directory = Path(config.output) / name.lower().replace(" + ", "-")
+        chosen = replace(config, output=str(directory), model=replace(config.model, encoder=encoder))
+        predictors[name] = train_predictor(chosen, training, validation, regression())
+    recipe.end_other_processes()
     true = np.stack([target for _, target in test]).astype(float) * FREE_SPEED + FREE_SPEED / 2
     forecasts = {
         "last value": last_values(speeds, middle, steps),
         "mean of the week's hour": seasonal_means(speeds, cut, middle, steps),
     }
-    for name, encoder in ENCODERS.items():
-        directory = Path(config.output) / name.lower().replace(" + ", "-")
-        chosen = replace(config, output=str(directory), model=replace(config.model, encoder=encoder))
-        predictor = train_predictor(chosen, training, validation, regression())
+    for name, predictor in predictors.items():
         outputs = np.stack(predictor.predict([inputs for inputs, _ in test]))
         forecasts[name] = outputs * FREE_SPEED + FREE_SPEED / 2
     for name, forecast in forecasts.items():

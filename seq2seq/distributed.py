@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import count
 from typing import TypeVar
 
 import torch
@@ -21,6 +22,8 @@ LONGEST_WAIT = timedelta(hours=12)
 process dies, torchrun ends the others at once."""
 ENVIRONMENT = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
 """What torchrun sets, with the values of a process that it did not start."""
+_joined = count()
+"""Numbers the groups that this process joins; every process joins the same ones in turn."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,15 @@ def world(device: str = "auto") -> Iterator[World]:
     if size == 1:
         yield World(device=chosen)
         return
-    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=LONGEST_WAIT)
+    store, *_ = next(distributed.rendezvous("env://", timeout=LONGEST_WAIT))
+    # torch names each group alike: in torchrun's store a second one would find the addresses of the first, and hang.
+    distributed.init_process_group(
+        "nccl" if chosen.type == "cuda" else "gloo",
+        store=distributed.PrefixStore(f"group {next(_joined)}", store),
+        rank=rank,
+        world_size=size,
+        timeout=LONGEST_WAIT,
+    )
     try:
         yield World(rank, size, chosen)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -15,6 +16,7 @@ import torch
 from seq2seq.checkpoint import FORMAT
 
 if TYPE_CHECKING:
+    from seq2seq.encoder import EncoderConfig
     from seq2seq.evaluate import Evaluation
     from seq2seq.experiment import ExperimentConfig
 
@@ -73,6 +75,21 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def _languages(*columns: str) -> list[str]:
+    """The card's line for those columns that are named by a language, as in zh_Hant. Quoted: bare, no (Norwegian) is
+    false to YAML."""
+    codes = [column for column in columns if re.fullmatch(r"[a-z]{2,3}([-_][A-Z][a-z]{3})?([-_][A-Z]{2})?", column)]
+    return [f"language: {json.dumps([code.replace('_', '-') for code in codes])}"] if codes else []
+
+
+def _encoder(encoder: EncoderConfig) -> str:
+    cell = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN", "peephole": "peephole LSTM"}[encoder.cell]
+    direction = {"both": "bidirectional ", "forward": "", "backward": "backward "}[encoder.direction]
+    units = f"{encoder.hidden_size} units{' a direction' if encoder.direction == 'both' else ''}"
+    further = f", {encoder.forward_layers} forward layers on top" if encoder.forward_layers else ""
+    return f"{encoder.layers}-layer {direction}{cell} encoder ({units}{further})"
+
+
 def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation) -> str:
     """README.md of a run, as the Hub shows it: task, data, figures with signatures, how to use and to reproduce."""
     facts = json.loads((directory / "provenance.json").read_text(encoding="utf-8"))
@@ -82,19 +99,19 @@ def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation
         for name, metric in (("BLEU", scores.bleu), ("chrF", scores.chrf), ("TER", scores.ter))
     ]
     rows.append(f"| BLEU, lowercased | {lowercased.score:.2f} | `{_cell(lowercased.signature)}` |")
-    encoder, decoder = config.model.encoder, config.model.decoder
+    decoder = config.model.decoder
     return "\n".join(
         [
             "---",
             "library_name: seq2seq",
             "pipeline_tag: translation",
-            f"language: [{config.source}, {config.target}]",
+            *_languages(config.source, config.target),
             "---",
             f"# {config.source} to {config.target}",
             "",
-            f"Translates `{config.source}` to `{config.target}`: {encoder.layers}-layer BiLSTM encoder "
-            f"({encoder.hidden_size} units a direction), {decoder.layers}-layer LSTM decoder "
-            f"({decoder.hidden_size} units), {decoder.attention} attention (coupling {decoder.coupling}).",
+            f"Translates `{config.source}` to `{config.target}`: {_encoder(config.model.encoder)}, "
+            f"{decoder.layers}-layer LSTM decoder ({decoder.hidden_size} units), "
+            f"{decoder.attention} attention (coupling {decoder.coupling}).",
             "",
             f"Trained on `{Path(config.data).name}` (split {config.train_split}, "
             f"fingerprint `{facts['data_fingerprint'][:16]}`), "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from seq2seq.distributed import world
 from seq2seq.evaluate import Evaluation
 from seq2seq.experiment import ExperimentConfig, run
 from seq2seq.guard import guarded
@@ -17,46 +19,66 @@ from seq2seq.options import parse_task, parse_training, task_parser, training_pa
 from seq2seq.task import TaskConfig
 from seq2seq.translator import Translator
 
-Prepare = Callable[[ExperimentConfig], ExperimentConfig]
 Report = Callable[[ExperimentConfig, Translator, Evaluation], None]
-
-
 Task = TypeVar("Task", bound=TaskConfig)
 
 
 def main(
     defaults: ExperimentConfig,
     arguments: Sequence[str] | None = None,
-    prepare: Prepare | None = None,
+    prepare: Callable[[ExperimentConfig], ExperimentConfig] | None = None,
     report: Report | None = None,
 ) -> None:
     """Runs a recipe script of text to text: `defaults` are its choices. The default output is runs/NAME OF THE SCRIPT.
     Exits.
 
-    prepare: called first, for recipes that make their own data; returns the configuration to run. report: called last,
-    in the main process, with the model and its figures; by default these are printed on stdout.
+    prepare: called first, in the main process, for recipes that make their own data; returns the configuration to run.
+    report: called last, in the main process, with the model and its figures; by default these are printed on stdout.
     """
     defaults = _with_output(defaults)
 
     def work() -> None:
         parser = training_parser(_script().name, _description(), defaults)
         config, dry = parse_training(parser, sys.argv[1:] if arguments is None else arguments)
-        train_as_told(prepare(config) if prepare else config, dry, report or print_figures)
+        train_as_told(prepared(config, prepare), dry, report or print_figures)
 
     sys.exit(guarded(_script().name, work))
 
 
-def run_task(defaults: Task, carry_out: Callable[[Task], None], arguments: Sequence[str] | None = None) -> None:
-    """Runs a recipe script of any other task: carry_out gets its choices, overridden by the command line. Exits."""
+def run_task(
+    defaults: Task,
+    carry_out: Callable[[Task], None],
+    arguments: Sequence[str] | None = None,
+    prepare: Callable[[Task], Task] | None = None,
+) -> None:
+    """Runs a recipe script of any other task: carry_out gets its choices, overridden by the command line. Exits.
+
+    prepare: as in `main`.
+    """
     defaults = _with_output(defaults)
 
     def work() -> None:
         parser = task_parser(_script().name, _description(), defaults)
         config = parse_task(parser, sys.argv[1:] if arguments is None else arguments, type(defaults))
         prepare_process()
-        carry_out(config)
+        carry_out(prepared(config, prepare))
 
     sys.exit(guarded(_script().name, work))
+
+
+def prepared(config: Task, prepare: Callable[[Task], Task] | None) -> Task:
+    """What prepare makes of the configuration, in the main process. The others wait for it, since one that wrote the
+    same files later would empty them while they are read."""
+    if prepare is None:
+        return config
+    with world(config.trainer.device) as here:
+        return here.broadcast_object(prepare(config) if here.is_main else config)
+
+
+def end_other_processes() -> None:
+    """Ends all processes but the main one. Recipes call it when all is trained: one is enough to evaluate and print."""
+    if os.environ.get("RANK", "0") != "0":
+        sys.exit()
 
 
 def _script() -> Path:

@@ -18,7 +18,7 @@ from seq2seq.model import build_model
 from seq2seq.translator import Translator
 
 from .baselines import copy_baseline, mark_errors, word_by_word
-from .generate import DEFAULT_PAIRS, DEFAULT_SEED, explain_digest, generate, generate_values, write_splits
+from .generate import DEFAULT_PAIRS, DEFAULT_SEED, SPLITS, explain_digest, generate, generate_values, write_splits
 
 GENERATED = "generated"
 """What the data option says when the task is generated into the run directory."""
@@ -30,7 +30,10 @@ Translate = Callable[[Sequence[str]], list[str]]
 
 
 def generate_data(config: ExperimentConfig) -> ExperimentConfig:
-    """Writes the splits below the run directory, in a folder named by the languages; returns the config for it."""
+    """Writes the splits below the run directory, in a folder named by the languages; returns the config for it. One
+    that names such a folder, as a run's config.json does, is returned as it is."""
+    if all((Path(config.data) / f"{split}.jsonl").exists() for split in SPLITS):
+        return config
     if config.data != GENERATED:
         raise UserError(f"this recipe generates its data: leave --data out, instead of {config.data!r}")
     folder = Path(config.output) / f"data-{config.source}-{config.target}"

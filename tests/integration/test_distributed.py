@@ -11,6 +11,8 @@ from seq2seq.checkpoint import CheckpointStore, load_tensors
 from seq2seq.config import write_config
 from tests.conftest import toy_config
 
+RECIPES = Path(__file__).parents[2] / "recipes"
+
 GRADIENTS = '''
 """Writes the gradient of the first global batch of two micro-batches."""
 import sys
@@ -44,10 +46,12 @@ with world("cpu") as here:
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
 
 
-def torchrun(processes: int, *arguments: str) -> None:
+def torchrun(processes: int, *arguments: str) -> str:
+    """What the processes print on stdout."""
     command = [*LAUNCH, f"--nproc-per-node={processes}", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert ended.returncode == 0, ended.stderr[-3000:]
+    return ended.stdout
 
 
 def test_gradients_of_two_processes_equal_those_of_one(toy_data: Path, tmp_path: Path) -> None:
@@ -145,3 +149,58 @@ def test_all_ranks_stop_where_one_is_told_to_during_the_last_validation(toy_data
     (tmp_path / "stopped.py").write_text(STOPPED)
     torchrun(2, str(tmp_path / "stopped.py"), str(tmp_path / "config.json"), str(tmp_path))
     assert [(tmp_path / f"status-{rank}").read_text() for rank in (0, 1)] == ["143", "143"]
+
+
+PREPARED = '''
+"""A recipe that makes its data; each process leaves which data it was told to train on."""
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from seq2seq import recipe
+from seq2seq.task import TaskConfig
+
+folder, rank = Path(sys.argv[1]), os.environ["RANK"]
+
+def prepare(config):
+    (folder / f"made-by-{rank}").touch()
+    return replace(config, output=str(folder / "prepared"))
+
+def carry_out(config):
+    (folder / f"told-{rank}").write_text(config.output)
+
+recipe.run_task(TaskConfig(), carry_out, ["--trainer.device", "cpu"], prepare)
+'''
+
+
+def test_the_data_of_a_recipe_is_made_by_one_process(tmp_path: Path) -> None:
+    """Two that write the same files empty them under each other's eyes."""
+    (tmp_path / "prepared.py").write_text(PREPARED)
+    torchrun(2, str(tmp_path / "prepared.py"), str(tmp_path))
+    assert [path.name for path in tmp_path.glob("made-by-*")] == ["made-by-0"]
+    assert {(tmp_path / f"told-{rank}").read_text() for rank in (0, 1)} == {str(tmp_path / "prepared")}
+
+
+TWICE = '''
+"""Joins three groups in turn; the first rank comes late, so that its old address is still in the store."""
+import os
+import time
+from seq2seq.distributed import world
+
+for number in range(3):
+    time.sleep(1 if os.environ["RANK"] == "0" else 0)
+    with world("cpu") as here:
+        assert here.broadcast_object((here.rank, number)) == (0, number)
+        here.barrier()
+'''
+
+
+def test_processes_train_together_more_than_once(tmp_path: Path) -> None:
+    """As the recipes that compare several models do."""
+    (tmp_path / "twice.py").write_text(TWICE)
+    torchrun(2, str(tmp_path / "twice.py"))
+
+
+def test_a_recipe_of_several_models_reports_once(tmp_path: Path) -> None:
+    told = torchrun(2, str(RECIPES / "talking_head.py"), "--output", str(tmp_path / "run"), "--quick")
+    assert [line.split("  ")[0] for line in told.splitlines()] == ["LSTM", "BiLSTM", "deep BiLSTM"]

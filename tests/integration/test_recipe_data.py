@@ -1,0 +1,109 @@
+"""What recipes make of data that is given to them, and of settings they wrote themselves."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+import g2p
+import phrasebook_en_de
+import pytest
+import speech_digits
+import text_classification
+
+from phrasebook import report
+from phrasebook.generate import SPLITS
+from seq2seq.config import UserError
+
+CLASSES = ["bad", "good"]
+
+
+def write_reviews(folder: Path, **labels: list[int | None]) -> text_classification.Config:
+    """A split of reviews per list of labels; the configuration that reads them."""
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=CLASSES)})
+    folder.mkdir()
+    for split, given in labels.items():
+        columns: dict[str, Any] = {"text": [f"{split} {row}" for row in range(len(given))], "label": given}
+        datasets.Dataset.from_dict(columns, features=features).to_parquet(folder / f"{split}.parquet")
+    return replace(text_classification.CONFIG, data=str(folder))
+
+
+@pytest.mark.parametrize("hidden", [-1, None])
+def test_hidden_labels_are_refused(hidden: int | None, tmp_path: Path) -> None:
+    """As an index into the names, -1 is the last class: a figure would mean nothing."""
+    config = write_reviews(tmp_path / "reviews", train=[0, 1] * 10, test=[1, hidden, hidden])
+    with pytest.raises(UserError, match=r"split test, row 2: the label is hidden \((-1|None)\); give data"):
+        text_classification.read(config)
+
+
+def test_validation_is_held_out_of_training_only_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write_reviews(tmp_path / "two", train=[0, 1] * 10, test=[0, 1])
+    training, validation, test = text_classification.read(config)
+    assert (len(training), len(validation), len(test)) == (18, 2, 2)
+    config = write_reviews(tmp_path / "three", train=[0, 1] * 10, validation=[1, 0, 1], test=[0, 1])
+    training, validation, test = text_classification.read(config)
+    assert (len(training), len(validation), len(test)) == (20, 3, 2)
+    assert {text.split()[0] for text, _ in validation} == {"validation"}
+
+    def unreachable(data: str, split: str) -> Any:
+        if split == "validation":
+            raise UserError("no network")
+        return datasets.load_dataset(data, split=split)
+
+    monkeypatch.setattr(text_classification, "open_any", unreachable)
+    with pytest.raises(UserError, match="no network"):
+        text_classification.read(config)
+
+
+def test_baselines_are_tested_on_what_the_models_are_tested_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An example of a class that training does not have is left out for both."""
+    training = [("clean room", "good"), ("dirty room", "bad")] * 30
+    splits = training, training[:10], [*training[:6], ("a remark", "unheard of")]
+    monkeypatch.setattr(text_classification, "read", lambda _: splits)
+    monkeypatch.setattr(text_classification, "POOLINGS", ())
+    text_classification.main(replace(text_classification.CONFIG, output=str(tmp_path), vocabulary_size=20))
+    assert capsys.readouterr().out.count("% of 6") == 2
+
+
+def test_pronunciations_are_prepared_once(tmp_path: Path) -> None:
+    """A run's config.json names what it was trained on; with another output too, that is not prepared again."""
+    lines = ["word\tphonemes", *(f"{word}\tAH{number} B" for word in ("ab", "cab", "bad") for number in (0, 1))]
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}.tsv").write_text("\n".join(lines))
+    made = g2p.prepare(replace(g2p.CONFIG, data=str(tmp_path), output=str(tmp_path / "run")))
+    test = Path(made.data) / "test.jsonl"
+    assert test.read_text().splitlines()[0] == '{"word": "a b", "phonemes": ["AH B"]}'
+    (tmp_path / "run" / "config.json").touch()
+    assert g2p.prepare(made) == made
+    assert g2p.prepare(replace(made, output=str(tmp_path / "other"))).data == made.data
+
+
+def test_pronunciations_may_stand_in_lists(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(
+        '{"word": "ab", "phonemes": ["AH0 B", "AE1 B", "AH1 B"]}\n{"word": "b", "phonemes": ["B"]}\n'
+    )
+    config = replace(g2p.CONFIG, data=str(tmp_path))
+    assert g2p.pronunciations(config, "train") == {"ab": ["AH B", "AE B"], "b": ["B"]}
+
+
+def test_the_phrasebook_takes_what_it_generated(tmp_path: Path) -> None:
+    folder = tmp_path / "data-en-de"
+    folder.mkdir()
+    config = replace(phrasebook_en_de.CONFIG, data=str(folder), output=str(tmp_path))
+    with pytest.raises(UserError, match="leave --data out"):
+        report.generate_data(config)
+    for split in SPLITS:
+        (folder / f"{split}.jsonl").touch()
+    assert report.generate_data(config) == config
+
+
+def test_recipes_without_data_of_their_own_ask_for_it() -> None:
+    """A name that stands for none would be looked up on the Hub."""
+    with pytest.raises(UserError, match="give --data DIR, with"):
+        g2p.prepare(g2p.CONFIG)
+    with pytest.raises(UserError, match="give --data DIR_OR_HUB_ID, such as"):
+        speech_digits.main(speech_digits.CONFIG)

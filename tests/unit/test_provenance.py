@@ -1,0 +1,55 @@
+"""The model card says what the model is, in a form that the Hub reads."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from seq2seq.encoder import EncoderConfig
+from seq2seq.evaluate import Evaluation
+from seq2seq.metrics import corpus_scores
+from seq2seq.provenance import model_card, provenance
+from tests.conftest import toy_config
+
+
+def card(folder: Path, source: str, target: str, encoder: EncoderConfig) -> tuple[dict[str, Any], str]:
+    """The front matter, as YAML 1.1 reads it, and the text."""
+    (folder / "provenance.json").write_text(json.dumps(provenance(1, "0" * 64, 1)))
+    config = toy_config(folder / "data", folder)
+    config = replace(config, source=source, target=target, model=replace(config.model, encoder=encoder))
+    scores = corpus_scores(["ba"], [["BA"]])
+    _, front, text = model_card(folder, config, Evaluation(["ba"], [["BA"]], [], scores, scores)).split("---\n", 2)
+    return yaml.safe_load(front), text
+
+
+@pytest.mark.parametrize(
+    ("columns", "languages"),
+    [
+        (("no", "de"), ["no", "de"]),
+        (("en", "zh_Hant"), ["en", "zh-Hant"]),
+        (("pt-BR", "question"), ["pt-BR"]),
+        (("word", "phonemes"), None),
+    ],
+)
+def test_languages_are_codes_that_yaml_takes_for_text(
+    columns: tuple[str, str], languages: list[str] | None, tmp_path: Path
+) -> None:
+    front, _ = card(tmp_path, *columns, EncoderConfig())
+    assert front.get("language") == languages
+
+
+@pytest.mark.parametrize(
+    ("encoder", "named"),
+    [
+        (EncoderConfig(8, 2), "2-layer bidirectional LSTM encoder (8 units a direction), 2-layer LSTM decoder"),
+        (EncoderConfig(8, direction="forward", cell="gru"), "1-layer GRU encoder (8 units),"),
+        (EncoderConfig(8, direction="backward", cell="peephole"), "1-layer backward peephole LSTM encoder (8 units),"),
+        (EncoderConfig(8, cell="rnn", forward_layers=2), "RNN encoder (8 units a direction, 2 forward layers on top),"),
+    ],
+)
+def test_the_encoder_is_named_as_it_is(encoder: EncoderConfig, named: str, tmp_path: Path) -> None:
+    _, text = card(tmp_path, "en", "de", encoder)
+    assert named in text
