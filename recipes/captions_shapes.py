@@ -59,6 +59,7 @@ def main(config: Config) -> None:
     count = config.count(config.held_out_scenes, quick=16)
     training = scenes(config.count(config.training_scenes), known, seed=1)
     generator = train_generator(config, training, scenes(count, known, seed=2))
+    recipe.end_other_processes()
     test = scenes(count, THINGS, seed=3, needed=HELD_OUT)
     captions = generator.generate(test.inputs)
     print(caption_scores(captions, test.references).describe())
