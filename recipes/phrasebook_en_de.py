@@ -1,7 +1,7 @@
 """Phrasebook: a synthetic task with no download. Travel-desk and shop-floor sentences, English to German by default.
 
 python recipes/phrasebook_en_de.py [--output DIR] [--any.config.field VALUE]
-python recipes/phrasebook_en_de.py --source en --target ja        # values only, for any two locales babel knows
+python recipes/phrasebook_en_de.py --source en --target fr        # values only, for any two locales babel knows
 """
 
 from phrasebook import report

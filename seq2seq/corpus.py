@@ -150,8 +150,8 @@ def stream_tokenised(
 
 
 def references(dataset: Corpus) -> list[list[str]]:
-    """Return the references of every source: one, or several where the target column holds lists."""
-    return [_as_list(target) for batch in dataset.iter(batch_size=1000) for target in batch["target"]]
+    """Return the references of every source: one, or several where the target column holds lists; no blank ones."""
+    return [_without_blanks(_as_list(target)) for batch in dataset.iter(batch_size=1000) for target in batch["target"]]
 
 
 def data_fingerprint(dataset: Corpus) -> str:
@@ -175,6 +175,10 @@ def _encode_pairs(
 
 def _as_list(target: str | list[str]) -> list[str]:
     return [target] if isinstance(target, str) else list(target)
+
+
+def _without_blanks(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.strip()] or lines[:1]
 
 
 def _verdicts(

@@ -86,10 +86,12 @@ def world(device: str = "auto") -> Iterator[World]:
         yield World(device=chosen)
         return
     store, *_ = next(distributed.rendezvous("env://", timeout=LONGEST_WAIT))
-    # torch names each group alike: in torchrun's store a second one would find the addresses of the first, and hang.
+    # torch names each group alike: in torchrun's store, which outlives a restart of the processes too, a second one
+    # would find the addresses of the first, and hang.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     distributed.init_process_group(
         "nccl" if chosen.type == "cuda" else "gloo",
-        store=distributed.PrefixStore(f"group {next(_joined)}", store),
+        store=distributed.PrefixStore(f"attempt {attempt}, group {next(_joined)}", store),
         rank=rank,
         world_size=size,
         timeout=LONGEST_WAIT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,6 +77,8 @@ class Evaluation:
         blank line where a sentence has fewer than others. Runs of white space become one space.
         """
         directory.mkdir(parents=True, exist_ok=True)
+        for old in directory.glob(f"{glob.escape(name)}.references*.txt"):
+            old.unlink()
         streams = reference_streams(self.hypotheses, self.references)
         numbers = [""] if len(streams) == 1 else [f".{number}" for number in range(1, len(streams) + 1)]
         texts: dict[str, Sequence[str | None]] = {"hypotheses": self.hypotheses}

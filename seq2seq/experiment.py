@@ -21,7 +21,7 @@ from seq2seq.model import ModelConfig, build_model
 from seq2seq.objectives import teacher_forcing
 from seq2seq.provenance import model_card
 from seq2seq.search import SearchConfig
-from seq2seq.task import TaskConfig, begun, fit, run_directory
+from seq2seq.task import TaskConfig, begun, check_best_metric, fit, run_directory
 from seq2seq.translator import Translator
 from seq2seq.vocabulary import (
     Vocabulary,
@@ -58,8 +58,7 @@ class ExperimentConfig(TaskConfig, DataConfig):
             self.model.tie != "three_way" or self.vocabulary.joint,
             "model.tie three_way needs one joint vocabulary; with separate ones use two_way",
         )
-        metric = self.trainer.best_metric
-        check(metric in ("bleu", "loss"), f"trainer.best_metric must be bleu or loss for translation, not {metric}")
+        check_best_metric(self, ("bleu", "loss"))
         endless = self.streaming and not self.trainer.max_steps and not self.quick
         check(
             not endless or self.optimizer.schedule != "cosine",

@@ -16,8 +16,9 @@ from seq2seq.experiment import ExperimentConfig, Prepared, prepare
 from seq2seq.hardware import device_named
 from seq2seq.model import Seq2Seq, build_model, parameter_count
 from seq2seq.objectives import teacher_forcing
-from seq2seq.task import load_start, refuse_changes
+from seq2seq.task import begun, load_start, refuse_changes, refuse_other_data
 from seq2seq.trainer import Trainer
+from seq2seq.vocabulary import holds_vocabularies
 
 MEBIBYTE = 1 << 20
 COPIES = 5
@@ -29,14 +30,18 @@ def dry_run(config: ExperimentConfig) -> str:
 
     Writes nothing to config.output. Raises UserError where training would before its first step.
     """
-    refuse_changes(config.directory(), config)
+    run = config.directory()
+    refuse_changes(run, config)
     here = World(device=device_named(config.trainer.device))
-    with tempfile.TemporaryDirectory() as directory:
-        prepared = prepare(config, Path(directory), here)
+    trainer = Trainer(run, config.chosen_trainer(), config.optimizer, here)
+    with tempfile.TemporaryDirectory() as temporary:
+        own = begun(run) and holds_vocabularies(run)
+        prepared = prepare(config, run if own else Path(temporary), here)
+    refuse_other_data(run, prepared.fingerprint)
     torch.manual_seed(config.trainer.seed)
     model = build_model(config.model, len(prepared.source_vocabulary), len(prepared.target_vocabulary))
-    load_start(model, config)
-    trainer = Trainer(config.directory(), config.chosen_trainer(), config.optimizer, here)
+    if not trainer.store.list():
+        load_start(model, config)
     trainer.begin(model, prepared.batches, teacher_forcing(config.label_smoothing))
     batch = next(prepared.batches.iterate(0), None)
     check(batch is not None, "the training data gives no batch; see the counts of dropped pairs")

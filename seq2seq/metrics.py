@@ -141,7 +141,7 @@ def reference_streams(hypotheses: Sequence[str], references: Sequence[Sequence[s
 def exact_match(hypotheses: Sequence[str], references: Sequence[Sequence[str]], lowercase: bool = False) -> float:
     """Percentage of hypotheses equal to one of their references; lowercase: as sacreBLEU folds the case.
 
-    Runs of white space count as one space, no-break spaces too: SentencePiece's normalisation cannot write others.
+    Runs of white space count as one space, no-break spaces too: most vocabularies' normalisation cannot write others.
     """
 
     def plain(text: str) -> str:

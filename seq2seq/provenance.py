@@ -78,7 +78,7 @@ def _cell(text: str) -> str:
 def _languages(*columns: str) -> list[str]:
     """The card's line for those columns that are named by a language, as in zh_Hant. Quoted: bare, no (Norwegian) is
     false to YAML."""
-    codes = [column for column in columns if re.fullmatch(r"[a-z]{2,3}([-_][A-Z][a-z]{3})?([-_][A-Z]{2})?", column)]
+    codes = [column for column in columns if re.fullmatch(r"[a-z]{2}([-_][A-Z][a-z]{3})?([-_][A-Z]{2})?", column)]
     return [f"language: {json.dumps([code.replace('_', '-') for code in codes])}"] if codes else []
 
 

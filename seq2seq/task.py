@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,8 +18,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from seq2seq import plotting
 from seq2seq.batching import Batches, BatchingConfig
-from seq2seq.checkpoint import CONFIG_FILE, load_weights
-from seq2seq.config import UserError, check, read_config, to_dict, write_config
+from seq2seq.checkpoint import CONFIG_FILE, load_weights, stored_model
+from seq2seq.config import UserError, check, from_dict, read_config, to_dict, write_config
 from seq2seq.distributed import World, world
 from seq2seq.files import sweep, write_atomically
 from seq2seq.journal import read_journal
@@ -114,14 +114,14 @@ def fit(
     fingerprint: of the data, for provenance.json.
     """
     log.info("model: %s parameters", f"{parameter_count(model):,}")
+    trainer = Trainer(directory, config.chosen_trainer(), config.optimizer, here)
+    if not trainer.store.list():
+        load_start(model, config)
     if here.is_main:
         refuse_other_data(directory, fingerprint)
         write_config(directory / CONFIG_FILE, config)
         facts = provenance(config.trainer.seed, fingerprint, here.size)
         write_atomically(directory / PROVENANCE_FILE, json.dumps(facts, indent=2) + "\n")
-    trainer = Trainer(directory, config.chosen_trainer(), config.optimizer, here)
-    if not trainer.store.list():
-        load_start(model, config)
     trainer.fit(model, batches, compute_loss, validate)
     if here.is_main:
         draw_curves(directory)
@@ -130,11 +130,23 @@ def fit(
     return model.eval()
 
 
-def load_start(model: nn.Module, config: TaskConfig) -> None:
-    """Gives a fresh model the weights that training starts from, where config.start_from names some."""
-    if config.start_from:
-        load_weights(model, Path(config.start_from))
-        log.info("starting from the model in %s", config.start_from)
+def load_start(model: nn.Module, config: Any) -> None:
+    """Gives a fresh model the weights that training starts from, where config.start_from names some. Raises UserError,
+    naming the differences, where that model is another than config.model but for its dropout."""
+    if not config.start_from:
+        return
+    start = Path(config.start_from)
+    stored = from_dict(type(config.model), stored_model(start), where=str(start / CONFIG_FILE))
+    changed = list(_differences(to_dict(stored), to_dict(config.model), {"model.": {"dropout"}}, "model."))
+    check(not changed, f"{start} holds another model than asked for: {'; '.join(changed)}")
+    load_weights(model, start)
+    log.info("starting from the model in %s", start)
+
+
+def check_best_metric(config: TaskConfig, figures: Iterable[str]) -> None:
+    """Raises UserError where validation will not give the figure that chooses the best model."""
+    metric, known = config.trainer.best_metric, list(figures)
+    check(metric in known, f"trainer.best_metric must be {' or '.join(known)} in this task, not {metric}")
 
 
 def mean_loss(batches: Batches, compute_loss: Callable[[Any, Any], LossSum]) -> Callable[[nn.Module], float]:

@@ -222,7 +222,7 @@ class Trainer:
         if progress.cursor == 0:
             raise UserError("the training data gives no batch; see the counts of dropped pairs")
         progress.epoch, progress.cursor = progress.epoch + 1, 0
-        if not self.config.validate_every_steps:
+        if not self.config.validate_every_steps and progress.validated_step != progress.step:
             self._validate_and_save()
 
     def step(self, group: list[Batch]) -> None:

@@ -34,7 +34,7 @@ from seq2seq.model import Seq2Seq
 from seq2seq.objectives import ComputeSequenceLoss, joint_attention_ctc, labelling, teacher_forcing
 from seq2seq.predictor import Predictor, PredictorConfig, build_predictor_model
 from seq2seq.search import SearchConfig
-from seq2seq.task import TaskConfig, begun, fit, mean_loss, run_directory
+from seq2seq.task import TaskConfig, begun, check_best_metric, fit, mean_loss, run_directory
 from seq2seq.vocabulary import BOS_ID, SOURCE_FILE, TARGET_FILE, Vocabulary, VocabularyConfig
 
 log = logging.getLogger(__name__)
@@ -93,11 +93,13 @@ class LanguageModelTask(TaskConfig):
 
 
 def train_generator(config: GeneratorTask, training: Captioned | Stages, validation: Captioned) -> Generator:
-    """Trains in config.output, resuming what is there; words of the training texts are the vocabulary.
+    """Trains in config.output, resuming what is there; words of the training texts are the vocabulary, unless the model
+    that training starts from has one.
 
     training: one set, or one per epoch (the last one stays), together a curriculum; each should give about as many
     batches. Validation gives the loss, BLEU and the token error rate of greedy outputs.
     """
+    check_best_metric(config, ("error_rate", "bleu", "loss"))
     stages = [training] if isinstance(training, Captioned) else list(training)
     with run_directory(config) as (directory, here):
         stored = directory / TARGET_FILE
@@ -174,7 +176,15 @@ def train_predictor(
 ) -> Predictor:
     """Trains in config.output, resuming what is there. Examples: inputs [S, ...] and targets, as `collate_sequences`
     takes them. Validation gives the loss, and further figures where asked for. vocabulary: what inputs are ids of; it
-    is kept with the run."""
+    is kept with the run, and must be that of the model that training starts from."""
+    if figures is None:
+        check_best_metric(config, ("loss",))
+    if vocabulary is not None and config.start_from:
+        start = Path(config.start_from) / SOURCE_FILE
+        check(
+            Vocabulary.load(start).fingerprint() == vocabulary.fingerprint(),
+            f"{start}: another vocabulary than that of this data; a model can only start from one with the same ids",
+        )
     with run_directory(config) as (directory, here):
         stored = directory / SOURCE_FILE
         if vocabulary is not None and here.is_main and not (begun(directory) and stored.exists()):
@@ -197,11 +207,13 @@ def train_predictor(
 def train_language_model(
     config: LanguageModelTask, text: str, held_out: str, after_validation: Callable[[CharacterModel], None]
 ) -> CharacterModel:
-    """Trains in config.output, resuming what is there; the characters of both texts are the vocabulary.
+    """Trains in config.output, resuming what is there; the characters of both texts are the vocabulary, unless the
+    model that training starts from has one.
 
     Validation gives the loss over windows, in nats and in bits per character; after_validation is called with the model
     of that moment.
     """
+    check_best_metric(config, ("loss",))
     with run_directory(config) as (directory, here):
         if here.is_main and not (begun(directory) and (directory / CHARACTERS_FILE).exists()):
             known = Characters.load(Path(config.start_from)) if config.start_from else Characters.of((text, held_out))

@@ -114,8 +114,6 @@ class Translator(ModelHubMixin):
     def search(self, texts: Sequence[str], n_best: int = 1, **search_options: Any) -> list[list[Translation]]:
         """For each text its n best translations, best first (fewer than n where the beam holds fewer)."""
         config = replace(self.search_config, **search_options)
-        if n_best > config.beam_size:
-            raise UserError(f"n_best ({n_best}) cannot exceed beam_size ({config.beam_size}); raise beam_size")
         sources = self._encode_sources(texts)
         results: list[list[Translation]] = [[BLANK]] * len(texts)
 

@@ -73,7 +73,11 @@ def table(config: ExperimentConfig, translator: Translator, evaluation: Evaluati
         sources, lines_of = corpus(config, split)
         for name, translate in systems.items():
             known = split == config.test_split and name == final  # just translated and scored
-            scores = evaluation.scores if known else corpus_scores(translate(sources), lines_of, confidence=True)
+            scores = (
+                evaluation.scores
+                if known
+                else corpus_scores(translate(sources), lines_of, confidence=True, target_language=config.target)
+            )
             lines.append(_row(name, f"{split}: {meaning}", scores))
     return "\n".join(["", *lines, f"BLEU: {signature}; chrF: {evaluation.scores.chrf.signature}", ""])
 

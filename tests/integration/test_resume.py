@@ -192,9 +192,11 @@ def test_a_run_may_start_from_another_ones_model(toy_data: Path, toy_run: Path, 
     assert translator.source_vocabulary.fingerprint() == first.source_vocabulary.fingerprint()
     shutil.rmtree(tmp_path / "first")
     run(replace(config, trainer=replace(config.trainer, max_steps=2)))
+    third = replace(config, output=str(tmp_path / "third"), start_from=str(toy_run))
     larger = replace(config.model, decoder=replace(config.model.decoder, hidden_size=32))
-    with pytest.raises(UserError, match="the configuration asks for"):
-        run(replace(config, output=str(tmp_path / "third"), start_from=str(toy_run), model=larger))
+    with pytest.raises(UserError, match=r"another model than asked for: model\.decoder\.hidden_size was 24, is 32"):
+        run(replace(third, model=larger))
+    run(third)  # what was refused has left nothing in the way
 
 
 def test_a_finished_run_is_only_evaluated_again(toy_data: Path, uninterrupted: Path) -> None:

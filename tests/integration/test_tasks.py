@@ -9,10 +9,23 @@ import pytest
 
 import seq2seq
 from seq2seq.config import UserError
+from seq2seq.frontends import FrontEndConfig
 from seq2seq.language_model import CharacterModel
 from seq2seq.objectives import labelling
-from seq2seq.training import train_generator, train_language_model, train_predictor
-from tests.tiny_runs import OPTIMIZER, RHYME, generator_task, language_model_task, predictor_task, spelled, sums
+from seq2seq.trainer import TrainerConfig
+from seq2seq.training import Captioned, train_generator, train_language_model, train_predictor
+from seq2seq.vocabulary import Vocabulary, VocabularyConfig
+from tests.tiny_runs import (
+    NAMES,
+    OPTIMIZER,
+    RHYME,
+    frames_of,
+    generator_task,
+    language_model_task,
+    predictor_task,
+    spelled,
+    sums,
+)
 
 
 def figures(run: Path) -> list[dict[str, float]]:
@@ -76,3 +89,50 @@ def test_a_language_model_learns_a_rhyme(optimizer: str, tmp_path: Path) -> None
     with pytest.raises(UserError, match="a run on other data"):
         train_language_model(config, RHYME.upper(), RHYME[:90], sample)
     assert seq2seq.load(tmp_path / "run").sample("ab", 7, temperature=0.1) == "cdefgh\n"
+
+
+def test_tasks_start_from_another_runs_model(tmp_path: Path) -> None:
+    """One step at a rate of nearly nothing leaves what the first run had learned, on data with other words."""
+    nearly_nothing = replace(OPTIMIZER, learning_rate=1e-9)
+    first = train_generator(generator_task(tmp_path / "first", epochs=10), spelled(300, 1), spelled(40, 2))
+    few = Captioned(*zip(*((frames_of([digit]), [NAMES[digit]]) for digit in (0, 1)), strict=True))
+    config = replace(
+        generator_task(tmp_path / "second", max_steps=1), start_from=str(tmp_path / "first"), optimizer=nearly_nothing
+    )
+    test = spelled(40, 3).inputs
+    assert train_generator(config, few, few).generate(test) == first.generate(test)
+
+    rhyming = replace(language_model_task(tmp_path / "rhyme"), trainer=TrainerConfig(epochs=10, best_metric="loss"))
+    train_language_model(rhyming, RHYME, RHYME[:90], lambda _: None)
+    config_ = replace(
+        rhyming,
+        output=str(tmp_path / "other"),
+        start_from=str(tmp_path / "rhyme"),
+        optimizer=nearly_nothing,
+        trainer=TrainerConfig(max_steps=1, best_metric="loss"),
+    )
+    model = train_language_model(config_, "hgfe" * 40, "abcd", lambda _: None)
+    assert model.sample("ab", 7, temperature=0.1) == seq2seq.load(tmp_path / "rhyme").sample("ab", 7, temperature=0.1)
+
+
+def test_a_predictor_starts_only_where_ids_mean_the_same(tmp_path: Path) -> None:
+    def words(*texts: str) -> Vocabulary:
+        return Vocabulary.train(texts, VocabularyConfig(size=40, model_type="word", byte_fallback=False))
+
+    examples = [(np.array([4, 5, 4]), np.array([0, 1, 0]))] * 20
+    task = predictor_task(tmp_path / "first")
+    model = replace(task.model, front_end=FrontEndConfig("tokens", 6))
+    task = replace(task, model=model, trainer=TrainerConfig(max_steps=1, best_metric="loss"))
+    train_predictor(task, examples, examples, labelling(), vocabulary=words("ba ko"))
+    second = replace(task, output=str(tmp_path / "second"), start_from=str(tmp_path / "first"))
+    with pytest.raises(UserError, match="another vocabulary than that of this data"):
+        train_predictor(second, examples, examples, labelling(), vocabulary=words("mi lu"))
+    train_predictor(second, examples, examples, labelling(), vocabulary=words("ba ko"))
+
+
+def test_a_figure_that_a_task_lacks_is_refused_at_the_start(tmp_path: Path) -> None:
+    config = language_model_task(tmp_path / "run")
+    config = replace(config, trainer=replace(config.trainer, best_metric="bleu"))
+    with pytest.raises(UserError, match=r"best_metric must be loss in this task, not bleu"):
+        train_language_model(config, RHYME, RHYME[:90], lambda _: None)
+    assert not (tmp_path / "run").exists()

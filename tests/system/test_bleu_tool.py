@@ -64,6 +64,7 @@ def test_an_evaluations_files_give_its_figures(tmp_path: Path, most: int) -> Non
     references = [list(several[: 1 + row % most]) for row, several in enumerate(zip(*texts[:3], strict=True))]
     references[0][0], references[1][-1] = "Der alte\nZug\tfährt", "\u2028um 10:30\r\nUhr"
     scores = corpus_scores(hypotheses, references)
+    (tmp_path / "test.references.7.txt").write_text("of an evaluation with more references\n")
     translations = [Translation(line, 0.0, 0.0, []) for line in hypotheses]
     Evaluation(hypotheses, references, translations, scores, scores).write(tmp_path, "test")
     names = sorted(path.name for path in tmp_path.glob("*references*"))

@@ -11,6 +11,7 @@ import pytest
 
 import seq2seq
 from seq2seq.__main__ import main
+from tests.conftest import write_toy_data
 
 
 @pytest.fixture
@@ -200,6 +201,38 @@ def test_a_dry_run_describes_and_writes_nothing(toy_data: Path, tmp_path: Path, 
     assert b"parameters: " in output
     assert b"memory estimate" in output
     assert not run.exists()
+
+
+def test_a_dry_run_refuses_what_training_would(toy_data: Path, toy_run: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    """On a run that has begun, it goes by what lies there and leaves it as it is."""
+    shutil.copytree(toy_run, tmp_path / "run")
+    begun = ["train", "--config", str(tmp_path / "run" / "config.json"), "--output", str(tmp_path / "run"), "--dry-run"]
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
+    assert main(begun) == 0
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before
+    other = str(write_toy_data(tmp_path / "other", seed=2))
+    new = [
+        "train",
+        "--data",
+        str(toy_data),
+        "--source",
+        "en",
+        "--target",
+        "de",
+        "--dry-run",
+        "--vocabulary.size",
+        "300",
+    ]
+    for arguments, told in (
+        ([*begun, "--label_smoothing", "0.3"], "label_smoothing was 0.1, is 0.3"),
+        ([*begun, "--data", other], "a run on other data"),
+        (new, "--output"),
+        ([*new, "--output", str(tmp_path / "new"), "--trainer.cuda_graphs", "true"], "cuda_graphs"),
+        ([*new, "--output", str(tmp_path / "new"), "--start_from", str(toy_run)], "another model than asked for"),
+    ):
+        capsys.readouterr()
+        assert main(arguments) == 2
+        assert told in capsys.readouterr().err
 
 
 FAULTS = {

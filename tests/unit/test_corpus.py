@@ -372,6 +372,12 @@ def test_wrong_options_are_errors(options: dict[str, Any]) -> None:
         DataConfig(**{"data": "x", "source": "en", "target": "de", **options})
 
 
+def test_a_blank_reference_is_none_where_there_are_others() -> None:
+    rows = [["a b", "", " "], ["", "c"], [""], ["d"]]
+    dataset = datasets.Dataset.from_dict({"source": ["x"] * 4, "target": rows})
+    assert references(dataset) == [["a b"], ["c"], [""], ["d"]]
+
+
 @pytest.mark.skipif(not MULTI30K.exists(), reason="the Multi30k data are not here")
 def test_multi30k() -> None:
     config = DataConfig(str(MULTI30K), "en", "fr")

@@ -32,6 +32,7 @@ def card(folder: Path, source: str, target: str, encoder: EncoderConfig) -> tupl
         (("en", "zh_Hant"), ["en", "zh-Hant"]),
         (("pt-BR", "question"), ["pt-BR"]),
         (("word", "phonemes"), None),
+        (("src", "trg"), None),
     ],
 )
 def test_languages_are_codes_that_yaml_takes_for_text(

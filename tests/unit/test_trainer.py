@@ -147,6 +147,14 @@ def test_patience_ends_training_within_an_epoch(tmp_path: Path) -> None:
     assert (made.progress.step, made.progress.best_step) == (3, 1)
 
 
+def test_a_run_prolonged_at_the_end_of_an_epoch_is_not_validated_there_twice(tmp_path: Path) -> None:
+    figures = bleu_of(5.0, 6.0)
+    fit(trainer(tmp_path, max_steps=2, patience=1), Fixed([8], [8]), figures)
+    goes_on = trainer(tmp_path, max_steps=4, patience=1)
+    fit(goes_on, Fixed([8], [8]), figures)
+    assert (goes_on.progress.step, goes_on.progress.best_step) == (4, 4)
+
+
 def told_to_stop_in(step: int, made: Trainer) -> Any:
     """An objective during whose step a signal arrives."""
 
