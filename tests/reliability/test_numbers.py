@@ -137,6 +137,31 @@ def test_out_of_memory_gives_the_same_gradient_loss_and_text(
         assert [[each.text for each in best] for best in found] == [[each.text for each in best] for best in expected]
 
 
+@pytest.mark.gpu
+def test_memory_that_really_runs_out_gives_the_same_gradient(tmp_path: Path) -> None:
+    """Half of what the whole batch took, of a GPU's memory."""
+    here = World(device=torch.device("cuda"))
+    batches = batches_of(random.Random(1), 1, rows=20_000)
+    everything = torch.cuda.get_device_properties(here.device).total_memory
+    gradients, most = [], everything
+    try:
+        for _ in range(2):
+            torch.cuda.empty_cache()
+            torch.cuda.set_per_process_memory_fraction(most / everything)
+            torch.cuda.reset_peak_memory_stats()
+            made, module = trainer(tmp_path, precision="fp32"), model().double()
+            made.world = here
+            made.begin(module, Given(batches), teacher_forcing())
+            total, count = made.gradients(batches)
+            gradients.append([total, count, *[parameter.grad for parameter in module.parameters()]])
+            most = torch.cuda.max_memory_reserved() // 2
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert made.progress.halved > 0
+    for whole, split in zip(*gradients, strict=True):
+        torch.testing.assert_close(whole, split, atol=1e-9, rtol=1e-6)
+
+
 def limited_to(limit: int) -> Any:
     """A start of the search that has memory for so many sentences."""
     start_from = InferenceDecoder.start_from
