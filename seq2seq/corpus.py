@@ -44,7 +44,8 @@ class DataConfig:
     max_ratio: float = 0.0
     """Ratio of the longer to the shorter side, in tokens, above which a training pair is dropped; 0 keeps all."""
     streaming: bool = False
-    """Read the training data while training instead of preparing it on disk first."""
+    """Read the training data while training instead of preparing it on disk first. Its end is not known: the cosine
+    schedule then needs trainer.max_steps."""
     shuffle_buffer_size: int = 10_000
     """Pairs from which a streamed corpus draws at random."""
 
