@@ -85,7 +85,11 @@ def run(config: ExperimentConfig) -> tuple[Translator, Evaluation | None]:
     """
     with run_directory(config) as (directory, here):
         translator = train(config, directory, here)
-        return translator, test(translator, config, directory) if here.is_main else None
+        if not here.is_main:
+            return translator, None
+        evaluation = test(translator, config, directory)
+        write_atomically(directory / "README.md", model_card(directory, config, evaluation))
+        return translator, evaluation
 
 
 def train(config: ExperimentConfig, directory: Path, here: World) -> Translator:
@@ -158,7 +162,7 @@ def make_validator(
 
 
 def test(translator: Translator, config: ExperimentConfig, directory: Path) -> Evaluation | None:
-    """Translates and scores the test split, and writes figures, attention maps and the model card."""
+    """Translates and scores the test split, where the data has one, and writes figures and attention maps."""
     try:
         split = shortened(load_split(config, config.test_split), config)
     except UserError as error:
@@ -170,7 +174,6 @@ def test(translator: Translator, config: ExperimentConfig, directory: Path) -> E
     evaluation.write(directory / "evaluation", config.test_split)
     log.info("%s: %s", config.test_split, evaluation.scores.describe())
     draw_attention(translator, evaluation, directory)
-    write_atomically(directory / "README.md", model_card(directory, config, evaluation))
     return evaluation
 
 

@@ -90,15 +90,24 @@ def _encoder(encoder: EncoderConfig) -> str:
     return f"{encoder.layers}-layer {direction}{cell} encoder ({units}{further})"
 
 
-def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation) -> str:
-    """README.md of a run, as the Hub shows it: task, data, figures with signatures, how to use and to reproduce."""
-    facts = json.loads((directory / "provenance.json").read_text(encoding="utf-8"))
+def _figures(config: ExperimentConfig, evaluation: Evaluation) -> list[str]:
+    """The card's lines on how well the model translates."""
     scores, lowercased = evaluation.scores, evaluation.lowercased.bleu
-    rows = [
-        f"| {name} | {metric.score:.2f} | `{_cell(metric.signature)}` |"
-        for name, metric in (("BLEU", scores.bleu), ("chrF", scores.chrf), ("TER", scores.ter))
+    named = (("BLEU", scores.bleu), ("chrF", scores.chrf), ("TER", scores.ter), ("BLEU, lowercased", lowercased))
+    sentences = f"{len(evaluation.sources):,} sentences"
+    return [
+        f"## Figures: split {config.test_split}, {sentences}, beam {config.search.beam_size}",
+        "| metric | score | signature |",
+        "|---|---|---|",
+        *(f"| {name} | {metric.score:.2f} | `{_cell(metric.signature)}` |" for name, metric in named),
+        "",
     ]
-    rows.append(f"| BLEU, lowercased | {lowercased.score:.2f} | `{_cell(lowercased.signature)}` |")
+
+
+def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation | None) -> str:
+    """README.md of a run, as the Hub shows it: task, data, figures with signatures (none where there was no test
+    split), how to use and to reproduce."""
+    facts = json.loads((directory / "provenance.json").read_text(encoding="utf-8"))
     decoder = config.model.decoder
     return "\n".join(
         [
@@ -117,12 +126,7 @@ def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation
             f"fingerprint `{facts['data_fingerprint'][:16]}`), "
             f"seed {facts['seed']}, seq2seq {facts['versions']['seq2seq']}, torch {facts['versions']['torch']}.",
             "",
-            f"## Figures: split {config.test_split}, {len(evaluation.sources):,} sentences, "
-            f"beam {config.search.beam_size}",
-            "| metric | score | signature |",
-            "|---|---|---|",
-            *rows,
-            "",
+            *(_figures(config, evaluation) if evaluation is not None else ()),
             "## Use",
             "```python",
             "import seq2seq",

@@ -10,6 +10,7 @@ import yaml
 
 from seq2seq.encoder import EncoderConfig
 from seq2seq.evaluate import Evaluation
+from seq2seq.experiment import run
 from seq2seq.metrics import corpus_scores
 from seq2seq.provenance import model_card, provenance
 from tests.conftest import toy_config
@@ -54,3 +55,11 @@ def test_languages_are_codes_that_yaml_takes_for_text(
 def test_the_encoder_is_named_as_it_is(encoder: EncoderConfig, named: str, tmp_path: Path) -> None:
     _, text = card(tmp_path, "en", "de", encoder)
     assert named in text
+
+
+def test_a_run_without_a_test_split_has_a_card_without_figures(toy_data: Path, tmp_path: Path) -> None:
+    for split, told in (("none", False), ("test", True)):
+        run(replace(toy_config(toy_data, tmp_path / split, max_steps=1), test_split=split))
+        text = (tmp_path / split / "README.md").read_text(encoding="utf-8")
+        assert "## Use" in text
+        assert ("## Figures: split test, 24 sentences" in text) == told
