@@ -21,7 +21,7 @@ from seq2seq.model import ModelConfig, build_model
 from seq2seq.objectives import teacher_forcing
 from seq2seq.provenance import model_card
 from seq2seq.search import SearchConfig
-from seq2seq.task import TaskConfig, begun, check_best_metric, fit, run_directory
+from seq2seq.task import TaskConfig, begun, check_best_metric, fit, run_directory, start_directory
 from seq2seq.translator import Translator
 from seq2seq.vocabulary import (
     Vocabulary,
@@ -147,7 +147,7 @@ def vocabularies(
 def new_vocabularies(config: ExperimentConfig, training: Any) -> tuple[Vocabulary, Vocabulary]:
     """Those of the run that training starts from, or learned from the training split."""
     if config.start_from:
-        return load_vocabularies(config.start_from)
+        return load_vocabularies(start_directory(config))
     return train_vocabularies(training, config.vocabulary, config.trainer.seed)
 
 

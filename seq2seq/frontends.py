@@ -80,9 +80,9 @@ def build_front_end(config: FrontEndConfig, size: int, dropout: float) -> nn.Mod
 
 
 def read_inputs(config: FrontEndConfig, inputs: Iterable[Any]) -> list[Array]:
-    """Inputs as the front end reads them: [S, F] or [C, height, width] float32, or ids [S] int64.
+    """Inputs as the front end reads them: [S, F] or [C, height, width] float32 (bytes become 0 to 1), or ids [S] int64.
 
-    Raises UserError, with the input's number, where one is of another shape or has no steps.
+    Raises UserError, with the input's number, where one is of another shape, has no steps, or holds no numbers.
     """
     return [_read_input(config, one, number) for number, one in enumerate(inputs, 1)]
 
@@ -94,6 +94,8 @@ def _read_input(config: FrontEndConfig, one: Any, number: int) -> Array:
     if config.kind == "image" and hasattr(one, "convert"):  # a Pillow image
         resized = one.convert("RGB").resize((config.width, config.height))
         one = np.asarray(resized, np.float32).transpose(2, 0, 1) / 255
+    elif config.kind == "image" and getattr(one, "dtype", None) == np.uint8:
+        one = one / np.float32(255)
     try:
         array = np.asarray(one, np.int64 if config.kind == "tokens" else np.float32)
     except (TypeError, ValueError):  # no numbers, or rows of unequal length
@@ -103,6 +105,7 @@ def _read_input(config: FrontEndConfig, one: Any, number: int) -> Array:
     )
     check(fits, f"{refusal} of shape {list(array.shape)}")
     check(len(array) > 0, f"input {number} has no steps; leave it out")
+    check(bool(np.isfinite(array).all()), f"input {number} holds infinite or undefined values")
     return array
 
 

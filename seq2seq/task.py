@@ -130,12 +130,19 @@ def fit(
     return model.eval()
 
 
+def start_directory(config: TaskConfig) -> Path:
+    """Where the model that training starts from lies. Raises UserError where no run is there."""
+    start = Path(config.start_from)
+    check(begun(start), f"start_from: {start} is not a run directory (it has no {CONFIG_FILE})")
+    return start
+
+
 def load_start(model: nn.Module, config: Any) -> None:
     """Gives a fresh model the weights that training starts from, where config.start_from names some. Raises UserError,
     naming the differences, where that model is another than config.model but for its dropout."""
     if not config.start_from:
         return
-    start = Path(config.start_from)
+    start = start_directory(config)
     stored = from_dict(type(config.model), stored_model(start), where=str(start / CONFIG_FILE))
     changed = list(_differences(to_dict(stored), to_dict(config.model), {"model.": {"dropout"}}, "model."))
     check(not changed, f"{start} holds another model than asked for: {'; '.join(changed)}")

@@ -34,7 +34,7 @@ from seq2seq.model import Seq2Seq
 from seq2seq.objectives import ComputeSequenceLoss, joint_attention_ctc, labelling, teacher_forcing
 from seq2seq.predictor import Predictor, PredictorConfig, build_predictor_model
 from seq2seq.search import SearchConfig
-from seq2seq.task import TaskConfig, begun, check_best_metric, fit, mean_loss, run_directory
+from seq2seq.task import TaskConfig, begun, check_best_metric, fit, mean_loss, run_directory, start_directory
 from seq2seq.vocabulary import BOS_ID, SOURCE_FILE, TARGET_FILE, Vocabulary, VocabularyConfig
 
 log = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def train_generator(config: GeneratorTask, training: Captioned | Stages, validat
 def _new_vocabulary(config: GeneratorTask, stages: Stages) -> Vocabulary:
     """That of the run that training starts from, or the words of the training texts."""
     if config.start_from:
-        return Vocabulary.load(Path(config.start_from) / TARGET_FILE)
+        return Vocabulary.load(start_directory(config) / TARGET_FILE)
     words = VocabularyConfig(size=20_000, model_type="word", byte_fallback=False)
     lines = chain.from_iterable(texts for stage in stages for texts in stage.references)
     return Vocabulary.train(lines, words, config.trainer.seed)
@@ -180,7 +180,7 @@ def train_predictor(
     if figures is None:
         check_best_metric(config, ("loss",))
     if vocabulary is not None and config.start_from:
-        start = Path(config.start_from) / SOURCE_FILE
+        start = start_directory(config) / SOURCE_FILE
         check(
             Vocabulary.load(start).fingerprint() == vocabulary.fingerprint(),
             f"{start}: another vocabulary than that of this data; a model can only start from one with the same ids",
@@ -216,7 +216,7 @@ def train_language_model(
     check_best_metric(config, ("loss",))
     with run_directory(config) as (directory, here):
         if here.is_main and not (begun(directory) and (directory / CHARACTERS_FILE).exists()):
-            known = Characters.load(Path(config.start_from)) if config.start_from else Characters.of((text, held_out))
+            known = Characters.load(start_directory(config)) if config.start_from else Characters.of((text, held_out))
             known.save(directory)
         here.barrier()
         characters = Characters.load(directory)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seq2seq.batching import Pair, collate_to_decode, half_rows, like_lengths
 from seq2seq.checkpoint import CONFIG_FILE, GENERATION_FILE, load_weights, save_model, stored_model
-from seq2seq.config import UserError, from_dict, read_config, to_dict, write_config
+from seq2seq.config import UserError, check, from_dict, read_config, to_dict, write_config
 from seq2seq.files import write_atomically
 from seq2seq.hardware import DecodingPrecision, compute_type, device_named, in_parts_that_fit
 from seq2seq.inference import SearchModel, prepare
@@ -170,7 +170,10 @@ class Translator(ModelHubMixin):
 
     def _encode_sources(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids per text; empty for blank texts; cut, with a warning, where they are longer than the model can
-        sensibly read."""
+        sensibly read. Raises UserError where texts are not strings."""
+        check(not isinstance(texts, str), "a single string was given; give a list of strings, one per sentence")
+        for number, text in enumerate(texts, 1):
+            check(isinstance(text, str), f"text {number} is of type {type(text).__name__}; give strings")
         encoded = self.source_vocabulary.encode_batch([text if text.strip() else "" for text in texts])
         limit = self.max_source_tokens
         for row, ids in enumerate(encoded):

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seq2seq.checkpoint import CheckpointStore, find_fault, load_model_tensors, load_tensors
+from seq2seq.checkpoint import CONFIG_FILE, CheckpointStore, find_fault, load_model_tensors, load_tensors
 from seq2seq.config import UserError, check
 from seq2seq.guard import guarded
 from seq2seq.translator import Translator, load
@@ -30,6 +30,7 @@ def mean_of(groups: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 def average(run: Path, last: int, output: Path) -> None:
     """Writes a run directory whose model is the mean of the last checkpoints. Raises UserError if there are too few."""
     check(last > 0, f"--last must be positive, not {last}")
+    check(not (output / CONFIG_FILE).exists(), f"{output} holds a run already; choose another --output")
     paths = CheckpointStore(run / "checkpoints").list()[-last:]
     if len(paths) < last:
         raise UserError(

@@ -4,6 +4,7 @@ import copy
 import pickle
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -57,3 +58,10 @@ def test_from_pretrained_takes_the_options_of_load_alone(toy_run: Path, monkeypa
     monkeypatch.setattr("seq2seq.translator.snapshot_download", download)
     Translator.from_pretrained("owner/name", revision="v1", token="secret")
     assert asked == {"revision": "v1", "token": "secret"}
+
+
+@pytest.mark.parametrize(("texts", "told"), [("ba ko", "a list of strings"), (["ba", 3], "text 2 is of type int")])
+def test_what_is_no_list_of_texts_is_refused(toy_run: Path, texts: Any, told: str) -> None:
+    """A string is a sequence of strings too: each letter would be translated."""
+    with pytest.raises(UserError, match=told):
+        load(toy_run).translate(texts)

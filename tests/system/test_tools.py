@@ -113,4 +113,7 @@ def test_averages_the_last_checkpoints(toy_run: Path, tmp_path: Path, capsys: py
     for name, tensor in averaged.items():
         torch.testing.assert_close(tensor, (one[name] + two[name]) / 2)
     assert average_checkpoints.main([str(toy_run), "--last", "9", "--output", str(tmp_path / "more")]) == 2
+    before = (toy_run / "config.json").read_bytes()
+    assert average_checkpoints.main([str(toy_run), "--output", str(toy_run)]) == 2  # it would be a run no more
+    assert (toy_run / "config.json").read_bytes() == before
     assert "2 checkpoints, not 9" in capsys.readouterr().err

@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from seq2seq.config import UserError
-from seq2seq.frontends import ConvFeatures, FeatureProjection, FrontEndConfig, LogMel, build_front_end, mel_filters
+from seq2seq.frontends import (
+    ConvFeatures,
+    FeatureProjection,
+    FrontEndConfig,
+    LogMel,
+    build_front_end,
+    mel_filters,
+    read_inputs,
+)
 from seq2seq.generator import GeneratorConfig
 
 RATE, BANDS = 8_000, 20
@@ -18,6 +26,19 @@ def test_an_image_becomes_as_many_steps_as_announced(height: int, width: int, bl
     front_end = ConvFeatures(3, height, width, output_size=32, blocks=blocks, dropout=0.0)
     config = FrontEndConfig("image", 3, height, width, blocks)
     assert front_end(torch.rand(2, 3, height, width)).shape == (2, config.image_steps, 32)
+
+
+def test_bytes_of_an_image_are_read_as_its_brightness() -> None:
+    config = FrontEndConfig("image", 3, 2, 2, 1)
+    pixels = np.arange(0, 240, 20, dtype=np.uint8).reshape(3, 2, 2)
+    for given in (pixels, pixels / 255):
+        (read,) = read_inputs(config, [given])
+        np.testing.assert_allclose(read, np.arange(0, 240, 20).reshape(3, 2, 2) / 255, rtol=1e-6)
+
+
+def test_values_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(UserError, match="input 2 holds infinite or undefined values"):
+        read_inputs(FrontEndConfig("features", 1), [[[1.0]], [[math.nan]]])
 
 
 def test_normalised_features_know_no_level() -> None:
