@@ -20,6 +20,7 @@ from seq2seq.files import write_atomically
 from seq2seq.model import ModelConfig, build_model
 from seq2seq.objectives import teacher_forcing
 from seq2seq.provenance import model_card
+from seq2seq.schedule import check_end
 from seq2seq.search import SearchConfig
 from seq2seq.task import TaskConfig, begun, check_best_metric, fit, run_directory, start_directory
 from seq2seq.translator import Translator
@@ -59,12 +60,7 @@ class ExperimentConfig(TaskConfig, DataConfig):
             "model.tie three_way needs one joint vocabulary; with separate ones use two_way",
         )
         check_best_metric(self, ("bleu", "loss"))
-        endless = self.streaming and not self.trainer.max_steps and not self.quick
-        check(
-            not endless or self.optimizer.schedule != "cosine",
-            "optimizer.schedule cosine needs to know the last step of a stream: set trainer.max_steps, or choose "
-            "inverse_sqrt",
-        )
+        check_end(self.optimizer, known=not self.streaming or self.chosen_trainer().max_steps > 0)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,14 @@ class OptimizerConfig:
         check(0 < self.decay_factor < 1, f"optimizer.decay_factor must be between 0 and 1, not {self.decay_factor}")
 
 
+def check_end(config: OptimizerConfig, known: bool) -> None:
+    """Raises UserError where the learning rate falls towards a last step that is not known."""
+    check(
+        known or config.schedule != "cosine",
+        "optimizer.schedule cosine needs to know the last step: set trainer.max_steps, or choose inverse_sqrt",
+    )
+
+
 def learning_rate(config: OptimizerConfig, step: int, total_steps: int, cuts: int = 0) -> float:
     """Learning rate of a step (the first is 1) in a training of total_steps; cuts: how many times a plateau was met."""
     peak = config.learning_rate

@@ -32,7 +32,7 @@ from seq2seq.distributed import World
 from seq2seq.hardware import Precision, compute_type, make_deterministic, out_of_memory
 from seq2seq.journal import Journal
 from seq2seq.losses import LossSum
-from seq2seq.schedule import OptimizerConfig, build_optimizer, learning_rate
+from seq2seq.schedule import OptimizerConfig, build_optimizer, check_end, learning_rate
 
 log = logging.getLogger(__name__)
 
@@ -195,10 +195,7 @@ class Trainer:
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.world.broadcast([*(parameter.data for parameter in model.parameters()), *model.buffers()])
         self.average = copy.deepcopy(model).eval() if self.config.average_decay else model
-        check(
-            self.optimizer_config.schedule != "cosine" or self.total_steps() > 0,
-            "optimizer.schedule cosine needs to know the last step: set trainer.max_steps, or choose inverse_sqrt",
-        )
+        check_end(self.optimizer_config, known=self.total_steps() > 0)
         self.optimizer = build_optimizer(self.parameters, self.optimizer_config)
         self.window = self._new_window()
         self.skipped = torch.zeros((), dtype=torch.int64, device=self.world.device)
