@@ -77,9 +77,10 @@ class _FusedCrossEntropy(torch.autograd.Function):
             for start in range(0, len(rows), size):
                 chunk = slice(start, start + size)
                 logits = torch.addmm(offset, rows[chunk], matrix.t()).to(weight.dtype)
-                total += _softmax_loss(logits, targets[chunk], smoothing, ignored)
+                loss, by_logits = _softmax_loss(logits, targets[chunk], smoothing, ignored)
+                total += loss
                 if gradients is not None:
-                    _accumulate(gradients, chunk, logits, rows[chunk], matrix)
+                    _accumulate(gradients, chunk, by_logits, rows[chunk], matrix)
         if gradients is not None:
             ctx.save_for_backward(gradients[0].to(features.dtype), gradients[1], gradients[2])
         return total
@@ -93,23 +94,22 @@ class _FusedCrossEntropy(torch.autograd.Function):
         return by_features, weight * scale, bias * scale, None, None, None, None
 
 
-def _softmax_loss(logits: Tensor, targets: Tensor, smoothing: float, ignored: int | None) -> Tensor:
-    """Loss sum of a chunk [n, V]; overwrites the logits with the gradient softmax - target distribution."""
-    vocabulary = logits.shape[1]
-    label = logits.gather(1, targets[:, None])
-    normaliser = torch.logsumexp(logits, 1, keepdim=True)
-    loss = (normaliser - label) * (1 - smoothing)
+def _softmax_loss(logits: Tensor, targets: Tensor, smoothing: float, ignored: int | None) -> tuple[Tensor, Tensor]:
+    """logits [n, V] of a chunk -> its loss sum and the gradient by the logits, softmax - target distribution."""
+    labels = targets[:, None]
+    by_logits = logits.softmax(1)
+    # From the largest probability, at least 1 / V: a label's may be too small for its type.
+    normaliser = logits.amax(1, keepdim=True) - by_logits.amax(1, keepdim=True).log()
+    loss = (normaliser - logits.gather(1, labels)) * (1 - smoothing)
     if smoothing:
         loss += (normaliser - logits.mean(1, keepdim=True)) * smoothing
-    logits.sub_(normaliser).exp_()
-    if smoothing:
-        logits.sub_(smoothing / vocabulary)
-    logits.scatter_add_(1, targets[:, None], logits.new_full(label.shape, smoothing - 1))
+        by_logits.sub_(smoothing / logits.shape[1])
+    by_logits.scatter_add_(1, labels, by_logits.new_full(labels.shape, smoothing - 1))
     if ignored is not None and (targets.is_cuda or (targets == ignored).any()):
-        counted = targets[:, None] != ignored
-        logits *= counted
+        counted = labels != ignored
+        by_logits *= counted
         loss *= counted
-    return loss.sum()
+    return loss.sum(), by_logits
 
 
 def _accumulate(

@@ -53,3 +53,11 @@ def test_bf16_stays_close_to_fp32() -> None:
     (found,) = torch.autograd.grad(rounded, weight)
     assert rounded.item() == pytest.approx(exact.item(), rel=5e-3)
     assert ((found - expected).norm() / expected.norm()).item() < 2e-2
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_label_without_any_probability_has_a_finite_loss(smoothing: float) -> None:
+    features, weight = torch.tensor([[400.0]]), torch.tensor([[1.0], [0.0], [-1.0]])
+    for target in range(3):
+        given = (features, weight, torch.zeros(3), torch.tensor([target]), smoothing)
+        torch.testing.assert_close(cross_entropy(*given), cross_entropy_reference(*given))
