@@ -6,13 +6,16 @@ serves training (Q = T target steps), greedy search (Q = 1) and beam search (Q =
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from seq2seq.config import check
+from seq2seq.stepwise import loop_over_rows
 
 AttentionKind = Literal["dot", "general", "additive"]
 
@@ -28,8 +31,12 @@ class DotAttention(nn.Module):
         """queries [B, Q, H], keys [B, S, H] -> [B, Q, S]."""
         return queries @ keys.transpose(1, 2)
 
+    def loop_scores(self, keys: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
+        """`scores` for a training loop over so many steps with one query each, [B, 1, H]."""
+        return loop_over_rows(keys.transpose(1, 2), steps)
 
-class GeneralAttention(nn.Module):
+
+class GeneralAttention(DotAttention):
     """score(q, k) = q . W k (Luong et al. 2015, eq. 8, "general"); W is applied to the memory, once per sentence."""
 
     def __init__(self, query_size: int, memory_size: int) -> None:
@@ -39,10 +46,6 @@ class GeneralAttention(nn.Module):
     def keys(self, states: Tensor) -> Tensor:
         """[B, S, H_memory] -> [B, S, H_query]."""
         return self.project(states)
-
-    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """queries [B, Q, H], keys [B, S, H] -> [B, Q, S]."""
-        return queries @ keys.transpose(1, 2)
 
 
 class AdditiveAttention(nn.Module):
@@ -61,6 +64,10 @@ class AdditiveAttention(nn.Module):
     def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
         """queries [B, Q, H], keys [B, S, H] -> [B, Q, S]; holds a [B, Q, S, H] tensor on the way."""
         return torch.tanh(self.project_query(queries)[:, :, None] + keys[:, None]) @ self.energy
+
+    def loop_scores(self, keys: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
+        """`scores` for a training loop over so many steps with one query each, [B, 1, H]."""
+        return functools.partial(self.scores, keys=keys)
 
 
 Attention = DotAttention | GeneralAttention | AdditiveAttention
@@ -92,9 +99,16 @@ def attend(scores: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor
 
     scores [B, Q, S], values [B, S, H], mask [B, S] bool -> context [B, Q, H], weights [B, Q, S] (0 on padding).
     """
-    # The softmax runs in fp32 at least: bf16 has 8 bits of mantissa and long sources lose weights.
-    weights = at_least_fp32(scores).masked_fill(~mask[:, None, :], -math.inf).softmax(-1).to(values.dtype)
+    weights = attention_weights(scores, mask, values.dtype)
     return weights @ values, weights
+
+
+def attention_weights(scores: Tensor, mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """scores [B, Q, S], mask [B, S] bool -> softmax over the real source steps [B, Q, S], 0 on padding.
+
+    It runs in fp32 at least: bf16 has 8 bits of mantissa and long sources lose weights.
+    """
+    return at_least_fp32(scores).masked_fill(~mask[:, None, :], -math.inf).softmax(-1).to(dtype)
 
 
 def at_least_fp32(tensor: Tensor) -> Tensor:

@@ -6,13 +6,13 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seq2seq.attention import AttentionKind, at_least_fp32, attend, build_attention
+from seq2seq.attention import AttentionKind, at_least_fp32, attend, attention_weights, build_attention
 from seq2seq.config import check
 from seq2seq.encoder import SequenceDropout
 from seq2seq.hardware import product_type
 from seq2seq.memory import Memory
 from seq2seq.recurrent import lstm_weights, run_lstm
-from seq2seq.stepwise import LoopWeight, lstm_elementwise
+from seq2seq.stepwise import LoopProduct, loop_over_rows, lstm_elementwise
 
 Coupling = Literal["input_feeding", "bottom_up", "none"]
 
@@ -163,22 +163,24 @@ class LSTMDecoder(nn.Module):
     def _unroll_feeding(self, embedded: Tensor, state: DecoderState, dropouts: Dropouts) -> tuple[Tensor, Tensor]:
         """The loop over time that input feeding needs: each step's input holds the readout of the one before."""
         layers_mask, readout_mask = (mask[:, 0] if mask.dim() else mask for mask in dropouts[1:])
-        layers, readout = self._loop_weights(embedded)
+        layers, readout = self._loop_products(embedded)
+        scores = self.attention.loop_scores(state.keys, embedded.shape[1])
+        contexts = loop_over_rows(state.values, embedded.shape[1])
         hidden, cell = (list(field.unbind(1)) for field in (state.hidden, state.cell))
         feed = state.feed
         steps = []
         for _ in range(embedded.shape[1]):
             below = feed
-            for layer, weight in enumerate(layers):
-                gates = weight(torch.cat((below, hidden[layer]), -1))
+            for layer, product in enumerate(layers):
+                gates = product(torch.cat((below, hidden[layer]), -1))
                 hidden[layer], cell[layer] = lstm_elementwise(gates, cell[layer])
                 below = hidden[layer] * layers_mask
-            context, weights = self._attend_step(below, state)
-            feed = torch.tanh(readout(torch.cat((below, context), -1))) * readout_mask
+            weights = attention_weights(scores(below[:, None]), state.mask, state.values.dtype)
+            feed = torch.tanh(readout(torch.cat((below, contexts(weights)[:, 0]), -1))) * readout_mask
             steps.append((feed, weights))
         return torch.stack([features for features, _ in steps], 1), torch.cat([weights for _, weights in steps], 1)
 
-    def _loop_weights(self, embedded: Tensor) -> tuple[list[LoopWeight], LoopWeight]:
+    def _loop_products(self, embedded: Tensor) -> tuple[list[LoopProduct], LoopProduct]:
         """embedded [B, T, E] -> each layer's weights for [what is below it, its own hidden state], and the readout's.
 
         The bottom layer's product with the embeddings is known before the loop.
@@ -191,8 +193,8 @@ class LSTMDecoder(nn.Module):
             if layer == 0:
                 addends = addends + embedded.transpose(0, 1) @ by_input[:, :width].t()
                 by_input = by_input[:, width:]
-            layers.append(LoopWeight(torch.cat((by_input, by_hidden), 1), addends))
-        return layers, LoopWeight(self.readout.weight, self.readout.bias.expand(steps, rows, -1))
+            layers.append(LoopProduct(torch.cat((by_input, by_hidden), 1).t(), addends))
+        return layers, LoopProduct(self.readout.weight.t(), self.readout.bias.expand(steps, rows, -1))
 
     def _attend_step(self, query: Tensor, state: DecoderState) -> tuple[Tensor, Tensor]:
         """query [N, H] -> context [N, H'], weights [B, N / B, S]: a sentence's hypotheses share its keys."""

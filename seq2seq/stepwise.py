@@ -1,7 +1,7 @@
-"""What a loop over time needs to train fast: weights whose gradient is one product over all steps, and an LSTM's
-elementwise part with a backward of its own.
+"""What a loop over time needs to train fast: products with what stays the same, whose gradient is one product over all
+steps, and an LSTM's elementwise part with a backward of its own.
 
-Left to itself, autograd would multiply, and add to a tensor of the weight's size, once per step.
+Left to itself, autograd would multiply, and add to a tensor of the size of what stays the same, once per step.
 """
 
 from __future__ import annotations
@@ -16,43 +16,51 @@ from torch.autograd.function import once_differentiable
 from seq2seq.hardware import product_type
 
 
-class LoopWeight:
-    """A weight [O, I] that a loop applies to one step's inputs after the other.
+class LoopProduct:
+    """A product that a loop takes with one step's inputs after the other: inputs @ matrix + that step's addend.
 
-    addends [T, B, O]: what each step's product is added to, such as a bias, or the part of the input that is known
-    before the loop. The addends' gradients are those of the products, so once they are all there, the weight's
-    gradient is their product with all inputs.
+    matrix [I, O], for inputs [B, I], or [B, I, O], one for each row, for inputs [B, 1, I]. addends [T, B, O] or
+    [T, B, 1, O]: what each step's product is added to, such as a bias, or the part of the input that is known before
+    the loop. The addends' gradients are those of the products, so once they are all there, the matrix's gradient is
+    their product with all inputs.
     """
 
-    def __init__(self, weight: Tensor, addends: Tensor) -> None:
-        dtype = product_type(weight)
-        self.weight = weight.detach().to(dtype).t()
+    def __init__(self, matrix: Tensor, addends: Tensor) -> None:
+        dtype = product_type(matrix)
+        self.matrix = matrix.detach().to(dtype)
         self.inputs: list[Tensor] = []
         addends = addends.to(dtype)
-        self.addends: Iterator[Tensor] = iter(_JoinLoop.apply(addends, weight, self.inputs).unbind(0))
+        self.addends: Iterator[Tensor] = iter(_JoinLoop.apply(addends, matrix, self.inputs).unbind(0))
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """inputs [B, I] of the next step -> inputs W^T + addend [B, O]."""
-        inputs = inputs.to(self.weight.dtype)
+        """inputs of the next step -> its product, [B, O] or [B, 1, O]."""
+        inputs = inputs.to(self.matrix.dtype)
         if torch.is_grad_enabled():
             self.inputs.append(inputs.detach())  # with its history it would be a cycle that nothing ever frees
-        return torch.addmm(next(self.addends), inputs, self.weight)
+        multiply = torch.addmm if self.matrix.dim() == 2 else torch.baddbmm
+        return multiply(next(self.addends), inputs, self.matrix)
+
+
+def loop_over_rows(matrices: Tensor, steps: int) -> LoopProduct:
+    """matrices [B, I, O], one for each row, such as an encoder's states -> their products, with nothing added."""
+    return LoopProduct(matrices, matrices.new_zeros(()).expand(steps, len(matrices), 1, matrices.shape[2]))
 
 
 class _JoinLoop(torch.autograd.Function):
     """Gives the addends as they are; its backward runs when every step's gradient has come."""
 
     @staticmethod
-    def forward(ctx: Any, addends: Tensor, weight: Tensor, inputs: list[Tensor]) -> Tensor:
-        ctx.inputs, ctx.dtype = inputs, weight.dtype
+    def forward(ctx: Any, addends: Tensor, matrix: Tensor, inputs: list[Tensor]) -> Tensor:
+        ctx.inputs, ctx.dtype = inputs, matrix.dtype
         return addends.view_as(addends)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, Tensor, None]:
         grad_products = upstream[0]
-        grad_weight = grad_products.flatten(0, 1).t() @ torch.cat(ctx.inputs)
-        return grad_products, grad_weight.to(ctx.dtype), None
+        all_steps = grad_products.movedim(0, -3).flatten(-3, -2)  # [T B, O] or [B, T, O], as the inputs side by side
+        grad_matrix = (all_steps.mT @ torch.cat(ctx.inputs, -2)).mT
+        return grad_products, grad_matrix.to(ctx.dtype), None
 
 
 def lstm_elementwise(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,24 +2,25 @@
 
 import gc
 import weakref
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from seq2seq.stepwise import LoopWeight, lstm_elementwise
+from seq2seq.stepwise import LoopProduct, loop_over_rows, lstm_elementwise
 
 
 def gradients(weight: Tensor, others: list[Tensor], outcome: Tensor) -> list[Tensor]:
     return list(torch.autograd.grad(outcome.pow(2).sum(), [weight, *others]))
 
 
-def test_a_loop_weights_gradient_is_the_sum_over_its_steps() -> None:
+def test_the_gradient_of_a_loops_weight_is_the_sum_over_its_steps() -> None:
     torch.manual_seed(0)
     weight, addends, first = (torch.randn(size).double().requires_grad_() for size in ((5, 5), (4, 3, 5), (3, 5)))
 
     def fast() -> Tensor:
-        loop = LoopWeight(weight, addends)
+        loop = LoopProduct(weight.t(), addends)
         state = first
         for _ in range(4):
             state = torch.tanh(loop(state))
@@ -36,9 +37,25 @@ def test_a_loop_weights_gradient_is_the_sum_over_its_steps() -> None:
     torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
 
 
+def test_the_gradient_of_a_loops_rows_is_the_sum_over_its_steps() -> None:
+    torch.manual_seed(0)
+    matrices, first = (torch.randn(size).double().requires_grad_() for size in ((3, 5, 5), (3, 1, 5)))
+
+    def run(multiply: Callable[[Tensor], Tensor]) -> Tensor:
+        state = first
+        for _ in range(4):
+            state = torch.tanh(multiply(state))
+        return state
+
+    outcomes = [run(loop_over_rows(matrices, 4)), run(lambda state: state @ matrices)]
+    torch.testing.assert_close(*outcomes, rtol=1e-12, atol=1e-12)
+    got, expected = (gradients(matrices, [first], outcome) for outcome in outcomes)
+    torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
+
+
 def test_a_loop_that_is_never_differentiated_frees_its_inputs() -> None:
     weight, addends = torch.randn(5, 5).requires_grad_(), torch.randn(2, 3, 5)
-    loop = LoopWeight(weight, addends)
+    loop = LoopProduct(weight, addends)
     outcome = loop(loop(torch.randn(3, 5)))
     kept = weakref.ref(loop.inputs[1])
     del loop, outcome
