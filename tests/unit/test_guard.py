@@ -1,12 +1,14 @@
-"""Exit statuses where standard output breaks, with Python's usual buffering."""
+"""Exit statuses where standard output breaks, with Python's usual buffering; garbage collection around imports."""
 
+import gc
 import os
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
-from seq2seq.guard import guarded
+from seq2seq.guard import guarded, quick_imports
 
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 PROGRAM = """
@@ -46,3 +48,25 @@ def test_a_full_disk_is_the_users_to_mend(size: int) -> None:
 def test_output_that_was_closed_from_the_start_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     assert guarded("program", lambda: None) == 0
+
+
+def test_quick_imports_collect_no_garbage_until_they_end() -> None:
+    with quick_imports():
+        within = gc.isenabled()
+    assert (within, gc.isenabled()) == (False, True)
+
+
+def test_garbage_is_collected_again_after_an_import_that_fails() -> None:
+    with pytest.raises(ImportError), quick_imports():
+        import_module("seq2seq.nothing_of_the_kind")
+    assert gc.isenabled()
+
+
+def test_quick_imports_leave_a_collector_that_is_off() -> None:
+    gc.disable()
+    try:
+        with quick_imports():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
