@@ -104,7 +104,7 @@ def _verb(
     verbs: Any, name: str, description: str, run: Callable[[argparse.Namespace], None]
 ) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = verbs.add_parser(name, description=description)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, ensemble=[], precision="fp32")  # of verbs without such options
     parser.add_argument("model", metavar="RUN", help="run directory, or the Hub id of a model")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument(
@@ -117,6 +117,13 @@ def _verb(
 
 
 def _search_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ensemble",
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="further runs of the same vocabulary: the mean of all their probabilities chooses each token",
+    )
     told = "default: the run's generation_config.json"
     parser.add_argument(
         "--beam-size", type=_positive, metavar="N", help=f"hypotheses kept per sentence, 1 = greedy ({told})"
@@ -157,6 +164,7 @@ def _positive(text: str) -> int:
 
 
 def _load(options: argparse.Namespace) -> Translator:
+    """The run, with its ensemble, at the precision asked for."""
     from seq2seq.config import UserError
     from seq2seq.guard import quick_imports
 
@@ -165,12 +173,22 @@ def _load(options: argparse.Namespace) -> Translator:
         from seq2seq.translator import Translator, load
 
         prepare_process()  # before the collector looks at all that was imported
-    model = load(options.model, options.device)
-    if not isinstance(model, Translator):
-        kind = type(model).__name__
-        raise UserError(f"{options.model}: holds a {kind}, which does not read text; use seq2seq.load in Python")
-    model.max_source_tokens = options.max_input_length or model.max_source_tokens
-    return model
+    translators = []
+    for run in (options.model, *options.ensemble):
+        model = load(run, options.device)
+        if not isinstance(model, Translator):
+            kind = type(model).__name__
+            raise UserError(f"{run}: holds a {kind}, which does not read text; use seq2seq.load in Python")
+        translators.append(model)
+    translator, *others = translators
+    for run, other in zip(options.ensemble, others, strict=True):
+        try:
+            translator.join(other)
+        except UserError as error:
+            raise UserError(f"--ensemble {run}: {error}") from None
+    translator.precision = options.precision
+    translator.max_source_tokens = options.max_input_length or translator.max_source_tokens
+    return translator
 
 
 def _search_settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -197,7 +215,6 @@ def read_lines(stream: IO[bytes], name: str) -> Iterator[str]:
 
 def _translate(options: argparse.Namespace) -> None:
     translator = _load(options)
-    translator.precision = options.precision
     settings = {"n_best": options.n_best or 1, **_search_settings(options)}
     if options.n_best:
         settings.setdefault("beam_size", max(options.n_best, translator.search_config.beam_size))
@@ -301,8 +318,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     from seq2seq.corpus import load_split, references
     from seq2seq.evaluate import evaluate
 
+    if options.output is None and options.ensemble:
+        raise UserError("the figures of an ensemble are not those of one run; tell with --output where they go")
     translator = _load(options)
-    translator.precision = options.precision
     if options.output is None and not Path(options.model).is_dir():
         raise UserError(f"{options.model} is on the Hub; tell with --output where the results go")
     corpus = _corpus_of(options)
@@ -314,9 +332,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(evaluation.figures(), indent=1, ensure_ascii=False))
         return
-    for metric in (evaluation.scores.bleu, evaluation.scores.chrf, evaluation.scores.ter, evaluation.lowercased.bleu):
+    scores, lowercased = evaluation.scores, evaluation.lowercased.bleu
+    for metric in (scores.bleu, scores.chrf, scores.ter):
         print(f"{metric.describe()}\t{metric.signature}")
-    print(f"exact match {evaluation.scores.exact_match:.2f} %")
+    print(f"lowercased {lowercased.describe()}\t{lowercased.signature}")
+    print(f"exact match {scores.exact_match:.2f} %")
 
 
 def _corpus_of(options: argparse.Namespace) -> DataConfig:

@@ -18,6 +18,7 @@ from torch import Tensor
 from seq2seq.batching import Pair, collate_to_decode, half_rows, like_lengths
 from seq2seq.checkpoint import CONFIG_FILE, GENERATION_FILE, load_weights, save_model, stored_model
 from seq2seq.config import UserError, check, from_dict, read_config, to_dict, write_config
+from seq2seq.ensemble import EnsembleState, ensemble
 from seq2seq.files import write_atomically
 from seq2seq.hardware import DecodingPrecision, compute_type, device_named, in_parts_that_fit
 from seq2seq.inference import SearchModel, prepare
@@ -94,17 +95,30 @@ class Translator(ModelHubMixin):
         self.max_source_tokens = MAX_SOURCE_TOKENS
         self.precision: DecodingPrecision = "fp32"
         """int8: 1.5 to 1.8 times as fast on CPUs with VNNI instructions, at the price of a few outputs that differ."""
-        self._search_model: SearchModel | None = None
+        self.partners: list[Seq2Seq] = []
+        """Further models of an ensemble, see `join`."""
+        self._search_models: list[SearchModel] = []
         self._prepared_for: tuple[DecodingPrecision, list[tuple[int, int]]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies prepare the model for search themselves: packed weights cannot be copied."""
-        return {**self.__dict__, "_search_model": None, "_prepared_for": None}
+        return {**self.__dict__, "_search_models": [], "_prepared_for": None}
 
     @property
     def device(self) -> torch.device:
         """Where the model computes."""
         return next(self.model.parameters()).device
+
+    def join(self, other: Translator) -> None:
+        """Makes an ensemble with another model: `search`, `translate` and `stream` go by the mean of the models'
+        probabilities, `align` by the mean of their attention. Raises UserError where vocabularies or devices differ."""
+        check(self.device == other.device, f"load both models on one device, not on {self.device} and {other.device}")
+        for side in ("source_vocabulary", "target_vocabulary"):
+            ours, theirs = (getattr(each, side).fingerprint() for each in (self, other))
+            check(
+                ours == theirs, f"models of an ensemble share their vocabularies; the {side.replace('_', ' ')} differs"
+            )
+        self.partners += [other.model, *other.partners]
 
     def translate(self, texts: Sequence[str], **search_options: Any) -> list[str]:
         """The best translation of each text, in order; blank in, blank out. Options: fields of SearchConfig, such as
@@ -135,6 +149,7 @@ class Translator(ModelHubMixin):
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[PairScore]:
         """Log-probability of each target given its source. Raises UserError where a target has more tokens than
         max_source_tokens: cut like a source, it would get the score of another target."""
+        check(not self.partners, "an ensemble does not score given pairs; score them with one model")
         if len(sources) != len(targets):
             raise UserError(f"{len(sources)} sources but {len(targets)} targets to score")
         pairs = self._pairs(sources, targets)
@@ -160,8 +175,8 @@ class Translator(ModelHubMixin):
 
         def align(rows: list[int]) -> None:
             batch = collate_to_decode([pairs[row] for row in rows]).to(self.device)
-            _, _, weights = score_pairs(self.model, batch)
-            for row, matrix in zip(rows, weights, strict=True):
+            weights = [score_pairs(model, batch)[2].float() for model in (self.model, *self.partners)]
+            for row, matrix in zip(rows, torch.stack(weights).mean(0), strict=True):
                 alignments[row] = self._alignment(pairs[row], matrix)
 
         for rows in _decoding_batches([source for source, _ in pairs]):
@@ -198,20 +213,28 @@ class Translator(ModelHubMixin):
     def _decode(self, sources: Sequence[Sequence[int]], config: SearchConfig, n_best: int) -> list[list[Hypothesis]]:
         batch = collate_to_decode([(source, ()) for source in sources]).to(self.device)
         limits = config.limits(batch.source_lengths)
-        model = self._prepared()
+        models, prepared = (self.model, *self.partners), self._prepared()
         encoding = compute_type("auto", self.device) if self.precision == "int8" else torch.float32
         with torch.autocast(self.device.type, encoding, enabled=encoding != torch.float32):
-            state = model.start_from(self.model.encode(batch.source, batch.source_lengths))
-        return beam_search(model.step, state, limits, config, BOS_ID, EOS_ID, n_best)
+            memories = [model.encode(batch.source, batch.source_lengths) for model in models]
+            states = [each.start_from(memory) for each, memory in zip(prepared, memories, strict=True)]
+        if len(states) == 1:
+            return beam_search(prepared[0].step, states[0], limits, config, BOS_ID, EOS_ID, n_best)
+        step = ensemble([each.step for each in prepared])
+        return beam_search(step, EnsembleState(tuple(states)), limits, config, BOS_ID, EOS_ID, n_best)
 
-    def _prepared(self) -> SearchModel:
-        """The model as search uses it, prepared again where its weights or the precision have been changed since."""
+    def _prepared(self) -> list[SearchModel]:
+        """The models as search uses them, prepared again where weights or the precision have been changed since."""
+        models = (self.model, *self.partners)
         weights = [
-            (weight.data_ptr(), 0 if weight.is_inference() else weight._version) for weight in self.model.parameters()
+            (weight.data_ptr(), 0 if weight.is_inference() else weight._version)
+            for model in models
+            for weight in model.parameters()
         ]
-        if self._search_model is None or (self.precision, weights) != self._prepared_for:
-            self._search_model, self._prepared_for = prepare(self.model, self.precision), (self.precision, weights)
-        return self._search_model
+        if not self._search_models or (self.precision, weights) != self._prepared_for:
+            self._search_models = [prepare(model, self.precision) for model in models]
+            self._prepared_for = self.precision, weights
+        return self._search_models
 
     def _translations(self, found: list[list[Hypothesis]]) -> list[list[Translation]]:
         tokens = [hypothesis.tokens for hypotheses in found for hypothesis in hypotheses]
@@ -226,13 +249,14 @@ class Translator(ModelHubMixin):
             [*vocabulary.pieces(ids), "</s>"]
             for vocabulary, ids in zip((self.source_vocabulary, self.target_vocabulary), pair, strict=True)
         )
-        return Alignment(source, target, weights[: len(target), : len(source)].float().tolist())
+        return Alignment(source, target, weights[: len(target), : len(source)].tolist())
 
     # Files
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Writes what `load` needs: config.json, generation_config.json, model.safetensors and the SentencePiece
         models."""
+        check(not self.partners, "an ensemble is not saved as one model; save each of its models")
         save_directory.mkdir(parents=True, exist_ok=True)
         write_atomically(save_directory / CONFIG_FILE, json.dumps({"model": to_dict(self.config)}, indent=2) + "\n")
         write_config(save_directory / GENERATION_FILE, self.search_config)

@@ -44,6 +44,23 @@ def test_a_translator_can_be_copied_after_it_has_translated(toy_run: Path) -> No
     assert pickle.loads(pickle.dumps(translator)).translate(["ba ko mi"]) == expected
 
 
+def test_an_ensemble_hears_all_its_members(toy_run: Path, tmp_path: Path) -> None:
+    translator, other = load(toy_run), load(toy_run)
+    alone = translator.search(["ba ko mi"])[0][0]
+    with torch.no_grad():
+        for weight in (other.model.decoder.output.weight, other.model.decoder.output.bias):
+            weight.zero_()  # all tokens are equally likely
+    translator.join(other)
+    joined = translator.search(["ba ko mi"])[0][0]
+    assert joined.tokens == alone.tokens
+    assert joined.score < alone.score - 0.3
+    with pytest.raises(UserError, match="does not score"):
+        translator.score(["ba"], ["BA"])
+    with pytest.raises(UserError, match="not saved as one model"):
+        translator.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved" / "config.json").exists()
+
+
 def test_from_pretrained_takes_the_options_of_load_alone(toy_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="device 'tpu9'"):
         Translator.from_pretrained(toy_run, device="tpu9")

@@ -11,6 +11,7 @@ import pytest
 
 import seq2seq
 from seq2seq.__main__ import main
+from seq2seq.vocabulary import Vocabulary
 from tests.conftest import write_toy_data
 
 
@@ -82,6 +83,28 @@ def test_n_best_scores_and_attention(toy_run: Path, tmp_path: Path, stdin, capsy
         assert all(len(row) == len(each["source"]) and abs(sum(row) - 1) < 1e-3 for row in each["weights"])
 
 
+def test_an_ensemble_of_equals_is_the_run_itself(
+    toy_run: Path, toy_data: Path, tmp_path: Path, stdin, capsysbinary
+) -> None:  # type: ignore[no-untyped-def]
+    text = b"ba ko mi\nlu te so ra\n"
+    outputs = []
+    for options in ([], ["--ensemble", toy_run, toy_run]):
+        stdin(text)
+        attention = tmp_path / "attention.jsonl"
+        lines = command(capsysbinary, "translate", toy_run, "--scores", "--attention", attention, *options).splitlines()
+        rows = [line.split(b"\t") for line in lines]
+        weights = [json.loads(line)["weights"] for line in attention.read_text().splitlines()]
+        outputs.append(([float(score) for score, _ in rows], [text for _, text in rows], weights))
+    (score, texts, weights), (mean_score, same_texts, mean_weights) = outputs
+    assert same_texts == texts
+    assert mean_score == pytest.approx(score, abs=1e-5)
+    for one, other in zip(mean_weights, weights, strict=True):
+        assert [each for row in one for each in row] == pytest.approx([each for row in other for each in row], abs=1e-5)
+    options = ["--data", toy_data, "--ensemble", toy_run, "--output", tmp_path, "--json"]
+    figures = json.loads(command(capsysbinary, "evaluate", toy_run, *options))
+    assert figures == json.loads((tmp_path / "test.metrics.json").read_text())
+
+
 def test_search_options_are_those_of_python(toy_run: Path, stdin, capsysbinary) -> None:  # type: ignore[no-untyped-def]
     text = "ba ko mi lu te so ne ra " * 3
     settings = {"length_penalty": 0.7, "length_penalty_kind": "gnmt", "max_length_ratio": 0.1}
@@ -137,7 +160,11 @@ def test_evaluates_a_split(toy_run: Path, toy_data: Path, tmp_path: Path, capsys
     references = (tmp_path / "test.references.txt").read_text().split("\n")[:-1]
     matches = sum(one == two for one, two in zip(hypotheses, references, strict=True))
     assert figures["exact_match"] == pytest.approx(100 * matches / 24)
-    assert b"BLEU" in command(capsysbinary, *arguments)
+    first, *_, lowercased, _ = command(capsysbinary, *arguments).splitlines()
+    assert first.startswith(b"BLEU ")
+    assert b"case:mixed" in first
+    assert lowercased.startswith(b"lowercased BLEU ")
+    assert b"case:lc" in lowercased
 
 
 def test_evaluates_a_saved_model(toy_run: Path, toy_data: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
@@ -263,6 +290,11 @@ FAULTS = {
         "the target on line 2 has ",
     ),
     "ratio of no length": (["evaluate", "{run}", "--max-length-ratio", "0"], "max_length_ratio must be positive"),
+    "ensemble of two vocabularies": (
+        ["translate", "{run}", "--ensemble", "{run}", "{tmp}/foreign"],
+        "--ensemble {tmp}/foreign: models of an ensemble share their vocabularies; the source vocabulary differs",
+    ),
+    "ensemble's figures beside one run's": (["evaluate", "{run}", "--ensemble", "{run}"], "--output"),
     "missing split": (["evaluate", "{run}", "--data", "{data}", "--split", "nix"], "nix"),
 }
 
@@ -284,6 +316,10 @@ def places(toy_run: Path, toy_data: Path, tmp_path_factory: pytest.TempPathFacto
         shutil.copytree(toy_run, tmp / name)
         content = (tmp / name / file).read_bytes()
         (tmp / name / file).write_bytes(content[: len(content) // 2])
+    foreign = seq2seq.load(toy_run)
+    pieces = Vocabulary((toy_run / "joint.spm.model").read_bytes().replace(b"B", b"X"))  # as many, but others
+    foreign.source_vocabulary = foreign.target_vocabulary = pieces
+    foreign.save_pretrained(tmp / "foreign")
     return {"tmp": tmp, "run": toy_run, "data": toy_data}
 
 
