@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from seq2seq.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import datasets
+
+log = logging.getLogger(__name__)
 
 KEPT, EMPTY, TOO_LONG, RATIO = range(4)
 
@@ -62,7 +65,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class FilterCounts:
-    """Numbers of pairs that `tokenise` kept and dropped; a dropped pair counts once, under the first reason."""
+    """Numbers of pairs that were kept and dropped; a dropped pair counts once, under the first reason."""
 
     kept: int
     empty: int
@@ -139,15 +142,21 @@ def list_lengths(dataset: "datasets.Dataset", column: str) -> npt.NDArray[np.int
 def stream_tokenised(
     dataset: Corpus, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary, config: DataConfig
 ) -> Iterator[tuple[list[int], list[int]]]:
-    """Encode pairs as they come; yields (source ids, target ids) of those within the limits of ``config``."""
+    """Encode pairs as they come; yields (source ids, target ids) of those within the limits of ``config``.
+
+    Says at the end how many pairs that were, and how many were dropped.
+    """
+    numbers = np.zeros(4, np.int64)
     for batch in dataset.iter(batch_size=256):
         source_ids, target_ids = _encode_pairs(batch, source_vocabulary, target_vocabulary)
         source_lengths, target_lengths = (
             np.array([len(ids) for ids in side], dtype=np.int64) for side in (source_ids, target_ids)
         )
         verdicts = _verdicts(source_lengths, target_lengths, config.max_length, config.max_ratio)
+        numbers += np.bincount(verdicts, minlength=4)
         for position in np.flatnonzero(verdicts == KEPT):
             yield source_ids[position], target_ids[position]
+    log.info("training data, read to its end: %s", FilterCounts(*numbers.tolist()).describe())
 
 
 def references(dataset: Corpus) -> list[list[str]]:

@@ -15,6 +15,7 @@ import pytest
 from seq2seq.config import UserError
 from seq2seq.corpus import (
     DataConfig,
+    FilterCounts,
     data_fingerprint,
     load_split,
     references,
@@ -172,7 +173,12 @@ def corpus_of(pairs: list[tuple[str, str]], tmp_path: Path, **options: Any) -> t
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize(("max_length", "max_ratio"), [(0, 0.0), (12, 0.0), (0, 2.0), (12, 2.0)])
 def test_filters_agree_with_a_plain_loop(
-    tmp_path: Path, vocabulary: Vocabulary, max_length: int, max_ratio: float, streaming: bool
+    tmp_path: Path,
+    vocabulary: Vocabulary,
+    max_length: int,
+    max_ratio: float,
+    streaming: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     words = [*"abcde", "", "  "]
     pairs = [(" ".join(words[: i % 8]) if i % 8 else "", "x " * (i % 23)) for i in range(600)]
@@ -189,7 +195,10 @@ def test_filters_agree_with_a_plain_loop(
             reasons["ratio"] += 1
         else:
             expected.append((source, target))
-    assert list(stream_tokenised(dataset, vocabulary, vocabulary, config)) == expected
+    with caplog.at_level("INFO"):
+        assert list(stream_tokenised(dataset, vocabulary, vocabulary, config)) == expected
+    told = FilterCounts(len(expected), reasons["empty"], reasons["too_long"], reasons["ratio"]).describe()
+    assert caplog.messages == [f"training data, read to its end: {told}"]
     if not streaming:
         tokens, counts = tokenise(dataset, vocabulary, vocabulary, max_length, max_ratio)
         assert list(zip(tokens["source_ids"], tokens["target_ids"], strict=True)) == expected
