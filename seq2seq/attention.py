@@ -21,7 +21,10 @@ AttentionKind = Literal["dot", "general", "additive"]
 
 
 class DotAttention(nn.Module):
-    """score(q, k) = q . k (Luong et al. 2015, eq. 8, "dot"); query and memory need the same width."""
+    """score(q, k) = q . k (Luong et al. 2015, eq. 8, "dot"); query and memory need the same width.
+
+    Whoever overrides `scores` overrides `loop_scores` too: input feeding trains by it.
+    """
 
     def keys(self, states: Tensor) -> Tensor:
         """[B, S, H] -> [B, S, H]."""
@@ -70,7 +73,7 @@ class AdditiveAttention(nn.Module):
         return functools.partial(self.scores, keys=keys)
 
 
-Attention = DotAttention | GeneralAttention | AdditiveAttention
+Attention = DotAttention | AdditiveAttention
 
 
 def check_sizes(kind: AttentionKind, query_size: int, memory_size: int) -> None:

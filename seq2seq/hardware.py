@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import functools
-import gc
 import os
 import sys
 import warnings
@@ -33,12 +31,11 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of glibc's mallo
 
 
 def prepare_process() -> None:
-    """Settings of the whole process, to be made before its first product: memory, threads, what fp32 means, the exit.
+    """Settings of the whole process, to be made before its first product: memory, threads, what fp32 means.
 
     Only programs call it (the command line, recipes), never `import seq2seq`.
     """
     _keep_freed_memory()
-    _spare_the_collector()
     _limit_threads()
     torch.backends.cudnn.allow_tf32 = False  # it would round fp32 to 10 bits in cuDNN's layers
     warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")  # nor can they be
@@ -55,15 +52,6 @@ def _keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 1 << 30)
         mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
-
-
-@functools.cache  # once a process: what a later call froze with it would never be freed
-def _spare_the_collector() -> None:
-    """Takes the objects that importing torch has made, some million, out of Python's garbage collection, and all
-    objects out of its last one, at the exit: 0.5 s of a command's 4.
-    """
-    gc.freeze()
-    atexit.register(gc.freeze)
 
 
 def _limit_threads() -> None:

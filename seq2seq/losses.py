@@ -13,7 +13,8 @@ from seq2seq.attention import at_least_fp32
 from seq2seq.hardware import product_type
 
 CHUNK_ROWS = 256
-"""Rows of logits alive at a time: 256 x 8,000 in fp32 are 8 MB; large enough for a full-speed matrix product."""
+"""Rows of logits alive at a time, with their gradients: two times 8 MB for 256 x 8,000 in fp32; large enough for a
+full-speed matrix product."""
 CHUNK_ROWS_ON_GPU = 4_096
 """There each chunk is some 15 launches."""
 
@@ -81,6 +82,7 @@ class _FusedCrossEntropy(torch.autograd.Function):
                 total += loss
                 if gradients is not None:
                     _accumulate(gradients, chunk, by_logits, rows[chunk], matrix)
+                del logits, by_logits  # before the next chunk's are made
         if gradients is not None:
             ctx.save_for_backward(gradients[0].to(features.dtype), gradients[1], gradients[2])
         return total

@@ -111,7 +111,8 @@ class Translator(ModelHubMixin):
 
     def join(self, other: Translator) -> None:
         """Makes an ensemble with another model: `search`, `translate` and `stream` go by the mean of the models'
-        probabilities, `align` by the mean of their attention. Raises UserError where vocabularies or devices differ."""
+        probabilities, with this translator's settings; `align` shows this model's attention. Raises UserError where
+        vocabularies or devices differ."""
         check(self.device == other.device, f"load both models on one device, not on {self.device} and {other.device}")
         for side in ("source_vocabulary", "target_vocabulary"):
             ours, theirs = (getattr(each, side).fingerprint() for each in (self, other))
@@ -175,8 +176,8 @@ class Translator(ModelHubMixin):
 
         def align(rows: list[int]) -> None:
             batch = collate_to_decode([pairs[row] for row in rows]).to(self.device)
-            weights = [score_pairs(model, batch)[2].float() for model in (self.model, *self.partners)]
-            for row, matrix in zip(rows, torch.stack(weights).mean(0), strict=True):
+            _, _, weights = score_pairs(self.model, batch)
+            for row, matrix in zip(rows, weights, strict=True):
                 alignments[row] = self._alignment(pairs[row], matrix)
 
         for rows in _decoding_batches([source for source, _ in pairs]):
@@ -249,14 +250,19 @@ class Translator(ModelHubMixin):
             [*vocabulary.pieces(ids), "</s>"]
             for vocabulary, ids in zip((self.source_vocabulary, self.target_vocabulary), pair, strict=True)
         )
-        return Alignment(source, target, weights[: len(target), : len(source)].tolist())
+        return Alignment(source, target, weights[: len(target), : len(source)].float().tolist())
 
     # Files
+
+    def save_pretrained(self, *arguments: Any, **options: Any) -> str | None:
+        """As the Hub's habit is. Raises UserError, before a file is touched, where this is an ensemble."""
+        check(not self.partners, "an ensemble is not saved as one model; save each of its models")
+        saved: str | None = super().save_pretrained(*arguments, **options)
+        return saved
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Writes what `load` needs: config.json, generation_config.json, model.safetensors and the SentencePiece
         models."""
-        check(not self.partners, "an ensemble is not saved as one model; save each of its models")
         save_directory.mkdir(parents=True, exist_ok=True)
         write_atomically(save_directory / CONFIG_FILE, json.dumps({"model": to_dict(self.config)}, indent=2) + "\n")
         write_config(save_directory / GENERATION_FILE, self.search_config)

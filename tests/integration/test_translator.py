@@ -3,6 +3,7 @@
 import copy
 import pickle
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,14 @@ def test_an_ensemble_hears_all_its_members(toy_run: Path, tmp_path: Path) -> Non
     assert joined.score < alone.score - 0.3
     with pytest.raises(UserError, match="does not score"):
         translator.score(["ba"], ["BA"])
+    shutil.copytree(toy_run, tmp_path / "run")
     with pytest.raises(UserError, match="not saved as one model"):
-        translator.save_pretrained(tmp_path / "saved")
-    assert not (tmp_path / "saved" / "config.json").exists()
+        translator.save_pretrained(tmp_path / "run")
+    assert load(tmp_path / "run").translate(["ba"]) == ["BA"]
+    elsewhere = load(toy_run)
+    elsewhere.model.to("meta")
+    with pytest.raises(UserError, match="on one device, not on cpu and meta"):
+        translator.join(elsewhere)
 
 
 def test_from_pretrained_takes_the_options_of_load_alone(toy_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

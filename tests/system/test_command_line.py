@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -86,20 +87,13 @@ def test_n_best_scores_and_attention(toy_run: Path, tmp_path: Path, stdin, capsy
 def test_an_ensemble_of_equals_is_the_run_itself(
     toy_run: Path, toy_data: Path, tmp_path: Path, stdin, capsysbinary
 ) -> None:  # type: ignore[no-untyped-def]
-    text = b"ba ko mi\nlu te so ra\n"
-    outputs = []
+    rows = []
     for options in ([], ["--ensemble", toy_run, toy_run]):
-        stdin(text)
-        attention = tmp_path / "attention.jsonl"
-        lines = command(capsysbinary, "translate", toy_run, "--scores", "--attention", attention, *options).splitlines()
-        rows = [line.split(b"\t") for line in lines]
-        weights = [json.loads(line)["weights"] for line in attention.read_text().splitlines()]
-        outputs.append(([float(score) for score, _ in rows], [text for _, text in rows], weights))
-    (score, texts, weights), (mean_score, same_texts, mean_weights) = outputs
-    assert same_texts == texts
-    assert mean_score == pytest.approx(score, abs=1e-5)
-    for one, other in zip(mean_weights, weights, strict=True):
-        assert [each for row in one for each in row] == pytest.approx([each for row in other for each in row], abs=1e-5)
+        stdin(b"ba ko mi\nlu te so ra\n")
+        output = command(capsysbinary, "translate", toy_run, "--scores", "--attention", tmp_path / "a.jsonl", *options)
+        rows.append([line.split(b"\t") for line in output.splitlines()])
+    assert [text for _, text in rows[1]] == [text for _, text in rows[0]]
+    assert [float(score) for score, _ in rows[1]] == pytest.approx([float(score) for score, _ in rows[0]], abs=1e-5)
     options = ["--data", toy_data, "--ensemble", toy_run, "--output", tmp_path, "--json"]
     figures = json.loads(command(capsysbinary, "evaluate", toy_run, *options))
     assert figures == json.loads((tmp_path / "test.metrics.json").read_text())
@@ -291,12 +285,36 @@ FAULTS = {
     ),
     "ratio of no length": (["evaluate", "{run}", "--max-length-ratio", "0"], "max_length_ratio must be positive"),
     "ensemble of two vocabularies": (
-        ["translate", "{run}", "--ensemble", "{run}", "{tmp}/foreign"],
+        ["translate", "{run}", "--ensemble", "{tmp}/foreign", "--ensemble", "{run}"],
         "--ensemble {tmp}/foreign: models of an ensemble share their vocabularies; the source vocabulary differs",
     ),
     "ensemble's figures beside one run's": (["evaluate", "{run}", "--ensemble", "{run}"], "--output"),
     "missing split": (["evaluate", "{run}", "--data", "{data}", "--split", "nix"], "nix"),
 }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["translate", "nowhere"],
+        ["score", "nowhere", "--source-file", os.devnull, "--target-file", os.devnull],
+        ["evaluate", "nowhere"],
+    ],
+)
+def test_no_garbage_is_collected_while_torch_is_imported(words: list[str]) -> None:
+    """And what it leaves is out of later collections."""
+    program = f"""
+import gc, sys
+collections = []
+gc.callbacks.append(lambda phase, _: phase == "start" and "torch" in sys.modules and collections.append(phase))
+from seq2seq.__main__ import main
+main({words!r})
+print(len(collections), gc.get_freeze_count())
+"""
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    collected, frozen = map(int, process.stdout.split())
+    assert collected < 10  # hundreds, otherwise
+    assert frozen > 100_000
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,7 @@ def test_forced_scores_equal_the_searchs_own(coupling: str, layers: int) -> None
     assert checked >= 8
 
 
-@pytest.mark.parametrize("attention", ["general", "additive"])
+@pytest.mark.parametrize("attention", ["dot", "general", "additive"])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_input_feedings_gradients_are_those_of_its_steps(layers: int, attention: str) -> None:
     """The unrolled loop gathers weight gradients in its own way; autograd through `step` is the plain one."""
@@ -107,7 +107,9 @@ def test_bf16_gradients_are_close_to_those_in_fp32(coupling: str, layers: int) -
         torch.manual_seed(5)
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             features, _ = model(batch.source, batch.source_lengths, batch.target_input)
-        found.append(torch.autograd.grad(features.float().pow(2).sum(), model.decoder.layers.parameters()))
+        parameters = [*model.encoder.parameters(), *model.decoder.attention.parameters()]
+        parameters += model.decoder.layers.parameters()
+        found.append(torch.autograd.grad(features.float().pow(2).sum(), parameters))
     for exact, rounded in zip(*found, strict=True):
         assert rounded.dtype == torch.float32
         assert (exact - rounded).norm() < 0.1 * exact.norm()

@@ -62,6 +62,14 @@ def test_garbage_is_collected_again_after_an_import_that_fails() -> None:
     assert gc.isenabled()
 
 
+def test_quick_imports_of_a_program_that_has_torch_freeze_nothing() -> None:
+    import_module("torch")
+    frozen = gc.get_freeze_count()
+    with quick_imports():
+        pass
+    assert gc.get_freeze_count() == frozen
+
+
 def test_quick_imports_leave_a_collector_that_is_off() -> None:
     gc.disable()
     try:
