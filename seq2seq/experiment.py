@@ -20,7 +20,6 @@ from seq2seq.files import write_atomically
 from seq2seq.model import ModelConfig, build_model
 from seq2seq.objectives import teacher_forcing
 from seq2seq.provenance import model_card
-from seq2seq.resegmentation import ResegmentedBatches
 from seq2seq.schedule import check_end
 from seq2seq.search import SearchConfig
 from seq2seq.task import TaskConfig, begun, check_best_metric, fit, run_directory, start_directory
@@ -46,11 +45,6 @@ class ExperimentConfig(TaskConfig, DataConfig):
 
     label_smoothing: float = 0.1
     """Share of the target probability spread evenly over the vocabulary (Szegedy et al. 2016)."""
-    subword_sampling: float = 0.0
-    """Cut training sentences into subwords anew each time, for small corpora; 0 always takes the likeliest cut. For
-    unigram vocabularies the exponent of a cut's probability, 0.2 to 0.5, smaller is more random (Kudo 2018); for bpe
-    the probability of skipping a merge, 0.05 to 0.1 (Provilkov et al. 2020). Batches exceed their token budget by as
-    much as sentences get longer."""
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     """The SentencePiece vocabulary."""
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -61,11 +55,6 @@ class ExperimentConfig(TaskConfig, DataConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(0 <= self.label_smoothing < 1, f"label_smoothing must be in [0, 1), not {self.label_smoothing}")
-        check(0 <= self.subword_sampling < 1, f"subword_sampling must be in [0, 1), not {self.subword_sampling}")
-        check(
-            self.subword_sampling == 0 or self.vocabulary.model_type in ("unigram", "bpe"),
-            f"subword_sampling needs vocabulary.model_type unigram or bpe, not {self.vocabulary.model_type}",
-        )
         check(
             self.model.tie != "three_way" or self.vocabulary.joint,
             "model.tie three_way needs one joint vocabulary; with separate ones use two_way",
@@ -130,15 +119,6 @@ def prepare(config: ExperimentConfig, directory: Path, here: World) -> Prepared:
         )
         log.info("training data: %s", counts.describe())
         batches = BucketedBatches(tokenised, config.batching, config.trainer.seed, here)
-    if config.subword_sampling:
-        batches = ResegmentedBatches(
-            batches,
-            source_vocabulary,
-            target_vocabulary,
-            config.subword_sampling,
-            config.trainer.seed,
-            config.batching.length_step,
-        )
     validator = make_validator(validation, source_vocabulary, target_vocabulary, config.search, config.target)
     return Prepared(source_vocabulary, target_vocabulary, batches, validator, data_fingerprint(training))
 

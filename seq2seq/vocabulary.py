@@ -165,7 +165,8 @@ class Vocabulary:
         """Return the ids of every text.
 
         ``sample_alpha`` above 0 draws each segmentation at random (subword regularisation, Kudo 2018: smaller is
-        more random; for bpe it is the probability of skipping a merge), reproducibly for a ``seed``.
+        more random; for bpe it is the probability of skipping a merge). A ``seed`` draws the same again in this process
+        only: SentencePiece mixes in something of its own in every process.
         """
         options: dict[str, Any] = {}
         if sample_alpha > 0:
