@@ -175,15 +175,17 @@ def _load(options: argparse.Namespace) -> Translator:
         from seq2seq.hardware import prepare_process
         from seq2seq.translator import Translator, load
     prepare_process()
-    translators = []
-    for run in (options.model, *options.ensemble):
+
+    def load_one(run: str) -> Translator:
         model = load(run, options.device)
         if not isinstance(model, Translator):
             kind = type(model).__name__
             raise UserError(f"{run}: holds a {kind}, which does not read text; use seq2seq.load in Python")
-        translators.append(model)
-    translator, *others = translators
-    for run, other in zip(options.ensemble, others, strict=True):
+        return model
+
+    translator = load_one(options.model)
+    for run in options.ensemble:
+        other = load_one(run)
         try:
             translator.join(other)
         except UserError as error:
@@ -319,11 +321,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     from seq2seq.config import UserError
     from seq2seq.guard import quick_imports
 
+    if options.output is None and options.ensemble:
+        raise UserError("the figures of an ensemble are not those of one run; tell with --output where they go")
     with quick_imports():
         from seq2seq.corpus import load_split, references
         from seq2seq.evaluate import evaluate
-    if options.output is None and options.ensemble:
-        raise UserError("the figures of an ensemble are not those of one run; tell with --output where they go")
     translator = _load(options)
     if options.output is None and not Path(options.model).is_dir():
         raise UserError(f"{options.model} is on the Hub; tell with --output where the results go")

@@ -109,6 +109,11 @@ class Translator(ModelHubMixin):
         """Where the model computes."""
         return next(self.model.parameters()).device
 
+    @property
+    def _models(self) -> tuple[Seq2Seq, ...]:
+        """All that search listens to."""
+        return (self.model, *self.partners)
+
     def join(self, other: Translator) -> None:
         """Makes an ensemble with another model: `search`, `translate` and `stream` go by the mean of the models'
         probabilities, with this translator's settings; `align` shows this model's attention. Raises UserError where
@@ -214,11 +219,13 @@ class Translator(ModelHubMixin):
     def _decode(self, sources: Sequence[Sequence[int]], config: SearchConfig, n_best: int) -> list[list[Hypothesis]]:
         batch = collate_to_decode([(source, ()) for source in sources]).to(self.device)
         limits = config.limits(batch.source_lengths)
-        models, prepared = (self.model, *self.partners), self._prepared()
+        prepared = self._prepared()
         encoding = compute_type("auto", self.device) if self.precision == "int8" else torch.float32
         with torch.autocast(self.device.type, encoding, enabled=encoding != torch.float32):
-            memories = [model.encode(batch.source, batch.source_lengths) for model in models]
-            states = [each.start_from(memory) for each, memory in zip(prepared, memories, strict=True)]
+            states = [
+                each.start_from(model.encode(batch.source, batch.source_lengths))
+                for each, model in zip(prepared, self._models, strict=True)
+            ]
         if len(states) == 1:
             return beam_search(prepared[0].step, states[0], limits, config, BOS_ID, EOS_ID, n_best)
         step = ensemble([each.step for each in prepared])
@@ -226,14 +233,13 @@ class Translator(ModelHubMixin):
 
     def _prepared(self) -> list[SearchModel]:
         """The models as search uses them, prepared again where weights or the precision have been changed since."""
-        models = (self.model, *self.partners)
         weights = [
             (weight.data_ptr(), 0 if weight.is_inference() else weight._version)
-            for model in models
+            for model in self._models
             for weight in model.parameters()
         ]
         if not self._search_models or (self.precision, weights) != self._prepared_for:
-            self._search_models = [prepare(model, self.precision) for model in models]
+            self._search_models = [prepare(model, self.precision) for model in self._models]
             self._prepared_for = self.precision, weights
         return self._search_models
 
