@@ -16,7 +16,8 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ FORMAT = 1
 """Version of the layout of checkpoints and run directories; CHANGELOG.md says which release reads which."""
 MANIFEST, STATE_FILE, LATEST_FILE = "manifest.json", "state.json", "latest"
 MODEL_FILE, CONFIG_FILE, GENERATION_FILE = "model.safetensors", "config.json", "generation_config.json"
+CHECKPOINTS_FOLDER = "checkpoints"
 VOCABULARY_FILES = ("*.spm.model", "characters.json")
 NAME = re.compile(r"step-\d{8,}")
 """Of a checkpoint's directory. What else lies beside them, such as a copy that someone made, is left alone."""
@@ -55,16 +57,37 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     return _read_safetensors(path)[0]
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors, and what was told with them (nothing in files of other programs)."""
+def stored_shapes(path: Path) -> tuple[dict[str, list[int]], dict[str, str]]:
+    """Shapes of the tensors by name, and the metadata, from the header alone: no tensor is read. Raises UserError as
+    `load_tensors` does, but for damage inside the tensors."""
+    with _opened(path) as file:
+        return {name: file.get_slice(name).get_shape() for name in file.keys()}, _metadata(file)  # noqa: SIM118
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, "pt") as file:
-            metadata = dict(json.loads((file.metadata() or {}).get(METADATA, "{}")))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            yield file
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: not a readable safetensors file ({error}); restore it or train again") from None
+
+
+def _metadata(file: Any) -> dict[str, str]:
+    """What was written with the tensors: nothing in files of other programs."""
+    metadata = dict(json.loads((file.metadata() or {}).get(METADATA, "{}")))
+    if not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its metadata are not strings")
+    return metadata
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata."""
+    with _opened(path) as file:
+        metadata = _metadata(file)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     written = metadata.get(CHECKSUM)
     if written is not None and written != _tensors_sha256(tensors):
         raise UserError(f"{path}: its tensors are not those that were written (checksum); restore it or train again")
@@ -120,30 +143,43 @@ def model_tensors(model: nn.Module) -> dict[str, Tensor]:
 def load_model_tensors(model: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Copies stored tensors into a model of the same configuration. Raises UserError naming what does not fit."""
     own = model_tensors(model)
-    if own.keys() != tensors.keys():
-        differing = sorted(own.keys() ^ tensors.keys())
+    check_shapes(own, {name: list(tensor.shape) for name, tensor in tensors.items()}, where)
+    for name, tensor in own.items():
+        tensor.copy_(tensors[name])
+
+
+def check_shapes(own: Mapping[str, Tensor], stored: Mapping[str, list[int]], where: str) -> None:
+    """Raises UserError where a model's tensors have other names or shapes than the stored ones."""
+    if own.keys() != stored.keys():
+        differing = sorted(own.keys() ^ stored.keys())
         raise UserError(
             f"{where}: does not belong to this model's configuration; tensors that differ: {', '.join(differing[:5])}"
         )
     for name, tensor in own.items():
-        if tensor.shape != tensors[name].shape:
-            stored = list(tensors[name].shape)
+        if list(tensor.shape) != stored[name]:
             raise UserError(
-                f"{where}: tensor {name} has shape {stored}, the configuration asks for {list(tensor.shape)}"
+                f"{where}: tensor {name} has shape {stored[name]}, the configuration asks for {list(tensor.shape)}"
             )
-        tensor.copy_(tensors[name])
 
 
 def load_weights(model: nn.Module, directory: Path) -> None:
     """Fills a model from a run directory. Raises UserError where weights are missing, damaged or another model's."""
+    check_bound(directory)
+    path = directory / MODEL_FILE
+    load_model_tensors(model, load_tensors(path), str(path))
+
+
+def check_bound(directory: Path) -> dict[str, list[int]]:
+    """The shapes of a run's tensors, by name. Raises UserError where the run has no model yet, or its configuration or
+    vocabulary is not the one that the model was trained with; the tensors themselves are not read."""
     path = directory / MODEL_FILE
     if not path.exists():
         raise UserError(f"{directory}: the run holds no {path.name} yet; let it train until its first validation")
-    tensors, metadata = _read_safetensors(path)
+    shapes, metadata = stored_shapes(path)
     fault = _fault_in_belongings(directory, metadata)
     if fault is not None:
         raise UserError(fault)
-    load_model_tensors(model, tensors, str(path))
+    return shapes
 
 
 def find_model_fault(directory: Path) -> str | None:
@@ -169,14 +205,18 @@ def _fault_in_belongings(directory: Path, metadata: Mapping[str, str]) -> str | 
 
 
 def _includes(present: str, trained_with: str) -> bool:
-    """Whether a configuration (JSON) has every setting of another; a later release may have added some."""
+    """Whether a configuration (JSON) has every setting of another; a later release may have added some. False where
+    the other one is no JSON, or either is nested too deeply for this program to have written it."""
 
     def includes(now: Any, then: Any) -> bool:
         if isinstance(now, dict) and isinstance(then, dict):
             return all(name in now and includes(now[name], then[name]) for name in then)
         return bool(now == then)
 
-    return bool(present) and includes(json.loads(present), json.loads(trained_with))
+    try:
+        return bool(present) and includes(json.loads(present), json.loads(trained_with))
+    except (ValueError, RecursionError):
+        return False
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -44,9 +44,15 @@ class EncoderConfig:
         """Width of a layer's states: twice hidden_size where two directions are concatenated, else hidden_size."""
         return 2 * self.hidden_size if self.merge == "concat" and self.direction == "both" else self.hidden_size
 
+    @property
+    def top(self) -> "EncoderConfig":
+        """The highest layer's settings. Whoever checks a configuration asks for them, not for the stack: the number of
+        layers may be a wrong one."""
+        return replace(self, direction="forward") if self.forward_layers else self
+
     def stack(self) -> "list[EncoderConfig]":
         """Each layer's settings, the lowest first."""
-        return [self] * self.layers + [replace(self, direction="forward")] * self.forward_layers
+        return [self] * self.layers + [self.top] * self.forward_layers
 
 
 class SequenceDropout(nn.Module):

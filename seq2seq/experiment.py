@@ -7,8 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from seq2seq import plotting
 from seq2seq.batching import Batches, BucketedBatches, StreamedBatches
 from seq2seq.checkpoint import GENERATION_FILE
@@ -22,7 +20,7 @@ from seq2seq.objectives import teacher_forcing
 from seq2seq.provenance import model_card
 from seq2seq.schedule import check_end
 from seq2seq.search import SearchConfig
-from seq2seq.task import TaskConfig, begun, check_best_metric, fit, run_directory, start_directory
+from seq2seq.task import TaskConfig, begun, build, check_best_metric, fit, run_directory, start_directory
 from seq2seq.translator import Translator
 from seq2seq.vocabulary import (
     Vocabulary,
@@ -91,8 +89,8 @@ def run(config: ExperimentConfig) -> tuple[Translator, Evaluation | None]:
 def train(config: ExperimentConfig, directory: Path, here: World) -> Translator:
     """Trains to the end and returns the best model, ready to translate."""
     prepared = prepare(config, directory, here)
-    torch.manual_seed(config.trainer.seed)
-    model = build_model(config.model, len(prepared.source_vocabulary), len(prepared.target_vocabulary))
+    sizes = len(prepared.source_vocabulary), len(prepared.target_vocabulary)
+    model = build(config, directory, lambda: build_model(config.model, *sizes))
     if here.is_main:
         write_config(directory / GENERATION_FILE, config.search)
     objective = teacher_forcing(config.label_smoothing)

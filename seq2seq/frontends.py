@@ -20,6 +20,8 @@ from seq2seq.vocabulary import PAD_ID
 Array = np.ndarray
 GROUPS = 4
 """Of channels, normalised together."""
+MOST_BLOCKS = 16
+"""Each halves height and width: more would leave nothing of any picture."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class FrontEndConfig:
 
     def __post_init__(self) -> None:
         check(self.input_size > 0, f"front_end.input_size must be positive, not {self.input_size}")
-        check(self.blocks > 0, f"front_end.blocks must be positive, not {self.blocks}")
+        check(0 < self.blocks <= MOST_BLOCKS, f"front_end.blocks must be 1 to {MOST_BLOCKS}, not {self.blocks}")
         if self.kind == "image":
             check(self.height > 0 and self.width > 0, "front_end.height and front_end.width must be positive")
 

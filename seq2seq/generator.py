@@ -13,7 +13,7 @@ from torch import nn
 
 from seq2seq.attention import check_sizes
 from seq2seq.batching import Batch, Ids, collate_features, decoding_length_step, half_rows, like_lengths
-from seq2seq.checkpoint import GENERATION_FILE, load_weights
+from seq2seq.checkpoint import GENERATION_FILE
 from seq2seq.config import UserError, check, read_config
 from seq2seq.ctc import CTCSeq2Seq, ctc_beam_search, ctc_greedy, joint_step, start_joint
 from seq2seq.decoder import DecoderConfig, LSTMDecoder
@@ -22,6 +22,7 @@ from seq2seq.frontends import FrontEndConfig, build_front_end, read_inputs
 from seq2seq.hardware import in_parts_that_fit
 from seq2seq.heads import StepHead
 from seq2seq.inference import prepare
+from seq2seq.loading import load_model
 from seq2seq.model import Seq2Seq, initialise_model
 from seq2seq.search import Hypothesis, SearchConfig, StepFn, beam_search
 from seq2seq.vocabulary import BOS_ID, EOS_ID, PAD_ID, TARGET_FILE, Vocabulary
@@ -56,18 +57,23 @@ class GeneratorConfig:
             f"{self.front_end.blocks} model.front_end.blocks",
         )
         check(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), not {self.dropout}")
-        check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.stack()[-1].output_size)
+        check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.top.output_size)
 
 
 def build_generator_model(config: GeneratorConfig, vocabulary_size: int) -> Seq2Seq:
     """The model, freshly initialised from torch's global random state."""
+    return initialise_model(assemble_generator_model(config, vocabulary_size))
+
+
+def assemble_generator_model(config: GeneratorConfig, vocabulary_size: int) -> Seq2Seq:
+    """The same with weights of no meaning, for those about to load trained ones."""
     front_end = build_front_end(config.front_end, config.embedding_size, config.dropout)
     encoder = BiLSTMEncoder(config.embedding_size, config.encoder, config.dropout)
     target = nn.Embedding(vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
     decoder = LSTMDecoder(target, encoder.output_size, config.decoder, config.dropout, tied=True)
     if not config.ctc:
-        return initialise_model(Seq2Seq(front_end, encoder, decoder))
-    return initialise_model(CTCSeq2Seq(front_end, encoder, decoder, StepHead(encoder.output_size, vocabulary_size)))
+        return Seq2Seq(front_end, encoder, decoder)
+    return CTCSeq2Seq(front_end, encoder, decoder, StepHead(encoder.output_size, vocabulary_size))
 
 
 def collate_inputs(config: FrontEndConfig, pairs: Sequence[tuple[Array, Ids]], length_step: int = 1) -> Batch:
@@ -182,6 +188,5 @@ def load_generator(directory: Path, config: GeneratorConfig, device: str = "cpu"
     """A run's generator. Raises UserError where a file is missing or damaged."""
     vocabulary = Vocabulary.load(directory / TARGET_FILE)
     search = read_config(directory / GENERATION_FILE, SearchConfig)
-    model = build_generator_model(config, len(vocabulary))
-    load_weights(model, directory)
+    model = load_model(directory, lambda: assemble_generator_model(config, len(vocabulary)))
     return Generator(model.to(device), config, vocabulary, search)

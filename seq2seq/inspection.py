@@ -16,7 +16,7 @@ from seq2seq.experiment import ExperimentConfig, Prepared, prepare
 from seq2seq.hardware import device_named
 from seq2seq.model import Seq2Seq, build_model, parameter_count
 from seq2seq.objectives import teacher_forcing
-from seq2seq.task import begun, load_start, refuse_changes, refuse_other_data
+from seq2seq.task import begun, build, load_start, refuse_changes, refuse_other_data
 from seq2seq.trainer import Trainer
 from seq2seq.vocabulary import holds_vocabularies
 
@@ -38,8 +38,8 @@ def dry_run(config: ExperimentConfig) -> str:
         own = begun(run) and holds_vocabularies(run)
         prepared = prepare(config, run if own else Path(temporary), here)
     refuse_other_data(run, prepared.fingerprint)
-    torch.manual_seed(config.trainer.seed)
-    model = build_model(config.model, len(prepared.source_vocabulary), len(prepared.target_vocabulary))
+    sizes = len(prepared.source_vocabulary), len(prepared.target_vocabulary)
+    model = build(config, run, lambda: build_model(config.model, *sizes))
     if not trainer.store.list():
         load_start(model, config)
     trainer.begin(model, prepared.batches, teacher_forcing(config.label_smoothing))

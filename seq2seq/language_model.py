@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seq2seq.checkpoint import load_weights
 from seq2seq.config import UserError, check
 from seq2seq.encoder import SequenceDropout
 from seq2seq.files import write_atomically
+from seq2seq.loading import load_model
 from seq2seq.memory import length_mask
 from seq2seq.model import initialise_model
 from seq2seq.recurrent import Cell, build_recurrent
@@ -210,6 +210,5 @@ def build_language_model(config: LanguageModelConfig, vocabulary_size: int) -> L
 def load_character_model(directory: Path, config: LanguageModelConfig, device: str = "cpu") -> CharacterModel:
     """A run's language model. Raises UserError where a file is missing or damaged."""
     characters = Characters.load(directory)
-    model = build_language_model(config, len(characters))
-    load_weights(model, directory)
+    model = load_model(directory, lambda: LanguageModel(len(characters), config))
     return CharacterModel(model.to(device), config, characters)

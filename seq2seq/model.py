@@ -40,7 +40,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         check(self.embedding_size > 0, f"model.embedding_size must be positive, not {self.embedding_size}")
         check(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), not {self.dropout}")
-        check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.stack()[-1].output_size)
+        check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.top.output_size)
 
 
 class TokenEmbedding(nn.Module):

@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from seq2seq.batching import half_rows, pad_features
-from seq2seq.checkpoint import load_weights
 from seq2seq.config import UserError, check
 from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.frontends import FrontEndConfig, build_front_end, read_inputs
 from seq2seq.hardware import in_parts_that_fit
 from seq2seq.heads import PooledHead, RolloutHead, SequenceModel, StepHead
+from seq2seq.loading import load_model
 from seq2seq.model import initialise_model
 from seq2seq.vocabulary import EOS_ID, SOURCE_FILE, Vocabulary
 
@@ -59,9 +59,14 @@ class PredictorConfig:
 
 def build_predictor_model(config: PredictorConfig) -> SequenceModel:
     """The model, freshly initialised from torch's global random state."""
+    return initialise_model(assemble_predictor_model(config))
+
+
+def assemble_predictor_model(config: PredictorConfig) -> SequenceModel:
+    """The same with weights of no meaning, for those about to load trained ones."""
     front_end = build_front_end(config.front_end, config.size, config.dropout)
     encoder = BiLSTMEncoder(config.size, config.encoder, config.dropout)
-    return initialise_model(SequenceModel(front_end, encoder, _build_head(config, encoder.output_size)))
+    return SequenceModel(front_end, encoder, _build_head(config, encoder.output_size))
 
 
 def _build_head(config: PredictorConfig, width: int) -> nn.Module:
@@ -120,8 +125,7 @@ def text_ids(vocabulary: Vocabulary, text: str) -> Array:
 
 def load_predictor(directory: Path, config: PredictorConfig, device: str = "cpu") -> Predictor:
     """A run's predictor. Raises UserError where a file is missing or damaged."""
-    model = build_predictor_model(config)
-    load_weights(model, directory)
+    model = load_model(directory, lambda: assemble_predictor_model(config))
     stored = directory / SOURCE_FILE
     vocabulary = Vocabulary.load(stored) if config.front_end.kind == "tokens" and stored.exists() else None
     return Predictor(model.to(device), config, vocabulary)

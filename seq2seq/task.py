@@ -13,16 +13,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import portalocker
+import torch
 from torch import nn
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from seq2seq import plotting
 from seq2seq.batching import Batches, BatchingConfig
-from seq2seq.checkpoint import CONFIG_FILE, load_weights, stored_model
+from seq2seq.checkpoint import (
+    CHECKPOINTS_FOLDER,
+    CONFIG_FILE,
+    MODEL_FILE,
+    CheckpointStore,
+    find_fault,
+    load_weights,
+    stored_shapes,
+)
 from seq2seq.config import UserError, check, from_dict, read_config, to_dict, write_config
 from seq2seq.distributed import World, world
 from seq2seq.files import sweep, write_atomically
 from seq2seq.journal import read_journal
+from seq2seq.loading import check_fits, check_sizes, checked_model
 from seq2seq.losses import LossSum
 from seq2seq.model import parameter_count
 from seq2seq.objectives import loss_per_token
@@ -137,15 +147,36 @@ def start_directory(config: TaskConfig) -> Path:
     return start
 
 
-def load_start(model: nn.Module, config: Any) -> None:
-    """Gives a fresh model the weights that training starts from, where config.start_from names some. Raises UserError,
-    naming the differences, where that model is another than config.model but for its dropout."""
+def build(config: Any, directory: Path, make: Callable[[], Model]) -> Model:
+    """The model that `make` gives, from the seed. Raises UserError, before memory is taken for it, where the weights
+    about to be loaded into it, the run's own or those that training starts from, are another model's."""
+    checkpoints = CheckpointStore(directory / CHECKPOINTS_FOLDER).list()
+    if config.start_from and not checkpoints:
+        check_start(config)
+    own = directory / MODEL_FILE
+    if not own.exists():
+        own = next((path / MODEL_FILE for path in reversed(checkpoints) if find_fault(path) is None), own)
+    if own.exists():
+        check_sizes(to_dict(config.model), stored_shapes(own)[0], str(own))
+        check_fits(own, make)
+    torch.manual_seed(config.trainer.seed)
+    return make()
+
+
+def check_start(config: Any) -> None:
+    """Raises UserError, naming the differences, where the model that training starts from is another than config.model
+    but for its dropout."""
+    start = start_directory(config)
+    stored = from_dict(type(config.model), checked_model(start), where=str(start / CONFIG_FILE))
+    changed = list(_differences(to_dict(stored), to_dict(config.model), {"model.": {"dropout"}}, "model."))
+    check(not changed, f"{start} holds another model than asked for: {'; '.join(changed)}")
+
+
+def load_start(model: nn.Module, config: TaskConfig) -> None:
+    """Gives a fresh model the weights that training starts from, where config.start_from names some."""
     if not config.start_from:
         return
     start = start_directory(config)
-    stored = from_dict(type(config.model), stored_model(start), where=str(start / CONFIG_FILE))
-    changed = list(_differences(to_dict(stored), to_dict(config.model), {"model.": {"dropout"}}, "model."))
-    check(not changed, f"{start} holds another model than asked for: {'; '.join(changed)}")
     load_weights(model, start)
     log.info("starting from the model in %s", start)
 

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from seq2seq.batching import Batch, Batches, halves
 from seq2seq.checkpoint import (
+    CHECKPOINTS_FOLDER,
     CheckpointStore,
     load_model_tensors,
     load_optimizer_tensors,
@@ -159,7 +160,7 @@ class Trainer:
         scaling = self.dtype == torch.float16 or (self.dtype == torch.bfloat16 and self.world.device.type == "cuda")
         self.scaler = torch.amp.GradScaler(self.world.device.type, enabled=scaling)
         self.recordings = Recordings() if config.cuda_graphs else None
-        self.store = CheckpointStore(directory / "checkpoints", config.keep_checkpoints)
+        self.store = CheckpointStore(directory / CHECKPOINTS_FOLDER, config.keep_checkpoints)
         self.progress = Progress()
         self.stop_signal = 0
         self.ranks_stopping = torch.zeros(())

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from seq2seq import plotting
 from seq2seq.batching import Batch, Curriculum, ExampleBatches, collate_sequences
@@ -34,7 +33,7 @@ from seq2seq.model import Seq2Seq
 from seq2seq.objectives import ComputeSequenceLoss, joint_attention_ctc, labelling, teacher_forcing
 from seq2seq.predictor import Predictor, PredictorConfig, build_predictor_model
 from seq2seq.search import SearchConfig
-from seq2seq.task import TaskConfig, begun, check_best_metric, fit, mean_loss, run_directory, start_directory
+from seq2seq.task import TaskConfig, begun, build, check_best_metric, fit, mean_loss, run_directory, start_directory
 from seq2seq.vocabulary import BOS_ID, SOURCE_FILE, TARGET_FILE, Vocabulary, VocabularyConfig
 
 log = logging.getLogger(__name__)
@@ -107,8 +106,7 @@ def train_generator(config: GeneratorTask, training: Captioned | Stages, validat
             _new_vocabulary(config, stages).save(stored)
         here.barrier()
         vocabulary = Vocabulary.load(stored)
-        torch.manual_seed(config.trainer.seed)
-        model = build_generator_model(config.model, len(vocabulary))
+        model = build(config, directory, lambda: build_generator_model(config.model, len(vocabulary)))
         if here.is_main:
             write_config(directory / GENERATION_FILE, config.search)
         smoothing = config.label_smoothing
@@ -189,8 +187,7 @@ def train_predictor(
         stored = directory / SOURCE_FILE
         if vocabulary is not None and here.is_main and not (begun(directory) and stored.exists()):
             vocabulary.save(stored)
-        torch.manual_seed(config.trainer.seed)
-        model = build_predictor_model(config.model)
+        model = build(config, directory, lambda: build_predictor_model(config.model))
         # Labels lie beside the inputs' steps, and are padded as these are; other targets have a shape of their own.
         step = config.batching.length_step if config.model.answer == "steps" else 1
         batches = _examples(training, config, step, here)
@@ -220,8 +217,7 @@ def train_language_model(
             known.save(directory)
         here.barrier()
         characters = Characters.load(directory)
-        torch.manual_seed(config.trainer.seed)
-        model = build_language_model(config.model, len(characters))
+        model = build(config, directory, lambda: build_language_model(config.model, len(characters)))
         training, validation = (_windows(characters.encode(each), config.window) for each in (text, held_out))
         batches = _examples(training, config, config.batching.length_step, here)
         loss = mean_loss(_examples(validation, config, config.batching.length_step, None), labelling())

@@ -16,12 +16,13 @@ from huggingface_hub import ModelHubMixin, snapshot_download
 from torch import Tensor
 
 from seq2seq.batching import Pair, collate_to_decode, half_rows, like_lengths
-from seq2seq.checkpoint import CONFIG_FILE, GENERATION_FILE, load_weights, save_model, stored_model
+from seq2seq.checkpoint import CONFIG_FILE, GENERATION_FILE, save_model
 from seq2seq.config import UserError, check, from_dict, read_config, to_dict, write_config
 from seq2seq.ensemble import EnsembleState, ensemble
 from seq2seq.files import write_atomically
 from seq2seq.hardware import DecodingPrecision, compute_type, device_named, in_parts_that_fit
 from seq2seq.inference import SearchModel, prepare
+from seq2seq.loading import checked_model, load_model
 from seq2seq.model import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.objectives import score_pairs
 from seq2seq.search import Hypothesis, SearchConfig, beam_search, greedy_search
@@ -295,7 +296,7 @@ def load(run: str | Path, device: str = "cpu", **hub_options: Any) -> Any:
     if not directory.exists() and _looks_like_hub_id(str(run)):
         directory = _download(str(run), hub_options)
     path = directory / CONFIG_FILE
-    stored = stored_model(directory)
+    stored = checked_model(directory)
     if "outputs" in stored:  # each kind of model has a field that the others lack
         from seq2seq.predictor import PredictorConfig, load_predictor
 
@@ -315,8 +316,7 @@ def _load_translator(directory: Path, config: ModelConfig, device: str) -> Trans
     generation = directory / GENERATION_FILE
     search = read_config(generation, SearchConfig) if generation.exists() else None
     source, target = load_vocabularies(directory)
-    model = assemble_model(config, len(source), len(target))
-    load_weights(model, directory)
+    model = load_model(directory, lambda: assemble_model(config, len(source), len(target)))
     return Translator(model.to(device), config, source, target, search)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from seq2seq.checkpoint import MODEL_FILE, CheckpointStore, find_fault, find_model_fault
+from seq2seq.checkpoint import CHECKPOINTS_FOLDER, MODEL_FILE, CheckpointStore, find_fault, find_model_fault
 from seq2seq.config import UserError
 
 
@@ -32,7 +32,7 @@ def report(run: Path) -> list[Verdict]:
     verdicts = []
     if (run / MODEL_FILE).exists():
         verdicts.append(Verdict(MODEL_FILE, (run / MODEL_FILE).stat().st_size, find_model_fault(run)))
-    for checkpoint in CheckpointStore(run / "checkpoints").list():
+    for checkpoint in CheckpointStore(run / CHECKPOINTS_FOLDER).list():
         size = sum(path.stat().st_size for path in checkpoint.iterdir())
         verdicts.append(Verdict(f"checkpoints/{checkpoint.name}", size, find_fault(checkpoint)))
     if not verdicts:

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save_file
 
+import seq2seq
 from seq2seq.__main__ import main
-from seq2seq.checkpoint import MODEL_FILE, CheckpointStore, load_tensors
+from seq2seq.checkpoint import MODEL_FILE, CheckpointStore, load_tensors, save_tensors
 from seq2seq.config import UserError, read_config, write_config
 from seq2seq.experiment import ExperimentConfig, run
 from seq2seq.vocabulary import Vocabulary
@@ -215,6 +217,68 @@ def test_random_files_are_refused_or_read_without_harm(trials: Trials, toy_run: 
         process.start()
         process.join(120 + SECONDS_PER_FILE * FUZZED_PER_PROCESS)
         assert process.exitcode == 0, f"files {trials.done} to {trials.done + FUZZED_PER_PROCESS - 1}"
+
+
+HOSTILE_SIZES = [3 * 10**6, 10**8, 10**9, 10**19]
+MOST_GROWTH, SECONDS_PER_RUN = 200 << 20, 5
+UNBOUND = "unbound"
+BINDINGS = ["the old", "forged", UNBOUND]
+"""What the metadata of model.safetensors say of the changed configuration: that it is not the model's, that it is, or
+nothing."""
+
+
+def hostile_options(model: dict[str, Any], prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Paths of the whole numbers in a model's configuration."""
+    paths = []
+    for name, value in model.items():
+        if isinstance(value, dict):
+            paths += hostile_options(value, (*prefix, name))
+        elif type(value) is int:
+            paths.append((*prefix, name))
+    return paths
+
+
+def make_hostile(directory: Path, option: tuple[str, ...], size: int, binding: str) -> None:
+    """Sets one size in config.json."""
+    content = json.loads((directory / "config.json").read_text())
+    group = content["model"]
+    for name in option[:-1]:
+        group = group[name]
+    group[option[-1]] = size
+    (directory / "config.json").write_text(json.dumps(content))
+    path = directory / MODEL_FILE
+    if binding == "forged":
+        save_tensors(load_tensors(path), path, {"config.json": json.dumps(content["model"])})
+    elif binding == UNBOUND:
+        save_file(load_tensors(path), path)
+
+
+def _load_hostile(folder: str, first: int, count: int) -> None:
+    """Loads hostile runs; too much time or memory, or any exception but a clear refusal, ends the process."""
+    began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for number in range(first, first + count):
+        chance = random.Random(number)
+        run = chance.choice([Path(folder) / "toy", *STORED])
+        directory = copied(run, Path(folder) / f"hostile{first}")
+        options = hostile_options(json.loads((directory / "config.json").read_text())["model"])
+        make_hostile(directory, chance.choice(options), chance.choice(HOSTILE_SIZES), chance.choice(BINDINGS))
+        signal.alarm(SECONDS_PER_RUN)
+        refusal, _ = attempted(lambda: seq2seq.load(directory))  # noqa: B023
+        assert refusal is None or str(directory) in refusal
+    signal.alarm(0)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - began < MOST_GROWTH >> 10, "memory"
+
+
+@pytest.mark.fault(8, "configurations of hostile sizes, bound to the weights or not", 200, 2_000)
+def test_hostile_sizes_cost_neither_time_nor_memory(trials: Trials, toy_run: Path, tmp_path: Path) -> None:
+    copied(toy_run, tmp_path / "toy")
+    for _ in trials:
+        if trials.done % FUZZED_PER_PROCESS:
+            continue
+        process = SERVER.Process(target=_load_hostile, args=(str(tmp_path), trials.done, FUZZED_PER_PROCESS))
+        process.start()
+        process.join(120 + SECONDS_PER_RUN * FUZZED_PER_PROCESS)
+        assert process.exitcode == 0, f"runs {trials.done} to {trials.done + FUZZED_PER_PROCESS - 1}"
 
 
 def test_an_older_state_comes_back_whole_after_damage(
