@@ -48,8 +48,8 @@ def _status_of(program: str, work: Callable[[], None]) -> int:
     except UserError as error:
         return _complain(program, str(error), 2)
     except Interrupted as stop:
-        told = f"{stop}; the state is saved, the same command goes on from there"
-        return _complain(program, told, 128 + stop.signal_number)
+        print(f"{program}: {stop}; the state is saved, the same command continues from there", file=sys.stderr)
+        return 128 + stop.signal_number
     except KeyboardInterrupt:
         return _complain(program, "interrupted", 128 + signal.SIGINT)
     except BrokenPipeError:

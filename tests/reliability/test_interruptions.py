@@ -64,7 +64,7 @@ def test_a_stop_signal_saves_and_is_resumed_exactly(trials: Trials, toy_data: Pa
         process.join(30)
         errors = Path(f"{config.output}.stderr").read_text()
         assert process.exitcode == 128 + number, errors
-        assert "the same command goes on from there" in errors
+        assert "the same command continues from there" in errors
         assert f"resuming at step {newest_step(config)}," in finish_training(config)
         assert_same(final_state(Path(config.output)), final_state(tmp_path / "whole"))
 
