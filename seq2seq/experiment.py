@@ -15,12 +15,13 @@ from seq2seq.corpus import DataConfig, data_fingerprint, load_split, references,
 from seq2seq.distributed import World
 from seq2seq.evaluate import Evaluation, Validator, evaluate
 from seq2seq.files import write_atomically
+from seq2seq.layout import CARD_FILE, EVALUATION_FOLDER, begun
 from seq2seq.model import ModelConfig, build_model
 from seq2seq.objectives import teacher_forcing
 from seq2seq.provenance import model_card
 from seq2seq.schedule import check_end
 from seq2seq.search import SearchConfig
-from seq2seq.task import TaskConfig, begun, build, check_best_metric, fit, run_directory, start_directory
+from seq2seq.task import TaskConfig, build, check_best_metric, fit, run_directory, start_directory
 from seq2seq.translator import Translator
 from seq2seq.vocabulary import (
     Vocabulary,
@@ -32,6 +33,9 @@ from seq2seq.vocabulary import (
 )
 
 log = logging.getLogger(__name__)
+
+TEXT_FILES = (CARD_FILE, EVALUATION_FOLDER)
+"""What these runs hold besides the files of every kind of run."""
 
 QUICK_PAIRS, QUICK_SENTENCES = 500, 32
 """Training pairs, and sentences of validation and test, of a smoke run."""
@@ -77,7 +81,7 @@ def run(config: ExperimentConfig) -> tuple[Translator, Evaluation | None]:
 
     Raises UserError on anything the user can mend, Interrupted after SIGTERM or SIGINT, with the state saved.
     """
-    with run_directory(config) as (directory, here):
+    with run_directory(config, TEXT_FILES) as (directory, here):
         translator = train(config, directory, here)
         if not here.is_main:
             return translator, None

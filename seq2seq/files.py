@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+
+TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
+"""Names under which `write_atomically` begins."""
 
 
 def sync(path: Path) -> None:
@@ -27,5 +31,5 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 def sweep(directory: Path) -> None:
     """Removes what writers that died left behind. Call it where nobody else is writing."""
     for leftover in directory.glob(".*.tmp"):
-        if leftover.is_file():
+        if leftover.is_file() and TEMPORARY.fullmatch(leftover.name):  # not a file of the user's
             leftover.unlink(missing_ok=True)

@@ -12,11 +12,12 @@ from torch import nn
 from seq2seq.batching import Batch
 from seq2seq.config import check
 from seq2seq.distributed import World
-from seq2seq.experiment import ExperimentConfig, Prepared, prepare
+from seq2seq.experiment import TEXT_FILES, ExperimentConfig, Prepared, prepare
 from seq2seq.hardware import device_named
+from seq2seq.layout import WRITTEN, begun, refuse_foreign_files
 from seq2seq.model import Seq2Seq, build_model, parameter_count
 from seq2seq.objectives import teacher_forcing
-from seq2seq.task import begun, build, load_start, refuse_changes, refuse_other_data
+from seq2seq.task import build, load_start, refuse_changes, refuse_other_data
 from seq2seq.trainer import Trainer
 from seq2seq.vocabulary import holds_vocabularies
 
@@ -31,6 +32,7 @@ def dry_run(config: ExperimentConfig) -> str:
     Writes nothing to config.output. Raises UserError where training would before its first step.
     """
     run = config.directory()
+    refuse_foreign_files(run, (*WRITTEN, *TEXT_FILES))
     refuse_changes(run, config)
     here = World(device=device_named(config.trainer.device))
     trainer = Trainer(run, config.chosen_trainer(), config.optimizer, here)

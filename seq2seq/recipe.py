@@ -11,16 +11,19 @@ from typing import Any, TypeVar
 
 from seq2seq.distributed import world
 from seq2seq.evaluate import Evaluation
-from seq2seq.experiment import ExperimentConfig, run
+from seq2seq.experiment import TEXT_FILES, ExperimentConfig, run
 from seq2seq.guard import guarded
 from seq2seq.hardware import prepare_process
 from seq2seq.inspection import dry_run
+from seq2seq.layout import CURVES_FILE, WRITTEN, begun, refuse_foreign_files
 from seq2seq.options import parse_task, parse_training, task_parser, training_parser
 from seq2seq.task import TaskConfig
 from seq2seq.translator import Translator
 
 Report = Callable[[ExperimentConfig, Translator, Evaluation], None]
 Task = TypeVar("Task", bound=TaskConfig)
+PICTURES = (CURVES_FILE, "clips.png", "forecast.png", "trajectories.png")
+"""What recipes draw into their output folder."""
 
 
 def main(
@@ -37,10 +40,15 @@ def main(
     """
     defaults = _with_output(defaults)
 
+    def checked(config: ExperimentConfig) -> ExperimentConfig:
+        assert prepare is not None
+        refuse_foreign_files(config.directory(), (*WRITTEN, *TEXT_FILES))
+        return prepare(config)
+
     def work() -> None:
         parser = training_parser(_script().name, _description(), defaults)
         config, dry = parse_training(parser, sys.argv[1:] if arguments is None else arguments)
-        train_as_told(prepared(config, prepare), dry, report or print_figures)
+        train_as_told(prepared(config, prepare and checked), dry, report or print_figures)
 
     sys.exit(guarded(_script().name, work))
 
@@ -61,9 +69,17 @@ def run_task(
         parser = task_parser(_script().name, _description(), defaults)
         config = parse_task(parser, sys.argv[1:] if arguments is None else arguments, type(defaults))
         prepare_process()
+        refuse_foreign_pictures(config.directory())
         carry_out(prepared(config, prepare))
 
     sys.exit(guarded(_script().name, work))
+
+
+def refuse_foreign_pictures(output: Path) -> None:
+    """Raises UserError where pictures lie in the folder that a recipe of several runs would overwrite with its own,
+    while none of those runs has begun there."""
+    if not any(begun(folder) for folder in output.glob("*/")):
+        refuse_foreign_files(output, PICTURES)
 
 
 def prepared(config: Task, prepare: Callable[[Task], Task] | None) -> Task:

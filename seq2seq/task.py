@@ -32,6 +32,15 @@ from seq2seq.config import UserError, check, from_dict, read_config, to_dict, wr
 from seq2seq.distributed import World, world
 from seq2seq.files import sweep, write_atomically
 from seq2seq.journal import read_journal
+from seq2seq.layout import (
+    CURVES_FILE,
+    LOCK_FILE,
+    LOG_FILE,
+    PROVENANCE_FILE,
+    WRITTEN,
+    begun,
+    refuse_foreign_files,
+)
 from seq2seq.loading import check_fits, check_sizes, checked_model
 from seq2seq.losses import LossSum
 from seq2seq.model import parameter_count
@@ -44,7 +53,7 @@ log = logging.getLogger(__name__)
 
 Model = TypeVar("Model", bound=nn.Module)
 
-FREE_TO_CHANGE = {"output", "search", "data", "validation_split", "test_split"}
+FREE_TO_CHANGE = {"output", "search", "data", "validation_split", "test_split", "license"}
 FREE_IN_TRAINER = {
     "max_steps",
     "log_every_steps",
@@ -59,7 +68,6 @@ FREE_IN_TRAINER = {
 epochs, unless the learning rate falls towards the last one."""
 
 
-LOCK_FILE, PROVENANCE_FILE = "lock", "provenance.json"
 QUICK_STEPS = 3
 """Steps of a smoke run."""
 
@@ -97,16 +105,22 @@ class TaskConfig:
 
 
 @contextmanager
-def run_directory(config: TaskConfig) -> Iterator[tuple[Path, World]]:
-    """Joins the processes that train together and opens config.output, with its log; refuses a run begun otherwise, and
-    one that another process is training."""
+def run_directory(config: TaskConfig, further: Iterable[str] = ()) -> Iterator[tuple[Path, World]]:
+    """Joins the processes that train together and opens config.output, with its log; refuses a run begun otherwise, one
+    that another process is training, and, before anything is written, files of others in the way.
+
+    further: names of files that this kind of training writes besides those of every kind."""
     directory = config.directory()
-    with world(config.trainer.device) as here, run_log(directory, here), sole_trainer(directory, here):
+    with world(config.trainer.device) as here:
         if here.is_main:
-            sweep(directory)
-        refuse_changes(directory, config)
-        yield directory, here
-        here.barrier()
+            refuse_foreign_files(directory, (*WRITTEN, *further))
+            refuse_changes(directory, config)  # and again below, where nobody else can begin a run any more
+        with run_log(directory, here), sole_trainer(directory, here):
+            if here.is_main:
+                sweep(directory)
+            refuse_changes(directory, config)
+            yield directory, here
+            here.barrier()
 
 
 def fit(
@@ -132,8 +146,9 @@ def fit(
         write_config(directory / CONFIG_FILE, config)
         facts = provenance(config.trainer.seed, fingerprint, here.size)
         write_atomically(directory / PROVENANCE_FILE, json.dumps(facts, indent=2) + "\n")
+    before = trainer.store.list()
     trainer.fit(model, batches, compute_loss, validate)
-    if here.is_main:
+    if here.is_main and not (trainer.store.list() == before and (directory / CURVES_FILE).exists()):
         draw_curves(directory)
     here.barrier()
     load_weights(model, directory)
@@ -195,14 +210,8 @@ def mean_loss(batches: Batches, compute_loss: Callable[[Any, Any], LossSum]) -> 
 def draw_curves(directory: Path) -> None:
     """curves.png from metrics.jsonl, where matplotlib is installed."""
     if plotting.available():
-        plotting.plot_curves(read_journal(directory), directory / "curves.png")
-        log.info("curves: %s", directory / "curves.png")
-
-
-def begun(directory: Path) -> bool:
-    """Whether a run was begun there: what lies beside a configuration (vocabularies) belongs to it, what an attempt
-    that failed before training left does not."""
-    return (directory / CONFIG_FILE).exists()
+        plotting.plot_curves(read_journal(directory), directory / CURVES_FILE)
+        log.info("curves: %s", directory / CURVES_FILE)
 
 
 def refuse_changes(directory: Path, config: TaskConfig) -> None:
@@ -280,7 +289,7 @@ def run_log(directory: Path, here: World) -> Iterator[None]:
         return
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        to_file = logging.FileHandler(directory / "train.log", encoding="utf-8")
+        to_file = logging.FileHandler(directory / LOG_FILE, encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"{directory}: cannot write the run there ({error.strerror}); choose another --output"

@@ -28,12 +28,13 @@ from seq2seq.language_model import (
     LanguageModelConfig,
     build_language_model,
 )
+from seq2seq.layout import ATTENTION_FOLDER, begun
 from seq2seq.metrics import bleu
 from seq2seq.model import Seq2Seq
 from seq2seq.objectives import ComputeSequenceLoss, joint_attention_ctc, labelling, teacher_forcing
 from seq2seq.predictor import Predictor, PredictorConfig, build_predictor_model
 from seq2seq.search import SearchConfig
-from seq2seq.task import TaskConfig, begun, build, check_best_metric, fit, mean_loss, run_directory, start_directory
+from seq2seq.task import TaskConfig, build, check_best_metric, fit, mean_loss, run_directory, start_directory
 from seq2seq.vocabulary import BOS_ID, SOURCE_FILE, TARGET_FILE, Vocabulary, VocabularyConfig
 
 log = logging.getLogger(__name__)
@@ -153,7 +154,7 @@ def draw_attention(generator: Generator, inputs: Sequence[Array], directory: Pat
     matplotlib is not installed."""
     if not plotting.available():
         return
-    folder = directory / "attention"
+    folder = directory / ATTENTION_FOLDER
     folder.mkdir(exist_ok=True)
     for number, features in enumerate(inputs[:count], 1):
         text = generator.generate([features])[0]

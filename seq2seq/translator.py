@@ -22,6 +22,7 @@ from seq2seq.ensemble import EnsembleState, ensemble
 from seq2seq.files import write_atomically
 from seq2seq.hardware import DecodingPrecision, compute_type, device_named, in_parts_that_fit
 from seq2seq.inference import SearchModel, prepare
+from seq2seq.layout import holds_training_run
 from seq2seq.loading import checked_model, load_model
 from seq2seq.model import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.objectives import score_pairs
@@ -261,10 +262,16 @@ class Translator(ModelHubMixin):
 
     # Files
 
-    def save_pretrained(self, *arguments: Any, **options: Any) -> str | None:
-        """As the Hub's habit is. Raises UserError, before a file is touched, where this is an ensemble."""
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
+        """As the Hub's habit is. Raises UserError, before a file is touched, where this is an ensemble, or a training
+        run lies in the directory."""
         check(not self.partners, "an ensemble is not saved as one model; save each of its models")
-        saved: str | None = super().save_pretrained(*arguments, **options)
+        check(
+            not holds_training_run(Path(save_directory)),
+            f"{save_directory}: holds a training run, which could not go on with the files of a saved model; "
+            "choose another folder",
+        )
+        saved: str | None = super().save_pretrained(save_directory, **options)
         return saved
 
     def _save_pretrained(self, save_directory: Path) -> None:

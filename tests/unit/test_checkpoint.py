@@ -210,16 +210,17 @@ def test_a_checkpoint_under_another_ones_name_is_passed_over(tmp_path: Path) -> 
     assert loaded[1]["progress"] == 2
 
 
-def test_a_report_on_a_run(tmp_path: Path) -> None:
-    run = run_with(tmp_path / "run")
-    store_with(run, [1, 2])
-    assert [verdict.fault for verdict in report(run)] == [None, None, None]
-    damage(run / "checkpoints" / "step-00000001" / "model.safetensors", "truncated")
+def test_a_report_on_a_run(toy_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(toy_run, run)
+    assert [verdict.fault for verdict in report(run)] == [None, None, None, None]
+    damage(CheckpointStore(run / "checkpoints").list()[0] / "model.safetensors", "truncated")
     (run / "joint.spm.model").write_bytes(b"others")
-    model, first, second = report(run)
+    model, first, second, together = report(run)
     assert "joint.spm.model" in str(model)
     assert "model.safetensors is not what the manifest says" in str(first)
     assert str(second).endswith("whole")
+    assert str(together).endswith("whole")
     with pytest.raises(UserError, match="neither a model nor checkpoints"):
         report(tmp_path)
 
