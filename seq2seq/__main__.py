@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # each verb imports what it needs: `seq2seq --help` does not wait for torch
-    from seq2seq.corpus import DataConfig
     from seq2seq.translator import Translation, Translator
 
 VERBS = """verbs:
@@ -98,7 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--output",
         type=Path,
-        help="folder of hypotheses, references, metrics (default: RUN/evaluation; needed with the Hub id of a model)",
+        help="folder of hypotheses, references, metrics (default: RUN/evaluation, where settings other than the run's "
+        "own are part of the names; needed with the Hub id of a model)",
     )
     evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
     return parser
@@ -324,17 +324,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.output is None and options.ensemble:
         raise UserError("the figures of an ensemble are not those of one run; tell with --output where they go")
     with quick_imports():
-        from seq2seq.corpus import load_split, references
-        from seq2seq.evaluate import evaluate
+        from seq2seq.evaluation_verb import evaluate_as_told
     translator = _load(options)
     if options.output is None and not Path(options.model).is_dir():
         raise UserError(f"{options.model} is on the Hub; tell with --output where the results go")
-    corpus = _corpus_of(options)
-    split = load_split(corpus, options.split)
-    sources = [row["source"] for row in split]
-    settings = _search_settings(options)
-    evaluation = evaluate(translator, sources, references(split), target_language=corpus.target, **settings)
-    evaluation.write(options.output or Path(options.model) / "evaluation", options.split)
+    evaluation = evaluate_as_told(options, translator, _search_settings(options))
     if options.json:
         print(json.dumps(evaluation.figures(), indent=1, ensure_ascii=False))
         return
@@ -343,26 +337,6 @@ def _evaluate(options: argparse.Namespace) -> None:
         print(f"{metric.describe()}\t{metric.signature}")
     print(f"lowercased {lowercased.describe()}\t{lowercased.signature}")
     print(f"exact match {scores.exact_match:.2f} %")
-
-
-def _corpus_of(options: argparse.Namespace) -> DataConfig:
-    """The corpus that the options name; what they leave open is as in training. Saved models do not tell of that."""
-    from dataclasses import replace
-
-    from seq2seq.config import UserError, read_config, read_mapping
-    from seq2seq.corpus import DataConfig
-    from seq2seq.experiment import ExperimentConfig
-
-    named = {name: getattr(options, name) for name in ("data", "source", "target")}
-    given = {name: value for name, value in named.items() if value}
-    if len(given) == len(named):
-        return DataConfig(**given)
-    path = Path(options.model) / "config.json"
-    known = {**(read_mapping(path) if path.is_file() else {}), **given}
-    missing = [f"--{name}" for name in named if name not in known]
-    if missing:
-        raise UserError(f"{options.model} does not tell what it was trained on; give {', '.join(missing)}")
-    return replace(read_config(path, ExperimentConfig), **given)
 
 
 if __name__ == "__main__":

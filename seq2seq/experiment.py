@@ -2,6 +2,7 @@
 it."""
 
 import logging
+import re
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -9,16 +10,16 @@ from typing import Any
 
 from seq2seq import plotting
 from seq2seq.batching import Batches, BucketedBatches, StreamedBatches
-from seq2seq.checkpoint import GENERATION_FILE
+from seq2seq.checkpoint import GENERATION_FILE, MODEL_FILE
 from seq2seq.config import UserError, check, write_config
 from seq2seq.corpus import DataConfig, data_fingerprint, load_split, references, stream_tokenised, tokenise
 from seq2seq.distributed import World
 from seq2seq.evaluate import Evaluation, Validator, evaluate
-from seq2seq.files import write_atomically
-from seq2seq.layout import CARD_FILE, EVALUATION_FOLDER, begun
+from seq2seq.layout import ATTENTION_FOLDER, CARD_FILE, EVALUATION_FOLDER, begun
 from seq2seq.model import ModelConfig, build_model
 from seq2seq.objectives import teacher_forcing
-from seq2seq.provenance import model_card
+from seq2seq.provenance import write_card
+from seq2seq.results import read_evaluation, settings_of, write_evaluation
 from seq2seq.schedule import check_end
 from seq2seq.search import SearchConfig
 from seq2seq.task import TaskConfig, build, check_best_metric, fit, run_directory, start_directory
@@ -53,6 +54,8 @@ class ExperimentConfig(TaskConfig, DataConfig):
     """Sizes and structure of the model."""
     search: SearchConfig = field(default_factory=SearchConfig)
     """Beam search of the finished model."""
+    license: str = "unknown"
+    """Licence of the model, for the model card: an SPDX identifier, or a name that the Hugging Face Hub has."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,6 +63,10 @@ class ExperimentConfig(TaskConfig, DataConfig):
         check(
             self.model.tie != "three_way" or self.vocabulary.joint,
             "model.tie three_way needs one joint vocabulary; with separate ones use two_way",
+        )
+        check(
+            re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", self.license) is not None,
+            f"license must be an identifier such as apache-2.0 or unknown, not {self.license!r}",
         )
         check_best_metric(self, ("bleu", "loss"))
         check_end(self.optimizer, known=not self.streaming or self.chosen_trainer().max_steps > 0)
@@ -86,7 +93,7 @@ def run(config: ExperimentConfig) -> tuple[Translator, Evaluation | None]:
         if not here.is_main:
             return translator, None
         evaluation = test(translator, config, directory)
-        write_atomically(directory / "README.md", model_card(directory, config, evaluation))
+        write_card(directory, config, evaluation, config.search.beam_size)
         return translator, evaluation
 
 
@@ -138,7 +145,10 @@ def vocabularies(
         save_vocabularies(directory, *new_vocabularies(config, training))
     here.barrier()
     source, target = load_vocabularies(directory)
-    log.info("vocabulary: %d source and %d target pieces", len(source), len(target))
+    if source is target:
+        log.info("vocabulary: %d pieces, shared by source and target", len(source))
+    else:
+        log.info("vocabulary: %d source and %d target pieces", len(source), len(target))
     return source, target
 
 
@@ -160,26 +170,41 @@ def make_validator(
 
 
 def test(translator: Translator, config: ExperimentConfig, directory: Path) -> Evaluation | None:
-    """Translates and scores the test split, where the data has one, and writes figures and attention maps."""
+    """Translates and scores the test split, where the data has one, and writes figures and attention maps; takes those
+    that are there already for this model and these settings."""
     try:
         split = shortened(load_split(config, config.test_split), config)
     except UserError as error:
         log.warning("no test: %s", error)
         return None
-    log.info("translating the %s split, beam %d", config.test_split, config.search.beam_size)
-    sources = [row["source"] for row in split]
-    evaluation = evaluate(translator, sources, references(split), target_language=config.target)
-    evaluation.write(directory / "evaluation", config.test_split)
-    log.info("%s: %s", config.test_split, evaluation.scores.describe())
+    sources, lines = [row["source"] for row in split], references(split)
+    folder, name = directory / EVALUATION_FOLDER, config.test_split
+    settings = settings_of(directory, translator, config.search, config.target, sources, lines)
+    stored = read_evaluation(folder, name, settings, sources, lines) if attention_is_drawn(directory) else None
+    if stored is not None:
+        log.info("%s: taken from %s.*, same model and settings: %s", name, folder / name, stored.scores.describe())
+        return stored
+    log.info("translating the %s split, beam %d", name, config.search.beam_size)
+    evaluation = evaluate(translator, sources, lines, target_language=config.target)
+    write_evaluation(evaluation, folder, name, settings)
+    log.info("%s: %s", name, evaluation.scores.describe())
     draw_attention(translator, evaluation, directory)
     return evaluation
+
+
+def attention_is_drawn(directory: Path) -> bool:
+    """Whether the attention maps are later than the model, or cannot be drawn."""
+    first = directory / ATTENTION_FOLDER / "1.png"
+    if not plotting.available():
+        return True
+    return first.exists() and first.stat().st_mtime_ns >= (directory / MODEL_FILE).stat().st_mtime_ns
 
 
 def draw_attention(translator: Translator, evaluation: Evaluation, directory: Path, count: int = 3) -> None:
     """Attention maps of the first few test sentences, where matplotlib is installed."""
     if not plotting.available():
         return
-    folder = directory / "attention"
+    folder = directory / ATTENTION_FOLDER
     folder.mkdir(exist_ok=True)
     translated = zip(evaluation.sources, evaluation.translations, strict=True)
     chosen = list(islice(((source, best) for source, best in translated if best.tokens), count))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import platform
 import re
 import subprocess
@@ -12,13 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import yaml
 
 from seq2seq.checkpoint import FORMAT
+from seq2seq.config import UserError, check
+from seq2seq.files import write_atomically
+from seq2seq.layout import CARD_FILE, PROVENANCE_FILE
 
 if TYPE_CHECKING:
     from seq2seq.encoder import EncoderConfig
     from seq2seq.evaluate import Evaluation
     from seq2seq.experiment import ExperimentConfig
+
+log = logging.getLogger(__name__)
+
+FIRST_RELEASE = "---\nlibrary_name: seq2seq\n"
+"""How cards of version 0.1.0 begin, which carry no sum."""
+SUM = re.compile(r"<!-- seq2seq wrote this card; SHA-256 of the text above: ([0-9a-f]{64}) -->\n")
 
 PACKAGES = ("seq2seq", "torch", "sentencepiece", "sacrebleu", "datasets", "numpy")
 
@@ -90,13 +102,13 @@ def _encoder(encoder: EncoderConfig) -> str:
     return f"{encoder.layers}-layer {direction}{cell} encoder ({units}{further})"
 
 
-def _figures(config: ExperimentConfig, evaluation: Evaluation) -> list[str]:
+def _figures(split: str, evaluation: Evaluation, beam_size: int) -> list[str]:
     """The card's lines on how well the model translates."""
     scores, lowercased = evaluation.scores, evaluation.lowercased.bleu
     named = (("BLEU", scores.bleu), ("chrF", scores.chrf), ("TER", scores.ter), ("BLEU, lowercased", lowercased))
     sentences = f"{len(evaluation.sources):,} sentences"
     return [
-        f"## Figures: split {config.test_split}, {sentences}, beam {config.search.beam_size}",
+        f"## Figures: split {split}, {sentences}, beam {beam_size}",
         "| metric | score | signature |",
         "|---|---|---|",
         *(f"| {name} | {metric.score:.2f} | `{_cell(metric.signature)}` |" for name, metric in named),
@@ -104,14 +116,50 @@ def _figures(config: ExperimentConfig, evaluation: Evaluation) -> list[str]:
     ]
 
 
-def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation | None) -> str:
-    """README.md of a run, as the Hub shows it: task, data, figures with signatures (none where there was no test
-    split), how to use and to reproduce."""
-    facts = json.loads((directory / "provenance.json").read_text(encoding="utf-8"))
+def write_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation | None, beam_size: int) -> None:
+    """Writes the model card, unless the user has edited or replaced it: then a line in the log says that it is kept. It
+    ends with its own SHA-256, by which one that nobody edited is known."""
+    path = directory / CARD_FILE
+    if path.exists() and not _unedited(path.read_text(encoding="utf-8", errors="replace")):
+        log.warning("%s was edited and is kept; to have one with the figures of now, move it and run this again", path)
+        return
+    card = model_card(directory, config, evaluation, beam_size)
+    write_atomically(path, f"{card}<!-- seq2seq wrote this card; SHA-256 of the text above: {_sha256(card)} -->\n")
+
+
+def _unedited(card: str) -> bool:
+    """Whether the card is as this program wrote it."""
+    found = list(SUM.finditer(card))
+    if not found:
+        return card.startswith(FIRST_RELEASE)
+    return found[-1].end() == len(card) and found[-1][1] == _sha256(card[: found[-1].start()])
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_provenance(directory: Path) -> dict[str, Any]:
+    """The facts in provenance.json. Raises UserError where it is missing or damaged."""
+    path = directory / PROVENANCE_FILE
+    try:
+        facts = dict(json.loads(path.read_text(encoding="utf-8")))
+        check(facts.keys() >= {"data_fingerprint", "seed", "versions"}, "facts are missing")
+        check(facts["versions"].keys() >= {"seq2seq", "torch"}, "versions are missing")
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        raise UserError(f"{path}: missing or damaged; restore it") from None
+    return facts
+
+
+def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation | None, beam_size: int) -> str:
+    """README.md of a run, as the Hub shows it: licence, task, data, figures with signatures (none where there was no
+    test split), how to use and to reproduce. beam_size: of the evaluation."""
+    facts = read_provenance(directory)
     decoder = config.model.decoder
     return "\n".join(
         [
             "---",
+            yaml.safe_dump({"license": config.license.lower()}).strip(),
             "library_name: seq2seq",
             "pipeline_tag: translation",
             *_languages(config.source, config.target),
@@ -126,7 +174,7 @@ def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation
             f"fingerprint `{facts['data_fingerprint'][:16]}`), "
             f"seed {facts['seed']}, seq2seq {facts['versions']['seq2seq']}, torch {facts['versions']['torch']}.",
             "",
-            *(_figures(config, evaluation) if evaluation is not None else ()),
+            *(_figures(config.test_split, evaluation, beam_size) if evaluation is not None else ()),
             "## Use",
             "```python",
             "import seq2seq",

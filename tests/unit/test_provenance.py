@@ -22,7 +22,7 @@ def card(folder: Path, source: str, target: str, encoder: EncoderConfig) -> tupl
     config = toy_config(folder / "data", folder)
     config = replace(config, source=source, target=target, model=replace(config.model, encoder=encoder))
     scores = corpus_scores(["ba"], [["BA"]])
-    _, front, text = model_card(folder, config, Evaluation(["ba"], [["BA"]], [], scores, scores)).split("---\n", 2)
+    _, front, text = model_card(folder, config, Evaluation(["ba"], [["BA"]], [], scores, scores), 5).split("---\n", 2)
     return yaml.safe_load(front), text
 
 
