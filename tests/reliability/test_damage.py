@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import save_file
 
 import seq2seq
 from seq2seq.__main__ import main
-from seq2seq.checkpoint import MODEL_FILE, CheckpointStore, load_tensors, save_tensors
+from seq2seq.checkpoint import MODEL_FILE, CheckpointStore, load_tensors
 from seq2seq.config import UserError, read_config, write_config
 from seq2seq.experiment import ExperimentConfig, run
 from seq2seq.vocabulary import Vocabulary
 from tests.comparison import assert_same, final_state
 from tests.fixtures.store import BELONGS
 from tests.forking import SERVER
+from tests.hostile import BINDINGS, hostile_options, make_hostile
 from tests.reliability.conftest import DAMAGES, STORED, Trials, small
 from tests.tiny_runs import answers
 
@@ -221,36 +221,6 @@ def test_random_files_are_refused_or_read_without_harm(trials: Trials, toy_run: 
 
 HOSTILE_SIZES = [3 * 10**6, 10**8, 10**9, 10**19]
 MOST_GROWTH, SECONDS_PER_RUN = 200 << 20, 5
-UNBOUND = "unbound"
-BINDINGS = ["the old", "forged", UNBOUND]
-"""What the metadata of model.safetensors say of the changed configuration: that it is not the model's, that it is, or
-nothing."""
-
-
-def hostile_options(model: dict[str, Any], prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Paths of the whole numbers in a model's configuration."""
-    paths = []
-    for name, value in model.items():
-        if isinstance(value, dict):
-            paths += hostile_options(value, (*prefix, name))
-        elif type(value) is int:
-            paths.append((*prefix, name))
-    return paths
-
-
-def make_hostile(directory: Path, option: tuple[str, ...], size: int, binding: str) -> None:
-    """Sets one size in config.json."""
-    content = json.loads((directory / "config.json").read_text())
-    group = content["model"]
-    for name in option[:-1]:
-        group = group[name]
-    group[option[-1]] = size
-    (directory / "config.json").write_text(json.dumps(content))
-    path = directory / MODEL_FILE
-    if binding == "forged":
-        save_tensors(load_tensors(path), path, {"config.json": json.dumps(content["model"])})
-    elif binding == UNBOUND:
-        save_file(load_tensors(path), path)
 
 
 def _load_hostile(folder: str, first: int, count: int) -> None:

@@ -1,6 +1,7 @@
 """Sizes are compared before a model is built."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from seq2seq.language_model import LanguageModel, LanguageModelConfig
 from seq2seq.loading import check_fits
 from seq2seq.predictor import PredictorConfig, assemble_predictor_model
 from seq2seq.task import build, check_start
-from tests.reliability.test_damage import copied, make_hostile
+from tests.hostile import make_hostile
 
 IMAGE = FrontEndConfig("image", 3, height=20, width=12, blocks=2)
 ENCODER = EncoderConfig(8, 2, cell="peephole", subsampling=2, forward_layers=1)
@@ -54,7 +55,8 @@ def test_dimensions_that_take_no_bytes_allow_nothing(toy_run: Path, tmp_path: Pa
 @pytest.mark.parametrize(("option", "size"), [("hidden_size", 10**9), ("layers", 10**8), ("forward_layers", 10**8)])
 def test_training_does_not_start_from_hostile_sizes(toy_run: Path, tmp_path: Path, option: str, size: int) -> None:
     """Neither from another run's, nor when a run is taken up whose configuration was changed and is given again."""
-    run = copied(toy_run, tmp_path / "run")
+    run = tmp_path / "run"
+    shutil.copytree(toy_run, run)
     make_hostile(run, ("encoder", option), size, "forged")
     content: dict[str, Any] = json.loads((run / "config.json").read_text())
     config = replace(read_config(toy_run / "config.json", ExperimentConfig), start_from=str(run))

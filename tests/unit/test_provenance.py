@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from seq2seq.config import UserError
 from seq2seq.encoder import EncoderConfig
 from seq2seq.evaluate import Evaluation
 from seq2seq.experiment import run
@@ -16,11 +17,15 @@ from seq2seq.provenance import model_card, provenance
 from tests.conftest import toy_config
 
 
-def card(folder: Path, source: str, target: str, encoder: EncoderConfig) -> tuple[dict[str, Any], str]:
+def card(
+    folder: Path, source: str, target: str, encoder: EncoderConfig, license: str = "unknown"
+) -> tuple[dict[str, Any], str]:
     """The front matter, as YAML 1.1 reads it, and the text."""
     (folder / "provenance.json").write_text(json.dumps(provenance(1, "0" * 64, 1)))
     config = toy_config(folder / "data", folder)
-    config = replace(config, source=source, target=target, model=replace(config.model, encoder=encoder))
+    config = replace(
+        config, source=source, target=target, license=license, model=replace(config.model, encoder=encoder)
+    )
     scores = corpus_scores(["ba"], [["BA"]])
     _, front, text = model_card(folder, config, Evaluation(["ba"], [["BA"]], [], scores, scores), 5).split("---\n", 2)
     return yaml.safe_load(front), text
@@ -55,6 +60,14 @@ def test_languages_are_codes_that_yaml_takes_for_text(
 def test_the_encoder_is_named_as_it_is(encoder: EncoderConfig, named: str, tmp_path: Path) -> None:
     _, text = card(tmp_path, "en", "de", encoder)
     assert named in text
+
+
+@pytest.mark.parametrize("license", ["unknown", "cc-by-4.0", "no", "1.0"])
+def test_the_licence_is_text_to_yaml(license: str, tmp_path: Path) -> None:
+    front, _ = card(tmp_path, "en", "de", EncoderConfig(), license)
+    assert front["license"] == license
+    with pytest.raises(UserError, match="license must be an identifier"):
+        replace(toy_config(tmp_path, tmp_path), license=f"{license}\ntags: [a]")
 
 
 def test_a_run_without_a_test_split_has_a_card_without_figures(toy_data: Path, tmp_path: Path) -> None:
