@@ -68,7 +68,8 @@ class TrainerConfig:
     save_every_steps: int = 0
     """Steps between checkpoints besides those of validations: what a crash may cost; 0 = none."""
     log_every_steps: int = 50
-    """Steps between entries of the training loss in metrics.jsonl and TensorBoard."""
+    """Steps between entries of the training loss in metrics.jsonl and TensorBoard; each validation, and the end, makes
+    an entry of the steps since the last one."""
     best_metric: Literal["bleu", "accuracy", "loss", "error_rate"] = "bleu"
     """Validation figure that chooses the best model; higher is better for bleu and accuracy, lower for the others."""
     patience: int = 0
@@ -135,6 +136,7 @@ class Window:
 
     loss: Tensor
     tokens: Tensor
+    steps: int = 0
     started: float = field(default_factory=time.perf_counter)
 
 
@@ -237,6 +239,7 @@ class Trainer:
         self._update_average()  # after a skipped step too: it nears the weights there are
         self.window.loss += total.where(finite, 0.0)
         self.window.tokens += count.where(finite, 0.0)
+        self.window.steps += 1
         self.skipped += ~finite
         self.skipped_in_a_row = (self.skipped_in_a_row + 1) * ~finite
         if self.world.device.type == "cpu" or self.progress.step % STEPS_BETWEEN_CHECKS == 0:
@@ -352,6 +355,7 @@ class Trainer:
         if self.config.save_every_steps and step % self.config.save_every_steps == 0:
             self.save()
         if self._all_stop():
+            self._log_training()  # what the window holds is not part of the checkpoint
             self.save()
             raise Interrupted(self.stop_signal or signal.SIGTERM)
 
@@ -364,8 +368,10 @@ class Trainer:
         return bool(self.stop_signal if self.world.size == 1 else self.ranks_stopping > 0)
 
     def _log_training(self) -> None:
-        """Writes and shows loss and speed since the last entry; the only place where the loss is fetched from the
-        device."""
+        """Writes and shows loss and speed since the last entry, if there were steps; the only place where the loss is
+        fetched from the device."""
+        if not self.window.steps:
+            return
         window, self.window = self.window, self._new_window()
         tokens = float(window.tokens)
         loss = float(window.loss) / max(1.0, tokens)
@@ -381,6 +387,7 @@ class Trainer:
 
     def _validate_and_save(self) -> None:
         progress, metric = self.progress, self.config.best_metric
+        self._log_training()
         began = time.perf_counter()
         self.average.eval()
         figures = dict(self.validate(self.average)) if self.world.is_main else {}
