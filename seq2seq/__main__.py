@@ -96,6 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--source", help="source column (default: the run's)")
     evaluate.add_argument("--target", help="target column (default: the run's)")
     evaluate.add_argument(
+        "--bleu-tokenizer",
+        "--bleu_tokenizer",
+        metavar="NAME",
+        help="sacreBLEU's tokenizer for BLEU (default: the run's, else that of the target column's language)",
+    )
+    evaluate.add_argument(
         "--output",
         type=Path,
         help="folder of hypotheses, references, metrics (default: RUN/evaluation; needed with the Hub id of a model)",
@@ -320,20 +326,26 @@ def _verify(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from seq2seq.config import UserError
     from seq2seq.guard import quick_imports
+    from seq2seq.languages import check_tokenizer
 
+    if options.bleu_tokenizer:
+        check_tokenizer(options.bleu_tokenizer)
     if options.output is None and options.ensemble:
         raise UserError("the figures of an ensemble are not those of one run; tell with --output where they go")
     with quick_imports():
         from seq2seq.corpus import load_split, references
         from seq2seq.evaluate import evaluate
+        from seq2seq.metrics import warn_of_unfit_tokenizer
     translator = _load(options)
     if options.output is None and not Path(options.model).is_dir():
         raise UserError(f"{options.model} is on the Hub; tell with --output where the results go")
     corpus = _corpus_of(options)
     split = load_split(corpus, options.split)
     sources = [row["source"] for row in split]
-    settings = _search_settings(options)
-    evaluation = evaluate(translator, sources, references(split), target_language=corpus.target, **settings)
+    lines, settings = references(split), _search_settings(options)
+    chosen = (corpus.target, corpus.bleu_tokenizer)
+    warn_of_unfit_tokenizer(lines, *chosen)
+    evaluation = evaluate(translator, sources, lines, True, *chosen, **settings)
     evaluation.write(options.output or Path(options.model) / "evaluation", options.split)
     if options.json:
         print(json.dumps(evaluation.figures(), indent=1, ensure_ascii=False))
@@ -342,7 +354,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     for metric in (scores.bleu, scores.chrf, scores.ter):
         print(f"{metric.describe()}\t{metric.signature}")
     print(f"lowercased {lowercased.describe()}\t{lowercased.signature}")
-    print(f"exact match {scores.exact_match:.2f} %")
+    for name, rate in scores.percentages().items():
+        print(f"{name} {rate:.2f} %")
 
 
 def _corpus_of(options: argparse.Namespace) -> DataConfig:
@@ -353,13 +366,14 @@ def _corpus_of(options: argparse.Namespace) -> DataConfig:
     from seq2seq.corpus import DataConfig
     from seq2seq.experiment import ExperimentConfig
 
-    named = {name: getattr(options, name) for name in ("data", "source", "target")}
+    needed = ("data", "source", "target")
+    named = {name: getattr(options, name) for name in (*needed, "bleu_tokenizer")}
     given = {name: value for name, value in named.items() if value}
-    if len(given) == len(named):
-        return DataConfig(**given)
     path = Path(options.model) / "config.json"
-    known = {**(read_mapping(path) if path.is_file() else {}), **given}
-    missing = [f"--{name}" for name in named if name not in known]
+    stored = read_mapping(path) if path.is_file() else {}
+    if all(name in given for name in needed):
+        return DataConfig(**{"bleu_tokenizer": stored.get("bleu_tokenizer", ""), **given})
+    missing = [f"--{name}" for name in needed if name not in {**stored, **given}]
     if missing:
         raise UserError(f"{options.model} does not tell what it was trained on; give {', '.join(missing)}")
     return replace(read_config(path, ExperimentConfig), **given)

@@ -15,7 +15,7 @@ from seq2seq.checkpoint import GENERATION_FILE
 from seq2seq.config import UserError, check, write_config
 from seq2seq.corpus import DataConfig, data_fingerprint, load_split, references, stream_tokenised, tokenise
 from seq2seq.distributed import World
-from seq2seq.evaluate import Evaluation, Validator, evaluate
+from seq2seq.evaluate import VALIDATED, Evaluation, Validator, evaluate
 from seq2seq.files import write_atomically
 from seq2seq.model import ModelConfig, build_model
 from seq2seq.objectives import teacher_forcing
@@ -59,7 +59,7 @@ class ExperimentConfig(TaskConfig, DataConfig):
             self.model.tie != "three_way" or self.vocabulary.joint,
             "model.tie three_way needs one joint vocabulary; with separate ones use two_way",
         )
-        check_best_metric(self, ("bleu", "loss"))
+        check_best_metric(self, VALIDATED)
         check_end(self.optimizer, known=not self.streaming or self.chosen_trainer().max_steps > 0)
 
 
@@ -119,7 +119,7 @@ def prepare(config: ExperimentConfig, directory: Path, here: World) -> Prepared:
         )
         log.info("training data: %s", counts.describe())
         batches = BucketedBatches(tokenised, config.batching, config.trainer.seed, here)
-    validator = make_validator(validation, source_vocabulary, target_vocabulary, config.search, config.target)
+    validator = make_validator(validation, source_vocabulary, target_vocabulary, config)
     return Prepared(source_vocabulary, target_vocabulary, batches, validator, data_fingerprint(training))
 
 
@@ -147,14 +147,20 @@ def new_vocabularies(config: ExperimentConfig, training: Any) -> tuple[Vocabular
     return train_vocabularies(training, config.vocabulary, config.trainer.seed)
 
 
-def make_validator(
-    validation: Any, source: Vocabulary, target: Vocabulary, search: SearchConfig, target_language: str
-) -> Validator:
+def make_validator(validation: Any, source: Vocabulary, target: Vocabulary, config: ExperimentConfig) -> Validator:
     """Validation pairs as ids; the loss is that of each sentence's first reference."""
     lines = references(validation)
     sources = source.encode_batch([row["source"] for row in validation])
     targets = target.encode_batch([line[0] for line in lines])
-    return Validator(list(zip(sources, targets, strict=True)), lines, target, search, target_language)
+    return Validator(
+        list(zip(sources, targets, strict=True)),
+        lines,
+        target,
+        config.search,
+        config.target,
+        config.bleu_tokenizer,
+        config.trainer.best_metric,
+    )
 
 
 def test(translator: Translator, config: ExperimentConfig, directory: Path) -> Evaluation | None:
@@ -166,7 +172,7 @@ def test(translator: Translator, config: ExperimentConfig, directory: Path) -> E
         return None
     log.info("translating the %s split, beam %d", config.test_split, config.search.beam_size)
     sources = [row["source"] for row in split]
-    evaluation = evaluate(translator, sources, references(split), target_language=config.target)
+    evaluation = evaluate(translator, sources, references(split), True, config.target, config.bleu_tokenizer)
     evaluation.write(directory / "evaluation", config.test_split)
     log.info("%s: %s", config.test_split, evaluation.scores.describe())
     draw_attention(translator, evaluation, directory)

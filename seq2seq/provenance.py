@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import re
 import subprocess
 import sys
 from importlib import metadata
@@ -14,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from seq2seq.checkpoint import FORMAT
+from seq2seq.figures import title
+from seq2seq.languages import language_tag
 
 if TYPE_CHECKING:
     from seq2seq.encoder import EncoderConfig
     from seq2seq.evaluate import Evaluation
     from seq2seq.experiment import ExperimentConfig
 
-PACKAGES = ("seq2seq", "torch", "sentencepiece", "sacrebleu", "datasets", "numpy")
+PACKAGES = ("seq2seq", "torch", "sentencepiece", "sacrebleu", "jiwer", "datasets", "numpy")
 
 
 def provenance(seed: int, data_fingerprint: str, processes: int) -> dict[str, Any]:
@@ -76,10 +77,10 @@ def _cell(text: str) -> str:
 
 
 def _languages(*columns: str) -> list[str]:
-    """The card's line for those columns that are named by a language, as in zh_Hant. Quoted: bare, no (Norwegian) is
-    false to YAML."""
-    codes = [column for column in columns if re.fullmatch(r"[a-z]{2}([-_][A-Z][a-z]{3})?([-_][A-Z]{2})?", column)]
-    return [f"language: {json.dumps([code.replace('_', '-') for code in codes])}"] if codes else []
+    """The card's line for those columns that are named after a language. Quoted: bare, no (Norwegian) is false to
+    YAML."""
+    tags = [tag for tag in map(language_tag, columns) if tag is not None]
+    return [f"language: {json.dumps(tags)}"] if tags else []
 
 
 def _encoder(encoder: EncoderConfig) -> str:
@@ -91,15 +92,30 @@ def _encoder(encoder: EncoderConfig) -> str:
 
 
 def _figures(config: ExperimentConfig, evaluation: Evaluation) -> list[str]:
-    """The card's lines on how well the model translates."""
-    scores, lowercased = evaluation.scores, evaluation.lowercased.bleu
-    named = (("BLEU", scores.bleu), ("chrF", scores.chrf), ("TER", scores.ter), ("BLEU, lowercased", lowercased))
+    """The card's lines on how well the model translates, that figure first which chose the best model."""
+    scores, best_metric = evaluation.scores, config.trainer.best_metric
+    of_sacrebleu = {
+        ("BLEU", "bleu"): scores.bleu,
+        ("chrF", "chrf"): scores.chrf,
+        ("TER", ""): scores.ter,
+        ("BLEU, lowercased", ""): evaluation.lowercased.bleu,
+    }
+    percentages = {
+        ("exact match, %", "accuracy"): scores.exact_match,
+        ("word error rate (of tokens between spaces), %", "error_rate"): scores.word_error_rate,
+        ("character error rate, %", "character_error_rate"): scores.character_error_rate,
+    }
+    rows = {key: f"{metric.score:.2f} | `{_cell(metric.signature)}`" for key, metric in of_sacrebleu.items()}
+    rows |= {key: f"{rate:.2f} | " for key, rate in percentages.items()}
+    ordered = sorted(rows.items(), key=lambda row: row[0][1] != best_metric)
     sentences = f"{len(evaluation.sources):,} sentences"
     return [
         f"## Figures: split {config.test_split}, {sentences}, beam {config.search.beam_size}",
         "| metric | score | signature |",
         "|---|---|---|",
-        *(f"| {name} | {metric.score:.2f} | `{_cell(metric.signature)}` |" for name, metric in named),
+        *(f"| {name} | {row} |" for (name, _), row in ordered),
+        "",
+        f"The best model was chosen by {title(best_metric)} on split {config.validation_split}.",
         "",
     ]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from seq2seq.checkpoint import (
 from seq2seq.config import Interrupted, UserError, check
 from seq2seq.cuda_graphs import Recordings
 from seq2seq.distributed import World
+from seq2seq.figures import signed
 from seq2seq.hardware import Precision, compute_type, make_deterministic, out_of_memory
 from seq2seq.journal import Journal
 from seq2seq.losses import LossSum
@@ -70,8 +71,10 @@ class TrainerConfig:
     log_every_steps: int = 50
     """Steps between entries of the training loss in metrics.jsonl and TensorBoard; each validation, and the end, makes
     an entry of the steps since the last one."""
-    best_metric: Literal["bleu", "accuracy", "loss", "error_rate"] = "bleu"
-    """Validation figure that chooses the best model; higher is better for bleu and accuracy, lower for the others."""
+    best_metric: str = "bleu"
+    """Validation figure that chooses the best model. Text to text has loss, bleu, chrf, accuracy (exact match, %),
+    error_rate (of tokens between spaces: words, phonemes; %) and character_error_rate; other tasks name theirs where it
+    is none of them."""
     patience: int = 0
     """Validations without gain after which training ends; 0 = never."""
     average_decay: float = 0.998
@@ -397,10 +400,9 @@ class Trainer:
         if metric not in figures:
             self.save()
             raise UserError(f"trainer.best_metric {metric} is not among this task's figures: {', '.join(figures)}")
-        progress.validated_step, value = progress.step, figures[metric]
-        signed = value if metric in ("bleu", "accuracy") else -value
-        if signed > progress.best:
-            progress.best, progress.best_step = signed, progress.step
+        progress.validated_step, value = progress.step, signed(metric, figures[metric])
+        if value > progress.best:
+            progress.best, progress.best_step = value, progress.step
             progress.without_gain = progress.since_cut = 0
             if self.world.is_main:
                 save_model(self.average, self.directory)

@@ -125,6 +125,25 @@ def test_the_loss_can_choose_the_best(tmp_path: Path) -> None:
     assert made.progress.best_step == 2
 
 
+@pytest.mark.parametrize(
+    ("metric", "best"),
+    [
+        ("bleu", 2),
+        ("chrf", 2),
+        ("accuracy", 2),
+        ("loss", 3),
+        ("error_rate", 3),
+        ("character_error_rate", 3),
+        ("own", 3),
+    ],
+)
+def test_scores_are_better_the_higher_and_errors_the_lower(metric: str, best: int, tmp_path: Path) -> None:
+    values = iter([2.0, 3.0, 1.0])
+    made = trainer(tmp_path, epochs=3, best_metric=metric)
+    fit(made, Fixed([8]), lambda _model: {metric: next(values)})
+    assert made.progress.best_step == best
+
+
 def test_a_plateau_cuts_the_learning_rate(tmp_path: Path) -> None:
     plateau = OptimizerConfig(name="sgd", learning_rate=0.5, schedule="plateau", warmup_steps=0, plateau_patience=1)
     made = trainer(tmp_path, plateau, epochs=4)
