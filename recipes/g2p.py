@@ -48,7 +48,7 @@ CONFIG = ExperimentConfig(
     ),
     batching=BatchingConfig(max_tokens_per_batch=3_000),
     optimizer=OptimizerConfig(learning_rate=0.004, warmup_steps=200),
-    trainer=TrainerConfig(epochs=5),
+    trainer=TrainerConfig(epochs=5, best_metric="error_rate"),
 )
 
 

@@ -166,7 +166,7 @@ def main(config: Config) -> None:
             train,
             held_out,
             classification(),
-            lambda each: {"accuracy": accuracy(each, held_out)},
+            {"accuracy": lambda each: accuracy(each, held_out)},
             vocabulary,
         )
     recipe.end_other_processes()

@@ -95,6 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--source", help="source column (default: the run's)")
     evaluate.add_argument("--target", help="target column (default: the run's)")
     evaluate.add_argument(
+        "--bleu-tokenizer",
+        "--bleu_tokenizer",
+        metavar="NAME",
+        help="sacreBLEU's tokenizer for BLEU (default: the run's, else that of the target column's language)",
+    )
+    evaluate.add_argument(
         "--output",
         type=Path,
         help="folder of hypotheses, references, metrics (default: RUN/evaluation, where settings other than the run's "
@@ -320,7 +326,10 @@ def _verify(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from seq2seq.config import UserError
     from seq2seq.guard import quick_imports
+    from seq2seq.languages import check_tokenizer
 
+    if options.bleu_tokenizer:
+        check_tokenizer(options.bleu_tokenizer)
     if options.output is None and options.ensemble:
         raise UserError("the figures of an ensemble are not those of one run; tell with --output where they go")
     with quick_imports():
@@ -336,7 +345,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     for metric in (scores.bleu, scores.chrf, scores.ter):
         print(f"{metric.describe()}\t{metric.signature}")
     print(f"lowercased {lowercased.describe()}\t{lowercased.signature}")
-    print(f"exact match {scores.exact_match:.2f} %")
+    for name, rate in scores.percentages().items():
+        print(f"{name} {rate:.2f} %")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seq2seq.config import check
+from seq2seq.languages import check_tokenizer
 from seq2seq.sources import Columns, Corpus, cache_errors, digest, open_split, quiet
 from seq2seq.vocabulary import Vocabulary
 
@@ -34,14 +35,16 @@ class DataConfig:
     source: str
     """Column (or suffix of the text files) of the source language, such as "en"."""
     target: str
-    """Column (or suffix of the text files) of the target language; a list of strings is several references. The names
-    zh, ja and ko choose BLEU's tokenizer for that language."""
+    """Column (or suffix of the text files) of the target language; a list of strings is several references."""
     train_split: str = "train"
     """Split to train on; slices such as "train[:90%]" are understood."""
     validation_split: str = "validation"
     """Split to validate on."""
     test_split: str = "test"
     """Split to test on."""
+    bleu_tokenizer: str = ""
+    """BLEU's tokenizer, by sacreBLEU's names: 13a, intl, char, zh, ja-mecab, ko-mecab, flores101, flores200, spm, none.
+    Empty: that of the language which the target column is named after ("zh_CN", "jpn", "chinese"), else 13a."""
     max_length: int = 128
     """Tokens a side above which a training pair is dropped; 0 keeps all."""
     max_ratio: float = 0.0
@@ -55,6 +58,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         for name in ("data", "source", "target", "train_split", "validation_split", "test_split"):
             check(bool(getattr(self, name)), f"option '{name}' must not be empty")
+        if self.bleu_tokenizer:
+            check_tokenizer(self.bleu_tokenizer)
         check(self.source != self.target, f"source and target are the same column '{self.source}'")
         check(self.max_length >= 0, f"max_length must be 0 (off) or positive, got {self.max_length}")
         check(

@@ -1,9 +1,13 @@
-"""Error rates of token sequences: word, phoneme, digit and character error rate, as the speech and g2p fields count."""
+"""Error rates of token sequences: word, phoneme, digit and character error rate, as the speech and g2p fields count.
+
+jiwer is imported where it is used: a command that only translates does not need it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from seq2seq.config import UserError
 
@@ -26,24 +30,57 @@ class ErrorRates:
 def error_rates(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> ErrorRates:
     """Compares token sequences written with spaces between tokens; of several references the nearest counts.
 
-    Edit distances are jiwer's. Raises UserError where jiwer is not installed or the numbers of lines differ.
+    Edit distances are jiwer's. Raises UserError where the numbers of lines differ.
     """
-    if len(hypotheses) != len(references) or not hypotheses:
-        raise UserError(f"{len(hypotheses)} hypotheses but {len(references)} lines of references")
-    errors = tokens = wrong = 0
-    for hypothesis, lines in zip(hypotheses, references, strict=True):
-        count, length = min((edits(hypothesis, line), len(line.split())) for line in lines)
-        errors, tokens, wrong = errors + count, tokens + length, wrong + (count > 0)
-    return ErrorRates(100 * errors / max(1, tokens), 100 * wrong / len(hypotheses), len(hypotheses))
+    counts = _nearest(hypotheses, references, edits, lambda line: len(line.split()))
+    wrong = sum(errors > 0 for errors, _ in counts)
+    return ErrorRates(_rate(counts), 100 * wrong / len(hypotheses), len(hypotheses))
+
+
+def character_error_rate(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Character edits in percent of the references' characters; of several references the nearest counts. A run of
+    white space is one character. Raises UserError where the numbers of lines differ."""
+    return _rate(_nearest(hypotheses, references, character_edits, lambda line: len(_plain(line))))
 
 
 def edits(hypothesis: str, reference: str) -> int:
     """Substitutions, deletions and insertions that turn one token sequence into the other."""
-    try:
-        from jiwer import process_words
-    except ImportError:
-        raise UserError("error rates need jiwer: pip install 'seq2seq[tasks]'") from None
+    from jiwer import process_words
+
     if not reference.split():  # jiwer refuses an empty reference
         return len(hypothesis.split())
-    counted = process_words(reference, hypothesis)
+    return _total(process_words(_plain(reference), _plain(hypothesis)))
+
+
+def character_edits(hypothesis: str, reference: str) -> int:
+    """Substitutions, deletions and insertions of characters that turn one text into the other."""
+    from jiwer import process_characters
+
+    if not reference.split():
+        return len(_plain(hypothesis))
+    return _total(process_characters(_plain(reference), _plain(hypothesis)))
+
+
+def _total(counted: Any) -> int:
     return int(counted.substitutions + counted.deletions + counted.insertions)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _nearest(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    count: Callable[[str, str], int],
+    size: Callable[[str], int],
+) -> list[tuple[int, int]]:
+    """Per hypothesis the edits from its nearest reference (of equally near ones, the shortest), and that one's size."""
+    if len(hypotheses) != len(references) or not hypotheses:
+        raise UserError(f"{len(hypotheses)} hypotheses but {len(references)} lines of references")
+    pairs = zip(hypotheses, references, strict=True)
+    return [min((count(hypothesis, line), size(line)) for line in lines) for hypothesis, lines in pairs]
+
+
+def _rate(counts: list[tuple[int, int]]) -> float:
+    return 100 * sum(errors for errors, _ in counts) / max(1, sum(size for _, size in counts))

@@ -1,10 +1,10 @@
-"""Validation while training (loss and decoded BLEU), and the evaluation of a finished model on a split."""
+"""Validation while training (loss, decoded BLEU, the figure that chooses the best model), and evaluation on a split."""
 
 from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,19 @@ from typing import Any
 import torch
 
 from seq2seq.batching import Pair, collate
+from seq2seq.error_rates import character_error_rate, error_rates
 from seq2seq.files import write_atomically
-from seq2seq.metrics import Scores, bleu, bleu_metric, corpus_scores, lowercased, reference_streams
+from seq2seq.metrics import (
+    Scores,
+    bleu,
+    bleu_metric,
+    chrf,
+    corpus_scores,
+    exact_match,
+    lowercased,
+    reference_streams,
+    warn_of_unfit_tokenizer,
+)
 from seq2seq.model import Seq2Seq
 from seq2seq.objectives import loss_per_token, teacher_forcing
 from seq2seq.search import SearchConfig
@@ -22,26 +33,46 @@ from seq2seq.vocabulary import Vocabulary
 
 PAIRS_PER_BATCH = 64
 
+ON_DEMAND: dict[str, Callable[[Sequence[str], Sequence[Sequence[str]]], float]] = {
+    "chrf": chrf,
+    "accuracy": exact_match,
+    "error_rate": lambda hypotheses, references: error_rates(hypotheses, references).token,
+    "character_error_rate": character_error_rate,
+}
+"""Figures of decoded text that validation computes only where they choose the best model."""
+VALIDATED = ("bleu", "loss", *ON_DEMAND)
+"""Figures that can choose the best model of text to text."""
+
 
 @dataclass(frozen=True)
 class Validator:
-    """Called with a model, gives its loss per token and its greedy BLEU on held-out pairs."""
+    """Called with a model, gives its loss per token and its greedy BLEU on held-out pairs, and the figure that chooses
+    the best model."""
 
     pairs: Sequence[Pair]
     references: Sequence[list[str]]
     target_vocabulary: Vocabulary
     search: SearchConfig
     target_language: str = ""
-    """Code by which sacreBLEU chooses BLEU's tokenizer."""
+    """Code or name of the language, which chooses BLEU's tokenizer."""
+    bleu_tokenizer: str = ""
+    """BLEU's tokenizer; empty: the target language's."""
+    best_metric: str = "bleu"
+    """Which of `VALIDATED` is computed besides loss and BLEU."""
 
     def __post_init__(self) -> None:
-        bleu_metric(self.target_language)  # where its package is missing, training does not begin
+        bleu_metric(self.target_language, self.bleu_tokenizer)  # where its package is missing, training does not begin
+        warn_of_unfit_tokenizer(self.references, self.target_language, self.bleu_tokenizer)
 
     @torch.inference_mode()
     def __call__(self, model: Seq2Seq) -> dict[str, float]:
-        """loss: nats per target token, without label smoothing; bleu: greedy, detokenised, sacreBLEU's defaults."""
+        """loss: nats per target token, without label smoothing; bleu: greedy, detokenised, sacreBLEU's defaults; the
+        others: of the same texts, in percent."""
         hypotheses = greedy_texts(model, [source for source, _ in self.pairs], self.target_vocabulary, self.search)
-        return {"loss": self._loss(model), "bleu": bleu(hypotheses, self.references, self.target_language)}
+        score = bleu(hypotheses, self.references, self.target_language, self.bleu_tokenizer)
+        chosen = {name: ON_DEMAND[name] for name in (self.best_metric,) if name in ON_DEMAND}
+        further = {name: figure(hypotheses, self.references) for name, figure in chosen.items()}
+        return {"loss": self._loss(model), "bleu": score, **further}
 
     def _loss(self, model: Seq2Seq) -> float:
         ordered = sorted(self.pairs, key=lambda pair: (len(pair[1]), len(pair[0])))
@@ -97,12 +128,16 @@ def evaluate(
     references: list[list[str]],
     confidence: bool = True,
     target_language: str = "",
+    bleu_tokenizer: str = "",
     **search_options: Any,
 ) -> Evaluation:
-    """Translates sources by beam search and scores them. target_language: as Validator has it."""
-    bleu_metric(target_language)  # where its package is missing, nothing is translated in vain
+    """Translates sources by beam search and scores them. target_language, bleu_tokenizer: as Validator has
+    them."""
+    bleu_metric(target_language, bleu_tokenizer)  # where its package is missing, nothing is translated in vain
     translations = [best[0] for best in translator.search(sources, **search_options)]
     hypotheses = [translation.text for translation in translations]
-    scores = corpus_scores(hypotheses, references, confidence=confidence, target_language=target_language)
-    folded = lowercased(scores, hypotheses, references, target_language)
+    scores = corpus_scores(
+        hypotheses, references, confidence=confidence, tokenize=bleu_tokenizer, target_language=target_language
+    )
+    folded = lowercased(scores, hypotheses, references, target_language, bleu_tokenizer)
     return Evaluation(sources, references, translations, scores, folded)

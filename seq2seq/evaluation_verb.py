@@ -14,6 +14,7 @@ from seq2seq.corpus import DataConfig, load_split, references
 from seq2seq.evaluate import Evaluation, evaluate
 from seq2seq.experiment import ExperimentConfig
 from seq2seq.layout import EVALUATION_FOLDER, PROVENANCE_FILE
+from seq2seq.metrics import warn_of_unfit_tokenizer
 from seq2seq.provenance import read_provenance, write_card
 from seq2seq.results import changed_data, changed_settings, evaluation_name, settings_of, write_evaluation
 from seq2seq.translator import Translator
@@ -31,16 +32,18 @@ def evaluate_as_told(options: argparse.Namespace, translator: Translator, search
     split = load_split(corpus, options.split)
     sources, lines = [row["source"] for row in split], references(split)
     search = replace(translator.search_config, **search_options)
-    changed = changed_data(stored, corpus.data, corpus.source, corpus.target) | changed_settings(translator, search)
+    changed = changed_data(stored, corpus) | changed_settings(translator, search)
     of_the_card = _config_of_card(path, stored) if options.output is None and not changed else None
-    evaluation = evaluate(translator, sources, lines, target_language=corpus.target, **search_options)
+    language = (corpus.target, corpus.bleu_tokenizer)
+    warn_of_unfit_tokenizer(lines, *language)
+    evaluation = evaluate(translator, sources, lines, True, *language, **search_options)
     if options.output is not None:
         folder, name = options.output, options.split
         evaluation.write(folder, name)
     else:
         run = Path(options.model)
         folder, name = run / EVALUATION_FOLDER, evaluation_name(options.split, changed)
-        settings = settings_of(run, translator, search, corpus.target, sources, lines)
+        settings = settings_of(run, translator, search, language, sources, lines)
         write_evaluation(evaluation, folder, name, settings)
         if of_the_card is not None and options.split == of_the_card.test_split:
             write_card(run, of_the_card, evaluation, search.beam_size)
@@ -59,11 +62,12 @@ def _config_of_card(path: Path, stored: dict[str, Any]) -> ExperimentConfig | No
 
 def _corpus_of(options: argparse.Namespace, stored: dict[str, Any], path: Path) -> DataConfig:
     """The corpus that the options name; what they leave open is as in training. Saved models do not tell of that."""
-    named = {name: getattr(options, name) for name in ("data", "source", "target")}
+    needed = ("data", "source", "target")
+    named = {name: getattr(options, name) for name in (*needed, "bleu_tokenizer")}
     given = {name: value for name, value in named.items() if value}
-    if len(given) == len(named):
-        return DataConfig(**given)
-    missing = [f"--{name}" for name in named if name not in {**stored, **given}]
+    if all(name in given for name in needed):
+        return DataConfig(**{"bleu_tokenizer": stored.get("bleu_tokenizer", ""), **given})
+    missing = [f"--{name}" for name in needed if name not in {**stored, **given}]
     if missing:
         raise UserError(f"{options.model} does not tell what it was trained on; give {', '.join(missing)}")
     return replace(read_config(path, ExperimentConfig), **given)

@@ -14,7 +14,7 @@ from seq2seq.checkpoint import GENERATION_FILE, MODEL_FILE
 from seq2seq.config import UserError, check, write_config
 from seq2seq.corpus import DataConfig, data_fingerprint, load_split, references, stream_tokenised, tokenise
 from seq2seq.distributed import World
-from seq2seq.evaluate import Evaluation, Validator, evaluate
+from seq2seq.evaluate import VALIDATED, Evaluation, Validator, evaluate
 from seq2seq.layout import ATTENTION_FOLDER, CARD_FILE, EVALUATION_FOLDER, begun
 from seq2seq.model import ModelConfig, build_model
 from seq2seq.objectives import teacher_forcing
@@ -68,7 +68,7 @@ class ExperimentConfig(TaskConfig, DataConfig):
             re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", self.license) is not None,
             f"license must be an identifier such as apache-2.0 or unknown, not {self.license!r}",
         )
-        check_best_metric(self, ("bleu", "loss"))
+        check_best_metric(self, VALIDATED)
         check_end(self.optimizer, known=not self.streaming or self.chosen_trainer().max_steps > 0)
 
 
@@ -128,7 +128,7 @@ def prepare(config: ExperimentConfig, directory: Path, here: World) -> Prepared:
         )
         log.info("training data: %s", counts.describe())
         batches = BucketedBatches(tokenised, config.batching, config.trainer.seed, here)
-    validator = make_validator(validation, source_vocabulary, target_vocabulary, config.search, config.target)
+    validator = make_validator(validation, source_vocabulary, target_vocabulary, config)
     return Prepared(source_vocabulary, target_vocabulary, batches, validator, data_fingerprint(training))
 
 
@@ -159,14 +159,20 @@ def new_vocabularies(config: ExperimentConfig, training: Any) -> tuple[Vocabular
     return train_vocabularies(training, config.vocabulary, config.trainer.seed)
 
 
-def make_validator(
-    validation: Any, source: Vocabulary, target: Vocabulary, search: SearchConfig, target_language: str
-) -> Validator:
+def make_validator(validation: Any, source: Vocabulary, target: Vocabulary, config: ExperimentConfig) -> Validator:
     """Validation pairs as ids; the loss is that of each sentence's first reference."""
     lines = references(validation)
     sources = source.encode_batch([row["source"] for row in validation])
     targets = target.encode_batch([line[0] for line in lines])
-    return Validator(list(zip(sources, targets, strict=True)), lines, target, search, target_language)
+    return Validator(
+        list(zip(sources, targets, strict=True)),
+        lines,
+        target,
+        config.search,
+        config.target,
+        config.bleu_tokenizer,
+        config.trainer.best_metric,
+    )
 
 
 def test(translator: Translator, config: ExperimentConfig, directory: Path) -> Evaluation | None:
@@ -179,13 +185,13 @@ def test(translator: Translator, config: ExperimentConfig, directory: Path) -> E
         return None
     sources, lines = [row["source"] for row in split], references(split)
     folder, name = directory / EVALUATION_FOLDER, config.test_split
-    settings = settings_of(directory, translator, config.search, config.target, sources, lines)
+    settings = settings_of(directory, translator, config.search, (config.target, config.bleu_tokenizer), sources, lines)
     stored = read_evaluation(folder, name, settings, sources, lines) if attention_is_drawn(directory) else None
     if stored is not None:
         log.info("%s: taken from %s.*, same model and settings: %s", name, folder / name, stored.scores.describe())
         return stored
     log.info("translating the %s split, beam %d", name, config.search.beam_size)
-    evaluation = evaluate(translator, sources, lines, target_language=config.target)
+    evaluation = evaluate(translator, sources, lines, True, config.target, config.bleu_tokenizer)
     write_evaluation(evaluation, folder, name, settings)
     log.info("%s: %s", name, evaluation.scores.describe())
     draw_attention(translator, evaluation, directory)

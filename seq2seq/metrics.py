@@ -1,7 +1,8 @@
-"""Scores of translations against references: BLEU, chrF, TER (all sacreBLEU's own) and exact match."""
+"""Scores of translations against references: BLEU, chrF, TER (all sacreBLEU's own), exact match and error rates."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,10 @@ from sacrebleu.significance import PairedTest
 from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
 
 from seq2seq.config import UserError
+from seq2seq.error_rates import character_error_rate, error_rates
+from seq2seq.languages import check_tokenizer, language_tokenizer, unfit_tokenizer
+
+log = logging.getLogger(__name__)
 
 BOOTSTRAP_SAMPLES = 1_000
 """Resamplings of a confidence interval and of the paired bootstrap test, as many as sacreBLEU's command takes."""
@@ -45,16 +50,29 @@ class Scores:
     ter: Metric
     exact_match: float
     """Percentage of hypotheses equal to one of their references, kinds of white space aside."""
+    word_error_rate: float
+    """Edits in percent of the references' tokens, which spaces separate: words, or symbols such as phonemes."""
+    character_error_rate: float
+    """Edits in percent of the references' characters."""
 
     def describe(self) -> str:
         """One line for people."""
         figures = ", ".join(metric.describe() for metric in (self.bleu, self.chrf, self.ter))
-        return f"{figures}, exact match {self.exact_match:.1f} % ({self.bleu.signature})"
+        rates = ", ".join(f"{name} {rate:.2f} %" for name, rate in self.percentages().items())
+        return f"{figures}, {rates} ({self.bleu.signature})"
+
+    def percentages(self) -> dict[str, float]:
+        """The figures that are not sacreBLEU's, by their names for people."""
+        return {
+            "exact match": self.exact_match,
+            "word error rate": self.word_error_rate,
+            "character error rate": self.character_error_rate,
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """The same for JSON."""
         metrics = {metric.name: vars(metric) for metric in (self.bleu, self.chrf, self.ter)}
-        return {**metrics, "exact_match": self.exact_match}
+        return {**metrics, **{name.replace(" ", "_"): rate for name, rate in self.percentages().items()}}
 
 
 def corpus_scores(
@@ -69,23 +87,38 @@ def corpus_scores(
     """All scores of a corpus. references: per hypothesis one or more strings, their number may vary.
 
     confidence adds bootstrap intervals (seed: SACREBLEU_SEED, as sacreBLEU has it). tokenize: BLEU's tokenizer, None
-    for sacreBLEU's choice (see bleu_metric). Raises UserError where the numbers of lines differ or there are none.
+    for the target language's (see bleu_metric). Raises UserError where the numbers of lines differ or there are none.
     """
     streams = reference_streams(hypotheses, references)
     samples = BOOTSTRAP_SAMPLES if confidence else 1
     metrics = build_metrics(streams, lowercase, tokenize, target_language)
     bleu_, chrf, ter = (_score(each, hypotheses, samples) for each in metrics)
-    return Scores(bleu_, chrf, ter, exact_match(hypotheses, references, lowercase))
+    return Scores(bleu_, chrf, ter, *_percentages(hypotheses, references, lowercase))
+
+
+def _percentages(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], lowercase: bool
+) -> tuple[float, float, float]:
+    """Exact match, word and character error rate."""
+    if lowercase:
+        hypotheses = [line.lower() for line in hypotheses]
+        references = [[line.lower() for line in lines] for lines in references]
+    rates = error_rates(hypotheses, references).token, character_error_rate(hypotheses, references)
+    return exact_match(hypotheses, references), *rates
 
 
 def lowercased(
-    scores: Scores, hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str = ""
+    scores: Scores,
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    target_language: str = "",
+    tokenize: str | None = None,
 ) -> Scores:
     """These scores without regard to case, and BLEU and chrF without intervals. TER never regards it: it stays."""
     streams: Any = reference_streams(hypotheses, references)
-    metrics = (bleu_metric(target_language, None, True, streams), CHRF(lowercase=True, references=streams))
+    metrics = (bleu_metric(target_language, tokenize, True, streams), CHRF(lowercase=True, references=streams))
     bleu_, chrf = (_score(each, hypotheses, 1) for each in metrics)
-    return Scores(bleu_, chrf, scores.ter, exact_match(hypotheses, references, lowercase=True))
+    return Scores(bleu_, chrf, scores.ter, *_percentages(hypotheses, references, lowercase=True))
 
 
 def build_metrics(
@@ -102,25 +135,51 @@ def build_metrics(
 def bleu_metric(
     target_language: str = "", tokenize: str | None = None, lowercase: bool = False, streams: Any = None
 ) -> BLEU:
-    """sacreBLEU's BLEU. Unless told by `tokenize`, it has its own tokenizers for the codes zh, ja and ko, else 13a.
+    """sacreBLEU's BLEU. Where `tokenize` names no tokenizer, the target language (a code or a name) chooses it.
 
-    Raises UserError where the tokenizer needs a package or a download that is not to be had.
+    Raises UserError where there is no such tokenizer, or it needs a package or a download that is not to be had.
     """
+    tokenizer = tokenize or language_tokenizer(target_language)
+    check_tokenizer(tokenizer)
     try:
-        return BLEU(lowercase=lowercase, tokenize=tokenize, trg_lang=target_language, references=streams)
+        return BLEU(lowercase=lowercase, tokenize=tokenizer, references=streams)
     except (ImportError, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"BLEU's tokenizer for {tokenize or target_language} cannot be used: {reason}") from None
+        raise UserError(
+            f"BLEU's tokenizer for {tokenize or target_language} cannot be used: {reason}; "
+            "or choose --bleu_tokenizer char, which needs nothing further"
+        ) from None
 
 
-def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str = "") -> float:
+def warn_of_unfit_tokenizer(
+    references: Sequence[Sequence[str]], target_language: str = "", tokenize: str | None = None
+) -> None:
+    """Logs a warning where BLEU's tokenizer does not fit the script of the references."""
+    tokenizer = tokenize or language_tokenizer(target_language)
+    reason = unfit_tokenizer(tokenizer, (line for lines in references for line in lines))
+    if reason is not None:
+        log.warning(reason)
+
+
+def bleu(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    target_language: str = "",
+    tokenize: str | None = None,
+) -> float:
     """BLEU alone: what validation during training needs, without the cost of TER."""
-    metric: Any = bleu_metric(target_language, streams=reference_streams(hypotheses, references))
+    metric: Any = bleu_metric(target_language, tokenize, streams=reference_streams(hypotheses, references))
     score = metric.corpus_score(list(hypotheses), None).score
     tokenizers: tuple[Any, ...] = (type(metric.tokenizer), TokenizerRegexp)
     for tokenizer in tokenizers:  # they would keep 65,536 sentences of this and other validations
         tokenizer.__call__.cache_clear()
     return float(score)
+
+
+def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """chrF alone."""
+    streams: Any = reference_streams(hypotheses, references)
+    return float(CHRF(references=streams).corpus_score(list(hypotheses), None).score)
 
 
 def reference_streams(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[list[str | None]]:
@@ -138,14 +197,14 @@ def reference_streams(hypotheses: Sequence[str], references: Sequence[Sequence[s
     return [[lines[i] if i < len(lines) else None for lines in references] for i in range(width)]
 
 
-def exact_match(hypotheses: Sequence[str], references: Sequence[Sequence[str]], lowercase: bool = False) -> float:
-    """Percentage of hypotheses equal to one of their references; lowercase: as sacreBLEU folds the case.
+def exact_match(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Percentage of hypotheses equal to one of their references.
 
     Runs of white space count as one space, no-break spaces too: most vocabularies' normalisation cannot write others.
     """
 
     def plain(text: str) -> str:
-        return " ".join((text.lower() if lowercase else text).split())
+        return " ".join(text.split())
 
     matches = (
         plain(hypothesis) in {plain(line) for line in lines}

@@ -1,9 +1,9 @@
-"""Pictures of a run: loss and BLEU curves, attention maps. matplotlib is an extra and imported only when drawing."""
+"""Pictures of a run: curves of loss and scores, attention maps. matplotlib is an extra, imported only when drawing."""
 
 from __future__ import annotations
 
+import math
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,13 +12,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seq2seq.config import UserError
+from seq2seq.figures import signed, title
+from seq2seq.fonts import label_width, lettering
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TRAINING, VALIDATION, BLEU = "#8fb8de", "#1b4f8a", "#d9822b"
+TRAINING, VALIDATION, SCORE = "#8fb8de", "#1b4f8a", "#d9822b"
 MOST_TICKS = 12
 """Epochs and markers on a curve at most; more would run together."""
+MOST_INCHES = 16.0
+"""Width and height of a picture at most: 1,760 pixels, which a screen shows without zooming."""
+INCHES_PER_LABEL = 0.17
+"""Room that a line of text takes; where pieces are closer, some go without a label."""
 
 
 def available() -> bool:
@@ -26,9 +33,12 @@ def available() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def plot_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Writes training and validation loss, and validation BLEU, over steps, as PNG. records: lines of metrics.jsonl."""
-    _save(curves_figure(records), path)
+def plot_curves(records: Sequence[Mapping[str, Any]], path: Path, best_metric: str = "bleu") -> None:
+    """Writes training and validation loss, and the validation figure that chose the best model, over steps, as PNG.
+
+    records: lines of metrics.jsonl. Where the loss chose the best model, BLEU is shown beside it.
+    """
+    _save(curves_figure(records, best_metric), path)
 
 
 def plot_attention(
@@ -57,10 +67,11 @@ def plot_lines(lines: Mapping[str, Sequence[tuple[float, float]]], path: Path, x
 def plot_image_attention(image: Any, words: Sequence[str], maps: Sequence[Any], path: Path, columns: int = 6) -> None:
     """Writes a picture [height, width, 3] (0 to 1) once per word of its caption, lit where the word attends.
 
-    maps: per word [rows, columns] weights of the feature map's cells.
+    maps: per word [rows, columns] weights of the feature map's cells. Of a long caption the first words are shown.
     """
-    count = len(words) + 1
-    rows = -(-count // columns)
+    written = lettering(words)
+    rows = min(-(-(len(words) + 1) // columns), int(MOST_INCHES / 1.9))
+    left_out = max(0, len(words) + 1 - rows * columns)
     figure = _new_figure(1.7 * columns, 1.9 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for place in axes:
@@ -72,7 +83,8 @@ def plot_image_attention(image: Any, words: Sequence[str], maps: Sequence[Any], 
         place.imshow(
             weights, cmap="inferno", alpha=0.6, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="bilinear"
         )
-        place.set_title(_label(word), fontsize="medium")
+        place.set_title(written.label(word), fontsize="medium", fontfamily=written.families)
+    _annotate(figure, written.note, f"{left_out} more words are not shown" if left_out else "")
     _save(figure, path)
 
 
@@ -81,13 +93,17 @@ def plot_sequence_attention(features: Any, words: Sequence[str], weights: Any, p
 
     S' may be smaller than S, where the encoder joins steps.
     """
+    written = lettering(words)
     figure = _new_figure(8, 2.6 + 0.3 * len(words))
-    above, below = figure.subplots(2, 1, height_ratios=(2, 1 + 0.3 * len(words)))
+    room = figure.get_figheight() - 2.6
+    above, below = figure.subplots(2, 1, height_ratios=(2, 1 + room))
     above.imshow(np.transpose(features), cmap="magma", aspect="auto", origin="lower", interpolation="nearest")
     above.set(xticks=[], yticks=[], ylabel="input")
     below.imshow(weights, cmap="Blues", vmin=0, aspect="auto", interpolation="nearest")
-    below.set_yticks(range(len(words)), [_label(word) for word in words])
+    shown = _labelled(len(words), room)
+    below.set_yticks(shown, written.labels(words[i] for i in shown), fontfamily=written.families)
     below.set(xlabel="encoder step")
+    _annotate(figure, written.note)
     _save(figure, path)
 
 
@@ -104,43 +120,51 @@ def plot_frames(rows: Mapping[str, Any], path: Path) -> None:
     _save(figure, path)
 
 
-def curves_figure(records: Sequence[Mapping[str, Any]]) -> Figure:
+def curves_figure(records: Sequence[Mapping[str, Any]], best_metric: str = "bleu") -> Figure:
     """The figure that `plot_curves` writes."""
     figure = _new_figure(8, 4.8)
     losses = figure.subplots()
-    for name, colour, style in (("train_loss", TRAINING, "-"), ("validation_loss", VALIDATION, "o-")):
-        points = [(record["step"], record[name]) for record in records if name in record]
-        if points:
-            losses.plot(
-                *zip(*points, strict=True),
-                style,
-                color=colour,
-                ms=4,
-                markevery=_stride(len(points)),
-                label=name.replace("_", " "),
-            )
+    for name, colour, style in (("train_loss", TRAINING, "o-"), ("validation_loss", VALIDATION, "o-")):
+        _draw_curve(losses, _points(records, name), name.replace("_", " "), colour, style)
     losses.set(xlabel="step", ylabel="loss per target token or value")
     losses.grid(alpha=0.25)
     epochs = epoch_steps(records)
     if epochs:
         losses.secondary_xaxis("top").set_xticks([*epochs.values()], [f"{epoch}" for epoch in epochs])
     handles, labels = losses.get_legend_handles_labels()
-    points = [(record["step"], record["validation_bleu"]) for record in records if "validation_bleu" in record]
+    score = "bleu" if best_metric == "loss" else best_metric
+    points = _points(records, f"validation_{score}")
     if points:
         scores = losses.twinx()
-        every = _stride(len(points))
-        scores.plot(*zip(*points, strict=True), "s-", color=BLEU, ms=4, markevery=every, label="validation BLEU")
-        step, best = max(points, key=lambda point: point[1])
-        scores.plot(step, best, "*", color=BLEU, ms=13, markeredgecolor="white", label="best")
-        scores.annotate(f"{best:.1f}", (step, best), xytext=(0, 9), textcoords="offset points", ha="center", color=BLEU)
-        scores.set_ylabel("BLEU", color=BLEU)
-        scores.set_ylim(0, max(5.0, best * 1.14))
+        _draw_scores(scores, points, score, marks_best=score == best_metric)
         more_handles, more_labels = scores.get_legend_handles_labels()
         handles, labels = handles + more_handles, labels + more_labels
     if handles:  # below the axes, where it can hide no curve
         figure.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False)
+    losses.set_xlim(left=0)  # of a short run, too, one sees how long it was
     losses.set_title("epoch" if epochs else "", fontsize="medium")
     return figure
+
+
+def _points(records: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
+    """A figure's (step, value) points."""
+    return [(record["step"], record[name]) for record in records if name in record]
+
+
+def _draw_curve(axes: Axes, points: list[tuple[float, float]], label: str, colour: str, style: str) -> None:
+    if points:
+        axes.plot(*zip(*points, strict=True), style, color=colour, ms=4, markevery=_stride(len(points)), label=label)
+
+
+def _draw_scores(axes: Axes, points: list[tuple[float, float]], name: str, marks_best: bool) -> None:
+    """The curve of a figure, and where it was best if that chose the model."""
+    _draw_curve(axes, points, f"validation {title(name)}", SCORE, "s-")
+    if marks_best:
+        step, best = max(points, key=lambda point: signed(name, point[1]))
+        axes.plot(step, best, "*", color=SCORE, ms=13, markeredgecolor="white", label="best")
+        axes.annotate(f"{best:.1f}", (step, best), xytext=(0, 9), textcoords="offset points", ha="center", color=SCORE)
+    axes.set_ylabel(title(name), color=SCORE)
+    axes.set_ylim(0, max(5.0, max(value for _, value in points) * 1.14))
 
 
 def epoch_steps(records: Sequence[Mapping[str, Any]]) -> dict[int, float]:
@@ -164,25 +188,40 @@ def _stride(count: int) -> int:
 
 
 def attention_figure(
-    weights: Sequence[Sequence[float]], source_pieces: Sequence[str], target_pieces: Sequence[str], title: str = ""
+    weights: Sequence[Sequence[float]], source_pieces: Sequence[str], target_pieces: Sequence[str], heading: str = ""
 ) -> Figure:
     """The figure that `plot_attention` writes."""
-    figure = _new_figure(2.2 + 0.34 * len(source_pieces), 1.8 + 0.3 * len(target_pieces))
+    written = lettering((*source_pieces, *target_pieces, heading))
+    columns, rows = written.labels(source_pieces), written.labels(target_pieces)
+    # Room for everything but the map; labels of columns are oblique.
+    beside = max(2.2, 1.7 + 0.1 * label_width(rows), 2.9 if written.note else 0)
+    above = max(1.8, 1.2 + 0.09 * label_width(columns)) + (0.3 if written.note else 0)
+    figure = _new_figure(beside + 0.34 * len(columns), above + 0.3 * len(rows))
     axes = figure.subplots()
     image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(source_pieces)), [_label(piece) for piece in source_pieces], rotation=60, ha="left")
-    axes.set_yticks(range(len(target_pieces)), [_label(piece) for piece in target_pieces])
+    shown = _labelled(len(columns), figure.get_figwidth() - beside)
+    axes.set_xticks(shown, [columns[i] for i in shown], rotation=60, ha="left", fontfamily=written.families)
+    shown = _labelled(len(rows), figure.get_figheight() - above)
+    axes.set_yticks(shown, [rows[i] for i in shown], fontfamily=written.families)
     axes.tick_params(top=True, bottom=False, labeltop=True, labelbottom=False, length=0)
     axes.set(xlabel="source", ylabel="target")
     figure.colorbar(image, ax=axes, label="attention weight", fraction=0.05, pad=0.02, aspect=30)
-    if title:
-        figure.suptitle(_label(title))
+    if heading:
+        figure.suptitle(written.label(heading), fontfamily=written.families)
+    _annotate(figure, written.note)
     return figure
 
 
-def _label(piece: str) -> str:
-    """A piece as a tick label; "$" would switch matplotlib to mathematical notation."""
-    return piece.replace("$", r"\$")
+def _labelled(count: int, inches: float) -> range:
+    """Which of so many pieces beside each other get a label: all, or as many as there is room for."""
+    return range(0, count, max(1, math.ceil(count * INCHES_PER_LABEL / inches)))
+
+
+def _annotate(figure: Figure, *notes: str) -> None:
+    """Writes what the reader has to know below the picture."""
+    told = "; ".join(note for note in notes if note)
+    if told:
+        figure.supxlabel(told, fontsize="small")
 
 
 def _new_figure(width: float, height: float) -> Figure:
@@ -190,16 +229,13 @@ def _new_figure(width: float, height: float) -> Figure:
         raise UserError("drawing needs matplotlib: pip install 'seq2seq[plot]'")
     from matplotlib.figure import Figure
 
-    # Past 60 inches labels stay readable by zooming in, and the picture's memory stays bounded.
-    return Figure(figsize=(min(width, 60), min(height, 60)), layout="constrained")
+    return Figure(figsize=(min(width, MOST_INCHES), min(height, MOST_INCHES)), layout="constrained")
 
 
 def _save(figure: Figure, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box in the picture says as much
-        try:
-            figure.savefig(temporary, format="png", dpi=110)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    try:
+        figure.savefig(temporary, format="png", dpi=110)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

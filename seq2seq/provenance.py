@@ -18,7 +18,9 @@ import yaml
 
 from seq2seq.checkpoint import FORMAT
 from seq2seq.config import UserError, check
+from seq2seq.figures import title
 from seq2seq.files import write_atomically
+from seq2seq.languages import language_tag
 from seq2seq.layout import CARD_FILE, PROVENANCE_FILE
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ FIRST_RELEASE = "---\nlibrary_name: seq2seq\n"
 """How cards of version 0.1.0 begin, which carry no sum."""
 SUM = re.compile(r"<!-- seq2seq wrote this card; SHA-256 of the text above: ([0-9a-f]{64}) -->\n")
 
-PACKAGES = ("seq2seq", "torch", "sentencepiece", "sacrebleu", "datasets", "numpy")
+PACKAGES = ("seq2seq", "torch", "sentencepiece", "sacrebleu", "jiwer", "datasets", "numpy")
 
 
 def provenance(seed: int, data_fingerprint: str, processes: int) -> dict[str, Any]:
@@ -88,10 +90,10 @@ def _cell(text: str) -> str:
 
 
 def _languages(*columns: str) -> list[str]:
-    """The card's line for those columns that are named by a language, as in zh_Hant. Quoted: bare, no (Norwegian) is
-    false to YAML."""
-    codes = [column for column in columns if re.fullmatch(r"[a-z]{2}([-_][A-Z][a-z]{3})?([-_][A-Z]{2})?", column)]
-    return [f"language: {json.dumps([code.replace('_', '-') for code in codes])}"] if codes else []
+    """The card's line for those columns that are named after a language. Quoted: bare, no (Norwegian) is false to
+    YAML."""
+    tags = [tag for tag in map(language_tag, columns) if tag is not None]
+    return [f"language: {json.dumps(tags)}"] if tags else []
 
 
 def _encoder(encoder: EncoderConfig) -> str:
@@ -102,16 +104,31 @@ def _encoder(encoder: EncoderConfig) -> str:
     return f"{encoder.layers}-layer {direction}{cell} encoder ({units}{further})"
 
 
-def _figures(split: str, evaluation: Evaluation, beam_size: int) -> list[str]:
-    """The card's lines on how well the model translates."""
-    scores, lowercased = evaluation.scores, evaluation.lowercased.bleu
-    named = (("BLEU", scores.bleu), ("chrF", scores.chrf), ("TER", scores.ter), ("BLEU, lowercased", lowercased))
+def _figures(config: ExperimentConfig, evaluation: Evaluation, split: str, beam_size: int) -> list[str]:
+    """The card's lines on how well the model translates, that figure first which chose the best model."""
+    scores, best_metric = evaluation.scores, config.trainer.best_metric
+    of_sacrebleu = {
+        ("BLEU", "bleu"): scores.bleu,
+        ("chrF", "chrf"): scores.chrf,
+        ("TER", ""): scores.ter,
+        ("BLEU, lowercased", ""): evaluation.lowercased.bleu,
+    }
+    percentages = {
+        ("exact match, %", "accuracy"): scores.exact_match,
+        ("word error rate (of tokens between spaces), %", "error_rate"): scores.word_error_rate,
+        ("character error rate, %", "character_error_rate"): scores.character_error_rate,
+    }
+    rows = {key: f"{metric.score:.2f} | `{_cell(metric.signature)}`" for key, metric in of_sacrebleu.items()}
+    rows |= {key: f"{rate:.2f} | " for key, rate in percentages.items()}
+    ordered = sorted(rows.items(), key=lambda row: row[0][1] != best_metric)
     sentences = f"{len(evaluation.sources):,} sentences"
     return [
         f"## Figures: split {split}, {sentences}, beam {beam_size}",
         "| metric | score | signature |",
         "|---|---|---|",
-        *(f"| {name} | {metric.score:.2f} | `{_cell(metric.signature)}` |" for name, metric in named),
+        *(f"| {name} | {row} |" for (name, _), row in ordered),
+        "",
+        f"The best model was chosen by {title(best_metric)} on split {config.validation_split}.",
         "",
     ]
 
@@ -174,7 +191,7 @@ def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation
             f"fingerprint `{facts['data_fingerprint'][:16]}`), "
             f"seed {facts['seed']}, seq2seq {facts['versions']['seq2seq']}, torch {facts['versions']['torch']}.",
             "",
-            *(_figures(config.test_split, evaluation, beam_size) if evaluation is not None else ()),
+            *(_figures(config, evaluation, config.test_split, beam_size) if evaluation is not None else ()),
             "## Use",
             "```python",
             "import seq2seq",

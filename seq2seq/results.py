@@ -14,6 +14,7 @@ from typing import Any
 
 from seq2seq.checkpoint import CHECKSUM, MODEL_FILE, stored_shapes
 from seq2seq.config import to_dict
+from seq2seq.corpus import DataConfig
 from seq2seq.evaluate import Evaluation
 from seq2seq.files import write_atomically
 from seq2seq.metrics import Metric, Scores
@@ -28,18 +29,21 @@ def settings_of(
     run: Path,
     translator: Translator,
     search: SearchConfig,
-    target_language: str,
+    language: tuple[str, str],
     sources: Sequence[str],
     references: Sequence[Sequence[str]],
 ) -> dict[str, Any]:
-    """All that decides the figures of an evaluation: the run's weights, the search, the text, the release."""
+    """All that decides the figures of an evaluation: the run's weights, the search, the text, the release.
+
+    language: the target language and BLEU's tokenizer, as `evaluate` takes them.
+    """
     text = json.dumps([list(sources), [list(lines) for lines in references]])
     return {
         "model_sha256": stored_shapes(run / MODEL_FILE)[1].get(CHECKSUM),
         "search": to_dict(search),
         "precision": translator.precision,
         "max_input_length": translator.max_source_tokens,
-        "target_language": target_language,
+        "language": list(language),
         "text_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "version": metadata.version("seq2seq"),
     }
@@ -56,14 +60,15 @@ def changed_settings(translator: Translator, search: SearchConfig) -> dict[str, 
     return changed
 
 
-def changed_data(stored: Mapping[str, Any], data: str, source: str, target: str) -> dict[str, str]:
-    """What differs from the data that a run's stored configuration names: the columns, and of the data the last part of
-    the name. Nothing where it names none."""
+def changed_data(stored: Mapping[str, Any], corpus: DataConfig) -> dict[str, str]:
+    """What differs from the data that a run's stored configuration names: the columns, BLEU's tokenizer, and of the
+    data the last part of the name. Nothing where it names none."""
     changed = {}
+    data = corpus.data
     if "data" in stored and data != stored["data"] and Path(data).resolve() != Path(str(stored["data"])).resolve():
         changed["data"] = Path(data).resolve().name
-    columns = {"source": source, "target": target}
-    return changed | {name: value for name, value in columns.items() if stored.get(name, value) != value}
+    own = {name: stored.get(name, getattr(corpus, name)) for name in ("source", "target", "bleu_tokenizer")}
+    return changed | {name: getattr(corpus, name) for name, value in own.items() if getattr(corpus, name) != value}
 
 
 def evaluation_name(split: str, changed: Mapping[str, Any]) -> str:
@@ -102,7 +107,8 @@ def _scores(figures: Mapping[str, Any]) -> Scores:
     """What `Scores.to_dict` wrote."""
     metrics = [Metric(**each) for each in figures.values() if isinstance(each, dict) and "signature" in each]
     bleu, chrf, ter = metrics
-    return Scores(bleu, chrf, ter, figures["exact_match"])
+    rates = (figures[name] for name in ("exact_match", "word_error_rate", "character_error_rate"))
+    return Scores(bleu, chrf, ter, *rates)
 
 
 def _sums(folder: Path, name: str) -> dict[str, str]:

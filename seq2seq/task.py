@@ -149,7 +149,7 @@ def fit(
     before = trainer.store.list()
     trainer.fit(model, batches, compute_loss, validate)
     if here.is_main and not (trainer.store.list() == before and (directory / CURVES_FILE).exists()):
-        draw_curves(directory)
+        draw_curves(directory, config.trainer.best_metric)
     here.barrier()
     load_weights(model, directory)
     return model.eval()
@@ -198,8 +198,9 @@ def load_start(model: nn.Module, config: TaskConfig) -> None:
 
 def check_best_metric(config: TaskConfig, figures: Iterable[str]) -> None:
     """Raises UserError where validation will not give the figure that chooses the best model."""
-    metric, known = config.trainer.best_metric, list(figures)
-    check(metric in known, f"trainer.best_metric must be {' or '.join(known)} in this task, not {metric}")
+    metric, (*others, last) = config.trainer.best_metric, list(figures)
+    known = f"{', '.join(others)} or {last}" if others else last
+    check(metric in {*others, last}, f"trainer.best_metric must be {known} in this task, not {metric}")
 
 
 def mean_loss(batches: Batches, compute_loss: Callable[[Any, Any], LossSum]) -> Callable[[nn.Module], float]:
@@ -207,10 +208,10 @@ def mean_loss(batches: Batches, compute_loss: Callable[[Any, Any], LossSum]) -> 
     return lambda model: loss_per_token(model, batches.iterate(0), compute_loss)
 
 
-def draw_curves(directory: Path) -> None:
+def draw_curves(directory: Path, best_metric: str) -> None:
     """curves.png from metrics.jsonl, where matplotlib is installed."""
     if plotting.available():
-        plotting.plot_curves(read_journal(directory), directory / CURVES_FILE)
+        plotting.plot_curves(read_journal(directory), directory / CURVES_FILE, best_metric)
         log.info("curves: %s", directory / CURVES_FILE)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from seq2seq.checkpoint import (
 from seq2seq.config import Interrupted, UserError, check
 from seq2seq.cuda_graphs import Recordings
 from seq2seq.distributed import World
+from seq2seq.figures import signed
 from seq2seq.hardware import Precision, compute_type, make_deterministic, out_of_memory
 from seq2seq.journal import Journal
 from seq2seq.losses import LossSum
@@ -69,9 +70,12 @@ class TrainerConfig:
     save_every_steps: int = 0
     """Steps between checkpoints besides those of validations: what a crash may cost; 0 = none."""
     log_every_steps: int = 50
-    """Steps between entries of the training loss in metrics.jsonl and TensorBoard."""
-    best_metric: Literal["bleu", "accuracy", "loss", "error_rate"] = "bleu"
-    """Validation figure that chooses the best model; higher is better for bleu and accuracy, lower for the others."""
+    """Steps between entries of the training loss in metrics.jsonl and TensorBoard; each validation, and the end, makes
+    an entry of the steps since the last one."""
+    best_metric: str = "bleu"
+    """Validation figure that chooses the best model. Text to text has loss, bleu, chrf, accuracy (exact match, %),
+    error_rate (of tokens between spaces: words, phonemes; %) and character_error_rate; other tasks name theirs where it
+    is none of them."""
     patience: int = 0
     """Validations without gain after which training ends; 0 = never."""
     average_decay: float = 0.998
@@ -136,6 +140,7 @@ class Window:
 
     loss: Tensor
     tokens: Tensor
+    steps: int = 0
     started: float = field(default_factory=time.perf_counter)
 
 
@@ -238,6 +243,7 @@ class Trainer:
         self._update_average()  # after a skipped step too: it nears the weights there are
         self.window.loss += total.where(finite, 0.0)
         self.window.tokens += count.where(finite, 0.0)
+        self.window.steps += 1
         self.skipped += ~finite
         self.skipped_in_a_row = (self.skipped_in_a_row + 1) * ~finite
         if self.world.device.type == "cpu" or self.progress.step % STEPS_BETWEEN_CHECKS == 0:
@@ -353,6 +359,7 @@ class Trainer:
         if self.config.save_every_steps and step % self.config.save_every_steps == 0:
             self.save()
         if self._all_stop():
+            self._log_training()  # what the window holds is not part of the checkpoint
             self.save()
             raise Interrupted(self.stop_signal or signal.SIGTERM)
 
@@ -365,8 +372,10 @@ class Trainer:
         return bool(self.stop_signal if self.world.size == 1 else self.ranks_stopping > 0)
 
     def _log_training(self) -> None:
-        """Writes and shows loss and speed since the last entry; the only place where the loss is fetched from the
-        device."""
+        """Writes and shows loss and speed since the last entry, if there were steps; the only place where the loss is
+        fetched from the device."""
+        if not self.window.steps:
+            return
         window, self.window = self.window, self._new_window()
         tokens = float(window.tokens)
         loss = float(window.loss) / max(1.0, tokens)
@@ -382,6 +391,7 @@ class Trainer:
 
     def _validate_and_save(self) -> None:
         progress, metric = self.progress, self.config.best_metric
+        self._log_training()
         began = time.perf_counter()
         self.average.eval()
         figures = dict(self.validate(self.average)) if self.world.is_main else {}
@@ -391,10 +401,9 @@ class Trainer:
         if metric not in figures:
             self.save()
             raise UserError(f"trainer.best_metric {metric} is not among this task's figures: {', '.join(figures)}")
-        progress.validated_step, value = progress.step, figures[metric]
-        signed = value if metric in ("bleu", "accuracy") else -value
-        if signed > progress.best:
-            progress.best, progress.best_step = signed, progress.step
+        progress.validated_step, value = progress.step, signed(metric, figures[metric])
+        if value > progress.best:
+            progress.best, progress.best_step = value, progress.step
             progress.without_gain = progress.since_cut = 0
             if self.world.is_main:
                 save_model(self.average, self.directory)

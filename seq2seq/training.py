@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -40,7 +41,7 @@ from seq2seq.vocabulary import BOS_ID, SOURCE_FILE, TARGET_FILE, Vocabulary, Voc
 log = logging.getLogger(__name__)
 
 Array = np.ndarray
-Figures = Callable[[Predictor], Mapping[str, float]]
+Figures = Mapping[str, Callable[[Predictor], float]]
 Stages = Sequence["Captioned"]
 
 
@@ -170,14 +171,13 @@ def train_predictor(
     training: Sequence[tuple[Array, Array]],
     validation: Sequence[tuple[Array, Array]],
     objective: ComputeSequenceLoss,
-    figures: Figures | None = None,
+    figures: Figures = types.MappingProxyType({}),
     vocabulary: Vocabulary | None = None,
 ) -> Predictor:
     """Trains in config.output, resuming what is there. Examples: inputs [S, ...] and targets, as `collate_sequences`
-    takes them. Validation gives the loss, and further figures where asked for. vocabulary: what inputs are ids of; it
-    is kept with the run, and must be that of the model that training starts from."""
-    if figures is None:
-        check_best_metric(config, ("loss",))
+    takes them. Validation gives the loss and these figures; each may choose the best model. vocabulary: what inputs are
+    ids of; it is kept with the run, and must be that of the model that training starts from."""
+    check_best_metric(config, ("loss", *figures))
     if vocabulary is not None and config.start_from:
         start = start_directory(config) / SOURCE_FILE
         check(
@@ -195,8 +195,8 @@ def train_predictor(
         loss = mean_loss(_examples(validation, config, step, None), objective)
 
         def validate(model: SequenceModel) -> dict[str, float]:
-            further = figures(Predictor(model, config.model)) if figures else {}
-            return {"loss": loss(model), **further}
+            predictor = Predictor(model, config.model)
+            return {"loss": loss(model), **{name: figure(predictor) for name, figure in figures.items()}}
 
         fit(config, directory, here, model, batches, objective, validate, fingerprint(training))
         return Predictor(model, config.model, vocabulary)

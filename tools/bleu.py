@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Scores translations on stdin against one or several reference files: BLEU, chrF and TER, sacreBLEU's own figures.
+"""Scores translations on stdin against reference files: sacreBLEU's BLEU, chrF, TER, exact match, error rates.
 
 tools/bleu.py REF... < HYP
 tools/bleu.py REF --confidence --json < HYP
@@ -19,9 +19,8 @@ from typing import Any
 
 from seq2seq.config import UserError
 from seq2seq.guard import guarded
-from seq2seq.metrics import Comparison, compare, corpus_scores, reference_streams
-
-TOKENIZERS = ("13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "flores101", "flores200", "spm", "none")
+from seq2seq.languages import TOKENIZERS, check_tokenizer
+from seq2seq.metrics import Comparison, compare, corpus_scores, reference_streams, warn_of_unfit_tokenizer
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,7 +47,12 @@ def parser() -> argparse.ArgumentParser:
         help="ignore case in BLEU, chrF and exact match; TER always does (default: off)",
     )
     parse.add_argument(
-        "--tokenize", choices=TOKENIZERS, help="BLEU's tokenizer (default: 13a); give it untokenised text on both sides"
+        "--bleu-tokenizer",
+        "--bleu_tokenizer",
+        "--tokenize",
+        metavar="NAME",
+        default="13a",
+        help=f"BLEU's tokenizer: {', '.join(TOKENIZERS)} (default: 13a); give it untokenised text on both sides",
     )
     parse.add_argument(
         "--seed",
@@ -87,6 +91,7 @@ def check_seed(seed: str) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Scores what the options name; the result is ready for JSON."""
+    check_tokenizer(arguments.bleu_tokenizer)
     check_seed(os.environ.get("SACREBLEU_SEED", "12345"))
     if sys.stdin is None:  # closed by the caller
         raise UserError("standard input is closed: give it the translations, one per line")
@@ -95,7 +100,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise UserError("standard input is empty: give it the translations, one per line")
     files = [read_lines(path, len(hypotheses), "standard input") for path in arguments.references]
     references = [[line for line in lines if line.strip()] or [""] for lines in zip(*files, strict=True)]
-    options = {"lowercase": arguments.lowercase, "tokenize": arguments.tokenize}
+    options = {"lowercase": arguments.lowercase, "tokenize": arguments.bleu_tokenizer}
+    warn_of_unfit_tokenizer(references, tokenize=arguments.bleu_tokenizer)
     if arguments.compare:
         other = read_lines(arguments.compare, len(hypotheses), "standard input")
         comparisons = compare(hypotheses, other, reference_streams(hypotheses, references), **options)
@@ -118,8 +124,8 @@ def table(figures: dict[str, Any]) -> str:
     """The figures for people."""
     lines = []
     for name, figure in figures.items():
-        if name == "exact_match":
-            lines.append(f"exact match {figure:.2f} %")
+        if isinstance(figure, float):
+            lines.append(f"{name.replace('_', ' ')} {figure:.2f} %")
         elif "p_value" in figure:
             first, second = (
                 f"{figure[key]['score']:.2f} ± {figure[key]['confidence']:.2f}" for key in ("stdin", "compared")

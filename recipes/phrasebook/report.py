@@ -76,7 +76,13 @@ def table(config: ExperimentConfig, translator: Translator, evaluation: Evaluati
             scores = (
                 evaluation.scores
                 if known
-                else corpus_scores(translate(sources), lines_of, confidence=True, target_language=config.target)
+                else corpus_scores(
+                    translate(sources),
+                    lines_of,
+                    confidence=True,
+                    tokenize=config.bleu_tokenizer,
+                    target_language=config.target,
+                )
             )
             lines.append(_row(name, f"{split}: {meaning}", scores))
     return "\n".join(["", *lines, f"BLEU: {signature}; chrF: {evaluation.scores.chrf.signature}", ""])

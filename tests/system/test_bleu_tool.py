@@ -116,7 +116,20 @@ def test_text_is_utf8_whatever_the_locale(folder: Path, monkeypatch: pytest.Monk
 
 def test_text_output_names_each_metric(folder: Path) -> None:
     text = tool(folder, "ref1").stdout.decode()
-    assert [line.split()[0] for line in text.split("\n") if line] == ["BLEU", "chrF2", "TER", "exact"]
+    assert [line.split()[0] for line in text.split("\n") if line] == [
+        "BLEU", "chrF2", "TER", "exact", "word", "character",
+    ]  # fmt: skip
+
+
+def test_an_unfit_tokenizer_is_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "chinese").write_text("我喜欢猫。\n他住在北京。\n", encoding="utf-8")
+    warned = tool(tmp_path, "chinese", stdin="chinese")
+    assert warned.returncode == 0
+    assert warned.stderr.decode().count("choose --bleu_tokenizer zh or char\n") == warned.stderr.count(b"\n") == 1
+    for option in ("--bleu_tokenizer", "--bleu-tokenizer", "--tokenize"):
+        fitting = tool(tmp_path, "chinese", option, "zh", stdin="chinese")
+        assert fitting.stderr == b""
+        assert b"tok:zh" in fitting.stdout
 
 
 @pytest.mark.parametrize(
@@ -128,6 +141,7 @@ def test_text_output_names_each_metric(folder: Path) -> None:
         (["latin1"], "hyp", b"latin1, line 2: not valid UTF-8"),
         (["ref1", "--compare", "short"], "hyp", b"short has 2 lines"),
         (["ref1", "--seed", "-3"], "hyp", b"the seed '-3' is neither"),
+        (["ref1", "--tokenize", "13b"], "hyp", b"bleu_tokenizer must be one of 13a, intl, char"),
         (["ref1", "--seed", "x"], "hyp", b"the seed 'x' is neither"),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 
 import seq2seq
 from seq2seq.__main__ import main
+from seq2seq.error_rates import error_rates
 from seq2seq.vocabulary import Vocabulary
 from tests.conftest import write_toy_data
 
@@ -154,11 +155,36 @@ def test_evaluates_a_split(toy_run: Path, toy_data: Path, tmp_path: Path, capsys
     references = (tmp_path / "test.references.txt").read_text().split("\n")[:-1]
     matches = sum(one == two for one, two in zip(hypotheses, references, strict=True))
     assert figures["exact_match"] == pytest.approx(100 * matches / 24)
-    first, *_, lowercased, _ = command(capsysbinary, *arguments).splitlines()
+    first, _, _, lowercased, *_ = command(capsysbinary, *arguments).splitlines()
     assert first.startswith(b"BLEU ")
     assert b"case:mixed" in first
     assert lowercased.startswith(b"lowercased BLEU ")
     assert b"case:lc" in lowercased
+
+
+def test_evaluate_reports_error_rates_and_takes_a_tokenizer(
+    toy_run: Path, toy_data: Path, tmp_path: Path, capsysbinary
+) -> None:  # type: ignore[no-untyped-def]
+    run = tmp_path / "run"
+    shutil.copytree(toy_run, run)
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "bleu_tokenizer": "intl"}))
+    evaluate = ["evaluate", run, "--output", tmp_path / "out", "--json"]
+    of_the_run = json.loads(command(capsysbinary, *evaluate))
+    assert "tok:intl" in of_the_run["BLEU"]["signature"]
+    named = ["--data", toy_data, "--source", "en", "--target", "de"]
+    assert json.loads(command(capsysbinary, *evaluate, *named)) == of_the_run
+    figures = json.loads(command(capsysbinary, *evaluate, "--bleu-tokenizer", "char"))
+    assert "tok:char" in figures["BLEU"]["signature"]
+    assert "tok:char" in figures["lowercased"]["BLEU"]["signature"]
+    hypotheses, references = (
+        (tmp_path / "out" / f"test.{kind}.txt").read_text().splitlines() for kind in ("hypotheses", "references")
+    )
+    words = error_rates(hypotheses, [[line] for line in references])
+    assert figures["word_error_rate"] == pytest.approx(words.token)
+    output = command(capsysbinary, *evaluate[:-1]).decode()
+    assert f"word error rate {words.token:.2f} %\n" in output
+    assert f"character error rate {figures['character_error_rate']:.2f} %\n" in output
 
 
 def test_evaluates_a_saved_model(toy_run: Path, toy_data: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
@@ -269,6 +295,12 @@ FAULTS = {
     "unknown option": (["train", "--data", "{data}", "--model.dropuot", "0.1"], "did you mean --model.dropout"),
     "wrong type": (["train", "--data", "{data}", "--trainer.epochs", "many"], "trainer.epochs"),
     "wrong value": (["train", "--data", "{data}", "--model.dropout", "2", "--output", "{tmp}/r"], "model.dropout"),
+    "unknown tokenizer": (["train", "--data", "{data}", "--bleu_tokenizer", "13b"], "must be one of 13a, intl, char"),
+    "unknown tokenizer to evaluate": (["evaluate", "{run}", "--bleu-tokenizer", "13b"], "must be one of 13a, intl"),
+    "figure that the task lacks": (
+        ["train", "--data", "{data}", "--trainer.best_metric", "blue"],
+        "best_metric must be bleu, loss, chrf, accuracy, error_rate or character_error_rate in this task, not blue",
+    ),
     "no output": (["train", "--data", "{data}"], "--output"),
     "no write permission": (["train", "--data", "{data}", "--output", "/proc/run"], "/proc/run"),
     "missing config": (["train", "--config", "{tmp}/no.yaml"], "no.yaml"),

@@ -3,7 +3,7 @@
 import pytest
 
 from seq2seq.config import UserError
-from seq2seq.error_rates import edits, error_rates
+from seq2seq.error_rates import character_error_rate, edits, error_rates
 
 
 def test_edits() -> None:
@@ -11,6 +11,13 @@ def test_edits() -> None:
     assert edits("a x c d", "a b c") == 2  # one substitution, one insertion
     assert edits("", "a b") == 2
     assert edits("a b", "") == 2
+
+
+def test_characters() -> None:
+    # One of "ab c" (space included) is wrong; of the second line's references "xyz" is nearer, with one deletion.
+    assert character_error_rate(["ab d", "xy"], [["ab c"], ["uvw", "xyz"]]) == pytest.approx(100 * 2 / (4 + 3))
+    assert character_error_rate(["a \t b"], [["a\u00a0b"]]) == 0  # kinds of white space aside
+    assert character_error_rate(["ab"], [[""]]) == 200
 
 
 def test_the_nearest_reference_counts() -> None:

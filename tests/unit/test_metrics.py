@@ -2,14 +2,16 @@
 
 import random
 import tracemalloc
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from seq2seq.config import UserError
-from seq2seq.evaluate import Validator
-from seq2seq.metrics import bleu, bleu_metric, compare, corpus_scores, lowercased, reference_streams
+from seq2seq.error_rates import character_error_rate, error_rates
+from seq2seq.evaluate import VALIDATED, Validator
+from seq2seq.metrics import bleu, bleu_metric, chrf, compare, corpus_scores, exact_match, lowercased, reference_streams
 from seq2seq.search import SearchConfig
 
 
@@ -50,9 +52,48 @@ def test_the_target_language_chooses_the_tokenizer() -> None:
     assert "tok:13a" in corpus_scores(["a"], [["a"]], target_language="de").bleu.signature
 
 
+def test_a_language_by_any_name_chooses_the_tokenizer_and_an_option_overrides_it() -> None:
+    for name in ("中文", "zh_CN", "chinese", "cmn", "zho"):
+        assert "tok:zh" in corpus_scores(["我"], [["我"]], target_language=name).bleu.signature
+    assert "tok:char" in corpus_scores(["我"], [["我"]], target_language="zh", tokenize="char").bleu.signature
+    for option in ("char", "zh"):
+        expected = BLEU(tokenize=option).corpus_score(["我喜欢猫。"], [["我喜欢狗。"]]).score
+        assert bleu(["我喜欢猫。"], [["我喜欢狗。"]], "de", option) == pytest.approx(expected)
+    with pytest.raises(UserError, match="bleu_tokenizer must be one of 13a"):
+        bleu(["a"], [["a"]], tokenize="13b")
+
+
+def test_an_unfit_tokenizer_is_warned_of_once_and_before_training(caplog: pytest.LogCaptureFixture) -> None:
+    for language, option, count in (("target", "", 1), ("中文", "", 0), ("target", "char", 0), ("zh", "13a", 1)):
+        caplog.clear()
+        Validator([], [["我喜欢猫。"], ["他住在北京。"]], Mock(), SearchConfig(), language, option)
+        assert len(caplog.records) == count
+        assert all("choose --bleu_tokenizer zh or char" in record.message for record in caplog.records)
+
+
+def test_validation_gives_the_figure_that_chooses_the_best_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each by its definition, and no other than BLEU and the loss besides, which would take time."""
+    references = [[line] for line in ONE]
+    hypotheses = [*ONE[:10], *HYPOTHESES[10:]]
+    monkeypatch.setattr("seq2seq.evaluate.greedy_texts", lambda *_: hypotheses)
+    monkeypatch.setattr(Validator, "_loss", lambda *_: 0.5)
+    expected: dict[str, Any] = {
+        "bleu": BLEU().corpus_score(hypotheses, [ONE]).score,
+        "loss": 0.5,
+        "chrf": CHRF().corpus_score(hypotheses, [ONE]).score,
+        "accuracy": 25.0,
+        "error_rate": error_rates(hypotheses, references).token,
+        "character_error_rate": character_error_rate(hypotheses, references),
+    }
+    assert set(VALIDATED) == set(expected)
+    for name in VALIDATED:
+        found = Validator([], references, Mock(), SearchConfig(), best_metric=name)(Mock())
+        assert found == pytest.approx({each: expected[each] for each in {"bleu", "loss", name}})
+
+
 def test_a_tokenizer_whose_package_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_ja_mecab.MeCab", None)
-    told = r"BLEU's tokenizer for ja cannot be used: .*pip install sacrebleu\[ja\]"
+    told = r"BLEU's tokenizer for ja cannot be used: .*pip install sacrebleu\[ja\]; or choose --bleu_tokenizer char"
     with pytest.raises(UserError, match=told):
         bleu_metric("ja")
     with pytest.raises(UserError, match=told):  # before any training
@@ -87,6 +128,20 @@ def test_a_perfect_and_a_hand_computed_score() -> None:
 def test_exact_match_is_a_percentage_over_any_reference() -> None:
     scores = corpus_scores(["a", "b ", "c", "d"], [["x", "a"], ["b"], ["z"], ["D"]])
     assert scores.exact_match == 50.0
+
+
+def test_error_rates_are_among_the_scores() -> None:
+    hypotheses, references = ["a b c", "X Y"], [["a b d"], ["x y", "z"]]
+    scores = corpus_scores(hypotheses, references)
+    assert scores.word_error_rate == pytest.approx(error_rates(hypotheses, references).token)
+    assert scores.character_error_rate == pytest.approx(character_error_rate(hypotheses, references))
+    assert corpus_scores(hypotheses, references, lowercase=True).word_error_rate == pytest.approx(100 / 5)
+    figures = scores.to_dict()
+    assert figures["word_error_rate"] == scores.word_error_rate
+    assert figures["character_error_rate"] == scores.character_error_rate
+    assert f"word error rate {scores.word_error_rate:.2f} %" in scores.describe()
+    assert exact_match(["A"], [["a"]]) == 0
+    assert chrf(["abc"], [["abc"]]) == 100
 
 
 def test_lowercased_scores_regard_no_case_and_repeat_no_ter(monkeypatch: pytest.MonkeyPatch) -> None:

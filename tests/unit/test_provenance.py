@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import g2p
 import pytest
 import yaml
 
@@ -38,6 +39,8 @@ def card(
         (("en", "zh_Hant"), ["en", "zh-Hant"]),
         (("pt-BR", "question"), ["pt-BR"]),
         (("word", "phonemes"), None),
+        (("english", "中文"), ["en", "zh"]),
+        (("jpn", "cmn"), ["ja", "cmn"]),
         (("src", "trg"), None),
     ],
 )
@@ -46,6 +49,35 @@ def test_languages_are_codes_that_yaml_takes_for_text(
 ) -> None:
     front, _ = card(tmp_path, *columns, EncoderConfig())
     assert front.get("language") == languages
+
+
+@pytest.mark.parametrize(
+    ("metric", "first"),
+    [
+        ("bleu", "| BLEU |"),
+        ("error_rate", "| word error rate (of tokens between spaces), % | 33.33 |"),
+        ("character_error_rate", "| character error rate, % | 20.00 |"),
+        ("accuracy", "| exact match, % | 50.00 |"),
+    ],
+)
+def test_the_figure_that_chose_the_best_model_comes_first(metric: str, first: str, tmp_path: Path) -> None:
+    config = toy_config(tmp_path / "data", tmp_path, best_metric=metric)
+    (tmp_path / "provenance.json").write_text(json.dumps(provenance(1, "0" * 64, 1)))
+    scores = corpus_scores(["B AH", "K"], [["B IH"], ["K"]])
+    evaluation = Evaluation(["b u", "k"], [["B IH"], ["K"]], [], scores, scores)
+        text = model_card(tmp_path, config, evaluation, beam_size=5)
+    rows = [line for line in text.split("\n") if line.startswith("| ")]
+    assert rows[1].startswith(first)
+    assert len({row.split("|")[1] for row in rows}) == 8  # none is left out or repeated
+    assert "The best model was chosen by" in text
+
+
+def test_the_card_of_g2p_begins_with_its_phoneme_error_rate(tmp_path: Path) -> None:
+    (tmp_path / "provenance.json").write_text(json.dumps(provenance(1, "0" * 64, 1)))
+    scores = corpus_scores(["B AH", "K"], [["B IH"], ["K"]])
+    text = model_card(tmp_path, g2p.CONFIG, Evaluation(["b u", "k"], [["B IH"], ["K"]], [], scores, scores))
+    assert [line for line in text.split("\n") if line.startswith("| ")][1].startswith("| word error rate")
+    assert "The best model was chosen by error rate (%) on split validation." in text
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,25 @@ def test_the_loss_can_choose_the_best(tmp_path: Path) -> None:
     assert made.progress.best_step == 2
 
 
+@pytest.mark.parametrize(
+    ("metric", "best"),
+    [
+        ("bleu", 2),
+        ("chrf", 2),
+        ("accuracy", 2),
+        ("loss", 3),
+        ("error_rate", 3),
+        ("character_error_rate", 3),
+        ("own", 3),
+    ],
+)
+def test_scores_are_better_the_higher_and_errors_the_lower(metric: str, best: int, tmp_path: Path) -> None:
+    values = iter([2.0, 3.0, 1.0])
+    made = trainer(tmp_path, epochs=3, best_metric=metric)
+    fit(made, Fixed([8]), lambda _model: {metric: next(values)})
+    assert made.progress.best_step == best
+
+
 def test_a_plateau_cuts_the_learning_rate(tmp_path: Path) -> None:
     plateau = OptimizerConfig(name="sgd", learning_rate=0.5, schedule="plateau", warmup_steps=0, plateau_patience=1)
     made = trainer(tmp_path, plateau, epochs=4)
@@ -220,6 +239,31 @@ def test_metrics_are_lines_of_json(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().split("\n") if line]
     assert [line["train_loss"] for line in lines if "train_loss" in line] == [32.0, 8.0]
     assert [line["validation_bleu"] for line in lines if "validation_bleu" in line] == [1.0, 1.0]
+
+
+def training_losses(run: Path) -> list[tuple[int, float]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().split("\n") if line]
+    return [(line["step"], line["train_loss"]) for line in lines if "train_loss" in line]
+
+
+def test_the_last_steps_are_logged_however_few(tmp_path: Path) -> None:
+    """At each validation, and at the end: the mean loss of the steps since the entry before."""
+    five = Fixed(*[[8]] * 5)
+    losses = [32.0, 8.0, 2.0, 0.5, 0.125]
+    fit(trainer(tmp_path / "epoch", epochs=1), five)
+    assert training_losses(tmp_path / "epoch") == [(5, pytest.approx(sum(losses) / 5))]
+    fit(trainer(tmp_path / "often", epochs=1, log_every_steps=2, validate_every_steps=4), five)
+    assert training_losses(tmp_path / "often") == [(2, 20.0), (4, 1.25), (5, 0.125)]
+
+
+def test_steps_before_an_interruption_are_logged_once(tmp_path: Path) -> None:
+    five = Fixed(*[[8]] * 5)
+    stopped = trainer(tmp_path, epochs=1)
+    with pytest.raises(Interrupted):
+        fit(stopped, five, loss=told_to_stop_in(3, stopped))
+    for _ in range(2):  # the second time there is nothing left to do
+        fit(trainer(tmp_path, epochs=1), five)
+    assert training_losses(tmp_path) == [(3, 14.0), (5, 0.3125)]
 
 
 def test_a_resumed_run_forgets_metrics_of_steps_it_lost(tmp_path: Path) -> None:
