@@ -18,6 +18,7 @@ from captions_shapes import CONFIG as SHAPES
 
 from seq2seq import plotting, recipe
 from seq2seq.caption_metrics import caption_scores
+from seq2seq.config import Whole, check_numbers
 from seq2seq.frontends import FrontEndConfig
 from seq2seq.images import CaptionedImages, backbone, encode_images, open_captioned, pixels
 from seq2seq.scenes import HELD_OUT, PIXELS, THINGS, scenes
@@ -40,6 +41,10 @@ class Config(GeneratorTask):
     """Pretrained network that the images are read through; empty: none."""
     pixels: int = PIXELS
     """Edge that images are resized to where there is no backbone."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, "", pixels=Whole(1, 10_000))
 
 
 CONFIG = Config(

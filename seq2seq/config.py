@@ -1,17 +1,17 @@
 """Configurations as nested frozen dataclasses, read from and written to JSON or YAML.
 
 A configuration class declares its options as typed fields with defaults and validates itself in
-``__post_init__`` with `check`. Its annotations may be ``int``, ``float``, ``str``, ``bool``, a ``Literal``,
-another configuration class, or any of these ``| None``.
+``__post_init__``: its numbers with `check_numbers`, the rest with `check`. Its annotations may be ``int``, ``float``,
+``str``, ``bool``, a ``Literal``, another configuration class, or any of these ``| None``.
 """
 
 import dataclasses
 import difflib
 import json
-import math
 import os
 import re
 import signal
+import sys
 import types
 import typing
 from pathlib import Path
@@ -59,6 +59,77 @@ def check(condition: bool, message: str) -> None:
     """Raise `UserError` with ``message`` unless ``condition`` holds."""
     if not condition:
         raise UserError(message)
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole:
+    """The whole numbers from ``lowest`` to ``highest``, both included."""
+
+    lowest: int
+    highest: int
+
+    def admits(self, value: Any) -> bool:
+        """Whether ``value`` is one of them; True and False are no numbers here."""
+        return isinstance(value, int) and not isinstance(value, bool) and self.lowest <= value <= self.highest
+
+    def __str__(self) -> str:
+        return f"a whole number from {_grouped(self.lowest)} to {_grouped(self.highest)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Real:
+    """The numbers from ``lowest`` to ``highest``, both included, but for those in ``without``."""
+
+    lowest: float
+    highest: float
+    without: tuple[float, ...] = ()
+
+    def admits(self, value: Any) -> bool:
+        """Whether ``value`` is one of them: undefined (nan) and infinite values are not."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and self.lowest <= value <= self.highest and value not in self.without
+
+    def __str__(self) -> str:
+        without = f", without {' and '.join(map(_grouped, self.without))}" if self.without else ""
+        return f"a number from {_grouped(self.lowest)} to {_grouped(self.highest)}{without}"
+
+
+SEEDS = Whole(0, 2**63 - 1)
+"""What every generator of random numbers here takes."""
+SIZES = Whole(1, 1_000_000)
+"""Widths of layers and the like."""
+COUNTS = Whole(1, 1_000_000_000)
+"""Numbers of steps, examples and the like; with 0 for none: COUNTS_OR_NONE."""
+COUNTS_OR_NONE = Whole(0, COUNTS.highest)
+LAYERS = Whole(1, 100)
+DROPOUT = Real(0, 1, without=(1,))
+
+
+def check_numbers(config: Any, section: str, **bounds: Whole | Real) -> None:
+    """Raise `UserError`, naming option and bounds, for the first field of ``config`` that is not within its bounds.
+
+    ``section`` is the options' place in the whole configuration, such as "model.encoder"; "" is the outermost.
+    """
+    for name, allowed in bounds.items():
+        check_number(f"{section}.{name}" if section else name, getattr(config, name), allowed)
+
+
+def check_number(name: str, value: Any, allowed: Whole | Real) -> None:
+    """Raise `UserError` naming the option unless ``value`` is one of the numbers allowed."""
+    check(allowed.admits(value), f"{name} must be {allowed}, not {_number_shown(value)}")
+
+
+def _grouped(number: float) -> str:
+    """Digits in groups of three where there are many."""
+    return f"{number:,}" if abs(number) >= 10_000 else f"{number:g}"
+
+
+def _number_shown(value: Any) -> str:
+    # Python refuses to write out integers of more than some thousand digits.
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return "one of more than 40 digits"
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -166,7 +237,7 @@ def _convert(annotation: Any, value: Any, where: str, name: str) -> Any:
             if any(type(choice) is type(value) and choice == value for choice in typing.get_args(alternative)):
                 return value
         elif alternative is float:
-            if type(value) in (int, float) and math.isfinite(value):
+            if type(value) is float or (type(value) is int and abs(value) <= sys.float_info.max):
                 return float(value)
         elif type(value) is alternative:
             return value

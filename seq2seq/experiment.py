@@ -12,7 +12,7 @@ import torch
 from seq2seq import plotting
 from seq2seq.batching import Batches, BucketedBatches, StreamedBatches
 from seq2seq.checkpoint import GENERATION_FILE
-from seq2seq.config import UserError, check, write_config
+from seq2seq.config import Real, UserError, check, check_numbers, write_config
 from seq2seq.corpus import DataConfig, data_fingerprint, load_split, references, stream_tokenised, tokenise
 from seq2seq.distributed import World
 from seq2seq.evaluate import Evaluation, Validator, evaluate
@@ -54,7 +54,7 @@ class ExperimentConfig(TaskConfig, DataConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(0 <= self.label_smoothing < 1, f"label_smoothing must be in [0, 1), not {self.label_smoothing}")
+        check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)))
         check(
             self.model.tie != "three_way" or self.vocabulary.joint,
             "model.tie three_way needs one joint vocabulary; with separate ones use two_way",

@@ -17,7 +17,7 @@ import torch
 from seq2seq import plotting
 from seq2seq.batching import Batch, Curriculum, ExampleBatches, collate_sequences
 from seq2seq.checkpoint import GENERATION_FILE
-from seq2seq.config import check, write_config
+from seq2seq.config import SIZES, Real, check, check_numbers, write_config
 from seq2seq.error_rates import error_rates
 from seq2seq.generator import Generator, GeneratorConfig, build_generator_model, collate_inputs
 from seq2seq.heads import SequenceModel
@@ -67,8 +67,7 @@ class GeneratorTask(TaskConfig):
     """Beam search of the finished model."""
 
     def __post_init__(self) -> None:
-        check(0 <= self.label_smoothing < 1, f"label_smoothing must be in [0, 1), not {self.label_smoothing}")
-        check(0 <= self.ctc_weight <= 1, f"ctc_weight must be in [0, 1], not {self.ctc_weight}")
+        check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)), ctc_weight=Real(0, 1))
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class LanguageModelTask(TaskConfig):
     """Characters per training example; what lies before a window is not seen."""
 
     def __post_init__(self) -> None:
-        check(self.window > 0, f"window must be positive, not {self.window}")
+        check_numbers(self, "", window=SIZES)
 
 
 def train_generator(config: GeneratorTask, training: Captioned | Stages, validation: Captioned) -> Generator:

@@ -283,7 +283,10 @@ FAULTS = {
         ["score", "{run}", "--source-file", "{tmp}/two", "--target-file", "{tmp}/long", "--max-input-length", "9"],
         "the target on line 2 has ",
     ),
-    "ratio of no length": (["evaluate", "{run}", "--max-length-ratio", "0"], "max_length_ratio must be positive"),
+    "ratio of no length": (
+        ["evaluate", "{run}", "--max-length-ratio", "0"],
+        "search.max_length_ratio must be a number from 0 to 1000, without 0, not 0",
+    ),
     "ensemble of two vocabularies": (
         ["translate", "{run}", "--ensemble", "{tmp}/foreign", "--ensemble", "{run}"],
         "--ensemble {tmp}/foreign: models of an ensemble share their vocabularies; the source vocabulary differs",
