@@ -13,7 +13,7 @@ import torch
 
 from seq2seq.batching import Pair, collate
 from seq2seq.files import write_atomically
-from seq2seq.metrics import Scores, bleu, bleu_metric, corpus_scores, lowercased, reference_streams
+from seq2seq.metrics import Scores, bleu, bleu_metric, check_seed, corpus_scores, lowercased, reference_streams
 from seq2seq.model import Seq2Seq
 from seq2seq.objectives import loss_per_token, teacher_forcing
 from seq2seq.search import SearchConfig
@@ -101,6 +101,7 @@ def evaluate(
 ) -> Evaluation:
     """Translates sources by beam search and scores them. target_language: as Validator has it."""
     bleu_metric(target_language)  # where its package is missing, nothing is translated in vain
+    check_seed()
     translations = [best[0] for best in translator.search(sources, **search_options)]
     hypotheses = [translation.text for translation in translations]
     scores = corpus_scores(hypotheses, references, confidence=confidence, target_language=target_language)

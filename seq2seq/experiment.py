@@ -11,13 +11,14 @@ import torch
 
 from seq2seq import plotting
 from seq2seq.batching import Batches, BucketedBatches, StreamedBatches
+from seq2seq.capacity import fresh_model
 from seq2seq.checkpoint import GENERATION_FILE
 from seq2seq.config import Real, UserError, check, check_numbers, write_config
 from seq2seq.corpus import DataConfig, data_fingerprint, load_split, references, stream_tokenised, tokenise
 from seq2seq.distributed import World
 from seq2seq.evaluate import Evaluation, Validator, evaluate
 from seq2seq.files import write_atomically
-from seq2seq.model import ModelConfig, build_model
+from seq2seq.model import ModelConfig, Seq2Seq, build_model
 from seq2seq.objectives import teacher_forcing
 from seq2seq.provenance import model_card
 from seq2seq.schedule import check_end
@@ -91,13 +92,18 @@ def run(config: ExperimentConfig) -> tuple[Translator, Evaluation | None]:
 def train(config: ExperimentConfig, directory: Path, here: World) -> Translator:
     """Trains to the end and returns the best model, ready to translate."""
     prepared = prepare(config, directory, here)
-    torch.manual_seed(config.trainer.seed)
-    model = build_model(config.model, len(prepared.source_vocabulary), len(prepared.target_vocabulary))
+    model = new_model(config, prepared, here.device)
     if here.is_main:
         write_config(directory / GENERATION_FILE, config.search)
     objective = teacher_forcing(config.label_smoothing)
     fit(config, directory, here, model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
     return Translator(model, config.model, prepared.source_vocabulary, prepared.target_vocabulary, config.search)
+
+
+def new_model(config: ExperimentConfig, prepared: Prepared, device: torch.device) -> Seq2Seq:
+    """The untrained model. Raises UserError where the device has too little memory for it."""
+    sizes = len(prepared.source_vocabulary), len(prepared.target_vocabulary)
+    return fresh_model(lambda: build_model(config.model, *sizes), config.trainer, config.optimizer, device)
 
 
 def prepare(config: ExperimentConfig, directory: Path, here: World) -> Prepared:

@@ -14,7 +14,7 @@ from torch import nn
 from seq2seq.attention import check_sizes
 from seq2seq.batching import Batch, Ids, collate_features, decoding_length_step, half_rows, like_lengths
 from seq2seq.checkpoint import GENERATION_FILE, load_weights
-from seq2seq.config import DROPOUT, SIZES, Real, UserError, check, check_number, check_numbers, read_config
+from seq2seq.config import DROPOUT, SEARCH, SIZES, Real, UserError, check, check_number, check_numbers, read_config
 from seq2seq.ctc import CTCSeq2Seq, ctc_beam_search, ctc_greedy, joint_step, start_joint
 from seq2seq.decoder import DecoderConfig, LSTMDecoder
 from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
@@ -23,7 +23,7 @@ from seq2seq.hardware import in_parts_that_fit
 from seq2seq.heads import StepHead
 from seq2seq.inference import prepare
 from seq2seq.model import Seq2Seq, initialise_model
-from seq2seq.search import BEAM_SIZES, Hypothesis, SearchConfig, StepFn, beam_search
+from seq2seq.search import Hypothesis, SearchConfig, StepFn, beam_search
 from seq2seq.vocabulary import BOS_ID, EOS_ID, PAD_ID, TARGET_FILE, Vocabulary
 
 Array = np.ndarray
@@ -133,7 +133,7 @@ class Generator:
     @torch.inference_mode()
     def generate_by_ctc(self, inputs: Sequence[Any], beam_size: int = 1) -> list[str]:
         """Texts by the CTC head alone: greedy, or by prefix search."""
-        check_number("beam_size", beam_size, BEAM_SIZES)
+        check_number("beam_size", beam_size, SEARCH["beam_size"])
         inputs = read_inputs(self.config.front_end, inputs)
         labels: list[list[int]] = [[] for _ in inputs]
 

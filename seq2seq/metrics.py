@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.significance import PairedTest
 from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
 
-from seq2seq.config import UserError
+from seq2seq.config import SEEDS, UserError
 
 BOOTSTRAP_SAMPLES = 1_000
 """Resamplings of a confidence interval and of the paired bootstrap test, as many as sacreBLEU's command takes."""
@@ -57,6 +58,14 @@ class Scores:
         return {**metrics, "exact_match": self.exact_match}
 
 
+def check_seed() -> None:
+    """Raises UserError where sacreBLEU would fail on the seed of the bootstrap, SACREBLEU_SEED."""
+    seed = os.environ.get("SACREBLEU_SEED", "none")
+    digits = seed.isascii() and seed.isdigit() and len(seed) <= len(str(SEEDS.highest))
+    if seed.lower() != "none" and not (digits and SEEDS.admits(int(seed))):
+        raise UserError(f"the seed {seed[:40]!r} is neither {SEEDS} nor none: see --seed, SACREBLEU_SEED")
+
+
 def corpus_scores(
     hypotheses: Sequence[str],
     references: Sequence[Sequence[str]],
@@ -71,6 +80,8 @@ def corpus_scores(
     confidence adds bootstrap intervals (seed: SACREBLEU_SEED, as sacreBLEU has it). tokenize: BLEU's tokenizer, None
     for sacreBLEU's choice (see bleu_metric). Raises UserError where the numbers of lines differ or there are none.
     """
+    if confidence:
+        check_seed()
     streams = reference_streams(hypotheses, references)
     samples = BOOTSTRAP_SAMPLES if confidence else 1
     metrics = build_metrics(streams, lowercase, tokenize, target_language)
@@ -173,6 +184,7 @@ def compare(
     tokenize: str | None = None,
 ) -> list[Comparison]:
     """Paired bootstrap test of a system against a baseline, metric by metric, as sacreBLEU's own command does it."""
+    check_seed()
     metrics = {type(metric).__name__: metric for metric in build_metrics(streams, lowercase, tokenize)}
     signatures, results = _paired([("baseline", baseline), ("system", system)], metrics)
     comparisons = []

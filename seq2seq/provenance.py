@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from seq2seq.checkpoint import FORMAT
+from seq2seq.config import FORMAT
 
 if TYPE_CHECKING:
     from seq2seq.encoder import EncoderConfig

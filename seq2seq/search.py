@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from seq2seq.config import Real, Whole, check, check_numbers
+from seq2seq.config import SEARCH, Whole, check, check_numbers
 from seq2seq.hardware import DECODING_STEP, best_continuations
 
 State = TypeVar("State", bound="SearchState")
@@ -22,7 +22,6 @@ class SearchState(Protocol):
 
 
 NO_LIMIT = 1 << 30
-BEAM_SIZES = Whole(1, 1_000)
 
 StepFn = Callable[[Tensor, State], tuple[Tensor, State]]
 """(token [N] int64, state) -> (log-probabilities of the next token [N, V] fp32, state). Ensembles, language-model
@@ -45,14 +44,7 @@ class SearchConfig:
     """Longest output per source token (plus 10): keeps a stuck hypothesis from running to max_length."""
 
     def __post_init__(self) -> None:
-        check_numbers(
-            self,
-            "search",
-            beam_size=BEAM_SIZES,
-            length_penalty=Real(0, 100),
-            max_length=Whole(1, 10_000),
-            max_length_ratio=Real(0, 1_000, without=(0,)),
-        )
+        check_numbers(self, "search", **SEARCH)
         check(
             self.length_penalty_kind in ("average", "gnmt"),
             f"search.length_penalty_kind must be average or gnmt, not {self.length_penalty_kind}",

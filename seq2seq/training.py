@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from seq2seq import plotting
 from seq2seq.batching import Batch, Curriculum, ExampleBatches, collate_sequences
+from seq2seq.capacity import fresh_model
 from seq2seq.checkpoint import GENERATION_FILE
 from seq2seq.config import SIZES, Real, check, check_numbers, write_config
 from seq2seq.error_rates import error_rates
@@ -106,8 +106,9 @@ def train_generator(config: GeneratorTask, training: Captioned | Stages, validat
             _new_vocabulary(config, stages).save(stored)
         here.barrier()
         vocabulary = Vocabulary.load(stored)
-        torch.manual_seed(config.trainer.seed)
-        model = build_generator_model(config.model, len(vocabulary))
+        model = fresh_model(
+            lambda: build_generator_model(config.model, len(vocabulary)), config.trainer, config.optimizer, here.device
+        )
         if here.is_main:
             write_config(directory / GENERATION_FILE, config.search)
         smoothing = config.label_smoothing
@@ -188,8 +189,7 @@ def train_predictor(
         stored = directory / SOURCE_FILE
         if vocabulary is not None and here.is_main and not (begun(directory) and stored.exists()):
             vocabulary.save(stored)
-        torch.manual_seed(config.trainer.seed)
-        model = build_predictor_model(config.model)
+        model = fresh_model(lambda: build_predictor_model(config.model), config.trainer, config.optimizer, here.device)
         # Labels lie beside the inputs' steps, and are padded as these are; other targets have a shape of their own.
         step = config.batching.length_step if config.model.answer == "steps" else 1
         batches = _examples(training, config, step, here)
@@ -219,8 +219,9 @@ def train_language_model(
             known.save(directory)
         here.barrier()
         characters = Characters.load(directory)
-        torch.manual_seed(config.trainer.seed)
-        model = build_language_model(config.model, len(characters))
+        model = fresh_model(
+            lambda: build_language_model(config.model, len(characters)), config.trainer, config.optimizer, here.device
+        )
         training, validation = (_windows(characters.encode(each), config.window) for each in (text, held_out))
         batches = _examples(training, config, config.batching.length_step, here)
         loss = mean_loss(_examples(validation, config, config.batching.length_step, None), labelling())

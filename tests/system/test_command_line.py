@@ -198,7 +198,7 @@ def test_a_run_directory_holds_what_the_hub_expects(toy_run: Path, tmp_path: Pat
 
 def test_a_saved_configuration_is_read_back_and_printed(toy_run: Path, capsysbinary) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(SystemExit) as ended:
-        main(["train", "--config", str(toy_run / "config.json"), "--trainer.epochs", "9", "--print_config"])
+        main(["train", "--config", str(toy_run / "config.json"), "--trainer.epochs", "9", "--print-config"])
     assert ended.value.code == 0
     printed = capsysbinary.readouterr().out
     assert b"epochs: 9" in printed
