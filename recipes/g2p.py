@@ -3,8 +3,9 @@
 python recipes/g2p.py --data DIR [--source COLUMN] [--target COLUMN] [--output DIR] [--any.config.field VALUE]
 
 DIR holds train.tsv and validation.tsv with columns word and phonemes, or others that --source and --target name
-(ARPAbet; stress digits are dropped, as in the published figures), such as the CMU dictionary. Every 50th word of the training file is kept out to choose the best
-model; the figures are those of validation.tsv. A word with several pronunciations is right when it equals one of them.
+(ARPAbet; stress digits are dropped, as in the published figures), such as the CMU dictionary. Every 50th word of the
+training file is kept out to choose the best model; the figures are those of validation.tsv. A word with several
+pronunciations is right when it equals one of them.
 """
 
 import hashlib

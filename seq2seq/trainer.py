@@ -70,7 +70,9 @@ class TrainerConfig:
     log_every_steps: int = 50
     """Steps between entries of the training loss in metrics.jsonl and TensorBoard."""
     best_metric: Literal["bleu", "accuracy", "loss", "error_rate"] = "bleu"
-    """Validation figure that chooses the best model; higher is better for bleu and accuracy, lower for the others."""
+    """Validation figure that chooses the best model; higher is better for bleu and accuracy, lower for the others. Each
+    task accepts those that it has: loss all of them, bleu those that write text, error_rate those that write text of
+    what is no text, accuracy classification."""
     patience: int = 0
     """Validations without gain after which training ends; 0 = never."""
     average_decay: float = 0.998
