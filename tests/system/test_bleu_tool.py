@@ -129,6 +129,11 @@ def test_text_output_names_each_metric(folder: Path) -> None:
         (["ref1", "--compare", "short"], "hyp", b"short has 2 lines"),
         (["ref1", "--seed", "-3"], "hyp", b"the seed '-3' is neither"),
         (["ref1", "--seed", "x"], "hyp", b"the seed 'x' is neither"),
+        (
+            ["ref1", "--seed", "9" * 5_000],
+            "hyp",
+            b"is neither a whole number from 0 to 9,223,372,036,854,775,807 nor none",
+        ),
     ],
 )
 def test_unusable_input_is_one_line_and_status_2(folder: Path, arguments: list[str], stdin: str, told: bytes) -> None:
