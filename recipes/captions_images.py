@@ -18,6 +18,7 @@ from captions_shapes import CONFIG as SHAPES
 
 from seq2seq import plotting, recipe
 from seq2seq.caption_metrics import caption_scores
+from seq2seq.config import Whole, check_numbers
 from seq2seq.frontends import FrontEndConfig
 from seq2seq.images import CaptionedImages, backbone, encode_images, open_captioned, pixels
 from seq2seq.scenes import HELD_OUT, PIXELS, THINGS, scenes
@@ -41,6 +42,10 @@ class Config(GeneratorTask):
     pixels: int = PIXELS
     """Edge that images are resized to where there is no backbone."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, "", pixels=Whole(1, 10_000))
+
 
 CONFIG = Config(
     model=SHAPES.model,
@@ -52,7 +57,7 @@ CONFIG = Config(
 
 
 def write_shapes(folder: Path, quick: bool) -> None:
-    """The scenes of `seq2seq.scenes` as a folder of images per split."""
+    """The scenes of `seq2seq.scenes` as a folder of images per split, in this recipe's own columns."""
     from PIL import Image
 
     known = [thing for thing in THINGS if thing not in HELD_OUT]
@@ -64,7 +69,7 @@ def write_shapes(folder: Path, quick: bool) -> None:
         for number, (image, captions) in enumerate(zip(made.inputs, made.references, strict=True)):
             levels = (image.transpose(1, 2, 0) * 255).round().astype(np.uint8)
             Image.fromarray(levels).save(folder / split / f"{number:05}.png")
-            lines.append(json.dumps({"file_name": f"{number:05}.png", "caption": captions}) + "\n")
+            lines.append(json.dumps({"file_name": f"{number:05}.png", CONFIG.captions: captions}) + "\n")
         (folder / split / "metadata.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
@@ -74,7 +79,7 @@ def prepare(config: Config) -> Config:
         return config
     folder = Path(config.output) / "data"
     write_shapes(folder, config.quick)
-    return replace(config, data=str(folder))
+    return replace(config, data=str(folder), image=CONFIG.image, captions=CONFIG.captions)
 
 
 def spoken(caption: str) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from seq2seq import plotting, recipe
 from seq2seq.batching import BatchingConfig
 from seq2seq.caption_metrics import caption_scores
+from seq2seq.config import COUNTS, check_numbers
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
 from seq2seq.frontends import FrontEndConfig
@@ -36,6 +37,10 @@ class Config(GeneratorTask):
     """Scenes to train on, with five captions each."""
     held_out_scenes: int = 300
     """Scenes to choose the best model on, and as many to test on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, "", training_scenes=COUNTS, held_out_scenes=COUNTS)
 
 
 CONFIG = Config(

@@ -14,6 +14,7 @@ import numpy as np
 from seq2seq import recipe
 from seq2seq.batching import BatchingConfig
 from seq2seq.caption_metrics import caption_scores
+from seq2seq.config import COUNTS, check_numbers
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
 from seq2seq.frontends import FrontEndConfig
@@ -39,6 +40,10 @@ class Config(GeneratorTask):
     """Clips to train on, with three captions each."""
     held_out_clips: int = 300
     """Clips to choose the best model on, and as many to test on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, "", training_clips=COUNTS, held_out_clips=COUNTS)
 
 
 CONFIG = Config(

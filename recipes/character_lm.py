@@ -14,7 +14,7 @@ from pathlib import Path
 
 from seq2seq import recipe
 from seq2seq.batching import BatchingConfig
-from seq2seq.config import UserError, check
+from seq2seq.config import UserError, Whole, check, check_numbers
 from seq2seq.language_model import CharacterModel, LanguageModelConfig
 from seq2seq.schedule import OptimizerConfig
 from seq2seq.trainer import TrainerConfig
@@ -37,6 +37,10 @@ class Config(LanguageModelTask):
     """What samples begin with."""
     sample_length: int = 300
     """Characters of a sample."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, "", sample_length=Whole(0, 1_000_000))
 
 
 CONFIG = Config(

@@ -14,6 +14,7 @@ import numpy as np
 
 from seq2seq import plotting, recipe
 from seq2seq.batching import BatchingConfig
+from seq2seq.config import COUNTS, Whole, check_numbers
 from seq2seq.encoder import EncoderConfig
 from seq2seq.frontends import FrontEndConfig
 from seq2seq.journal import read_journal
@@ -42,6 +43,9 @@ class Config(PredictorTask):
     """Length of the sequences."""
     training_sequences: int = 32_000
     """Sequences to train on."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "", steps=Whole(1, 10_000), training_sequences=COUNTS)
 
 
 CONFIG = Config(

@@ -1,10 +1,11 @@
 """Grapheme to phoneme: the spelling of a word to its pronunciation, letter by letter (Yao & Zweig 2015).
 
-python recipes/g2p.py --data DIR [--output DIR] [--any.config.field VALUE]
+python recipes/g2p.py --data DIR [--source COLUMN] [--target COLUMN] [--output DIR] [--any.config.field VALUE]
 
-DIR holds train.tsv and validation.tsv with columns word and phonemes (ARPAbet; stress digits are dropped, as in the
-published figures), such as the CMU dictionary. Every 50th word of the training file is kept out to choose the best
-model; the figures are those of validation.tsv. A word with several pronunciations is right when it equals one of them.
+DIR holds train.tsv and validation.tsv with columns word and phonemes, or others that --source and --target name
+(ARPAbet; stress digits are dropped, as in the published figures), such as the CMU dictionary. Every 50th word of the
+training file is kept out to choose the best model; the figures are those of validation.tsv. A word with several
+pronunciations is right when it equals one of them.
 """
 
 import hashlib
@@ -65,7 +66,8 @@ def prepare(config: ExperimentConfig) -> ExperimentConfig:
     folder = Path(config.output) / "data"
     folder.mkdir(parents=True, exist_ok=True)
     for split, entries in words.items():
-        lines = [json.dumps({"word": " ".join(word), "phonemes": spoken}) + "\n" for word, spoken in entries.items()]
+        rows = ({config.source: " ".join(word), config.target: spoken} for word, spoken in entries.items())
+        lines = [json.dumps(row) + "\n" for row in rows]
         (folder / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
     return replace(config, data=str(folder))
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from seq2seq import recipe
 from seq2seq.batching import BatchingConfig
+from seq2seq.config import COUNTS, check_numbers
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import Direction, EncoderConfig
 from seq2seq.error_rates import error_rates
@@ -42,6 +43,10 @@ class Config(GeneratorTask):
     """Strips to train on."""
     held_out_strips: int = 500
     """Strips to choose the best model on, and as many to test on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, "", training_strips=COUNTS, held_out_strips=COUNTS)
 
 
 CONFIG = Config(

@@ -15,6 +15,7 @@ import numpy as np
 
 from seq2seq import recipe
 from seq2seq.batching import BatchingConfig
+from seq2seq.config import COUNTS, check_numbers
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
 from seq2seq.frontends import FrontEndConfig
@@ -45,6 +46,10 @@ class Config(GeneratorTask):
     """Programs per epoch."""
     held_out_programs: int = 100
     """Programs of each kind to test on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, "", training_programs=COUNTS, held_out_programs=COUNTS)
 
 
 CONFIG = Config(

@@ -13,6 +13,7 @@ import numpy as np
 
 from seq2seq import plotting, recipe
 from seq2seq.batching import BatchingConfig
+from seq2seq.config import COUNTS, check_numbers
 from seq2seq.encoder import EncoderConfig
 from seq2seq.frontends import FrontEndConfig
 from seq2seq.moving_shapes import FREE, SHAPES, SIDE, clip
@@ -34,6 +35,9 @@ class Config(PredictorTask):
     """Clips to train on."""
     held_out_clips: int = 300
     """Clips to test on."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "", training_clips=COUNTS, held_out_clips=COUNTS)
 
 
 CONFIG = Config(

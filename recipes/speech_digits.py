@@ -20,7 +20,7 @@ import torch
 
 from seq2seq import recipe
 from seq2seq.batching import BatchingConfig
-from seq2seq.config import UserError, check
+from seq2seq.config import COUNTS, UserError, check, check_numbers
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
 from seq2seq.error_rates import error_rates
@@ -50,6 +50,10 @@ class Config(GeneratorTask):
     """Strings to train on."""
     held_out_strings: int = 500
     """Strings to choose the best model on, and as many to test on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, "", training_strings=COUNTS, held_out_strings=COUNTS)
 
 
 CONFIG = Config(

@@ -14,6 +14,7 @@ import numpy as np
 
 from seq2seq import plotting, recipe
 from seq2seq.batching import BatchingConfig
+from seq2seq.config import COUNTS, check_numbers
 from seq2seq.encoder import EncoderConfig
 from seq2seq.frontends import FrontEndConfig
 from seq2seq.objectives import regression
@@ -40,6 +41,9 @@ class Config(PredictorTask):
     """Utterances to train on."""
     held_out_utterances: int = 200
     """Utterances to choose the best model on, and as many to test on."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "", training_utterances=COUNTS, held_out_utterances=COUNTS)
 
 
 CONFIG = Config(

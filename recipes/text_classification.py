@@ -16,7 +16,7 @@ import numpy as np
 
 from seq2seq import recipe
 from seq2seq.batching import BatchingConfig
-from seq2seq.config import check
+from seq2seq.config import COUNTS, Whole, check, check_numbers
 from seq2seq.encoder import EncoderConfig
 from seq2seq.frontends import FrontEndConfig
 from seq2seq.heads import Pooling
@@ -52,6 +52,9 @@ class Config(PredictorTask):
     """Subwords at most."""
     generated: int = 8_000
     """Remarks generated where no data is given; an eighth of them is for validation, another for the test."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "", vocabulary_size=Whole(8, 1_000_000), generated=COUNTS)
 
 
 CONFIG = Config(

@@ -15,6 +15,7 @@ import numpy as np
 
 from seq2seq import plotting, recipe
 from seq2seq.batching import BatchingConfig
+from seq2seq.config import Whole, check_numbers
 from seq2seq.encoder import EncoderConfig
 from seq2seq.frontends import FrontEndConfig
 from seq2seq.objectives import regression
@@ -45,6 +46,9 @@ class Config(PredictorTask):
 
     days: int = DAYS
     """Length of the series; the last fifth is held out, half of it to choose the best model and half to test."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "", days=Whole(1, 100_000))
 
 
 CONFIG = Config(

@@ -13,6 +13,9 @@ from itertools import count, islice, tee
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from seq2seq.arguments import Parser, number_within
+from seq2seq.config import SEARCH, Whole
+
 if TYPE_CHECKING:  # each verb imports what it needs: `seq2seq --help` does not wait for torch
     from seq2seq.translator import Translation, Translator
 
@@ -26,6 +29,8 @@ VERBS = """verbs:
 seq2seq VERB --help tells a verb's options."""
 
 
+INPUT_LENGTHS = Whole(1, 1_000_000)
+"""Tokens that --max-input-length may allow."""
 LINES_WRITTEN_TOGETHER = 64
 """Translated lines that are aligned in one batch; in interactive use every line goes out at once."""
 
@@ -37,10 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["train"]:
         return _train(words[1:])
-    options = _parser().parse_args(words)
     from seq2seq.guard import guarded
 
-    return guarded("seq2seq", lambda: options.run(options))
+    def work() -> None:
+        options = _parser().parse_args(words)
+        options.run(options)
+
+    return guarded("seq2seq", work)
 
 
 def _train(words: list[str]) -> int:
@@ -58,8 +66,8 @@ def _train(words: list[str]) -> int:
     return guarded("seq2seq", work)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="seq2seq",
         description="Recurrent sequence-to-sequence models: train, translate, score.",
         epilog=VERBS,
@@ -71,7 +79,10 @@ def _parser() -> argparse.ArgumentParser:
     translate = _verb(verbs, "translate", "Translate standard input, line by line, to standard output.", _translate)
     _search_options(translate)
     translate.add_argument(
-        "--n-best", type=_positive, metavar="K", help="write the K best as TSV: line, rank, score, text"
+        "--n-best",
+        type=number_within(SEARCH["beam_size"]),
+        metavar="K",
+        help="write the K best as TSV: line, rank, score, text",
     )
     translate.add_argument(
         "--scores", action="store_true", help="write the score (log-probability over length) before the text"
@@ -110,23 +121,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _verb(
-    verbs: Any, name: str, description: str, run: Callable[[argparse.Namespace], None]
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, description=description)
+def _verb(verbs: Any, name: str, description: str, run: Callable[[argparse.Namespace], None]) -> Parser:
+    parser: Parser = verbs.add_parser(name, description=description)
     parser.set_defaults(run=run, ensemble=[], precision="fp32")
     parser.add_argument("model", metavar="RUN", help="run directory, or the Hub id of a model")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument(
         "--max-input-length",
-        type=_positive,
+        type=number_within(INPUT_LENGTHS),
         metavar="N",
         help="cut longer inputs to their first N tokens, with a warning; score refuses longer targets (default: 1000)",
     )
     return parser
 
 
-def _search_options(parser: argparse.ArgumentParser) -> None:
+def _search_options(parser: Parser) -> None:
     parser.add_argument(
         "--ensemble",
         nargs="+",
@@ -136,10 +145,16 @@ def _search_options(parser: argparse.ArgumentParser) -> None:
     )
     told = "default: the run's generation_config.json"
     parser.add_argument(
-        "--beam-size", type=_positive, metavar="N", help=f"hypotheses kept per sentence, 1 = greedy ({told})"
+        "--beam-size",
+        type=number_within(SEARCH["beam_size"]),
+        metavar="N",
+        help=f"hypotheses kept per sentence, 1 = greedy ({told})",
     )
     parser.add_argument(
-        "--length-penalty", type=float, metavar="A", help=f"exponent of the length normalisation ({told})"
+        "--length-penalty",
+        type=number_within(SEARCH["length_penalty"]),
+        metavar="A",
+        help=f"exponent of the length normalisation ({told})",
     )
     parser.add_argument(
         "--length-penalty-kind",
@@ -148,13 +163,13 @@ def _search_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-length",
-        type=_positive,
+        type=number_within(SEARCH["max_length"]),
         metavar="N",
         help=f"longest output in tokens, where --max-length-ratio allows as many ({told})",
     )
     parser.add_argument(
         "--max-length-ratio",
-        type=float,
+        type=number_within(SEARCH["max_length_ratio"]),
         metavar="R",
         help=f"longest output in tokens per source token, plus 10 ({told})",
     )
@@ -163,13 +178,6 @@ def _search_options(parser: argparse.ArgumentParser) -> None:
         choices=("fp32", "int8"),
         help="int8: quantised, 1.5 to 1.8 times as fast on CPUs with VNNI; a few outputs differ (default: fp32)",
     )
-
-
-def _positive(text: str) -> int:
-    value = int(text) if text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a positive whole number, got {text!r}")
-    return value
 
 
 def _load(options: argparse.Namespace) -> Translator:

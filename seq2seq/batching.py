@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seq2seq.config import check
+from seq2seq.config import COUNTS, SIZES, check_numbers
 from seq2seq.corpus import list_lengths
 from seq2seq.distributed import World
 from seq2seq.hardware import DECODING_STEP, to_device
@@ -39,8 +39,7 @@ class BatchingConfig:
     """Batch sizes are rounded down to multiples of this, for the same reason."""
 
     def __post_init__(self) -> None:
-        for name in ("max_tokens_per_batch", "length_step", "row_step"):
-            check(getattr(self, name) > 0, f"batching.{name} must be positive, not {getattr(self, name)}")
+        check_numbers(self, "batching", max_tokens_per_batch=COUNTS, length_step=SIZES, row_step=SIZES)
 
 
 class Batch(NamedTuple):

@@ -26,13 +26,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from seq2seq.config import UserError
+from seq2seq.config import FORMAT, UserError, check_format
 from seq2seq.files import sweep, sync, write_atomically
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
-"""Version of the layout of checkpoints and run directories; CHANGELOG.md says which release reads which."""
 MANIFEST, STATE_FILE, LATEST_FILE = "manifest.json", "state.json", "latest"
 MODEL_FILE, CONFIG_FILE, GENERATION_FILE = "model.safetensors", "config.json", "generation_config.json"
 CHECKPOINTS_FOLDER = "checkpoints"
@@ -124,7 +122,12 @@ def stored_model(directory: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{directory}: not a run directory (it has no {CONFIG_FILE})")
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["model"])
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        stored = None
+    check_format(stored, str(path))
+    try:
+        return dict(stored["model"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise UserError(f"{path}: not a run's configuration; restore it or train again") from None
 
@@ -268,14 +271,15 @@ class CheckpointStore:
     def load_latest(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
         """The newest whole checkpoint's tensors and state; None if there is none yet.
 
-        Raises UserError where checkpoints exist but none is whole.
+        Raises UserError where checkpoints exist but none is whole, or the newest whole one is of a newer format.
         """
         candidates = self.list()
         for path in reversed(candidates):
             fault = find_fault(path)
             if fault is None:
-                files = path.glob("*.safetensors")
-                return {file.stem: load_tensors(file) for file in files}, json.loads((path / STATE_FILE).read_text())
+                state = json.loads((path / STATE_FILE).read_text())
+                check_format(state, str(path))
+                return {file.stem: load_tensors(file) for file in path.glob("*.safetensors")}, state
             self.damaged.add(path)
             log.warning("%s is damaged (%s); falling back to the checkpoint before it", path, fault)
         if candidates:

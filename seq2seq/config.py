@@ -1,17 +1,17 @@
 """Configurations as nested frozen dataclasses, read from and written to JSON or YAML.
 
 A configuration class declares its options as typed fields with defaults and validates itself in
-``__post_init__`` with `check`. Its annotations may be ``int``, ``float``, ``str``, ``bool``, a ``Literal``,
-another configuration class, or any of these ``| None``.
+``__post_init__``: its numbers with `check_numbers`, the rest with `check`. Its annotations may be ``int``, ``float``,
+``str``, ``bool``, a ``Literal``, another configuration class, or any of these ``| None``.
 """
 
 import dataclasses
 import difflib
 import json
-import math
 import os
 import re
 import signal
+import sys
 import types
 import typing
 from pathlib import Path
@@ -26,6 +26,12 @@ Config = TypeVar("Config")
 # YAML 1.1, which PyYAML follows, reads 1e-3 as a string (it lacks a dot).
 FLOAT_WITHOUT_DOT = re.compile(r"^[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$")
 SCALAR_NAMES = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
+
+
+FORMAT = 1
+"""Version of the layout of checkpoints and run directories; CHANGELOG.md says which release reads which."""
+FORMAT_OPTION = "format"
+"""What it is called in a run's config.json; files without it are of format 1."""
 
 
 class UserError(ValueError):
@@ -61,6 +67,84 @@ def check(condition: bool, message: str) -> None:
         raise UserError(message)
 
 
+@dataclasses.dataclass(frozen=True)
+class Whole:
+    """The whole numbers from ``lowest`` to ``highest``, both included."""
+
+    lowest: int
+    highest: int
+
+    def admits(self, value: Any) -> bool:
+        """Whether ``value`` is one of them; True and False are no numbers here."""
+        return isinstance(value, int) and not isinstance(value, bool) and self.lowest <= value <= self.highest
+
+    def __str__(self) -> str:
+        return f"a whole number from {_grouped(self.lowest)} to {_grouped(self.highest)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Real:
+    """The numbers from ``lowest`` to ``highest``, both included, but for those in ``without``."""
+
+    lowest: float
+    highest: float
+    without: tuple[float, ...] = ()
+
+    def admits(self, value: Any) -> bool:
+        """Whether ``value`` is one of them: undefined (nan) and infinite values are not."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and self.lowest <= value <= self.highest and value not in self.without
+
+    def __str__(self) -> str:
+        without = f", without {' and '.join(map(_grouped, self.without))}" if self.without else ""
+        return f"a number from {_grouped(self.lowest)} to {_grouped(self.highest)}{without}"
+
+
+SEEDS = Whole(0, 2**63 - 1)
+"""What every generator of random numbers here takes."""
+SIZES = Whole(1, 1_000_000)
+"""Widths of layers and the like."""
+COUNTS = Whole(1, 1_000_000_000)
+"""Numbers of steps, examples and the like; with 0 for none: COUNTS_OR_NONE."""
+COUNTS_OR_NONE = Whole(0, COUNTS.highest)
+LAYERS = Whole(1, 100)
+DROPOUT = Real(0, 1, without=(1,))
+SEARCH: dict[str, Whole | Real] = {
+    "beam_size": Whole(1, 1_000),
+    "length_penalty": Real(0, 100),
+    "max_length": Whole(1, 10_000),
+    "max_length_ratio": Real(0, 1_000, without=(0,)),
+}
+"""Of SearchConfig; here, as the command line looks at them before it imports torch."""
+
+
+def check_numbers(config: Any, section: str, **bounds: Whole | Real) -> None:
+    """Raise `UserError`, naming option and bounds, for the first field of ``config`` that is not within its bounds.
+
+    ``section`` is the options' place in the whole configuration, such as "model.encoder"; "" is the outermost.
+    """
+    for name, allowed in bounds.items():
+        check_number(f"{section}.{name}" if section else name, getattr(config, name), allowed)
+
+
+def check_number(name: str, value: Any, allowed: Whole | Real) -> None:
+    """Raise `UserError` naming the option unless ``value`` is one of the numbers allowed."""
+    check(allowed.admits(value), f"{name} must be {allowed}, not {_number_shown(value)}")
+
+
+def _grouped(number: float) -> str:
+    """Digits in groups of three where there are many."""
+    return f"{number:,}" if abs(number) >= 10_000 else f"{number:g}"
+
+
+def _number_shown(value: Any) -> str:
+    # Python refuses to write out integers of more than some thousand digits.
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return "one of more than 40 digits"
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """Return a configuration as nested plain dictionaries, ready for JSON or YAML."""
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
@@ -85,8 +169,15 @@ def read_config(path: str | os.PathLike[str], cls: type[Config]) -> Config:
 
 def write_config(path: str | os.PathLike[str], config: Any) -> None:
     """Write a configuration to a ``.json``, ``.yaml`` or ``.yml`` file; `read_config` gives it back."""
-    path = Path(path)
-    mapping = to_dict(config)
+    _write_mapping(Path(path), to_dict(config))
+
+
+def write_run_config(path: Path, mapping: dict[str, Any]) -> None:
+    """Write a run's config.json: the options in ``mapping``, and the format of what lies beside it."""
+    _write_mapping(path, {FORMAT_OPTION: FORMAT, **mapping})
+
+
+def _write_mapping(path: Path, mapping: dict[str, Any]) -> None:
     if _file_format(path) == "json":
         text = json.dumps(mapping, indent=2, ensure_ascii=False) + "\n"
     else:
@@ -104,7 +195,33 @@ def _file_format(path: Path) -> Literal["json", "yaml"]:
 
 
 def read_mapping(path: Path) -> Any:
-    """The content of a JSON or YAML file. Raises UserError naming file and line where it cannot be read."""
+    """The content of a JSON or YAML file, without its format. Raises UserError naming file and line where it cannot be
+    read, or is of a newer format."""
+    mapping = _parsed(path)
+    check_format(mapping, str(path))
+    return {key: value for key, value in mapping.items() if key != FORMAT_OPTION} if _is_mapping(mapping) else mapping
+
+
+def check_format(mapping: Any, where: str) -> None:
+    """Raise `UserError` where a file's content is of a newer format than this version reads."""
+    number = mapping.get(FORMAT_OPTION, FORMAT) if _is_mapping(mapping) else FORMAT
+    check(
+        type(number) is int and number > 0,
+        f"{where}: option '{FORMAT_OPTION}' must be a whole number from 1 on, got {_shown(number)}",
+    )
+    check(
+        number <= FORMAT,
+        f"{where}: written by a newer version of seq2seq (format {_number_shown(number)}; this one reads up to "
+        f"{FORMAT}): upgrade seq2seq",
+    )
+
+
+def _is_mapping(content: Any) -> bool:
+    return isinstance(content, dict)
+
+
+def _parsed(path: Path) -> Any:
+    """The content of a JSON or YAML file; {} of an empty one."""
     file_format = _file_format(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -129,16 +246,42 @@ def read_mapping(path: Path) -> Any:
     return {} if mapping is None else mapping
 
 
-def _build(cls: type[Config], mapping: Any, where: str, prefix: str) -> Config:
+def check_types(cls: type[Any], mapping: Any, where: str = "", prefix: str = "") -> None:
+    """Raise `UserError` for an unknown option, or a value of the wrong type, among options that are not all there.
+
+    ``where`` as in `from_dict`; ``prefix`` ends with a dot: the place of the options of ``cls`` in the whole.
+    """
     origin = f"{where}: " if where else ""
     if not isinstance(mapping, dict):
         what = f"option '{prefix[:-1]}'" if prefix else "the configuration"
         raise UserError(f"{origin}{what} must be a mapping of options to values, got {_shown(mapping)}")
+    types_of = option_types(cls)
+    for key, value in mapping.items():
+        if key not in types_of:
+            raise UserError(f"{origin}unknown option '{prefix}{key}'{_suggestion(str(key), list(types_of))}")
+        if dataclasses.is_dataclass(types_of[key]):
+            check_types(types_of[key], value, where, f"{prefix}{key}.")
+        else:
+            _convert(types_of[key], value, where, prefix + key)
+
+
+def option_types(cls: type[Any]) -> dict[str, Any]:
+    """The annotation of every option of a configuration class."""
     types_of = typing.get_type_hints(cls)
+    return {field.name: types_of[field.name] for field in dataclasses.fields(cls) if field.init}
+
+
+def refusal(annotation: Any, name: str, value: Any) -> str:
+    """Why a value is not one of those that an option's annotation admits, in words."""
+    expected = " or ".join(_described(alternative) for alternative in _alternatives(annotation))
+    return f"option '{name}' must be {expected}, got {_shown(value)}"
+
+
+def _build(cls: type[Config], mapping: Any, where: str, prefix: str) -> Config:
+    origin = f"{where}: " if where else ""
+    check_types(cls, mapping, where, prefix)
+    types_of = option_types(cls)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
-    for key in mapping:
-        if key not in fields:
-            raise UserError(f"{origin}unknown option '{prefix}{key}'{_suggestion(str(key), list(fields))}")
     for name, field in fields.items():
         has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         check(name in mapping or has_default, f"{origin}option '{prefix}{name}' is required")
@@ -166,13 +309,12 @@ def _convert(annotation: Any, value: Any, where: str, name: str) -> Any:
             if any(type(choice) is type(value) and choice == value for choice in typing.get_args(alternative)):
                 return value
         elif alternative is float:
-            if type(value) in (int, float) and math.isfinite(value):
+            if type(value) is float or (type(value) is int and abs(value) <= sys.float_info.max):
                 return float(value)
         elif type(value) is alternative:
             return value
     origin = f"{where}: " if where else ""
-    expected = " or ".join(_described(alternative) for alternative in alternatives)
-    raise UserError(f"{origin}option '{name}' must be {expected}, got {_shown(value)}")
+    raise UserError(origin + refusal(annotation, name, value))
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:
@@ -184,6 +326,8 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
 def _described(annotation: Any) -> str:
     if annotation is type(None):
         return "null"
+    if dataclasses.is_dataclass(annotation):
+        return "a mapping of options to values"
     if typing.get_origin(annotation) is Literal:
         return "one of " + ", ".join(json.dumps(choice) for choice in typing.get_args(annotation))
     return SCALAR_NAMES.get(annotation, str(annotation))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from seq2seq.config import check
+from seq2seq.config import COUNTS, Real, Whole, check, check_numbers
 from seq2seq.languages import check_tokenizer
 from seq2seq.sources import Columns, Corpus, cache_errors, digest, open_split, quiet
 from seq2seq.vocabulary import Vocabulary
@@ -61,11 +61,10 @@ class DataConfig:
         if self.bleu_tokenizer:
             check_tokenizer(self.bleu_tokenizer)
         check(self.source != self.target, f"source and target are the same column '{self.source}'")
-        check(self.max_length >= 0, f"max_length must be 0 (off) or positive, got {self.max_length}")
+        check_numbers(self, "", max_length=Whole(0, 1_000_000), max_ratio=Real(0, 1_000), shuffle_buffer_size=COUNTS)
         check(
             self.max_ratio == 0 or self.max_ratio >= 1, f"max_ratio must be 0 (off) or at least 1, got {self.max_ratio}"
         )
-        check(self.shuffle_buffer_size > 0, f"shuffle_buffer_size must be positive, got {self.shuffle_buffer_size}")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.attention import AttentionKind, at_least_fp32, attend, attention_weights, build_attention
-from seq2seq.config import check
+from seq2seq.config import LAYERS, SIZES, check, check_numbers
 from seq2seq.encoder import SequenceDropout
 from seq2seq.hardware import product_type
 from seq2seq.memory import Memory
@@ -33,11 +33,11 @@ class DecoderConfig:
     needs no loop over time. none: the top layer queries, nothing is fed back."""
 
     def __post_init__(self) -> None:
-        check(self.hidden_size > 0, f"decoder.hidden_size must be positive, not {self.hidden_size}")
-        check(self.layers > 0, f"decoder.layers must be positive, not {self.layers}")
+        check_numbers(self, "model.decoder", hidden_size=SIZES, layers=LAYERS)
         check(
             self.coupling != "bottom_up" or self.layers >= 2,
-            f"decoder.coupling bottom_up needs decoder.layers >= 2, not {self.layers}: the bottom one queries",
+            f"model.decoder.coupling bottom_up needs at least 2 model.decoder.layers, not {self.layers}: one queries, "
+            "the others read; with one layer, set model.decoder.coupling to input_feeding or none",
         )
 
 

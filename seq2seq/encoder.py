@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import check
+from seq2seq.config import LAYERS, SIZES, Whole, check_numbers
 from seq2seq.memory import Memory, length_mask
 from seq2seq.recurrent import Cell, build_recurrent
 
@@ -34,10 +34,14 @@ class EncoderConfig:
     """Further layers on top that read forward only (Cui et al. 2018)."""
 
     def __post_init__(self) -> None:
-        check(self.hidden_size > 0, f"encoder.hidden_size must be positive, not {self.hidden_size}")
-        check(self.layers > 0, f"encoder.layers must be positive, not {self.layers}")
-        check(self.subsampling > 0, f"encoder.subsampling must be positive, not {self.subsampling}")
-        check(self.forward_layers >= 0, f"encoder.forward_layers must be 0 or more, not {self.forward_layers}")
+        check_numbers(
+            self,
+            "model.encoder",
+            hidden_size=SIZES,
+            layers=LAYERS,
+            subsampling=Whole(1, 1_000),
+            forward_layers=Whole(0, 100),
+        )
 
     @property
     def output_size(self) -> int:

@@ -18,6 +18,7 @@ from seq2seq.metrics import (
     Scores,
     bleu,
     bleu_metric,
+    check_seed,
     chrf,
     corpus_scores,
     exact_match,
@@ -134,6 +135,7 @@ def evaluate(
     """Translates sources by beam search and scores them. target_language, bleu_tokenizer: as Validator has
     them."""
     bleu_metric(target_language, bleu_tokenizer)  # where its package is missing, nothing is translated in vain
+    check_seed()
     translations = [best[0] for best in translator.search(sources, **search_options)]
     hypotheses = [translation.text for translation in translations]
     scores = corpus_scores(

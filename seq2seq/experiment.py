@@ -8,15 +8,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from seq2seq import plotting
 from seq2seq.batching import Batches, BucketedBatches, StreamedBatches
 from seq2seq.checkpoint import GENERATION_FILE, MODEL_FILE
-from seq2seq.config import UserError, check, write_config
+from seq2seq.config import Real, UserError, check, check_numbers, write_config
 from seq2seq.corpus import DataConfig, data_fingerprint, load_split, references, stream_tokenised, tokenise
 from seq2seq.distributed import World
 from seq2seq.evaluate import VALIDATED, Evaluation, Validator, evaluate
 from seq2seq.layout import ATTENTION_FOLDER, CARD_FILE, EVALUATION_FOLDER, begun
-from seq2seq.model import ModelConfig, build_model
+from seq2seq.model import ModelConfig, Seq2Seq, build_model
 from seq2seq.objectives import teacher_forcing
 from seq2seq.provenance import write_card
 from seq2seq.results import read_evaluation, settings_of, write_evaluation
@@ -59,7 +61,7 @@ class ExperimentConfig(TaskConfig, DataConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(0 <= self.label_smoothing < 1, f"label_smoothing must be in [0, 1), not {self.label_smoothing}")
+        check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)))
         check(
             self.model.tie != "three_way" or self.vocabulary.joint,
             "model.tie three_way needs one joint vocabulary; with separate ones use two_way",
@@ -100,13 +102,18 @@ def run(config: ExperimentConfig) -> tuple[Translator, Evaluation | None]:
 def train(config: ExperimentConfig, directory: Path, here: World) -> Translator:
     """Trains to the end and returns the best model, ready to translate."""
     prepared = prepare(config, directory, here)
-    sizes = len(prepared.source_vocabulary), len(prepared.target_vocabulary)
-    model = build(config, directory, lambda: build_model(config.model, *sizes))
+    model = new_model(config, prepared, directory, here.device)
     if here.is_main:
         write_config(directory / GENERATION_FILE, config.search)
     objective = teacher_forcing(config.label_smoothing)
     fit(config, directory, here, model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
     return Translator(model, config.model, prepared.source_vocabulary, prepared.target_vocabulary, config.search)
+
+
+def new_model(config: ExperimentConfig, prepared: Prepared, directory: Path, device: torch.device) -> Seq2Seq:
+    """The untrained model. Raises UserError as `build` does."""
+    sizes = len(prepared.source_vocabulary), len(prepared.target_vocabulary)
+    return build(config, directory, lambda: build_model(config.model, *sizes), device)
 
 
 def prepare(config: ExperimentConfig, directory: Path, here: World) -> Prepared:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import UserError, check
+from seq2seq.config import COUNTS, UserError, Whole, check, check_numbers
 from seq2seq.encoder import SequenceDropout
 from seq2seq.model import TokenEmbedding
 from seq2seq.vocabulary import PAD_ID
@@ -42,10 +42,8 @@ class FrontEndConfig:
     """Bring each step's numbers to mean 0 and deviation 1 (features), where their level means nothing: loudness."""
 
     def __post_init__(self) -> None:
-        check(self.input_size > 0, f"front_end.input_size must be positive, not {self.input_size}")
-        check(0 < self.blocks <= MOST_BLOCKS, f"front_end.blocks must be 1 to {MOST_BLOCKS}, not {self.blocks}")
-        if self.kind == "image":
-            check(self.height > 0 and self.width > 0, "front_end.height and front_end.width must be positive")
+        pixels = Whole(1 if self.kind == "image" else 0, 100_000)
+        check_numbers(self, "model.front_end", input_size=COUNTS, height=pixels, width=pixels, blocks=Whole(1, 16))
 
     @property
     def image_steps(self) -> int:

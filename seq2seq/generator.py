@@ -14,7 +14,7 @@ from torch import nn
 from seq2seq.attention import check_sizes
 from seq2seq.batching import Batch, Ids, collate_features, decoding_length_step, half_rows, like_lengths
 from seq2seq.checkpoint import GENERATION_FILE
-from seq2seq.config import UserError, check, read_config
+from seq2seq.config import DROPOUT, SEARCH, SIZES, Real, UserError, check, check_number, check_numbers, read_config
 from seq2seq.ctc import CTCSeq2Seq, ctc_beam_search, ctc_greedy, joint_step, start_joint
 from seq2seq.decoder import DecoderConfig, LSTMDecoder
 from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
@@ -49,14 +49,13 @@ class GeneratorConfig:
     """Whether the encoder learns CTC besides."""
 
     def __post_init__(self) -> None:
-        check(self.embedding_size > 0, f"model.embedding_size must be positive, not {self.embedding_size}")
+        check_numbers(self, "model", embedding_size=SIZES, dropout=DROPOUT)
         step = self.front_end.size_step
         check(
             self.embedding_size % step == 0,
             f"model.embedding_size must be a multiple of {step}, not {self.embedding_size}, for an image read through "
             f"{self.front_end.blocks} model.front_end.blocks",
         )
-        check(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), not {self.dropout}")
         check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.top.output_size)
 
 
@@ -115,6 +114,7 @@ class Generator:
         """The n best outputs of each input. ctc_weight above 0 joins CTC's scores with attention's (the model needs
         its head)."""
         config = replace(self.search_config, **search_options)
+        check_number("ctc_weight", ctc_weight, Real(0, 1))
         inputs = read_inputs(self.config.front_end, inputs)
         found: list[list[Hypothesis]] = [[] for _ in inputs]
         model = prepare(self.model)
@@ -139,6 +139,7 @@ class Generator:
     @torch.inference_mode()
     def generate_by_ctc(self, inputs: Sequence[Any], beam_size: int = 1) -> list[str]:
         """Texts by the CTC head alone: greedy, or by prefix search."""
+        check_number("beam_size", beam_size, SEARCH["beam_size"])
         inputs = read_inputs(self.config.front_end, inputs)
         labels: list[list[int]] = [[] for _ in inputs]
 

@@ -5,25 +5,23 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from seq2seq.batching import Batch
-from seq2seq.config import check
+from seq2seq.capacity import MEBIBYTE, training_bytes
+from seq2seq.config import check, to_dict
 from seq2seq.distributed import World
-from seq2seq.experiment import TEXT_FILES, ExperimentConfig, Prepared, prepare
+from seq2seq.experiment import TEXT_FILES, ExperimentConfig, Prepared, new_model, prepare
 from seq2seq.hardware import device_named
 from seq2seq.layout import WRITTEN, begun, refuse_foreign_files
-from seq2seq.model import Seq2Seq, build_model, parameter_count
+from seq2seq.model import Seq2Seq, parameter_count
 from seq2seq.objectives import teacher_forcing
-from seq2seq.task import build, load_start, refuse_changes, refuse_other_data
+from seq2seq.task import load_start, refuse_changes, refuse_other_data
 from seq2seq.trainer import Trainer
 from seq2seq.vocabulary import holds_vocabularies
-
-MEBIBYTE = 1 << 20
-COPIES = 5
-"""fp32 copies of each parameter while training: weight, gradient, Adam's two moments, running average."""
 
 
 def dry_run(config: ExperimentConfig) -> str:
@@ -40,8 +38,7 @@ def dry_run(config: ExperimentConfig) -> str:
         own = begun(run) and holds_vocabularies(run)
         prepared = prepare(config, run if own else Path(temporary), here)
     refuse_other_data(run, prepared.fingerprint)
-    sizes = len(prepared.source_vocabulary), len(prepared.target_vocabulary)
-    model = build(config, run, lambda: build_model(config.model, *sizes))
+    model = new_model(config, prepared, run, here.device)
     if not trainer.store.list():
         load_start(model, config)
     trainer.begin(model, prepared.batches, teacher_forcing(config.label_smoothing))
@@ -50,7 +47,12 @@ def dry_run(config: ExperimentConfig) -> str:
     assert batch is not None
     activations, loss = _try_batch(trainer, batch)
     return "\n".join(
-        [*_describe_model(model), *_describe_memory(model, activations), *_describe_data(prepared, batch, loss)]
+        [
+            *_describe_start(config),
+            *_describe_model(model),
+            *_describe_memory(config, model, activations),
+            *_describe_data(prepared, batch, loss),
+        ]
     )
 
 
@@ -68,6 +70,22 @@ def _try_batch(trainer: Trainer, batch: Batch) -> tuple[int, float]:
     return kept, float(total / tokens)
 
 
+def _describe_start(config: ExperimentConfig) -> Iterator[str]:
+    """What is taken from the run that training starts from."""
+    if config.start_from:
+        sizes = ", ".join(f"{name} {value}" for name, value in _flat(to_dict(config.model)))
+        yield f"start: weights and vocabulary of {config.start_from}, whose model has {sizes}"
+
+
+def _flat(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values."""
+    for name, value in section.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
 def _describe_model(model: Seq2Seq) -> Iterator[str]:
     yield "model"
     for name, module in model.named_modules():
@@ -78,10 +96,10 @@ def _describe_model(model: Seq2Seq) -> Iterator[str]:
     yield f"parameters: {parameter_count(model):,} (shared weights counted once)"
 
 
-def _describe_memory(model: nn.Module, activations: int) -> Iterator[str]:
-    weights = 4 * parameter_count(model) * COPIES / MEBIBYTE
+def _describe_memory(config: ExperimentConfig, model: nn.Module, activations: int) -> Iterator[str]:
+    weights = training_bytes(parameter_count(model), config.trainer, config.optimizer)
     yield (
-        f"memory estimate: {weights:,.0f} MiB for weights, gradients, optimiser and average, "
+        f"memory estimate: {weights / MEBIBYTE:,.0f} MiB for weights, gradients, optimiser and average, "
         f"about {activations / MEBIBYTE:,.0f} MiB for the activations of a batch"
     )
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import UserError, check
+from seq2seq.config import DROPOUT, LAYERS, SIZES, Real, UserError, check, check_number, check_numbers
 from seq2seq.encoder import SequenceDropout
 from seq2seq.files import write_atomically
 from seq2seq.loading import load_model
@@ -44,9 +44,7 @@ class LanguageModelConfig:
     """Probability of dropping a unit between layers; one mask per sequence."""
 
     def __post_init__(self) -> None:
-        for name in ("hidden_size", "layers", "embedding_size"):
-            check(getattr(self, name) > 0, f"model.{name} must be positive, not {getattr(self, name)}")
-        check(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), not {self.dropout}")
+        check_numbers(self, "model", hidden_size=SIZES, layers=LAYERS, embedding_size=SIZES, dropout=DROPOUT)
 
 
 class LanguageState(NamedTuple):
@@ -174,7 +172,7 @@ class CharacterModel:
     @torch.inference_mode()
     def sample(self, seed_text: str, length: int, temperature: float = 1.0, seed: int = 1) -> str:
         """Goes on from seed_text by `length` random characters. temperature: below 1 keeps to the likely ones."""
-        check(temperature > 0, f"temperature must be positive, not {temperature}")
+        check_number("temperature", temperature, Real(0, 1_000, without=(0,)))
         random = torch.Generator().manual_seed(seed)
         state = self.model.start(1)
         drawn: list[int] = []

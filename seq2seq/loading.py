@@ -53,7 +53,7 @@ def check_fits(path: Path, build: Callable[[], nn.Module]) -> None:
     Takes no memory for them."""
     shapes, _ = stored_shapes(path)
     try:
-        with _ShapesAlone():
+        with ShapesAlone():
             model = build()
     except UserError:
         raise
@@ -85,7 +85,7 @@ def _options(model: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-class _ShapesAlone(TorchFunctionMode):
+class ShapesAlone(TorchFunctionMode):
     """Within it, new tensors have a shape and no memory, and nothing is computed for their first values: torch's meta
     device would import a compiler for that, which takes longer than loading a model."""
 

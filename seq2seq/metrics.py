@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.significance import PairedTest
 from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
 
-from seq2seq.config import UserError
+from seq2seq.config import SEEDS, UserError
 from seq2seq.error_rates import character_error_rate, error_rates
 from seq2seq.languages import check_tokenizer, language_tokenizer, unfit_tokenizer
 
@@ -75,6 +76,14 @@ class Scores:
         return {**metrics, **{name.replace(" ", "_"): rate for name, rate in self.percentages().items()}}
 
 
+def check_seed() -> None:
+    """Raises UserError where sacreBLEU would fail on the seed of the bootstrap, SACREBLEU_SEED."""
+    seed = os.environ.get("SACREBLEU_SEED", "none")
+    digits = seed.isascii() and seed.isdigit() and len(seed) <= len(str(SEEDS.highest))
+    if seed.lower() != "none" and not (digits and SEEDS.admits(int(seed))):
+        raise UserError(f"the seed {seed[:40]!r} is neither {SEEDS} nor none: see --seed, SACREBLEU_SEED")
+
+
 def corpus_scores(
     hypotheses: Sequence[str],
     references: Sequence[Sequence[str]],
@@ -89,6 +98,8 @@ def corpus_scores(
     confidence adds bootstrap intervals (seed: SACREBLEU_SEED, as sacreBLEU has it). tokenize: BLEU's tokenizer, None
     for the target language's (see bleu_metric). Raises UserError where the numbers of lines differ or there are none.
     """
+    if confidence:
+        check_seed()
     streams = reference_streams(hypotheses, references)
     samples = BOOTSTRAP_SAMPLES if confidence else 1
     metrics = build_metrics(streams, lowercase, tokenize, target_language)
@@ -232,6 +243,7 @@ def compare(
     tokenize: str | None = None,
 ) -> list[Comparison]:
     """Paired bootstrap test of a system against a baseline, metric by metric, as sacreBLEU's own command does it."""
+    check_seed()
     metrics = {type(metric).__name__: metric for metric in build_metrics(streams, lowercase, tokenize)}
     signatures, results = _paired([("baseline", baseline), ("system", system)], metrics)
     comparisons = []

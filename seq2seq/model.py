@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.attention import check_sizes
-from seq2seq.config import check
+from seq2seq.config import DROPOUT, SIZES, check, check_numbers
 from seq2seq.decoder import DecoderConfig, DecoderState, LSTMDecoder
 from seq2seq.encoder import BiLSTMEncoder, EncoderConfig, SequenceDropout
 from seq2seq.memory import Memory
@@ -38,8 +38,7 @@ class ModelConfig:
     """The attentional LSTM decoder."""
 
     def __post_init__(self) -> None:
-        check(self.embedding_size > 0, f"model.embedding_size must be positive, not {self.embedding_size}")
-        check(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), not {self.dropout}")
+        check_numbers(self, "model", embedding_size=SIZES, dropout=DROPOUT)
         check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.top.output_size)
 
 

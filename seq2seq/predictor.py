@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from seq2seq.batching import half_rows, pad_features
-from seq2seq.config import UserError, check
+from seq2seq.config import DROPOUT, SIZES, UserError, Whole, check, check_numbers
 from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.frontends import FrontEndConfig, build_front_end, read_inputs
 from seq2seq.hardware import in_parts_that_fit
@@ -52,9 +52,15 @@ class PredictorConfig:
             self.front_end.kind != "image",
             "model.front_end.kind image is for models that write text; choose features or tokens",
         )
-        check(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), not {self.dropout}")
-        for name in ("size", "outputs", "rollouts", "rollout_steps"):
-            check(getattr(self, name) > 0, f"model.{name} must be positive, not {getattr(self, name)}")
+        check_numbers(
+            self,
+            "model",
+            size=SIZES,
+            dropout=DROPOUT,
+            outputs=SIZES,
+            rollouts=Whole(1, 1_000),
+            rollout_steps=SIZES,
+        )
 
 
 def build_predictor_model(config: PredictorConfig) -> SequenceModel:

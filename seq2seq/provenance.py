@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import yaml
 
-from seq2seq.checkpoint import FORMAT
-from seq2seq.config import UserError, check
+from seq2seq.config import FORMAT, UserError, check
 from seq2seq.figures import title
 from seq2seq.files import write_atomically
 from seq2seq.languages import language_tag

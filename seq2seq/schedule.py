@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from seq2seq.config import check
+from seq2seq.config import COUNTS, COUNTS_OR_NONE, Real, check, check_numbers
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,21 @@ class OptimizerConfig:
     ReduceLROnPlateau."""
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "epsilon", "decay_steps"):
-            check(getattr(self, name) > 0, f"optimizer.{name} must be positive, not {getattr(self, name)}")
-        for name in ("weight_decay", "warmup_steps", "decay_start", "plateau_patience"):
-            check(getattr(self, name) >= 0, f"optimizer.{name} must be 0 or more, not {getattr(self, name)}")
-        for name in ("beta1", "beta2"):
-            check(0 <= getattr(self, name) < 1, f"optimizer.{name} must be in [0, 1), not {getattr(self, name)}")
-        check(0 <= self.final_fraction <= 1, f"optimizer.final_fraction must be in [0, 1], not {self.final_fraction}")
-        check(0 < self.decay_factor < 1, f"optimizer.decay_factor must be between 0 and 1, not {self.decay_factor}")
+        check_numbers(
+            self,
+            "optimizer",
+            learning_rate=Real(0, 1_000, without=(0,)),
+            beta1=Real(0, 1, without=(1,)),
+            beta2=Real(0, 1, without=(1,)),
+            epsilon=Real(0, 1, without=(0,)),
+            weight_decay=Real(0, 1_000),
+            warmup_steps=COUNTS_OR_NONE,
+            final_fraction=Real(0, 1),
+            decay_start=COUNTS_OR_NONE,
+            decay_steps=COUNTS,
+            decay_factor=Real(0, 1, without=(0, 1)),
+            plateau_patience=COUNTS_OR_NONE,
+        )
 
 
 def check_end(config: OptimizerConfig, known: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from seq2seq.config import check
+from seq2seq.config import SEARCH, Whole, check, check_numbers
 from seq2seq.hardware import DECODING_STEP, best_continuations
 
 State = TypeVar("State", bound="SearchState")
@@ -44,14 +44,11 @@ class SearchConfig:
     """Longest output per source token (plus 10): keeps a stuck hypothesis from running to max_length."""
 
     def __post_init__(self) -> None:
-        check(self.beam_size > 0, f"search.beam_size must be positive, not {self.beam_size}")
-        check(self.length_penalty >= 0, f"search.length_penalty must be 0 or more, not {self.length_penalty}")
+        check_numbers(self, "search", **SEARCH)
         check(
             self.length_penalty_kind in ("average", "gnmt"),
             f"search.length_penalty_kind must be average or gnmt, not {self.length_penalty_kind}",
         )
-        check(self.max_length > 0, f"search.max_length must be positive, not {self.max_length}")
-        check(self.max_length_ratio > 0, f"search.max_length_ratio must be positive, not {self.max_length_ratio}")
 
     def limits(self, source_lengths: Tensor) -> Tensor:
         """[B] source lengths -> [B] most tokens of output, end of sentence included; each sentence's own, whatever its
@@ -110,7 +107,10 @@ def beam_search(
     limits [B]: most tokens of output, eos included; a hypothesis that gets there is ended by eos, at eos's own
     log-probability. Raises UserError where n_best is not from 1 to beam_size.
     """
-    check(1 <= n_best <= config.beam_size, f"n_best must be from 1 to beam_size ({config.beam_size}), not {n_best}")
+    check(
+        Whole(1, config.beam_size).admits(n_best),
+        f"n_best must be from 1 to beam_size ({config.beam_size}), not {n_best}",
+    )
     beam = _Beam(limits, config, bos, n_best)
     while len(beam.sentences):
         slots = beam.tokens.shape[1]

@@ -19,6 +19,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from seq2seq import plotting
 from seq2seq.batching import Batches, BatchingConfig
+from seq2seq.capacity import fresh_model
 from seq2seq.checkpoint import (
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
@@ -26,9 +27,19 @@ from seq2seq.checkpoint import (
     CheckpointStore,
     find_fault,
     load_weights,
+    stored_model,
     stored_shapes,
 )
-from seq2seq.config import UserError, check, from_dict, read_config, to_dict, write_config
+from seq2seq.config import (
+    UserError,
+    check,
+    from_dict,
+    option_types,
+    read_config,
+    read_mapping,
+    to_dict,
+    write_run_config,
+)
 from seq2seq.distributed import World, world
 from seq2seq.files import sweep, write_atomically
 from seq2seq.journal import read_journal
@@ -80,7 +91,7 @@ class TaskConfig:
     """Run directory; a run found there is taken up again."""
     start_from: str = ""
     """Run directory whose model training starts from, with its vocabulary: to go on with other data or another learning
-    rate. Sizes and structure of the model must be the same."""
+    rate. On the command line, the model's options are those of that run; others must agree with it but for dropout."""
     quick: bool = False
     """A smoke run: little data, a few steps, figures of no meaning."""
     batching: BatchingConfig = field(default_factory=BatchingConfig)
@@ -143,7 +154,7 @@ def fit(
         load_start(model, config)
     if here.is_main:
         refuse_other_data(directory, fingerprint)
-        write_config(directory / CONFIG_FILE, config)
+        write_run_config(directory / CONFIG_FILE, to_dict(config))
         facts = provenance(config.trainer.seed, fingerprint, here.size)
         write_atomically(directory / PROVENANCE_FILE, json.dumps(facts, indent=2) + "\n")
     before = trainer.store.list()
@@ -162,9 +173,22 @@ def start_directory(config: TaskConfig) -> Path:
     return start
 
 
-def build(config: Any, directory: Path, make: Callable[[], Model]) -> Model:
+def start_options(start: Path, cls: type[Any]) -> dict[str, Any]:
+    """What a run that training starts from decides of a configuration of class `cls`, as far as it stores it: the
+    sections model, and vocabulary (how its vocabulary was made). Raises UserError where its model is of another kind.
+    """
+    path = start / CONFIG_FILE
+    check(begun(start), f"start_from: {start} is not a run directory (it has no {CONFIG_FILE})")
+    stored = {**read_mapping(path), "model": stored_model(start)}
+    kinds = option_types(cls)
+    sections = [name for name in ("model", "vocabulary") if name in kinds and name in stored]
+    return {name: to_dict(from_dict(kinds[name], stored[name], where=f"{path}, {name}")) for name in sections}
+
+
+def build(config: Any, directory: Path, make: Callable[[], Model], device: torch.device) -> Model:
     """The model that `make` gives, from the seed. Raises UserError, before memory is taken for it, where the weights
-    about to be loaded into it, the run's own or those that training starts from, are another model's."""
+    about to be loaded into it, the run's own or those that training starts from, are another model's, or where the
+    device has too little memory to train it."""
     checkpoints = CheckpointStore(directory / CHECKPOINTS_FOLDER).list()
     if config.start_from and not checkpoints:
         check_start(config)
@@ -174,8 +198,7 @@ def build(config: Any, directory: Path, make: Callable[[], Model]) -> Model:
     if own.exists():
         check_sizes(to_dict(config.model), stored_shapes(own)[0], str(own))
         check_fits(own, make)
-    torch.manual_seed(config.trainer.seed)
-    return make()
+    return fresh_model(make, config.trainer, config.optimizer, device)
 
 
 def check_start(config: Any) -> None:
@@ -223,12 +246,18 @@ def refuse_changes(directory: Path, config: TaskConfig) -> None:
         before = read_config(directory / CONFIG_FILE, type(config))
     except UserError as error:
         raise UserError(f"{error}; restore the run's configuration, or choose another --output") from None
-    free_in_trainer = FREE_IN_TRAINER | ({"epochs"} if config.optimizer.schedule != "cosine" else set())
-    changed = list(_differences(to_dict(before), to_dict(config), {"": FREE_TO_CHANGE, "trainer.": free_in_trainer}))
+    cosine = config.optimizer.schedule == "cosine"
+    # A run that started from another one has that one's vocabulary, whatever was recorded.
+    free = FREE_TO_CHANGE | ({"vocabulary"} if config.start_from else set())
+    free_in_trainer = FREE_IN_TRAINER | (set() if cosine else {"epochs"})
+    changed = list(_differences(to_dict(before), to_dict(config), {"": free, "trainer.": free_in_trainer}))
     if changed:
+        further = ""
+        if cosine and before.trainer.epochs != config.trainer.epochs:
+            further = f"; to train its model further, add --start-from {directory} to another --output"
         raise UserError(
             f"{directory} holds a run with other settings: {'; '.join(changed)}. "
-            "Give the old ones, or choose another --output"
+            f"Give the old ones, or choose another --output{further}"
         )
 
 

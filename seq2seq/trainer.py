@@ -27,7 +27,7 @@ from seq2seq.checkpoint import (
     optimizer_tensors,
     save_model,
 )
-from seq2seq.config import Interrupted, UserError, check
+from seq2seq.config import COUNTS, COUNTS_OR_NONE, SEEDS, Interrupted, Real, UserError, Whole, check, check_numbers
 from seq2seq.cuda_graphs import Recordings
 from seq2seq.distributed import World
 from seq2seq.figures import signed
@@ -94,20 +94,22 @@ class TrainerConfig:
     """Seed of initial weights, dropout and the order of batches."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "accumulation", "log_every_steps"):
-            check(getattr(self, name) > 0, f"trainer.{name} must be positive, not {getattr(self, name)}")
-        for name in (
-            "max_steps",
-            "clip_norm",
-            "validate_every_steps",
-            "save_every_steps",
-            "patience",
-            "nonfinite_patience",
-            "seed",
-        ):
-            check(getattr(self, name) >= 0, f"trainer.{name} must be 0 or more, not {getattr(self, name)}")
-        check(0 <= self.average_decay < 1, f"trainer.average_decay must be in [0, 1), not {self.average_decay}")
-        check(self.keep_checkpoints >= 2, f"trainer.keep_checkpoints must be at least 2, not {self.keep_checkpoints}")
+        check_numbers(
+            self,
+            "trainer",
+            epochs=COUNTS,
+            max_steps=COUNTS_OR_NONE,
+            accumulation=Whole(1, 1_000_000),
+            clip_norm=Real(0, 1_000_000),
+            validate_every_steps=COUNTS_OR_NONE,
+            save_every_steps=COUNTS_OR_NONE,
+            log_every_steps=COUNTS,
+            patience=COUNTS_OR_NONE,
+            average_decay=Real(0, 1, without=(1,)),
+            keep_checkpoints=Whole(2, 1_000_000),
+            nonfinite_patience=COUNTS_OR_NONE,
+            seed=SEEDS,
+        )
 
 
 @dataclass

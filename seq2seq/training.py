@@ -17,7 +17,7 @@ import numpy as np
 from seq2seq import plotting
 from seq2seq.batching import Batch, Curriculum, ExampleBatches, collate_sequences
 from seq2seq.checkpoint import GENERATION_FILE
-from seq2seq.config import check, write_config
+from seq2seq.config import SIZES, Real, check, check_numbers, write_config
 from seq2seq.error_rates import error_rates
 from seq2seq.generator import Generator, GeneratorConfig, build_generator_model, collate_inputs
 from seq2seq.heads import SequenceModel
@@ -68,8 +68,7 @@ class GeneratorTask(TaskConfig):
     """Beam search of the finished model."""
 
     def __post_init__(self) -> None:
-        check(0 <= self.label_smoothing < 1, f"label_smoothing must be in [0, 1), not {self.label_smoothing}")
-        check(0 <= self.ctc_weight <= 1, f"ctc_weight must be in [0, 1], not {self.ctc_weight}")
+        check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)), ctc_weight=Real(0, 1))
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class LanguageModelTask(TaskConfig):
     """Characters per training example; what lies before a window is not seen."""
 
     def __post_init__(self) -> None:
-        check(self.window > 0, f"window must be positive, not {self.window}")
+        check_numbers(self, "", window=SIZES)
 
 
 def train_generator(config: GeneratorTask, training: Captioned | Stages, validation: Captioned) -> Generator:
@@ -108,7 +107,7 @@ def train_generator(config: GeneratorTask, training: Captioned | Stages, validat
             _new_vocabulary(config, stages).save(stored)
         here.barrier()
         vocabulary = Vocabulary.load(stored)
-        model = build(config, directory, lambda: build_generator_model(config.model, len(vocabulary)))
+        model = build(config, directory, lambda: build_generator_model(config.model, len(vocabulary)), here.device)
         if here.is_main:
             write_config(directory / GENERATION_FILE, config.search)
         smoothing = config.label_smoothing
@@ -188,7 +187,7 @@ def train_predictor(
         stored = directory / SOURCE_FILE
         if vocabulary is not None and here.is_main and not (begun(directory) and stored.exists()):
             vocabulary.save(stored)
-        model = build(config, directory, lambda: build_predictor_model(config.model))
+        model = build(config, directory, lambda: build_predictor_model(config.model), here.device)
         # Labels lie beside the inputs' steps, and are padded as these are; other targets have a shape of their own.
         step = config.batching.length_step if config.model.answer == "steps" else 1
         batches = _examples(training, config, step, here)
@@ -218,7 +217,7 @@ def train_language_model(
             known.save(directory)
         here.barrier()
         characters = Characters.load(directory)
-        model = build(config, directory, lambda: build_language_model(config.model, len(characters)))
+        model = build(config, directory, lambda: build_language_model(config.model, len(characters)), here.device)
         training, validation = (_windows(characters.encode(each), config.window) for each in (text, held_out))
         batches = _examples(training, config, config.batching.length_step, here)
         loss = mean_loss(_examples(validation, config, config.batching.length_step, None), labelling())

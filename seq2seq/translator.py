@@ -3,7 +3,6 @@ the Hub."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -17,9 +16,8 @@ from torch import Tensor
 
 from seq2seq.batching import Pair, collate_to_decode, half_rows, like_lengths
 from seq2seq.checkpoint import CONFIG_FILE, GENERATION_FILE, save_model
-from seq2seq.config import UserError, check, from_dict, read_config, to_dict, write_config
+from seq2seq.config import UserError, check, from_dict, read_config, to_dict, write_config, write_run_config
 from seq2seq.ensemble import EnsembleState, ensemble
-from seq2seq.files import write_atomically
 from seq2seq.hardware import DecodingPrecision, compute_type, device_named, in_parts_that_fit
 from seq2seq.inference import SearchModel, prepare
 from seq2seq.layout import holds_training_run
@@ -278,7 +276,7 @@ class Translator(ModelHubMixin):
         """Writes what `load` needs: config.json, generation_config.json, model.safetensors and the SentencePiece
         models."""
         save_directory.mkdir(parents=True, exist_ok=True)
-        write_atomically(save_directory / CONFIG_FILE, json.dumps({"model": to_dict(self.config)}, indent=2) + "\n")
+        write_run_config(save_directory / CONFIG_FILE, {"model": to_dict(self.config)})
         write_config(save_directory / GENERATION_FILE, self.search_config)
         save_vocabularies(save_directory, self.source_vocabulary, self.target_vocabulary)
         save_model(self.model, save_directory)

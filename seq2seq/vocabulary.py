@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import sentencepiece
 
-from seq2seq.config import UserError, check
+from seq2seq.config import COUNTS, Real, UserError, Whole, check, check_numbers
 from seq2seq.files import write_atomically
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
@@ -56,17 +56,18 @@ class VocabularyConfig:
     """Sentences sampled to train a vocabulary when there are more."""
 
     def __post_init__(self) -> None:
-        check(self.size >= 8, f"vocabulary size must be at least 8, got {self.size}")
+        check_numbers(
+            self,
+            "vocabulary",
+            size=Whole(8, 1_000_000),
+            character_coverage=Real(0, 1, without=(0,)),
+            max_training_sentences=COUNTS,
+        )
         types = ("unigram", "bpe", "char", "word")
         check(self.model_type in types, f"model_type must be one of {', '.join(types)}, got {self.model_type!r}")
         rules = ("nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity")
         check(
             self.normalization in rules, f"normalization must be one of {', '.join(rules)}, got {self.normalization!r}"
-        )
-        check(0 < self.character_coverage <= 1, f"character_coverage must be in (0, 1], got {self.character_coverage}")
-        check(
-            self.max_training_sentences > 0,
-            f"max_training_sentences must be positive, got {self.max_training_sentences}",
         )
         if self.joint:
             check(

@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from seq2seq.arguments import Parser, number_within
 from seq2seq.checkpoint import CONFIG_FILE, CheckpointStore, find_fault, load_model_tensors, load_tensors
-from seq2seq.config import UserError, check
+from seq2seq.config import UserError, Whole, check
 from seq2seq.guard import guarded
 from seq2seq.translator import Translator, load
 
@@ -29,7 +30,6 @@ def mean_of(groups: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 def average(run: Path, last: int, output: Path) -> None:
     """Writes a run directory whose model is the mean of the last checkpoints. Raises UserError if there are too few."""
-    check(last > 0, f"--last must be positive, not {last}")
     check(not (output / CONFIG_FILE).exists(), f"{output} holds a run already; choose another --output")
     paths = CheckpointStore(run / "checkpoints").list()[-last:]
     if len(paths) < last:
@@ -49,12 +49,21 @@ def average(run: Path, last: int, output: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 2 where the input is at fault."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="run directory")
-    parser.add_argument("--last", type=int, default=2, help="number of checkpoints to average (default: 2)")
+    parser.add_argument(
+        "--last",
+        type=number_within(Whole(1, 1_000_000)),
+        default=2,
+        help="number of checkpoints to average (default: 2)",
+    )
     parser.add_argument("--output", type=Path, required=True, help="directory to write")
-    chosen = parser.parse_args(arguments)
-    return guarded("average_checkpoints.py", lambda: average(chosen.run, chosen.last, chosen.output))
+
+    def work() -> None:
+        chosen = parser.parse_args(arguments)
+        average(chosen.run, chosen.last, chosen.output)
+
+    return guarded("average_checkpoints.py", work)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,9 @@ from typing import Any
 
 import torch
 
+from seq2seq.arguments import Parser, number_within
 from seq2seq.batching import Batch, BatchingConfig, BucketedBatches
-from seq2seq.config import UserError
+from seq2seq.config import COUNTS, COUNTS_OR_NONE, SEARCH, UserError
 from seq2seq.corpus import DataConfig, load_split, references, tokenise
 from seq2seq.decoder import DecoderConfig
 from seq2seq.distributed import World, world
@@ -71,7 +72,7 @@ class Row:
 
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", choices=tuple(MEASURES))
     parser.add_argument("--data", required=True, help="folder, file or Hub id of a parallel corpus")
     parser.add_argument("--source", default="en", help="source column (default: en)")
@@ -84,14 +85,29 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default="auto",
         help="train: auto, fp32 or bf16; decode, latency: fp32 (also the meaning of auto) or int8 (default: auto)",
     )
-    parser.add_argument("--budget", type=int, default=2000, help="padded tokens per batch (default: 2000)")
+    parser.add_argument(
+        "--budget", type=number_within(COUNTS), default=2000, help="padded tokens per batch (default: 2000)"
+    )
     parser.add_argument("--cuda-graphs", action="store_true", help="train, on a GPU: replay recorded steps")
-    parser.add_argument("--warmup", type=int, default=20, help="train: steps before the clock starts (default: 20)")
-    parser.add_argument("--steps", type=int, default=20, help="train: steps per repeat (default: 20)")
-    parser.add_argument("--repeats", type=int, default=3, help="repeats, of which the median is told (default: 3)")
-    parser.add_argument("--sentences", type=int, default=1000, help="decode: test sentences (default: 1000)")
-    parser.add_argument("--beam-size", type=int, default=5, help="width of the beam (default: 5)")
-    parser.add_argument("--pairs", type=int, default=1_000_000, help="prepare: pairs (default: 1,000,000)")
+    parser.add_argument(
+        "--warmup",
+        type=number_within(COUNTS_OR_NONE),
+        default=20,
+        help="train: steps before the clock starts (default: 20)",
+    )
+    parser.add_argument("--steps", type=number_within(COUNTS), default=20, help="train: steps per repeat (default: 20)")
+    parser.add_argument(
+        "--repeats", type=number_within(COUNTS), default=3, help="repeats, of which the median is told (default: 3)"
+    )
+    parser.add_argument(
+        "--sentences", type=number_within(COUNTS), default=1000, help="decode: test sentences (default: 1000)"
+    )
+    parser.add_argument(
+        "--beam-size", type=number_within(SEARCH["beam_size"]), default=5, help="width of the beam (default: 5)"
+    )
+    parser.add_argument(
+        "--pairs", type=number_within(COUNTS), default=1_000_000, help="prepare: pairs (default: 1,000,000)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="write a Chrome trace of the measured work")
     return parser.parse_args(arguments)
@@ -390,13 +406,10 @@ def report(rows: list[Row], device: torch.device, as_json: bool) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 2 where the input is at fault."""
-    chosen = options(arguments)
 
     def work() -> None:
+        chosen = options(arguments)
         prepare_process()
-        for name in ("sentences", "steps", "repeats", "pairs", "budget", "beam_size"):
-            if getattr(chosen, name) < 1:
-                raise UserError(f"--{name.replace('_', '-')} must be positive")
         accepted = ("auto", "fp32", "bf16" if chosen.work == "train" else "int8")
         if chosen.precision not in accepted:
             raise UserError(f"--precision of {chosen.work} is {', '.join(accepted)}, not {chosen.precision}")

@@ -17,15 +17,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from seq2seq.arguments import Parser
 from seq2seq.config import UserError
 from seq2seq.guard import guarded
 from seq2seq.languages import TOKENIZERS, check_tokenizer
-from seq2seq.metrics import Comparison, compare, corpus_scores, reference_streams, warn_of_unfit_tokenizer
+from seq2seq.metrics import Comparison, check_seed, compare, corpus_scores, reference_streams, warn_of_unfit_tokenizer
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The options."""
-    parse = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parse = Parser(description=(__doc__ or "").split("\n\n")[0])
     parse.add_argument(
         "references",
         nargs="+",
@@ -83,16 +84,10 @@ def read_lines(path: str, expected: int, other: str) -> list[str]:
     return lines
 
 
-def check_seed(seed: str) -> None:
-    """Raises UserError where sacreBLEU would fail on a seed from --seed or SACREBLEU_SEED."""
-    if seed.lower() != "none" and not (seed.isascii() and seed.isdigit()):
-        raise UserError(f"the seed {seed!r} is neither a whole number from 0 on nor none: see --seed, SACREBLEU_SEED")
-
-
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Scores what the options name; the result is ready for JSON."""
     check_tokenizer(arguments.bleu_tokenizer)
-    check_seed(os.environ.get("SACREBLEU_SEED", "12345"))
+    check_seed()
     if sys.stdin is None:  # closed by the caller
         raise UserError("standard input is closed: give it the translations, one per line")
     hypotheses = decode_lines(sys.stdin.buffer.read(), "standard input")
@@ -144,13 +139,13 @@ def table(figures: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 2 where the input is at fault."""
-    options = parser().parse_args(arguments)
-    if options.seed is not None:
-        os.environ["SACREBLEU_SEED"] = options.seed
     if isinstance(sys.stdout, io.TextIOWrapper):  # μ and ± in whatever locale, as sacreBLEU's command does it
         sys.stdout.reconfigure(encoding="utf-8")
 
     def work() -> None:
+        options = parser().parse_args(arguments)
+        if options.seed is not None:
+            os.environ["SACREBLEU_SEED"] = options.seed
         figures = run(options)
         print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else table(figures))
 

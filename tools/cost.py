@@ -21,8 +21,9 @@ import torch
 from benchmark import timed
 
 from seq2seq import plotting
+from seq2seq.arguments import Parser, number_within
 from seq2seq.batching import Batch, collate
-from seq2seq.config import UserError
+from seq2seq.config import COUNTS, UserError
 from seq2seq.decoder import DecoderConfig
 from seq2seq.encoder import EncoderConfig
 from seq2seq.guard import guarded
@@ -125,17 +126,19 @@ def median(repeats: int, work: Callable[[], None]) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 2 where the input is at fault."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where to write the pictures")
-    parser.add_argument("--repeats", type=int, default=5, help="runs of which the median is told (default: 5)")
+    parser.add_argument(
+        "--repeats", type=number_within(COUNTS), default=5, help="runs of which the median is told (default: 5)"
+    )
     parser.add_argument("--axes", nargs="+", choices=AXES, default=list(AXES), help="(default: all)")
-    parser.add_argument("--points", type=int, default=9, help="most points on each axis, smallest first (default: 9)")
-    chosen = parser.parse_args(arguments)
+    parser.add_argument(
+        "--points", type=number_within(COUNTS), default=9, help="most points on each axis, smallest first (default: 9)"
+    )
 
     def work() -> None:
+        chosen = parser.parse_args(arguments)
         prepare_process()
-        if chosen.repeats < 1 or chosen.points < 1:
-            raise UserError("--repeats and --points must be positive")
         if not plotting.available():
             raise UserError("drawing needs matplotlib: pip install 'seq2seq[plot]'")
         chosen.folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import captions_images
 import datasets
 import g2p
 import phrasebook_en_de
@@ -14,6 +15,8 @@ import text_classification
 from phrasebook import report
 from phrasebook.generate import SPLITS
 from seq2seq.config import UserError
+from seq2seq.corpus import load_split, references
+from seq2seq.images import open_captioned
 
 CLASSES = ["bad", "good"]
 
@@ -80,6 +83,23 @@ def test_pronunciations_are_prepared_once(tmp_path: Path) -> None:
     (tmp_path / "run" / "config.json").touch()
     assert g2p.prepare(made) == made
     assert g2p.prepare(replace(made, output=str(tmp_path / "other"))).data == made.data
+
+
+def test_pronunciations_are_read_from_the_columns_named(tmp_path: Path) -> None:
+    """And found again under these names in what was prepared."""
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}.tsv").write_text("spelling\tsound\nab\tAH0 B\n")
+    asked = replace(g2p.CONFIG, data=str(tmp_path), source="spelling", target="sound", output=str(tmp_path / "run"))
+    made = g2p.prepare(asked)
+    assert [row["source"] for row in load_split(made, "test")] == ["a b"]
+    assert references(load_split(made, "test")) == [["AH B"]]
+
+
+def test_generated_pictures_are_found_whatever_columns_were_named(tmp_path: Path) -> None:
+    asked = replace(captions_images.CONFIG, output=str(tmp_path), quick=True, image="photo", captions="remark")
+    made = captions_images.prepare(asked)
+    opened = open_captioned(made.data, "test", made.image, made.captions)
+    assert len(opened.captions) == 16
 
 
 def test_pronunciations_may_stand_in_lists(tmp_path: Path) -> None:

@@ -139,6 +139,11 @@ def test_other_settings_are_refused_with_the_difference(toy_data: Path, uninterr
     config = toy_config(toy_data, uninterrupted, epochs=3)
     with pytest.raises(UserError, match=r"label_smoothing was 0\.1, is 0\.2"):
         run(replace(config, label_smoothing=0.2))
+    longer = replace(config, trainer=replace(config.trainer, epochs=4))
+    with pytest.raises(
+        UserError, match=rf"epochs was 3, is 4.*further, add --start-from {uninterrupted} to another --output"
+    ):
+        run(longer)
 
 
 def test_a_run_may_be_prolonged_where_its_learning_rate_does_not_know_the_end(toy_data: Path, tmp_path: Path) -> None:

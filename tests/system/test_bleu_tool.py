@@ -143,6 +143,11 @@ def test_an_unfit_tokenizer_is_warned_of(tmp_path: Path) -> None:
         (["ref1", "--seed", "-3"], "hyp", b"the seed '-3' is neither"),
         (["ref1", "--tokenize", "13b"], "hyp", b"bleu_tokenizer must be one of 13a, intl, char"),
         (["ref1", "--seed", "x"], "hyp", b"the seed 'x' is neither"),
+        (
+            ["ref1", "--seed", "9" * 5_000],
+            "hyp",
+            b"is neither a whole number from 0 to 9,223,372,036,854,775,807 nor none",
+        ),
     ],
 )
 def test_unusable_input_is_one_line_and_status_2(folder: Path, arguments: list[str], stdin: str, told: bytes) -> None:

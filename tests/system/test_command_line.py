@@ -224,7 +224,7 @@ def test_a_run_directory_holds_what_the_hub_expects(toy_run: Path, tmp_path: Pat
 
 def test_a_saved_configuration_is_read_back_and_printed(toy_run: Path, capsysbinary) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(SystemExit) as ended:
-        main(["train", "--config", str(toy_run / "config.json"), "--trainer.epochs", "9", "--print_config"])
+        main(["train", "--config", str(toy_run / "config.json"), "--trainer.epochs", "9", "--print-config"])
     assert ended.value.code == 0
     printed = capsysbinary.readouterr().out
     assert b"epochs: 9" in printed
@@ -275,11 +275,31 @@ def test_a_dry_run_refuses_what_training_would(toy_data: Path, toy_run: Path, tm
         ([*begun, "--data", other], "a run on other data"),
         (new, "--output"),
         ([*new, "--output", str(tmp_path / "new"), "--trainer.cuda_graphs", "true"], "cuda_graphs"),
-        ([*new, "--output", str(tmp_path / "new"), "--start_from", str(toy_run)], "another model than asked for"),
+        (
+            [*new, "--output", str(tmp_path / "new"), "--start_from", str(toy_run)],
+            "--vocabulary.size has no effect beside --start-from",
+        ),
+        (
+            [*new[:-2], "--output", str(tmp_path / "new"), "--start_from", str(toy_run), "--model.embedding-size", "9"],
+            "another model than asked for: model.embedding_size was 16, is 9\n",
+        ),
+        (
+            [*new, "--output", str(tmp_path / "new"), "--model.encoder.hidden_size", "1000000"],
+            " MiB for weights, gradients and optimiser, this machine has ",
+        ),
     ):
         capsys.readouterr()
         assert main(arguments) == 2
         assert told in capsys.readouterr().err
+
+
+def test_a_dry_run_tells_what_start_from_brings(toy_data: Path, toy_run: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    given = ["train", "--data", str(toy_data), "--source", "en", "--target", "de", "--output", str(tmp_path / "new")]
+    assert main([*given, "--start-from", str(toy_run), "--dry-run"]) == 0
+    output = capsys.readouterr().out
+    assert f"start: weights and vocabulary of {toy_run}, whose model has embedding_size 16, dropout 0.1" in output
+    assert "encoder.hidden_size 16" in output
+    assert "decoder.hidden_size 24" in output
 
 
 FAULTS = {
@@ -315,7 +335,28 @@ FAULTS = {
         ["score", "{run}", "--source-file", "{tmp}/two", "--target-file", "{tmp}/long", "--max-input-length", "9"],
         "the target on line 2 has ",
     ),
-    "ratio of no length": (["evaluate", "{run}", "--max-length-ratio", "0"], "max_length_ratio must be positive"),
+    "ratio of no length": (
+        ["evaluate", "{run}", "--max-length-ratio", "0"],
+        "--max-length-ratio must be a number from 0 to 1000, without 0, got '0'",
+    ),
+    "penalty without end": (["translate", "{run}", "--length-penalty", "inf"], "number from 0 to 100, got 'inf'"),
+    "length without end": (["translate", "{run}", "--max_length", "1e9"], "number from 1 to 10,000, got '1e9'"),
+    "seed without end": (
+        ["train", "--data", "{data}", "--output", "{tmp}/r", "--trainer.seed", "9" * 23],
+        "trainer.seed must be a whole number from 0 to 9,223,372,036,854,775,807",
+    ),
+    "model without end": (
+        [
+            "train",
+            "--data",
+            "{data}",
+            "--output",
+            "{tmp}/r",
+            "--vocabulary.size=300",
+            "--model.encoder.hidden-size=1000000",
+        ],
+        " MiB for weights, gradients and optimiser, this machine has ",
+    ),
     "ensemble of two vocabularies": (
         ["translate", "{run}", "--ensemble", "{tmp}/foreign", "--ensemble", "{run}"],
         "--ensemble {tmp}/foreign: models of an ensemble share their vocabularies; the source vocabulary differs",
@@ -380,18 +421,26 @@ def test_nothing_makes_the_program_import_what_it_names(form: str, tmp_path: Pat
     (tmp_path / "class.yaml").write_text("model:\n  encoder:\n    class_path: trap.Trap\n")
     (tmp_path / "string.yaml").write_text("model:\n  encoder: trap.Trap\n")
     (tmp_path / "group.yaml").write_text("class_path: trap.Trap\n")
+    rule = "a configuration holds values, never names of code"
     words, told = {
-        "class path": (["--config", "class.yaml"], "class.yaml: class_path is not accepted"),
-        "string": (["--config", "string.yaml"], "model.encoder: 'trap.Trap' is no value for it"),
-        "file of a group": (["--model.encoder", "group.yaml"], "model.encoder: 'group.yaml' is no value for it"),
-        "option": (["--model.encoder", "trap.Trap"], "model.encoder: 'trap.Trap' is no value for it"),
+        "class path": (["--config", "class.yaml"], f"class.yaml: class_path is not accepted; {rule}"),
+        "string": (
+            ["--config", "string.yaml"],
+            "string.yaml: option 'model.encoder' must be a mapping of options to values, got \"trap.Trap\"",
+        ),
+        "file of a group": (
+            ["--model.encoder", "group.yaml"],
+            f"model.encoder: 'group.yaml' is no value for it; {rule} or files",
+        ),
+        "option": (
+            ["--model.encoder", "trap.Trap"],
+            f"model.encoder: 'trap.Trap' is no value for it; {rule} or files",
+        ),
     }[form]
     command = [sys.executable, "-W", "error", "-m", "seq2seq", "train", *words]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 2
-    assert ended.stderr == f"seq2seq: error: {told}; a configuration holds values, never names of code" + (
-        "\n" if form == "class path" else " or files\n"
-    )
+    assert ended.stderr == f"seq2seq: error: {told}\n"
     assert not (tmp_path / "sprung").exists()
 
 

@@ -23,8 +23,10 @@ from seq2seq.checkpoint import (
     optimizer_tensors,
     save_model,
     save_tensors,
+    stored_model,
 )
-from seq2seq.config import UserError
+from seq2seq.config import FORMAT, UserError, read_config, write_run_config
+from seq2seq.experiment import ExperimentConfig
 from seq2seq.verify import report
 
 
@@ -232,3 +234,33 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
         save_model(model, run)
         (run / MODEL_FILE).rename(tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_a_newer_format_is_refused_by_name_never_taken_for_damage(tmp_path: Path) -> None:
+    store = store_with(tmp_path, [1])
+    newest = store.save(2, {"model": {"w": torch.zeros(3)}}, {"format": FORMAT + 2})
+    message = (
+        rf"{newest}: written by a newer version of seq2seq \(format {FORMAT + 2}; this one reads up to {FORMAT}\): "
+    )
+    with pytest.raises(UserError, match=f"{message}upgrade seq2seq"):
+        store.load_latest()
+    config = tmp_path / "config.json"
+    for content in ({"format": FORMAT + 2, "model": {}}, {"format": FORMAT + 2, "novelty": 1}):
+        config.write_text(json.dumps(content))
+        with pytest.raises(UserError, match=r"config\.json: written by a newer version of seq2seq"):
+            stored_model(tmp_path)
+        with pytest.raises(UserError, match=r"config\.json: written by a newer version of seq2seq"):
+            read_config(config, ExperimentConfig)
+
+
+def test_a_model_stays_bound_to_its_configuration_whatever_the_format_says(tmp_path: Path) -> None:
+    """Runs of before have no format in their config.json."""
+    (tmp_path / "config.json").write_text('{"model": {"size": 3}}')
+    model = nn.Linear(2, 2)
+    save_model(model, tmp_path)
+    before = (tmp_path / MODEL_FILE).read_bytes()
+    write_run_config(tmp_path / "config.json", {"model": {"size": 3}})
+    assert json.loads((tmp_path / "config.json").read_text()) == {"format": FORMAT, "model": {"size": 3}}
+    load_weights(nn.Linear(2, 2), tmp_path)
+    save_model(model, tmp_path)
+    assert (tmp_path / MODEL_FILE).read_bytes() == before

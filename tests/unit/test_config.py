@@ -6,7 +6,17 @@ from typing import Literal
 import pytest
 import yaml
 
-from seq2seq.config import UserError, check, from_dict, read_config, to_dict, write_config
+from seq2seq.config import (
+    Real,
+    UserError,
+    Whole,
+    check_number,
+    check_numbers,
+    from_dict,
+    read_config,
+    to_dict,
+    write_config,
+)
 
 
 @dataclass(frozen=True)
@@ -15,7 +25,7 @@ class Inner:
     kind: Literal["dot", "general"] = "dot"
 
     def __post_init__(self) -> None:
-        check(self.rate >= 0, f"rate must not be negative, got {self.rate}")
+        check_numbers(self, "inner", rate=Real(0, 10))
 
 
 @dataclass(frozen=True)
@@ -70,8 +80,9 @@ def test_integers_are_numbers_and_defaults_fill_in() -> None:
         ({"name": "x", "model": 3}, "option 'model' must be a string or null, got 3"),
         ({"name": None}, "option 'name' must be a string, got null"),
         ({"name": "x", "inner": {"kind": "cosine"}}, 'option \'inner.kind\' must be one of "dot", "general"'),
-        ({"name": "x", "inner": {"rate": float("nan")}}, "option 'inner.rate' must be a number"),
-        ({"name": "x", "inner": {"rate": -1}}, "run.json: rate must not be negative, got -1.0"),
+        ({"name": "x", "inner": {"rate": float("nan")}}, "inner.rate must be a number from 0 to 10, not nan"),
+        ({"name": "x", "inner": {"rate": 10**400}}, "option 'inner.rate' must be a number"),
+        ({"name": "x", "inner": {"rate": -1}}, "run.json: inner.rate must be a number from 0 to 10, not -1.0"),
         ({"name": "x", "inner": 3}, "option 'inner' must be a mapping"),
         ({}, "run.json: option 'name' is required"),
         ([1], "run.json: the configuration must be a mapping"),
@@ -109,3 +120,36 @@ def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
         read_config(tmp_path / "c.json", Outer)
     with pytest.raises(UserError, match="cannot write the configuration"):
         write_config(tmp_path / "absent" / "c.json", FULL)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "value", "message"),
+    [
+        (Whole(1, 1_000), 2.5, "beam must be a whole number from 1 to 1000, not 2.5"),
+        (Whole(1, 1_000), "5", "beam must be a whole number from 1 to 1000, not '5'"),
+        (Whole(1, 1_000), True, "beam must be a whole number from 1 to 1000, not True"),
+        (Whole(1, 1_000), 1_001, "beam must be a whole number from 1 to 1000, not 1001"),
+        (Whole(0, 1_000_000), None, "beam must be a whole number from 0 to 1,000,000, not None"),
+        (Whole(0, 9), 10**40, "beam must be a whole number from 0 to 9, not one of more than 40 digits"),
+        (Real(0, 1, without=(1,)), 1.0, "beam must be a number from 0 to 1, without 1, not 1.0"),
+        (Real(0, 1, without=(0, 1)), 0, "beam must be a number from 0 to 1, without 0 and 1, not 0"),
+        (Real(0, 100), float("inf"), "beam must be a number from 0 to 100, not inf"),
+        (Real(0, 100), False, "beam must be a number from 0 to 100, not False"),
+    ],
+)
+def test_a_number_out_of_bounds_is_refused_in_one_sentence(allowed: Whole | Real, value: object, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        check_number("beam", value, allowed)
+    assert str(error.value) == message
+
+
+def test_a_number_that_python_cannot_write_out_is_refused_too() -> None:
+    with pytest.raises(UserError, match="steps must be a whole number from 0 to 9, not one of more than 40 digits"):
+        check_number("steps", 10**5_000, Whole(0, 9))
+
+
+def test_bounds_are_included() -> None:
+    for value in (1, 1_000):
+        check_number("beam", value, Whole(1, 1_000))
+    for value in (0, 0.0, 100.0, 1e-300):
+        check_number("penalty", value, Real(0, 100))

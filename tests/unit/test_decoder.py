@@ -178,3 +178,10 @@ def test_attention_ignores_padding_and_sums_to_one() -> None:
     first = math.exp(0.3) / (math.exp(0.3) + math.exp(0.9))
     assert weights[0, 0].tolist() == pytest.approx([first, 1 - first, 0.0])
     assert context.item() == pytest.approx(first + 2 * (1 - first))
+
+
+def test_one_layer_alone_is_told_which_couplings_it_allows() -> None:
+    with pytest.raises(UserError, match=r"needs at least 2 .*layers, not 1.*coupling to input_feeding or none"):
+        DecoderConfig(layers=1)
+    for coupling in ("input_feeding", "none"):
+        assert DecoderConfig(layers=1, coupling=coupling).layers == 1  # type: ignore[arg-type]

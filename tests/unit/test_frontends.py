@@ -85,7 +85,7 @@ def test_twice_the_amplitude_adds_log_4() -> None:
 def test_an_image_needs_a_size_and_blocks() -> None:
     with pytest.raises(UserError, match=r"front_end\.height"):
         FrontEndConfig("image", 3)
-    with pytest.raises(UserError, match=r"front_end\.blocks must be positive, not 0"):
+    with pytest.raises(UserError, match=r"model\.front_end\.blocks must be a whole number from 1 to 16, not 0"):
         FrontEndConfig("image", 3, 48, 48, blocks=0)
 
 

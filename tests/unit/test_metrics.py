@@ -190,3 +190,10 @@ def test_an_interval_is_found_even_where_some_resamplings_score_nothing() -> Non
     assert scores.chrf.confidence is not None
     assert scores.chrf.confidence > 0
     assert "bs:1000" in scores.chrf.signature
+
+
+def test_a_seed_that_sacrebleu_cannot_take_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in ("abc", "-1", "9" * 5_000):
+        monkeypatch.setenv("SACREBLEU_SEED", seed)
+        with pytest.raises(UserError, match="SACREBLEU_SEED"):
+            corpus_scores(["a b c d"], [["a b c d"]], confidence=True)

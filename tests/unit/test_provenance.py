@@ -65,7 +65,7 @@ def test_the_figure_that_chose_the_best_model_comes_first(metric: str, first: st
     (tmp_path / "provenance.json").write_text(json.dumps(provenance(1, "0" * 64, 1)))
     scores = corpus_scores(["B AH", "K"], [["B IH"], ["K"]])
     evaluation = Evaluation(["b u", "k"], [["B IH"], ["K"]], [], scores, scores)
-        text = model_card(tmp_path, config, evaluation, beam_size=5)
+    text = model_card(tmp_path, config, evaluation, beam_size=5)
     rows = [line for line in text.split("\n") if line.startswith("| ")]
     assert rows[1].startswith(first)
     assert len({row.split("|")[1] for row in rows}) == 8  # none is left out or repeated
