@@ -19,6 +19,7 @@ from typing import Any
 
 from seq2seq.config import UserError
 from seq2seq.guard import guarded
+from seq2seq.lines import standard_input
 from seq2seq.metrics import Comparison, compare, corpus_scores, reference_streams
 
 TOKENIZERS = ("13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "flores101", "flores200", "spm", "none")
@@ -88,9 +89,7 @@ def check_seed(seed: str) -> None:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Scores what the options name; the result is ready for JSON."""
     check_seed(os.environ.get("SACREBLEU_SEED", "12345"))
-    if sys.stdin is None:  # closed by the caller
-        raise UserError("standard input is closed: give it the translations, one per line")
-    hypotheses = decode_lines(sys.stdin.buffer.read(), "standard input")
+    hypotheses = decode_lines(standard_input("the translations").read(), "standard input")
     if not hypotheses:
         raise UserError("standard input is empty: give it the translations, one per line")
     files = [read_lines(path, len(hypotheses), "standard input") for path in arguments.references]
