@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # each verb imports what it needs: `seq2seq --help` does not wait for torch
     from seq2seq.corpus import DataConfig
-    from seq2seq.translator import Translation, Translator
+    from seq2seq.translation import Translation
+    from seq2seq.translator import Translator
 
 VERBS = """verbs:
   train      train a model:           seq2seq train --data DIR --source en --target de --output RUN
@@ -188,19 +189,12 @@ def _load(options: argparse.Namespace) -> Translator:
 
     with quick_imports():
         from seq2seq.hardware import prepare_process
-        from seq2seq.translator import Translator, load
+        from seq2seq.translator import load
     prepare_process()
 
-    def load_one(run: str) -> Translator:
-        model = load(run, options.device)
-        if not isinstance(model, Translator):
-            kind = type(model).__name__
-            raise UserError(f"{run}: holds a {kind}, which does not read text; use seq2seq.load in Python")
-        return model
-
-    translator = load_one(options.model)
+    translator = load(options.model, options.device, kind="translator")
     for run in options.ensemble:
-        other = load_one(run)
+        other = load(run, options.device, kind="translator")
         try:
             translator.join(other)
         except UserError as error:

@@ -138,7 +138,7 @@ def _build(cls: type[Config], mapping: Any, where: str, prefix: str) -> Config:
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     for key in mapping:
         if key not in fields:
-            raise UserError(f"{origin}unknown option '{prefix}{key}'{_suggestion(str(key), list(fields))}")
+            raise UserError(f"{origin}unknown option '{prefix}{key}'{suggestion(str(key), list(fields))}")
     for name, field in fields.items():
         has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         check(name in mapping or has_default, f"{origin}option '{prefix}{name}' is required")
@@ -149,7 +149,8 @@ def _build(cls: type[Config], mapping: Any, where: str, prefix: str) -> Config:
         raise UserError(f"{origin}{error}") from error
 
 
-def _suggestion(name: str, valid: list[str]) -> str:
+def suggestion(name: str, valid: list[str]) -> str:
+    """The end of an error about an unknown name: the valid one most like it, or all of them."""
     close = difflib.get_close_matches(name, valid, n=1)
     return f"; did you mean '{close[0]}'?" if close else f"; the options are {', '.join(valid)}"
 

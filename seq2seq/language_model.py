@@ -17,6 +17,7 @@ from seq2seq.checkpoint import load_weights
 from seq2seq.config import UserError, check
 from seq2seq.encoder import SequenceDropout
 from seq2seq.files import write_atomically
+from seq2seq.inputs import check_number, check_text, check_whole
 from seq2seq.memory import length_mask
 from seq2seq.model import initialise_model
 from seq2seq.recurrent import Cell, build_recurrent
@@ -26,6 +27,8 @@ from seq2seq.vocabulary import BOS_ID, PAD_ID, UNK_ID
 CHARACTERS_FILE = "characters.json"
 FIRST_CHARACTER_ID = 4
 """Ids below are padding, unknown, beginning and end, as in every vocabulary here."""
+LEAST_TEMPERATURE = 1e-30
+"""Long before it the most probable character is certain; log-probabilities divided by less leave the range of fp32."""
 
 
 @dataclass(frozen=True)
@@ -173,8 +176,13 @@ class CharacterModel:
 
     @torch.inference_mode()
     def sample(self, seed_text: str, length: int, temperature: float = 1.0, seed: int = 1) -> str:
-        """Goes on from seed_text by `length` random characters. temperature: below 1 keeps to the likely ones."""
-        check(temperature > 0, f"temperature must be positive, not {temperature}")
+        """Goes on from seed_text by `length` random characters. temperature: above 0; below 1 keeps to the likely ones.
+        seed: from 0 to 2^64 - 1; the same one gives the same text."""
+        check_text(seed_text, "seed_text")
+        check_whole(length, "length", 0)
+        check_number(temperature, "temperature", "above 0", math.ulp(0.0))
+        check_whole(seed, "seed", 0, 2**64 - 1)
+        temperature = max(temperature, LEAST_TEMPERATURE)
         random = torch.Generator().manual_seed(seed)
         state = self.model.start(1)
         drawn: list[int] = []
@@ -190,6 +198,7 @@ class CharacterModel:
     @torch.inference_mode()
     def bits_per_character(self, text: str) -> float:
         """Mean of -log2 P(character | those before it) over a text."""
+        check_text(text, "text")
         check(bool(text), "the text to score is empty")
         ids = self.characters.encode(text)
         state, total = self.model.start(1), 0.0
