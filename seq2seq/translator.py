@@ -305,9 +305,7 @@ def load(run: Source, device: str = "cpu", *, kind: Kind | None = None, **hub_op
     check(kind is None or kind in get_args(Kind), f"kind must be {' or '.join(get_args(Kind))}, not {kind!r}")
     unknown = ", ".join(sorted(hub_options.keys() - HUB_OPTIONS))
     if unknown:
-        raise UserError(
-            f"{run}: cannot be loaded with {unknown}; the options are device, kind, {', '.join(HUB_OPTIONS)}"
-        )
+        raise UserError(f"{run}: cannot be loaded with {unknown}; the options are device, {', '.join(HUB_OPTIONS)}")
     device = str(device_named(device))
     directory = Path(run)
     if not directory.exists() and _looks_like_hub_id(str(run)):
