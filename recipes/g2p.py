@@ -57,7 +57,7 @@ def prepare(config: ExperimentConfig) -> ExperimentConfig:
     """Writes three splits of spaced letters and lists of pronunciations; returns the configuration for them, unchanged
     where a run's config.json names them already."""
     check(config.data != NOT_GIVEN, "give --data DIR, with train.tsv and validation.tsv of the CMU dictionary")
-    given = Path(config.data)
+    given = Path(str(config.data))
     if (given / "test.jsonl").exists() and (given.parent / CONFIG_FILE).exists():
         return config
     training = pronunciations(config, "train")

@@ -11,17 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
 from itertools import count, islice, tee
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from seq2seq.arguments import Parser, number_within
 from seq2seq.config import SEARCH, Whole
 
 if TYPE_CHECKING:  # each verb imports what it needs: `seq2seq --help` does not wait for torch
-    from seq2seq.translator import Translation, Translator
+    from seq2seq.translation import Translation
+    from seq2seq.translator import Translator
 
 VERBS = """verbs:
   train      train a model:           seq2seq train --data DIR --source en --target de --output RUN
-  translate  translate stdin:         seq2seq translate RUN < in > out
+  translate  translate lines of text: seq2seq translate RUN < in > out
   score      score given pairs:       seq2seq score RUN --source-file a --target-file b
   evaluate   translate and score:     seq2seq evaluate RUN --data DIR --split test
   verify     check a run's files:     seq2seq verify RUN
@@ -45,10 +46,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from seq2seq.guard import guarded
 
     def work() -> None:
-        options = _parser().parse_args(words)
+        options = _parsed(words)
         options.run(options)
 
     return guarded("seq2seq", work)
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """The options. argparse ends the list of files at the first option behind RUN: those that follow are added here."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(words)
+    strange = [word for word in rest if word.startswith("-") and word != "-"] if "files" in options else rest
+    if strange:
+        parser.error(f"unrecognized arguments: {' '.join(strange)}")
+    if rest:
+        options.files += rest
+    return options
 
 
 def _train(words: list[str]) -> int:
@@ -76,7 +89,10 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"seq2seq {metadata.version('seq2seq')}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     verbs.add_parser("train", add_help=False)
-    translate = _verb(verbs, "translate", "Translate standard input, line by line, to standard output.", _translate)
+    translate = _verb(verbs, "translate", "Translate text line by line to standard output.", _translate)
+    translate.add_argument(
+        "files", nargs="*", metavar="FILE", help="text, one sentence per line, UTF-8; - is standard input (default: -)"
+    )
     _search_options(translate)
     translate.add_argument(
         "--n-best",
@@ -94,8 +110,8 @@ def _parser() -> Parser:
         "--interactive", action="store_true", help="translate each line at once; with a prompt on a terminal"
     )
     score = _verb(verbs, "score", "Log-probability (nats) and number of tokens of given pairs, as TSV.", _score)
-    score.add_argument("--source-file", type=Path, required=True, help="source sentences, one per line, UTF-8")
-    score.add_argument("--target-file", type=Path, required=True, help="their translations, one per line, UTF-8")
+    score.add_argument("--source-file", type=Path, required=True, help="source sentences, one per line, UTF-8, or -")
+    score.add_argument("--target-file", type=Path, required=True, help="their translations, one per line, UTF-8, or -")
     verify = verbs.add_parser("verify", description="Check a run's files against their checksums.")
     verify.set_defaults(run=_verify)
     verify.add_argument("model", metavar="RUN", type=Path, help="run directory")
@@ -107,7 +123,6 @@ def _parser() -> Parser:
     evaluate.add_argument("--target", help="target column (default: the run's)")
     evaluate.add_argument(
         "--bleu-tokenizer",
-        "--bleu_tokenizer",
         metavar="NAME",
         help="sacreBLEU's tokenizer for BLEU (default: the run's, else that of the target column's language)",
     )
@@ -187,19 +202,12 @@ def _load(options: argparse.Namespace) -> Translator:
 
     with quick_imports():
         from seq2seq.hardware import prepare_process
-        from seq2seq.translator import Translator, load
+        from seq2seq.translator import load
     prepare_process()
 
-    def load_one(run: str) -> Translator:
-        model = load(run, options.device)
-        if not isinstance(model, Translator):
-            kind = type(model).__name__
-            raise UserError(f"{run}: holds a {kind}, which does not read text; use seq2seq.load in Python")
-        return model
-
-    translator = load_one(options.model)
+    translator = load(options.model, options.device, kind="translator")
     for run in options.ensemble:
-        other = load_one(run)
+        other = load(run, options.device, kind="translator")
         try:
             translator.join(other)
         except UserError as error:
@@ -214,29 +222,19 @@ def _search_settings(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
-def read_lines(stream: IO[bytes], name: str) -> Iterator[str]:
-    """Lines of UTF-8 text. Only a line feed ends a line: U+2028, a lone CR and their kin are characters like others.
-
-    Undecodable bytes become U+FFFD, with one warning, so that the lines stay in step.
-    """
-    warned = False
-    for number, line in enumerate(stream, 1):
-        content = line.removesuffix(b"\n")
-        try:
-            yield content.decode("utf-8")
-        except UnicodeDecodeError:
-            if not warned:
-                print(f"seq2seq: warning: {name}, line {number}: not valid UTF-8; bytes replaced", file=sys.stderr)
-            warned = True
-            yield content.decode("utf-8", errors="replace")
-
-
 def _translate(options: argparse.Namespace) -> None:
-    translator = _load(options)
+    from seq2seq.config import check
+    from seq2seq.lines import lines_of, prompted_lines
+
+    check(not (options.interactive and options.files), "--interactive reads standard input: leave the files out")
+    with lines_of(options.files, "the sentences to translate") as lines:  # before the model: it takes seconds
+        translator = _load(options)
+        _write_translations(translator, prompted_lines() if options.interactive else lines, options)
+
+
+def _write_translations(translator: Translator, given: Iterator[str], options: argparse.Namespace) -> None:
     settings = {"n_best": options.n_best or 1, **_search_settings(options)}
-    if options.n_best:
-        settings.setdefault("beam_size", max(options.n_best, translator.search_config.beam_size))
-    lines, sources = tee(_prompted() if options.interactive else read_lines(sys.stdin.buffer, "standard input"))
+    lines, sources = tee(given)
     if options.interactive:
         found: Iterable[list[Translation]] = (translator.search([line], **settings)[0] for line in lines)
     else:
@@ -253,18 +251,6 @@ def _translate(options: argparse.Namespace) -> None:
     finally:
         if attention is not None:
             attention.close()
-
-
-def _prompted() -> Iterator[str]:
-    """Lines of stdin one at a time, with a prompt where a person types them."""
-    terminal = sys.stdin.isatty()
-    while True:
-        if terminal:
-            print("> ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.buffer.readline()
-        if not line:
-            return
-        yield line.removesuffix(b"\n").decode("utf-8", errors="replace")
 
 
 def _with_progress(found: Iterable[list[Translation]], interactive: bool) -> Iterable[list[Translation]]:
@@ -302,9 +288,11 @@ def _attention_lines(translator: Translator, group: list[tuple[int, str, list[Tr
 
 
 def _score(options: argparse.Namespace) -> None:
-    from seq2seq.config import UserError
+    from seq2seq.config import UserError, check
 
-    sources, targets = (_file_lines(path) for path in (options.source_file, options.target_file))
+    paths = (options.source_file, options.target_file)
+    check([str(path) for path in paths] != ["-", "-"], "only one side of the pairs can come from standard input")
+    sources, targets = map(_file_lines, paths)
     if len(sources) != len(targets):
         raise UserError(
             f"{options.source_file} has {len(sources)} lines, {options.target_file} has {len(targets)}; "
@@ -315,8 +303,10 @@ def _score(options: argparse.Namespace) -> None:
 
 
 def _file_lines(path: Path) -> list[str]:
-    with path.open("rb") as file:
-        return list(read_lines(file, str(path)))
+    from seq2seq.lines import lines_of
+
+    with lines_of([path], "one side of the pairs") as lines:
+        return list(lines)
 
 
 def _verify(options: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
+import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -35,10 +36,8 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse has it."""
-        if args is not None:
-            args = list(spelled(args, dashed))
-            args = self._without_values(args)
-        return super().parse_known_args(args, namespace)
+        words = list(spelled(sys.argv[1:] if args is None else args, dashed))
+        return super().parse_known_args(self._without_values(words), namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raises UserError where argparse would print how the program is used and end it."""

@@ -258,7 +258,7 @@ def check_types(cls: type[Any], mapping: Any, where: str = "", prefix: str = "")
     types_of = option_types(cls)
     for key, value in mapping.items():
         if key not in types_of:
-            raise UserError(f"{origin}unknown option '{prefix}{key}'{_suggestion(str(key), list(types_of))}")
+            raise UserError(f"{origin}unknown option '{prefix}{key}'{suggestion(str(key), list(types_of))}")
         if dataclasses.is_dataclass(types_of[key]):
             check_types(types_of[key], value, where, f"{prefix}{key}.")
         else:
@@ -292,7 +292,8 @@ def _build(cls: type[Config], mapping: Any, where: str, prefix: str) -> Config:
         raise UserError(f"{origin}{error}") from error
 
 
-def _suggestion(name: str, valid: list[str]) -> str:
+def suggestion(name: str, valid: list[str]) -> str:
+    """The end of an error about an unknown name: the valid one most like it, or all of them."""
     close = difflib.get_close_matches(name, valid, n=1)
     return f"; did you mean '{close[0]}'?" if close else f"; the options are {', '.join(valid)}"
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seq2seq.config import COUNTS, Real, Whole, check, check_numbers
+from seq2seq.in_memory import Data, name_of_data
 from seq2seq.languages import check_tokenizer
 from seq2seq.sources import Columns, Corpus, cache_errors, digest, open_split, quiet
 from seq2seq.vocabulary import Vocabulary
@@ -30,8 +31,8 @@ KEPT, EMPTY, TOO_LONG, RATIO = range(4)
 class DataConfig:
     """Where the parallel text comes from and which training pairs are used."""
 
-    data: str
-    """Folder, file, or Hub id ("owner/name" or "owner/name:configuration")."""
+    data: Data
+    """Folder, file, or Hub id ("owner/name" or "owner/name:configuration"); in Python a Dataset or DatasetDict, too."""
     source: str
     """Column (or suffix of the text files) of the source language, such as "en"."""
     target: str
@@ -56,6 +57,7 @@ class DataConfig:
     """Pairs from which a streamed corpus draws at random."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "data", name_of_data(self.data))
         for name in ("data", "source", "target", "train_split", "validation_split", "test_split"):
             check(bool(getattr(self, name)), f"option '{name}' must not be empty")
         if self.bleu_tokenizer:
@@ -89,7 +91,7 @@ def load_split(config: DataConfig, split: str) -> Corpus:
     ``split`` is a name or a slice of one ("train[:90%]"). The result is a `datasets.Dataset`, or an `IterableDataset`
     when streaming. Raises `UserError` when the data cannot be found or read, is empty or is not text.
     """
-    return open_split(config.data, split, Columns(config.source, config.target), config.streaming)
+    return open_split(name_of_data(config.data), split, Columns(config.source, config.target), config.streaming)
 
 
 def tokenise(

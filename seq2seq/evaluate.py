@@ -29,7 +29,8 @@ from seq2seq.metrics import (
 from seq2seq.model import Seq2Seq
 from seq2seq.objectives import loss_per_token, teacher_forcing
 from seq2seq.search import SearchConfig
-from seq2seq.translator import Translation, Translator, greedy_texts
+from seq2seq.translation import Translation
+from seq2seq.translator import Translator, greedy_texts
 from seq2seq.vocabulary import Vocabulary
 
 PAIRS_PER_BATCH = 64

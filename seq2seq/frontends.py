@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from seq2seq.config import COUNTS, UserError, Whole, check, check_numbers
 from seq2seq.encoder import SequenceDropout
+from seq2seq.inputs import items_of
 from seq2seq.model import TokenEmbedding
 from seq2seq.vocabulary import PAD_ID
 
@@ -79,12 +79,13 @@ def build_front_end(config: FrontEndConfig, size: int, dropout: float) -> nn.Mod
             return TokenEmbedding(nn.Embedding(config.input_size, size, padding_idx=PAD_ID), dropout)
 
 
-def read_inputs(config: FrontEndConfig, inputs: Iterable[Any]) -> list[Array]:
+def read_inputs(config: FrontEndConfig, inputs: Any) -> list[Array]:
     """Inputs as the front end reads them: [S, F] or [C, height, width] float32 (bytes become 0 to 1), or ids [S] int64.
 
-    Raises UserError, with the input's number, where one is of another shape, has no steps, or holds no numbers.
+    Raises UserError where they are no list, and, with the input's number, where one is of another shape, has no steps,
+    or holds no numbers.
     """
-    return [_read_input(config, one, number) for number, one in enumerate(inputs, 1)]
+    return [_read_input(config, one, number) for number, one in enumerate(items_of(inputs, "arrays", "input"), 1)]
 
 
 def _read_input(config: FrontEndConfig, one: Any, number: int) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,18 @@ from torch import nn
 from seq2seq.attention import check_sizes
 from seq2seq.batching import Batch, Ids, collate_features, decoding_length_step, half_rows, like_lengths
 from seq2seq.checkpoint import GENERATION_FILE
-from seq2seq.config import DROPOUT, SEARCH, SIZES, Real, UserError, check, check_number, check_numbers, read_config
+from seq2seq.config import (
+    DROPOUT,
+    SEARCH,
+    SIZES,
+    Real,
+    UserError,
+    Whole,
+    check,
+    check_number,
+    check_numbers,
+    read_config,
+)
 from seq2seq.ctc import CTCSeq2Seq, ctc_beam_search, ctc_greedy, joint_step, start_joint
 from seq2seq.decoder import DecoderConfig, LSTMDecoder
 from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
@@ -22,6 +33,7 @@ from seq2seq.frontends import FrontEndConfig, build_front_end, read_inputs
 from seq2seq.hardware import in_parts_that_fit
 from seq2seq.heads import StepHead
 from seq2seq.inference import prepare
+from seq2seq.inputs import search_settings
 from seq2seq.loading import load_model
 from seq2seq.model import Seq2Seq, initialise_model
 from seq2seq.search import Hypothesis, SearchConfig, StepFn, beam_search
@@ -103,7 +115,9 @@ class Generator:
 
     def generate(self, inputs: Sequence[Any], ctc_weight: float = 0.0, **search_options: Any) -> list[str]:
         """The best text for each input, in order: features [S, F], ids [S], or, for a model of images, Pillow images or
-        arrays [C, height, width] in [0, 1]. Options: fields of SearchConfig, such as beam_size=5."""
+        arrays [C, height, width] in [0, 1]. Options: fields of SearchConfig, such as beam_size=5. Raises UserError for
+        what is none of these."""
+        check("n_best" not in search_options, "generate gives the best of each input only; search gives the n best")
         found = self.search(inputs, 1, ctc_weight, **search_options)
         return self.vocabulary.decode_batch([best[0].tokens for best in found])
 
@@ -111,9 +125,9 @@ class Generator:
     def search(
         self, inputs: Sequence[Any], n_best: int = 1, ctc_weight: float = 0.0, **search_options: Any
     ) -> list[list[Hypothesis]]:
-        """The n best outputs of each input. ctc_weight above 0 joins CTC's scores with attention's (the model needs
-        its head)."""
-        config = replace(self.search_config, **search_options)
+        """The n best outputs of each input; where beam_size is not given, the beam is widened to n_best. ctc_weight, in
+        [0, 1]: share of CTC's scores beside attention's (the model needs its head)."""
+        config = search_settings(self.search_config, n_best, search_options)
         check_number("ctc_weight", ctc_weight, Real(0, 1))
         inputs = read_inputs(self.config.front_end, inputs)
         found: list[list[Hypothesis]] = [[] for _ in inputs]
@@ -161,6 +175,8 @@ class Generator:
     @torch.inference_mode()
     def attention(self, source: Any, tokens: Ids) -> tuple[list[str], list[list[float]]]:
         """Pieces of an output, end of sentence last, and each one's attention over the encoder's steps."""
+        for token in tokens:
+            check_number("token", token, Whole(0, len(self.vocabulary) - 1))
         front_end = self.config.front_end
         (array,) = read_inputs(front_end, [source])
         batch = collate_inputs(front_end, [(array, tokens)]).to(self.device)

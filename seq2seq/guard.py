@@ -17,6 +17,10 @@ def guarded(program: str, work: Callable[[], None]) -> int:
 
     0: done. 2: something the user can mend. 128 + number: ended by a signal, the state saved.
     """
+    if sys.stderr is None:  # closed by the caller: print(file=None) would put complaints among the results
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
+    if sys.stdout is None:  # print would write the results nowhere, and call that success
+        return _complain(program, "standard output is closed; open it, or discard the output: > /dev/null", 2)
     status = _status_of(program, work)
     try:
         _flush_output()
@@ -62,8 +66,7 @@ def _status_of(program: str, work: Callable[[], None]) -> int:
 
 
 def _flush_output() -> None:
-    if sys.stdout is not None:  # it is None where the caller has closed it
-        sys.stdout.flush()
+    sys.stdout.flush()
 
 
 def _complain(program: str, message: str, status: int) -> int:

@@ -13,9 +13,21 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import DROPOUT, LAYERS, SIZES, Real, UserError, check, check_number, check_numbers
+from seq2seq.config import (
+    COUNTS_OR_NONE,
+    DROPOUT,
+    LAYERS,
+    SEEDS,
+    SIZES,
+    Real,
+    UserError,
+    check,
+    check_number,
+    check_numbers,
+)
 from seq2seq.encoder import SequenceDropout
 from seq2seq.files import write_atomically
+from seq2seq.inputs import check_text
 from seq2seq.loading import load_model
 from seq2seq.memory import length_mask
 from seq2seq.model import initialise_model
@@ -26,6 +38,8 @@ from seq2seq.vocabulary import BOS_ID, PAD_ID, UNK_ID
 CHARACTERS_FILE = "characters.json"
 FIRST_CHARACTER_ID = 4
 """Ids below are padding, unknown, beginning and end, as in every vocabulary here."""
+LEAST_TEMPERATURE = 1e-30
+"""Long before it the most probable character is certain; log-probabilities divided by less leave the range of fp32."""
 
 
 @dataclass(frozen=True)
@@ -171,8 +185,13 @@ class CharacterModel:
 
     @torch.inference_mode()
     def sample(self, seed_text: str, length: int, temperature: float = 1.0, seed: int = 1) -> str:
-        """Goes on from seed_text by `length` random characters. temperature: below 1 keeps to the likely ones."""
+        """Goes on from seed_text by `length` random characters. temperature: above 0; below 1 keeps to the likely ones.
+        seed: from 0 to 2^63 - 1; the same one gives the same text."""
+        check_text(seed_text, "seed_text")
+        check_number("length", length, COUNTS_OR_NONE)
         check_number("temperature", temperature, Real(0, 1_000, without=(0,)))
+        check_number("seed", seed, SEEDS)
+        temperature = max(temperature, LEAST_TEMPERATURE)
         random = torch.Generator().manual_seed(seed)
         state = self.model.start(1)
         drawn: list[int] = []
@@ -188,6 +207,7 @@ class CharacterModel:
     @torch.inference_mode()
     def bits_per_character(self, text: str) -> float:
         """Mean of -log2 P(character | those before it) over a text."""
+        check_text(text, "text")
         check(bool(text), "the text to score is empty")
         ids = self.characters.encode(text)
         state, total = self.model.start(1), 0.0

@@ -61,7 +61,7 @@ def unfit_tokenizer(tokenizer: str, lines: Iterable[str]) -> str | None:
         return None
     return (
         f"BLEU's tokenizer {tokenizer} does not fit {script} script, in which the references are mostly written: "
-        f"BLEU means little; choose --bleu_tokenizer {' or '.join([*fitting, 'char'])}"
+        f"BLEU means little; choose --bleu-tokenizer {' or '.join([*fitting, 'char'])}"
     )
 
 

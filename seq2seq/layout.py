@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from seq2seq.checkpoint import CHECKPOINTS_FOLDER, CONFIG_FILE, GENERATION_FILE, MODEL_FILE
-from seq2seq.config import UserError
+from seq2seq.config import FORMAT_OPTION, UserError
 from seq2seq.journal import METRICS_FILE, TENSORBOARD_FOLDER
 from seq2seq.vocabulary import JOINT_FILE, SOURCE_FILE, TARGET_FILE
 
@@ -48,7 +48,7 @@ def holds_training_run(directory: Path) -> bool:
 def is_bare(directory: Path) -> bool:
     """Whether config.json holds the model alone, as that of a saved model does."""
     try:
-        return list(json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))) == ["model"]
+        return set(json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))) - {FORMAT_OPTION} == {"model"}
     except (OSError, ValueError, TypeError, RecursionError):
         return False
 

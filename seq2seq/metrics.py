@@ -158,7 +158,7 @@ def bleu_metric(
         reason = " ".join(str(error).split())
         raise UserError(
             f"BLEU's tokenizer for {tokenize or target_language} cannot be used: {reason}; "
-            "or choose --bleu_tokenizer char, which needs nothing further"
+            "or choose --bleu-tokenizer char, which needs nothing further"
         ) from None
 
 

@@ -17,6 +17,7 @@ from seq2seq.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.frontends import FrontEndConfig, build_front_end, read_inputs
 from seq2seq.hardware import in_parts_that_fit
 from seq2seq.heads import PooledHead, RolloutHead, SequenceModel, StepHead
+from seq2seq.inputs import items_of
 from seq2seq.loading import load_model
 from seq2seq.model import initialise_model
 from seq2seq.vocabulary import EOS_ID, SOURCE_FILE, Vocabulary
@@ -94,9 +95,10 @@ class Predictor:
     @torch.inference_mode()
     def predict(self, inputs: Sequence[Array] | Sequence[str]) -> list[Array]:
         """The head's outputs for each input, [S, ...] or text: [S', O] per step, or [O]; logits where it learned
-        classes."""
+        classes. Raises UserError for inputs of another kind or shape."""
         device = next(self.model.parameters()).device
-        arrays = read_inputs(self.config.front_end, map(self._encoded, inputs))
+        given = items_of(inputs, "arrays or strings", "input")
+        arrays = read_inputs(self.config.front_end, map(self._encoded, given))
         found: list[Array] = [np.empty(0)] * len(arrays)
 
         def predict(group: list[int]) -> None:

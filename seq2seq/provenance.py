@@ -186,7 +186,7 @@ def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation
             f"{decoder.layers}-layer LSTM decoder ({decoder.hidden_size} units), "
             f"{decoder.attention} attention (coupling {decoder.coupling}).",
             "",
-            f"Trained on `{Path(config.data).name}` (split {config.train_split}, "
+            f"Trained on `{Path(str(config.data)).name}` (split {config.train_split}, "
             f"fingerprint `{facts['data_fingerprint'][:16]}`), "
             f"seed {facts['seed']}, seq2seq {facts['versions']['seq2seq']}, torch {facts['versions']['torch']}.",
             "",

@@ -13,6 +13,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import shorten
 from typing import IO, Any, cast
 
 from seq2seq.config import UserError, check
@@ -46,7 +47,7 @@ def read_pairs(paths: tuple[str, ...], source: str, target: str) -> Iterator[Pai
         return
     path = Path(paths[0])
     several: bool | None = None
-    for place, row in _rows(path):
+    for place, row in _rows(path, (source, target)):
         pair = pair_of(row, source, target, place)
         if several is None:
             several = isinstance(pair["target"], list)
@@ -88,13 +89,13 @@ def _text_pairs(source: Path, target: Path) -> Iterator[Pair]:
         yield {"source": source_line, "target": target_line}
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield (place, row) for every row of a file."""
+def _rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]:
+    """Yield (place, row) for every row of a file. Raises UserError where a table's header lacks one of the columns."""
     match row_format(path):
         case ".csv":
-            return _csv_rows(path)
+            return _csv_rows(path, columns)
         case ".tsv":
-            return _tsv_rows(path)
+            return _tsv_rows(path, columns)
         case ".json":
             return _json_array(path) if _starts_with_bracket(path) else _json_lines(path)
         case ".jsonl" | ".ndjson":
@@ -152,7 +153,7 @@ def _json_array(path: Path) -> Iterator[tuple[str, Any]]:
         yield f"{path}, row {number}", row
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
+def _csv_rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]:
     csv.field_size_limit(MAX_CSV_CHARACTERS)
     reader = csv.reader((line + "\n" for _, line in _lines(path)), strict=True)
     header: list[str] | None = None
@@ -161,21 +162,32 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
             place = f"{path}, line {reader.line_num}"
             if header is None:
                 header = cells
+                _check_header(header, columns, place)
             elif cells:
                 yield place, _named(header, cells, place)
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num}: malformed CSV: {error}") from error
 
 
-def _tsv_rows(path: Path) -> Iterator[tuple[str, Any]]:
+def _tsv_rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]:
     # A tab never occurs inside a sentence while quotation marks do, so nothing is quoted.
     header: list[str] | None = None
     for number, line in _lines(path):
         place = f"{path}, line {number}"
         if header is None:
             header = line.split("\t")
+            _check_header(header, columns, place)
         elif line:
             yield place, _named(header, line.split("\t"), place)
+
+
+def _check_header(header: list[str], columns: tuple[str, str], place: str) -> None:
+    for column in columns:
+        check(
+            column in header,
+            f"{place}: column '{column}' is missing: the first line must be a header that names the columns, but holds "
+            f"{shorten(' | '.join(header), 80, placeholder=' …')}",
+        )
 
 
 def _named(header: list[str], cells: list[str], place: str) -> dict[str, str]:

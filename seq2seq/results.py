@@ -64,7 +64,7 @@ def changed_data(stored: Mapping[str, Any], corpus: DataConfig) -> dict[str, str
     """What differs from the data that a run's stored configuration names: the columns, BLEU's tokenizer, and of the
     data the last part of the name. Nothing where it names none."""
     changed = {}
-    data = corpus.data
+    data = str(corpus.data)
     if "data" in stored and data != stored["data"] and Path(data).resolve() != Path(str(stored["data"])).resolve():
         changed["data"] = Path(data).resolve().name
     own = {name: stored.get(name, getattr(corpus, name)) for name in ("source", "target", "bleu_tokenizer")}

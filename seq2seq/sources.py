@@ -8,12 +8,13 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
 from seq2seq import readers
 from seq2seq.config import UserError, check
+from seq2seq.in_memory import PLACEHOLDER, splits_in_memory
 
 if TYPE_CHECKING:
     import datasets
@@ -40,6 +41,8 @@ def open_split(data: str, split: str, columns: Columns, streaming: bool = False)
     name, part = match[1], match[2] or ""
     check(not (part and streaming), f"split {split!r}: a streamed corpus cannot be sliced")
     with quiet():
+        if data == PLACEHOLDER:
+            return _from_memory(data, name, part, columns, streaming)
         if not is_local(data):
             return _standardised(_from_hub(data, split, streaming), columns, f"{data}, split {split}")
         path = Path(data).expanduser()
@@ -49,8 +52,7 @@ def open_split(data: str, split: str, columns: Columns, streaming: bool = False)
             only = _split_of_file(path)
             check(
                 name == only,
-                f"{path}: one file holds the split '{only}' only, not '{name}'; "
-                f"ask for a slice of it (such as {only}[-1000:]) or {LOCAL_HELP}",
+                f"{path}: one file holds the split '{only}' only, not '{name}'; {_slices(only, name)}, or {LOCAL_HELP}",
             )
             return _sliced(_from_files((path,), columns, streaming), name, part, str(path))
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
@@ -143,6 +145,35 @@ def _split_of_file(path: Path) -> str:
     return "validation" if stem in VALIDATION_NAMES else "test" if stem == "test" else "train"
 
 
+def _slices(only: str, wanted: str) -> str:
+    """What to do where a split is wanted and only another one is there."""
+    if wanted in VALIDATION_NAMES:
+        return f"to hold out a part of it, give --train-split '{only}[:95%]' --validation-split '{only}[95%:]'"
+    return f"ask for a slice of it, such as '{only}[95%:]'"
+
+
+def _chosen(splits: Mapping[str, Any], split: str, place: str) -> Any:
+    """One of several data sets by name."""
+    hint = f"; {_slices('train', split)}" if list(splits) == ["train"] else ""
+    check(split in splits, f"{place}: no split '{split}'; the splits are {', '.join(map(str, splits))}{hint}")
+    return splits[split]
+
+
+def _from_memory(data: str, name: str, part: str, columns: Columns, streaming: bool) -> Corpus:
+    """A split that a program gave, see `in_memory`."""
+    from datasets import Dataset
+
+    dataset = _chosen(splits_in_memory(data), name, "data in memory")
+    place = f"data in memory, split {name}"
+    transformed = isinstance(dataset, Dataset) and dataset.format["type"] == "custom"
+    check(not transformed, f"{place}: it has a transform; apply it first, with map")
+    dataset = dataset.with_format(None)  # arrays and tensors are no text
+    check(isinstance(dataset, Dataset) or streaming, f"{place}: an IterableDataset is read with streaming true")
+    if streaming and isinstance(dataset, Dataset):
+        dataset = dataset.to_iterable_dataset()
+    return _sliced(_standardised(dataset, columns, place), name, part, place)
+
+
 def _saved(path: Path, split: str, columns: Columns, streaming: bool) -> Corpus:
     """Open a folder written by `datasets`' save_to_disk."""
     from datasets import DatasetDict, load_from_disk
@@ -150,8 +181,7 @@ def _saved(path: Path, split: str, columns: Columns, streaming: bool) -> Corpus:
     with _loading_errors(f"{path}: cannot read the saved data set"):
         dataset = load_from_disk(str(path))
     splits = dataset if isinstance(dataset, DatasetDict) else {"train": dataset}
-    check(split in splits, f"{path}: no split '{split}'; the splits are {', '.join(map(str, splits))}")
-    part = splits[split]
+    part = _chosen(splits, split, str(path))
     return _standardised(part.to_iterable_dataset() if streaming else part, columns, str(path))
 
 
@@ -163,9 +193,10 @@ def _from_other_folder(path: Path, split: str, columns: Columns, streaming: bool
     check(len(names) > 0, f"{path}: the folder is empty; {LOCAL_HELP}")
     listing = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
     stem = split.split("[")[0]
+    hint = f"; the split train is there: {_slices('train', stem)}" if split_files(path, "train", columns) else ""
     problem = (
         f"{path}: no split '{split}' ({stem}.jsonl, .csv, .tsv, .parquet, or {stem}.{columns.source} and "
-        f"{stem}.{columns.target}) among {listing}"
+        f"{stem}.{columns.target}) among {listing}{hint}"
     )
     # Without this, datasets would make a training split of whatever text lies there.
     check(any(readers.row_format(file) in ROW_FORMATS for file in path.rglob("*")), problem)

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
+from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args, overload
 
 import torch
 from huggingface_hub import ModelHubMixin, snapshot_download
@@ -20,12 +20,19 @@ from seq2seq.config import UserError, check, from_dict, read_config, to_dict, wr
 from seq2seq.ensemble import EnsembleState, ensemble
 from seq2seq.hardware import DecodingPrecision, compute_type, device_named, in_parts_that_fit
 from seq2seq.inference import SearchModel, prepare
+from seq2seq.inputs import checked_texts, items_of, list_of_texts, search_settings
 from seq2seq.layout import holds_training_run
 from seq2seq.loading import checked_model, load_model
 from seq2seq.model import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.objectives import score_pairs
 from seq2seq.search import Hypothesis, SearchConfig, beam_search, greedy_search
+from seq2seq.translation import BLANK, Alignment, PairScore, Translation
 from seq2seq.vocabulary import BOS_ID, EOS_ID, Vocabulary, load_vocabularies, save_vocabularies
+
+if TYPE_CHECKING:
+    from seq2seq.generator import Generator
+    from seq2seq.language_model import CharacterModel
+    from seq2seq.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -42,43 +49,20 @@ HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_
 """What `load` passes on to huggingface_hub.snapshot_download."""
 
 
-class Translation(NamedTuple):
-    """One output for one input."""
+class _Prepared(NamedTuple):
+    """Models as search uses them, and what they were made from."""
 
-    text: str
-    score: float
-    """Length-normalised log-probability."""
-    log_probability: float
-    """Sum over tokens, end of sentence included, nats."""
-    tokens: list[int]
-    """Target ids without begin and end of sentence."""
-
-
-class PairScore(NamedTuple):
-    """A given target under the model (forced decoding)."""
-
-    log_probability: float
-    """Sum over the target's tokens, end of sentence included, nats."""
-    tokens: int
-    """Number of those tokens."""
-
-
-class Alignment(NamedTuple):
-    """Attention of one translated sentence."""
-
-    source: list[str]
-    """Source pieces, end of sentence last."""
-    target: list[str]
-    """Target pieces, end of sentence last."""
-    weights: list[list[float]]
-    """One row per target piece, one column per source piece; rows add up to 1."""
-
-
-BLANK = Translation("", 0.0, 0.0, [])
+    models: list[SearchModel]
+    precision: DecodingPrecision
+    weights: list[tuple[int, int]]
+    """Address and version of every weight."""
 
 
 class Translator(ModelHubMixin):
-    """A model ready for use. `from_pretrained`, `save_pretrained` and `push_to_hub` follow the Hub's habits."""
+    """A model ready for use. `from_pretrained`, `save_pretrained` and `push_to_hub` follow the Hub's habits.
+
+    Several threads may call it at once, while none of them changes its settings, partners or weights.
+    """
 
     def __init__(
         self,
@@ -97,12 +81,11 @@ class Translator(ModelHubMixin):
         """int8: 1.5 to 1.8 times as fast on CPUs with VNNI instructions, at the price of a few outputs that differ."""
         self.partners: list[Seq2Seq] = []
         """Further models of an ensemble, see `join`."""
-        self._search_models: list[SearchModel] = []
-        self._prepared_for: tuple[DecodingPrecision, list[tuple[int, int]]] | None = None
+        self._search_models: _Prepared | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies prepare the model for search themselves: packed weights cannot be copied."""
-        return {**self.__dict__, "_search_models": [], "_prepared_for": None}
+        return {**self.__dict__, "_search_models": None}
 
     @property
     def device(self) -> torch.device:
@@ -127,28 +110,36 @@ class Translator(ModelHubMixin):
         self.partners += [other.model, *other.partners]
 
     def translate(self, texts: Sequence[str], **search_options: Any) -> list[str]:
-        """The best translation of each text, in order; blank in, blank out. Options: fields of SearchConfig, such as
-        beam_size=5."""
+        """The best translation of each text, in order; blank in, blank out. texts: a list, tuple, array or column of
+        strings. Options: fields of SearchConfig, such as beam_size=5. Raises UserError for what is none of these."""
+        check("n_best" not in search_options, "translate gives the best of each text only; search gives the n best")
         return [best[0].text for best in self.search(texts, **search_options)]
 
     def search(self, texts: Sequence[str], n_best: int = 1, **search_options: Any) -> list[list[Translation]]:
-        """For each text its n best translations, best first (fewer than n where the beam holds fewer)."""
-        config = replace(self.search_config, **search_options)
-        sources = self._encode_sources(texts)
-        results: list[list[Translation]] = [[BLANK]] * len(texts)
+        """For each text its n best translations, best first (fewer than n where the beam holds fewer). Where beam_size
+        is not given, the beam is widened to n_best. texts and options are those of `translate`."""
+        config = search_settings(self.search_config, n_best, search_options)
+        sources, cut = self._encode_sources(list_of_texts(texts))
+        results: list[list[Translation]] = [[BLANK]] * len(sources)
 
         def translate(rows: list[int]) -> None:
             found = self._decode([sources[row] for row in rows], config, n_best)
             for row, translations in zip(rows, self._translations(found), strict=True):
-                results[row] = translations
+                results[row] = [each._replace(truncated=row in cut) for each in translations]
 
         for rows in _decoding_batches(sources):
             in_parts_that_fit(rows, translate, half_rows)
         return results
 
     def stream(self, texts: Iterable[str], n_best: int = 1, **search_options: Any) -> Iterator[list[Translation]]:
-        """`search` over any number of texts, in order, holding only some of them in memory."""
-        lines = iter(texts)
+        """`search` over any number of texts, in order, holding only some of them in memory. texts: as `search` takes
+        them, or a generator or file that gives strings."""
+        search_settings(
+            self.search_config, n_best, search_options
+        )  # wrong ones are refused here, not at the first text
+        return self._stream(checked_texts(items_of(texts, "strings", "text")), n_best, search_options)
+
+    def _stream(self, lines: Iterator[str], n_best: int, search_options: dict[str, Any]) -> Iterator[list[Translation]]:
         while chunk := list(islice(lines, LINES_IN_MEMORY)):
             yield from self.search(chunk, n_best, **search_options)
 
@@ -156,9 +147,7 @@ class Translator(ModelHubMixin):
         """Log-probability of each target given its source. Raises UserError where a target has more tokens than
         max_source_tokens: cut like a source, it would get the score of another target."""
         check(not self.partners, "an ensemble does not score given pairs; score them with one model")
-        if len(sources) != len(targets):
-            raise UserError(f"{len(sources)} sources but {len(targets)} targets to score")
-        pairs = self._pairs(sources, targets)
+        pairs = self._pairs(list_of_texts(sources, "source"), list_of_texts(targets, "target"))
         scores = [PairScore(0.0, 0)] * len(pairs)
 
         def score(rows: list[int]) -> None:
@@ -171,12 +160,11 @@ class Translator(ModelHubMixin):
             in_parts_that_fit(rows, score, half_rows)
         return scores
 
-    def align(self, sources: Sequence[str], translations: Sequence[Translation]) -> list[Alignment]:
-        """Attention weights of given translations, by forced decoding, so that searching need not keep them."""
-        pairs = [
-            (source, translation.tokens)
-            for source, translation in zip(self._encode_sources(sources), translations, strict=True)
-        ]
+    def align(self, sources: Sequence[str], targets: Sequence[Translation | str]) -> list[Alignment]:
+        """Attention weights of given targets, translations or any strings, by forced decoding, so that searching need
+        not keep them. Raises UserError where a string has more tokens than max_source_tokens."""
+        given = list(items_of(targets, "strings or Translations", "target"))
+        pairs = self._pairs(list_of_texts(sources, "source"), given)
         alignments = [Alignment([], [], [])] * len(pairs)
 
         def align(rows: list[int]) -> None:
@@ -189,23 +177,26 @@ class Translator(ModelHubMixin):
             in_parts_that_fit(rows, align, half_rows)
         return alignments
 
-    def _encode_sources(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids per text; empty for blank texts; cut, with a warning, where they are longer than the model can
-        sensibly read. Raises UserError where texts are not strings."""
-        check(not isinstance(texts, str), "a single string was given; give a list of strings, one per sentence")
-        for number, text in enumerate(texts, 1):
-            check(isinstance(text, str), f"text {number} is of type {type(text).__name__}; give strings")
+    def _encode_sources(self, texts: list[str]) -> tuple[list[list[int]], set[int]]:
+        """Token ids per text, and the rows of those that were cut, with a warning, because they are longer than the
+        model can sensibly read. Blank texts have no ids."""
         encoded = self.source_vocabulary.encode_batch([text if text.strip() else "" for text in texts])
         limit = self.max_source_tokens
-        for row, ids in enumerate(encoded):
-            if len(ids) > limit:
-                begins = texts[row].strip()[:30]
-                log.warning("an input of %d tokens was cut to its first %d: it begins %r", len(ids), limit, begins)
-                encoded[row] = ids[:limit]
-        return encoded
+        cut = {row for row, ids in enumerate(encoded) if len(ids) > limit}
+        for row in sorted(cut):
+            begins = texts[row].strip()[:30]
+            log.warning("an input of %d tokens was cut to its first %d: it begins %r", len(encoded[row]), limit, begins)
+            encoded[row] = encoded[row][:limit]
+        return encoded, cut
 
-    def _pairs(self, sources: Sequence[str], targets: Sequence[str]) -> list[Pair]:
-        encoded = self.target_vocabulary.encode_batch(list(targets))
+    def _pairs(self, sources: list[str], targets: Sequence[Translation | str]) -> list[Pair]:
+        check(len(sources) == len(targets), f"{len(sources)} sources but {len(targets)} targets")
+        for number, target in enumerate(targets, 1):
+            fits, kind = isinstance(target, str | Translation), type(target).__name__
+            check(
+                fits, f"target {number} is of type {kind}; give strings, or of what search gives best[0] for each text"
+            )
+        encoded = self.target_vocabulary.encode_batch([each if isinstance(each, str) else "" for each in targets])
         limit = self.max_source_tokens
         for number, ids in enumerate(encoded, 1):
             if len(ids) > limit:
@@ -213,7 +204,8 @@ class Translator(ModelHubMixin):
                     f"the target on line {number} has {len(ids)} tokens, more than {limit}: leave the pair out, "
                     "or raise --max-input-length (in Python max_source_tokens)"
                 )
-        return list(zip(self._encode_sources(sources), encoded, strict=True))
+        ids_of = [ids if isinstance(each, str) else each.tokens for each, ids in zip(targets, encoded, strict=True)]
+        return list(zip(self._encode_sources(sources)[0], ids_of, strict=True))
 
     @torch.inference_mode()
     def _decode(self, sources: Sequence[Sequence[int]], config: SearchConfig, n_best: int) -> list[list[Hypothesis]]:
@@ -238,10 +230,11 @@ class Translator(ModelHubMixin):
             for model in self._models
             for weight in model.parameters()
         ]
-        if not self._search_models or (self.precision, weights) != self._prepared_for:
-            self._search_models = [prepare(model, self.precision) for model in self._models]
-            self._prepared_for = self.precision, weights
-        return self._search_models
+        prepared = self._search_models  # read once, and written once: another thread may do so meanwhile
+        if prepared is None or prepared[1:] != (self.precision, weights):
+            models = [prepare(model, self.precision) for model in self._models]
+            self._search_models = prepared = _Prepared(models, self.precision, weights)
+        return prepared.models
 
     def _translations(self, found: list[list[Hypothesis]]) -> list[list[Translation]]:
         tokens = [hypothesis.tokens for hypotheses in found for hypothesis in hypotheses]
@@ -283,16 +276,39 @@ class Translator(ModelHubMixin):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Translator:
-        """`load`, by the name that the Hub has for it, with its options."""
-        return load(pretrained_model_name_or_path, **options)
+        """`load`, by the name that the Hub has for it, with its options. Raises UserError where no translator is
+        there."""
+        return load(pretrained_model_name_or_path, kind="translator", **options)
 
 
-def load(run: str | Path, device: str = "cpu", **hub_options: Any) -> Any:
+Kind = Literal["translator", "generator", "predictor", "character_model"]
+"""What a run can hold."""
+
+
+Source: TypeAlias = "str | PathLike[str]"
+Loaded: TypeAlias = "Translator | Generator | Predictor | CharacterModel"
+
+
+@overload
+def load(
+    run: Source, device: str = ..., *, kind: Literal["translator"] | None = ..., **hub_options: Any
+) -> Translator: ...
+@overload
+def load(run: Source, device: str = ..., *, kind: Literal["generator"], **hub_options: Any) -> Generator: ...
+@overload
+def load(run: Source, device: str = ..., *, kind: Literal["predictor"], **hub_options: Any) -> Predictor: ...
+@overload
+def load(run: Source, device: str = ..., *, kind: Literal["character_model"], **hub_options: Any) -> CharacterModel: ...
+def load(run: Source, device: str = "cpu", *, kind: Kind | None = None, **hub_options: Any) -> Loaded:
     """The trained model of a run directory, or of a model on the Hugging Face Hub (`owner/name`; hub_options: see
     HUB_OPTIONS): a `Translator`, or for other tasks a `Generator`, `Predictor` or `CharacterModel`.
 
-    Raises UserError where there is no such run, device or option, or a file of it is missing or damaged.
+    kind: what the run must hold, and what type checkers go by. Without it they take the usual case, a Translator,
+    while any kind is loaded. Raises UserError where there is no such run, device or option, it holds another kind, or
+    a file of it is missing or damaged.
     """
+    check(isinstance(run, str | PathLike), f"run is of type {type(run).__name__}; give a run directory or a Hub id")
+    check(kind is None or kind in get_args(Kind), f"kind must be {' or '.join(get_args(Kind))}, not {kind!r}")
     unknown = ", ".join(sorted(hub_options.keys() - HUB_OPTIONS))
     if unknown:
         raise UserError(f"{run}: cannot be loaded with {unknown}; the options are device, {', '.join(HUB_OPTIONS)}")
@@ -300,21 +316,42 @@ def load(run: str | Path, device: str = "cpu", **hub_options: Any) -> Any:
     directory = Path(run)
     if not directory.exists() and _looks_like_hub_id(str(run)):
         directory = _download(str(run), hub_options)
-    path = directory / CONFIG_FILE
     stored = checked_model(directory)
-    if "outputs" in stored:  # each kind of model has a field that the others lack
-        from seq2seq.predictor import PredictorConfig, load_predictor
+    found = _kind_of(stored)
+    check(
+        kind in (None, found),
+        f"{run}: holds a {found}, not a {kind}; in Python seq2seq.load({str(run)!r}, kind={found!r}) gives it",
+    )
+    return _load_kind(found, directory, stored, device)
 
-        return load_predictor(directory, from_dict(PredictorConfig, stored, where=str(path)), device)
+
+def _kind_of(stored: dict[str, Any]) -> Kind:
+    """The kind of a stored model: each has a field that the others lack."""
+    if "outputs" in stored:
+        return "predictor"
     if "hidden_size" in stored:
-        from seq2seq.language_model import LanguageModelConfig, load_character_model
+        return "character_model"
+    return "generator" if "front_end" in stored else "translator"
 
-        return load_character_model(directory, from_dict(LanguageModelConfig, stored, where=str(path)), device)
-    if "front_end" in stored:
-        from seq2seq.generator import GeneratorConfig, load_generator
 
-        return load_generator(directory, from_dict(GeneratorConfig, stored, where=str(path)), device)
-    return _load_translator(directory, from_dict(ModelConfig, stored, where=str(path)), device)
+def _load_kind(kind: Kind, directory: Path, stored: dict[str, Any], device: str) -> Loaded:
+    """Each other kind is imported when it is needed: translating starts without them."""
+    where = str(directory / CONFIG_FILE)
+    match kind:
+        case "predictor":
+            from seq2seq.predictor import PredictorConfig, load_predictor
+
+            return load_predictor(directory, from_dict(PredictorConfig, stored, where), device)
+        case "character_model":
+            from seq2seq.language_model import LanguageModelConfig, load_character_model
+
+            return load_character_model(directory, from_dict(LanguageModelConfig, stored, where), device)
+        case "generator":
+            from seq2seq.generator import GeneratorConfig, load_generator
+
+            return load_generator(directory, from_dict(GeneratorConfig, stored, where), device)
+        case "translator":
+            return _load_translator(directory, from_dict(ModelConfig, stored, where), device)
 
 
 def _load_translator(directory: Path, config: ModelConfig, device: str) -> Translator:

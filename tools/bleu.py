@@ -21,6 +21,7 @@ from seq2seq.arguments import Parser
 from seq2seq.config import UserError
 from seq2seq.guard import guarded
 from seq2seq.languages import TOKENIZERS, check_tokenizer
+from seq2seq.lines import standard_input
 from seq2seq.metrics import Comparison, check_seed, compare, corpus_scores, reference_streams, warn_of_unfit_tokenizer
 
 
@@ -49,7 +50,6 @@ def parser() -> Parser:
     )
     parse.add_argument(
         "--bleu-tokenizer",
-        "--bleu_tokenizer",
         "--tokenize",
         metavar="NAME",
         default="13a",
@@ -88,9 +88,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Scores what the options name; the result is ready for JSON."""
     check_tokenizer(arguments.bleu_tokenizer)
     check_seed()
-    if sys.stdin is None:  # closed by the caller
-        raise UserError("standard input is closed: give it the translations, one per line")
-    hypotheses = decode_lines(sys.stdin.buffer.read(), "standard input")
+    hypotheses = decode_lines(standard_input("the translations").read(), "standard input")
     if not hypotheses:
         raise UserError("standard input is empty: give it the translations, one per line")
     files = [read_lines(path, len(hypotheses), "standard input") for path in arguments.references]

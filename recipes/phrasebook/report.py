@@ -32,7 +32,7 @@ Translate = Callable[[Sequence[str]], list[str]]
 def generate_data(config: ExperimentConfig) -> ExperimentConfig:
     """Writes the splits below the run directory, in a folder named by the languages; returns the config for it. One
     that names such a folder, as a run's config.json does, is returned as it is."""
-    if all((Path(config.data) / f"{split}.jsonl").exists() for split in SPLITS):
+    if all((Path(str(config.data)) / f"{split}.jsonl").exists() for split in SPLITS):
         return config
     if config.data != GENERATED:
         raise UserError(f"this recipe generates its data: leave --data out, instead of {config.data!r}")

@@ -125,7 +125,7 @@ def test_an_unfit_tokenizer_is_warned_of(tmp_path: Path) -> None:
     (tmp_path / "chinese").write_text("我喜欢猫。\n他住在北京。\n", encoding="utf-8")
     warned = tool(tmp_path, "chinese", stdin="chinese")
     assert warned.returncode == 0
-    assert warned.stderr.decode().count("choose --bleu_tokenizer zh or char\n") == warned.stderr.count(b"\n") == 1
+    assert warned.stderr.decode().count("choose --bleu-tokenizer zh or char\n") == warned.stderr.count(b"\n") == 1
     for option in ("--bleu_tokenizer", "--bleu-tokenizer", "--tokenize"):
         fitting = tool(tmp_path, "chinese", option, "zh", stdin="chinese")
         assert fitting.stderr == b""

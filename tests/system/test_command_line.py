@@ -68,6 +68,32 @@ def test_nothing_in_nothing_out(toy_run: Path, stdin, capsysbinary) -> None:  # 
     assert command(capsysbinary, "translate", toy_run) == b""
 
 
+def test_files_are_read_one_after_the_other(toy_run: Path, tmp_path: Path, stdin, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+    """Before options and behind them; a last line without a line feed does not run into the next file's first."""
+    (tmp_path / "a").write_text("ba ko\nmi")
+    (tmp_path / "b").write_text("lu te\n")
+    for words in (["a", "-", "b"], ["a", "--beam-size", "2", "-", "--scores", "b"]):
+        stdin(b"so\n")
+        given = [word if word[0] in "-2" else str(tmp_path / word) for word in words]
+        rows = command(capsysbinary, "translate", toy_run, *given).splitlines()
+        assert [row.split(b"\t")[-1] for row in rows] == [b"BA KO", b"MI", b"SO", b"LU TE"]
+
+
+def test_a_side_to_score_may_come_from_standard_input(toy_run: Path, tmp_path: Path, stdin, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "a").write_text("ba ko\n")
+    (tmp_path / "b").write_text("BA KO\n")
+    sides = [("--source-file", tmp_path / "a"), ("--target-file", tmp_path / "b")]
+    expected = command(capsysbinary, "score", toy_run, *sides[0], *sides[1])
+    stdin(b"BA KO\n")
+    assert command(capsysbinary, "score", toy_run, *sides[0], "--target-file", "-") == expected
+
+
+def test_what_is_no_option_of_a_verb_is_refused(toy_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["translate", str(toy_run), "a", "--bema-size", "2"], ["verify", str(toy_run), "a"]):
+        assert main(words) == 2
+        assert "unrecognized arguments" in capsys.readouterr().err
+
+
 def test_n_best_scores_and_attention(toy_run: Path, tmp_path: Path, stdin, capsysbinary) -> None:  # type: ignore[no-untyped-def]
     stdin(b"ba ko\nmi\n")
     rows = [row.split(b"\t") for row in command(capsysbinary, "translate", toy_run, "--n-best", 3).split(b"\n")[:-1]]
@@ -329,6 +355,10 @@ FAULTS = {
     "no such run": (["translate", "./nowhere"], "nowhere"),
     "corrupt weights": (["translate", "{tmp}/corrupt"], "model.safetensors"),
     "corrupt vocabulary": (["translate", "{tmp}/garbled"], "joint.spm.model"),
+    "missing text": (["translate", "{run}", "{tmp}/two", "{tmp}/a"], "{tmp}/a: No such file"),
+    "text that is a folder": (["translate", "{run}", "{tmp}"], "{tmp}: Is a directory"),
+    "interactive files": (["translate", "{run}", "{tmp}/two", "--interactive"], "leave the files out"),
+    "two sides from one stream": (["score", "{run}", "--source-file", "-", "--target-file", "-"], "only one side"),
     "missing source file": (["score", "{run}", "--source-file", "{tmp}/a", "--target-file", "{tmp}/b"], "{tmp}/a"),
     "unequal files": (["score", "{run}", "--source-file", "{tmp}/two", "--target-file", "{tmp}/three"], "has 3"),
     "endless target": (
@@ -478,6 +508,34 @@ def test_status_and_stderr_of_the_real_command(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert ended.stderr == f"seq2seq: error: {tmp_path}: not a run directory (it has no config.json)\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("-m seq2seq translate {run} <&-", "seq2seq: error: standard input is closed: give it the sentences"),
+        ("-m seq2seq translate {run} --interactive <&-", "seq2seq: error: standard input is closed"),
+        ("-m seq2seq translate {run} >&-", "seq2seq: error: standard output is closed"),
+        ("-m seq2seq score {run} --source-file {two} --target-file {two} >&-", "standard output is closed"),
+        ("-m seq2seq score {run} --source-file {two} --target-file - <&-", "standard input is closed"),
+        ("-m seq2seq evaluate {run} >&-", "standard output is closed"),
+        ("-m seq2seq verify {run} >&-", "standard output is closed"),
+        ("recipes/phrasebook_en_de.py --output {two} >&-", "standard output is closed"),
+        ("tools/bleu.py {two} <&-", "bleu.py: error: standard input is closed"),
+        ("tools/bleu.py {two} >&-", "bleu.py: error: standard output is closed"),
+    ],
+)
+def test_a_closed_stream_is_one_line_and_status_2(words: str, told: str, places: dict[str, Path]) -> None:
+    words = words.format(run=places["run"], two=places["tmp"] / "two")
+    root = Path(__file__).parents[2]
+    ended = subprocess.run(
+        ["sh", "-c", f'exec "$0" {words}', sys.executable], cwd=root, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert told in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert ended.stdout == ""
 
 
 def test_help_starts_without_torch() -> None:

@@ -283,6 +283,13 @@ WRONG_FILES = [
     ("train.csv", 'en,de\na,b\na,"b\n', "line 3: malformed CSV"),
     ("train.csv", "en,de\na,b\nc\n", "line 3: 1 columns, but the header has 2"),
     ("train.tsv", "en\tde\na\tb\tc\n", "line 2: 3 columns, but the header has 2"),
+    (
+        "train.csv",
+        '"A dog, runs",Ein Hund\nx,y\n',
+        "line 1: column 'en' is missing: the first line must be a header",
+    ),
+    ("train.tsv", "A dog\tEin Hund\nx\ty\n", "names the columns, but holds A dog | Ein Hund"),
+    ("train.tsv", f"{'dog ' * 500}\tHund\nx\ty\n", "dog …"),
     ("train.parquet", "no parquet", "train.parquet: cannot read"),
     ("train.jsonl.gz", "no gzip", "train.jsonl.gz: cannot read"),
     ("train.en", "a\n", "holds train.en but not both train.en and train.de"),
@@ -342,6 +349,18 @@ def test_missing_splits_and_places(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message) as error:
             load_split(DataConfig(str(data), "en", "de"), split)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("place", ["rows", "rows/train.jsonl", "saved"])
+def test_where_only_train_is_there_slices_are_suggested(place: str, tmp_path: Path) -> None:
+    (tmp_path / "rows").mkdir()
+    write_jsonl(tmp_path / "rows")
+    write_saved(tmp_path / "saved")
+    config = DataConfig(str(tmp_path / place), "en", "de")
+    with pytest.raises(UserError, match=r"--train-split 'train\[:95%\]' --validation-split 'train\[95%:\]'"):
+        load_split(config, "validation")
+    with pytest.raises(UserError, match=r"ask for a slice of it, such as 'train\[95%:\]'"):
+        load_split(config, "test")
 
 
 def test_paths_are_never_looked_up_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

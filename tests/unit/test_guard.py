@@ -8,7 +8,7 @@ from importlib import import_module
 
 import pytest
 
-from seq2seq.guard import guarded, quick_imports
+from seq2seq.guard import quick_imports
 
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 PROGRAM = """
@@ -45,9 +45,21 @@ def test_a_full_disk_is_the_users_to_mend(size: int) -> None:
         assert ended(full.fileno(), size) == (2, "program: error: No space left on device\n")
 
 
-def test_output_that_was_closed_from_the_start_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdout", None)
-    assert guarded("program", lambda: None) == 0
+def test_output_that_was_closed_from_the_start_is_the_users_to_mend() -> None:
+    """Before any work is done: print would write the results nowhere, without an error."""
+    command = 'exec "$0" -c "$1" >&-'
+    process = subprocess.run(
+        ["sh", "-c", command, sys.executable, PROGRAM.format(size=1, fails=False)], capture_output=True, text=True
+    )
+    told = "program: error: standard output is closed; open it, or discard the output: > /dev/null\n"
+    assert (process.returncode, process.stderr) == (2, told)
+
+
+def test_complaints_do_not_go_among_the_results_where_stderr_is_closed() -> None:
+    process = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, PROGRAM.format(size=1, fails=True)], capture_output=True
+    )
+    assert (process.returncode, process.stdout) == (2, b"x\n")
 
 
 def test_quick_imports_collect_no_garbage_until_they_end() -> None:

@@ -68,7 +68,7 @@ def test_a_text_that_the_tokenizer_does_not_cut_is_noticed(text: str, script: st
     told = unfit_tokenizer("13a", [text, text, "OK, Berlin"])
     assert told is not None
     assert f"13a does not fit {script} script" in told
-    assert f"choose --bleu_tokenizer {option}" in told
+    assert f"choose --bleu-tokenizer {option}" in told
     assert unfit_tokenizer("char", [text]) is None
     assert unfit_tokenizer(option.split()[0], [text]) is None
 

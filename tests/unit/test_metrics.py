@@ -68,7 +68,7 @@ def test_an_unfit_tokenizer_is_warned_of_once_and_before_training(caplog: pytest
         caplog.clear()
         Validator([], [["我喜欢猫。"], ["他住在北京。"]], Mock(), SearchConfig(), language, option)
         assert len(caplog.records) == count
-        assert all("choose --bleu_tokenizer zh or char" in record.message for record in caplog.records)
+        assert all("choose --bleu-tokenizer zh or char" in record.message for record in caplog.records)
 
 
 def test_validation_gives_the_figure_that_chooses_the_best_model(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_validation_gives_the_figure_that_chooses_the_best_model(monkeypatch: py
 
 def test_a_tokenizer_whose_package_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_ja_mecab.MeCab", None)
-    told = r"BLEU's tokenizer for ja cannot be used: .*pip install sacrebleu\[ja\]; or choose --bleu_tokenizer char"
+    told = r"BLEU's tokenizer for ja cannot be used: .*pip install sacrebleu\[ja\]; or choose --bleu-tokenizer char"
     with pytest.raises(UserError, match=told):
         bleu_metric("ja")
     with pytest.raises(UserError, match=told):  # before any training

@@ -75,7 +75,7 @@ def test_the_figure_that_chose_the_best_model_comes_first(metric: str, first: st
 def test_the_card_of_g2p_begins_with_its_phoneme_error_rate(tmp_path: Path) -> None:
     (tmp_path / "provenance.json").write_text(json.dumps(provenance(1, "0" * 64, 1)))
     scores = corpus_scores(["B AH", "K"], [["B IH"], ["K"]])
-    text = model_card(tmp_path, g2p.CONFIG, Evaluation(["b u", "k"], [["B IH"], ["K"]], [], scores, scores))
+    text = model_card(tmp_path, g2p.CONFIG, Evaluation(["b u", "k"], [["B IH"], ["K"]], [], scores, scores), 5)
     assert [line for line in text.split("\n") if line.startswith("| ")][1].startswith("| word error rate")
     assert "The best model was chosen by error rate (%) on split validation." in text
 

@@ -1,0 +1,42 @@
+"""What a translator gives: outputs, scores of given pairs, and alignments."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Translation(NamedTuple):
+    """One output for one input."""
+
+    text: str
+    score: float
+    """Length-normalised log-probability."""
+    log_probability: float
+    """Sum over tokens, end of sentence included, nats."""
+    tokens: list[int]
+    """Target ids without begin and end of sentence."""
+    truncated: bool = False
+    """Whether the input was longer than max_source_tokens, so that only its beginning was translated."""
+
+
+class PairScore(NamedTuple):
+    """A given target under the model (forced decoding)."""
+
+    log_probability: float
+    """Sum over the target's tokens, end of sentence included, nats."""
+    tokens: int
+    """Number of those tokens."""
+
+
+class Alignment(NamedTuple):
+    """Attention of one translated sentence."""
+
+    source: list[str]
+    """Source pieces, end of sentence last."""
+    target: list[str]
+    """Target pieces, end of sentence last."""
+    weights: list[list[float]]
+    """One row per target piece, one column per source piece; rows add up to 1."""
+
+
+BLANK = Translation("", 0.0, 0.0, [])
