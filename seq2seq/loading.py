@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from torch import nn
@@ -21,9 +21,12 @@ from seq2seq.checkpoint import (
     stored_model,
     stored_shapes,
 )
-from seq2seq.config import UserError
+from seq2seq.config import UserError, check
 
 Model = TypeVar("Model", bound=nn.Module)
+
+Kind = Literal["translator", "generator", "predictor", "character_model"]
+"""What a run can hold."""
 
 COUNTS = ("layers", "forward_layers", "rollouts", "blocks")
 """Options that count parts of a model. Each part has a tensor at least."""
@@ -37,6 +40,28 @@ def checked_model(directory: Path) -> dict[str, Any]:
     stored = stored_model(directory)
     check_sizes(stored, check_bound(directory), str(directory / CONFIG_FILE))
     return stored
+
+
+def stored_of_kind(directory: Path, kind: Kind | None) -> tuple[dict[str, Any], Kind]:
+    """`checked_model`, and the kind of it. Raises UserError where it is not the kind that was asked for."""
+    check(kind is None or kind in get_args(Kind), f"kind must be {' or '.join(get_args(Kind))}, not {kind!r}")
+    stored = checked_model(directory)
+    found = _kind_of(stored)
+    check(
+        kind in (None, found),
+        f"{directory}: holds a {found}, not a {kind}; "
+        f"in Python seq2seq.load({str(directory)!r}, kind={found!r}) gives it",
+    )
+    return stored, found
+
+
+def _kind_of(stored: Mapping[str, Any]) -> Kind:
+    """The kind of a stored model: each has a field that the others lack."""
+    if "outputs" in stored:
+        return "predictor"
+    if "hidden_size" in stored:
+        return "character_model"
+    return "generator" if "front_end" in stored else "translator"
 
 
 def load_model(directory: Path, assemble: Callable[[], Model]) -> Model:

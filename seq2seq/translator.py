@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 
 import torch
 from huggingface_hub import ModelHubMixin, snapshot_download
@@ -22,7 +22,7 @@ from seq2seq.hardware import DecodingPrecision, compute_type, device_named, in_p
 from seq2seq.inference import SearchModel, prepare
 from seq2seq.inputs import checked_texts, items_of, list_of_texts, search_settings
 from seq2seq.layout import holds_training_run
-from seq2seq.loading import checked_model, load_model
+from seq2seq.loading import Kind, load_model, stored_of_kind
 from seq2seq.model import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.objectives import score_pairs
 from seq2seq.search import Hypothesis, SearchConfig, beam_search, greedy_search
@@ -278,11 +278,9 @@ class Translator(ModelHubMixin):
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Translator:
         """`load`, by the name that the Hub has for it, with its options. Raises UserError where no translator is
         there."""
-        return load(pretrained_model_name_or_path, kind="translator", **options)
-
-
-Kind = Literal["translator", "generator", "predictor", "character_model"]
-"""What a run can hold."""
+        device = str(device_named(options.pop("device", "cpu")))
+        directory = find_run(pretrained_model_name_or_path, options)
+        return load_translator(directory, stored_of_kind(directory, "translator")[0], device)
 
 
 Source: TypeAlias = "str | PathLike[str]"
@@ -307,37 +305,11 @@ def load(run: Source, device: str = "cpu", *, kind: Kind | None = None, **hub_op
     while any kind is loaded. Raises UserError where there is no such run, device or option, it holds another kind, or
     a file of it is missing or damaged.
     """
-    check(isinstance(run, str | PathLike), f"run is of type {type(run).__name__}; give a run directory or a Hub id")
-    check(kind is None or kind in get_args(Kind), f"kind must be {' or '.join(get_args(Kind))}, not {kind!r}")
-    unknown = ", ".join(sorted(hub_options.keys() - HUB_OPTIONS))
-    if unknown:
-        raise UserError(f"{run}: cannot be loaded with {unknown}; the options are device, {', '.join(HUB_OPTIONS)}")
+    directory = find_run(run, hub_options)
     device = str(device_named(device))
-    directory = Path(run)
-    if not directory.exists() and _looks_like_hub_id(str(run)):
-        directory = _download(str(run), hub_options)
-    stored = checked_model(directory)
-    found = _kind_of(stored)
-    check(
-        kind in (None, found),
-        f"{run}: holds a {found}, not a {kind}; in Python seq2seq.load({str(run)!r}, kind={found!r}) gives it",
-    )
-    return _load_kind(found, directory, stored, device)
-
-
-def _kind_of(stored: dict[str, Any]) -> Kind:
-    """The kind of a stored model: each has a field that the others lack."""
-    if "outputs" in stored:
-        return "predictor"
-    if "hidden_size" in stored:
-        return "character_model"
-    return "generator" if "front_end" in stored else "translator"
-
-
-def _load_kind(kind: Kind, directory: Path, stored: dict[str, Any], device: str) -> Loaded:
-    """Each other kind is imported when it is needed: translating starts without them."""
+    stored, found = stored_of_kind(directory, kind)
     where = str(directory / CONFIG_FILE)
-    match kind:
+    match found:  # each other kind is imported when it is needed: translating starts without them
         case "predictor":
             from seq2seq.predictor import PredictorConfig, load_predictor
 
@@ -351,15 +323,28 @@ def _load_kind(kind: Kind, directory: Path, stored: dict[str, Any], device: str)
 
             return load_generator(directory, from_dict(GeneratorConfig, stored, where), device)
         case "translator":
-            return _load_translator(directory, from_dict(ModelConfig, stored, where), device)
+            return load_translator(directory, stored, device)
 
 
-def _load_translator(directory: Path, config: ModelConfig, device: str) -> Translator:
+def load_translator(directory: Path, stored: dict[str, Any], device: str) -> Translator:
+    """The translator of a run directory. stored: the model's part of its configuration."""
+    config = from_dict(ModelConfig, stored, str(directory / CONFIG_FILE))
     generation = directory / GENERATION_FILE
     search = read_config(generation, SearchConfig) if generation.exists() else None
     source, target = load_vocabularies(directory)
     model = load_model(directory, lambda: assemble_model(config, len(source), len(target)))
     return Translator(model.to(device), config, source, target, search)
+
+
+def find_run(run: Source, hub_options: dict[str, Any]) -> Path:
+    """The directory of a run, downloaded where it is on the Hub. Raises UserError where there is none."""
+    check(isinstance(run, str | PathLike), f"run is of type {type(run).__name__}; give a run directory or a Hub id")
+    unknown = ", ".join(sorted(hub_options.keys() - HUB_OPTIONS))
+    if unknown:
+        raise UserError(f"{run}: cannot be loaded with {unknown}; the options are device, {', '.join(HUB_OPTIONS)}")
+    if Path(run).exists() or not _looks_like_hub_id(str(run)):
+        return Path(run)
+    return _download(str(run), hub_options)
 
 
 def _looks_like_hub_id(run: str) -> bool:
