@@ -15,21 +15,23 @@ from pathlib import Path
 
 import numpy as np
 from captions_shapes import CONFIG as SHAPES
+from generated.scenes import HELD_OUT, PIXELS, THINGS, scenes
 
-from seq2seq import plotting, recipe
-from seq2seq.caption_metrics import caption_scores
+from seq2seq.cli import script
 from seq2seq.config import Whole, check_numbers
-from seq2seq.frontends import FrontEndConfig
-from seq2seq.images import CaptionedImages, backbone, encode_images, open_captioned, pixels
-from seq2seq.scenes import HELD_OUT, PIXELS, THINGS, scenes
-from seq2seq.search import SearchConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.training import Captioned, GeneratorTask, train_generator
+from seq2seq.data.images import CaptionedImages, backbone, encode_images, open_captioned, pixels
+from seq2seq.evaluation import plotting
+from seq2seq.evaluation.captions import caption_scores
+from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.search.beam import SearchConfig
+from seq2seq.tasks.configs import GeneratorTask
+from seq2seq.tasks.transcription import Captioned, train_generator
+from seq2seq.training.trainer import TrainerConfig
 
 
 @dataclass(frozen=True)
 class Config(GeneratorTask):
-    """Choices of this recipe."""
+    """Choices of this script."""
 
     data: str = ""
     """Hub id or folder with splits train, validation and test; empty: generated shapes."""
@@ -57,7 +59,7 @@ CONFIG = Config(
 
 
 def write_shapes(folder: Path, quick: bool) -> None:
-    """The scenes of `seq2seq.scenes` as a folder of images per split, in this recipe's own columns."""
+    """The scenes of `generated.scenes` as a folder of images per split, in this recipe's own columns."""
     from PIL import Image
 
     known = [thing for thing in THINGS if thing not in HELD_OUT]
@@ -105,7 +107,7 @@ def main(config: Config) -> None:
         front_end = FrontEndConfig("image", 3, height=shape[1], width=shape[2])
     config = replace(config, model=replace(config.model, front_end=front_end))
     generator = train_generator(config, training, validation)
-    recipe.end_other_processes()
+    script.end_other_processes()
     captions = generator.generate(test.inputs)
     print(caption_scores(captions, test.references).describe())
     (output / "attention").mkdir(exist_ok=True)
@@ -120,4 +122,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    recipe.run_task(CONFIG, main, prepare=prepare)
+    script.run_task(CONFIG, main, prepare=prepare)

@@ -3,7 +3,7 @@
 python recipes/captions_shapes.py [--output DIR] [--quick] [--any.config.field VALUE]
 
 Scenes hold one or two shapes of a colour and a size, drawn with Pillow; each has five captions from the project's own
-grammar (`seq2seq.scenes`). The test scenes hold combinations of shape, colour and size that no training scene shows.
+grammar (`generated.scenes`). The test scenes hold combinations of shape, colour and size that no training scene shows.
 After Vinyals et al. (2015) and Xu et al. (2015). Attention maps of some test images, word by word, are written below
 the run directory.
 """
@@ -13,25 +13,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from generated.scenes import HELD_OUT, PIXELS, THINGS, scenes
 
-from seq2seq import plotting, recipe
-from seq2seq.batching import BatchingConfig
-from seq2seq.caption_metrics import caption_scores
+from seq2seq.cli import script
 from seq2seq.config import COUNTS, check_numbers
-from seq2seq.decoder import DecoderConfig
-from seq2seq.encoder import EncoderConfig
-from seq2seq.frontends import FrontEndConfig
-from seq2seq.generator import GeneratorConfig
-from seq2seq.scenes import HELD_OUT, PIXELS, THINGS, scenes
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.search import SearchConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.training import GeneratorTask, train_generator
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.evaluation import plotting
+from seq2seq.evaluation.captions import caption_scores
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.model.seq2seq import GeneratorConfig
+from seq2seq.search.beam import SearchConfig
+from seq2seq.tasks.configs import GeneratorTask
+from seq2seq.tasks.transcription import train_generator
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import TrainerConfig
 
 
 @dataclass(frozen=True)
 class Config(GeneratorTask):
-    """Choices of this recipe."""
+    """Choices of this script."""
 
     training_scenes: int = 6_000
     """Scenes to train on, with five captions each."""
@@ -64,7 +66,7 @@ def main(config: Config) -> None:
     count = config.count(config.held_out_scenes, quick=16)
     training = scenes(config.count(config.training_scenes), known, seed=1)
     generator = train_generator(config, training, scenes(count, known, seed=2))
-    recipe.end_other_processes()
+    script.end_other_processes()
     test = scenes(count, THINGS, seed=3, needed=HELD_OUT)
     captions = generator.generate(test.inputs)
     print(caption_scores(captions, test.references).describe())
@@ -79,4 +81,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    recipe.run_task(CONFIG, main)
+    script.run_task(CONFIG, main)

@@ -10,20 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from generated.moving_shapes import FREE, SHAPES, SIDE, clip
 
-from seq2seq import recipe
-from seq2seq.batching import BatchingConfig
-from seq2seq.caption_metrics import caption_scores
+from seq2seq.cli import script
 from seq2seq.config import COUNTS, check_numbers
-from seq2seq.decoder import DecoderConfig
-from seq2seq.encoder import EncoderConfig
-from seq2seq.frontends import FrontEndConfig
-from seq2seq.generator import GeneratorConfig
-from seq2seq.moving_shapes import FREE, SHAPES, SIDE, clip
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.search import SearchConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.training import Captioned, GeneratorTask, draw_attention, train_generator
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.evaluation.captions import caption_scores
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.model.seq2seq import GeneratorConfig
+from seq2seq.search.beam import SearchConfig
+from seq2seq.tasks.configs import GeneratorTask
+from seq2seq.tasks.transcription import Captioned, draw_attention, train_generator
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import TrainerConfig
 
 DIRECTIONS = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}
 OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up"}
@@ -34,7 +35,7 @@ Motion = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Config(GeneratorTask):
-    """Choices of this recipe."""
+    """Choices of this script."""
 
     training_clips: int = 4_000
     """Clips to train on, with three captions each."""
@@ -100,7 +101,7 @@ def main(config: Config) -> None:
         for inputs, motions in (clips(config.count(config.training_clips), seed=1), clips(count, seed=2))
     )
     generator = train_generator(config, training, validation)
-    recipe.end_other_processes()
+    script.end_other_processes()
     inputs, motions = clips(count, seed=3)
     random = np.random.default_rng(4)
     true, reversed_true = ([captions(motion) for motion in each] for each in (motions, map(backwards, motions)))
@@ -114,4 +115,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    recipe.run_task(CONFIG, main)
+    script.run_task(CONFIG, main)

@@ -5,20 +5,23 @@ python recipes/character_lm.py [--text FILE] [--output DIR] [--quick] [--any.con
 Without a text it reads this project's own source. The last tenth of the text is held out. After each epoch the log
 shows a sample; the best model is kept, its error over time is in curves.png. --model.cell (rnn, gru, lstm, peephole)
 and --optimizer.name (adam, adamw, rmsprop, sgd) are worth a comparison. How to let such a model join in another one's
-beam search: seq2seq.language_model.shallow_fusion.
+beam search: seq2seq.search.shallow_fusion.
 """
 
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from seq2seq import recipe
-from seq2seq.batching import BatchingConfig
-from seq2seq.config import UserError, Whole, check, check_numbers
-from seq2seq.language_model import CharacterModel, LanguageModelConfig
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.training import LanguageModelTask, train_language_model
+from seq2seq.cli import script
+from seq2seq.config import Whole, check_numbers
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.errors import UserError, check
+from seq2seq.inference.character_model import CharacterModel
+from seq2seq.model.language_model import LanguageModelConfig
+from seq2seq.tasks.configs import LanguageModelTask
+from seq2seq.tasks.language_modelling import train_language_model
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import TrainerConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 HELD_OUT = 10
@@ -29,7 +32,7 @@ log = logging.getLogger("seq2seq.recipes.character_lm")
 
 @dataclass(frozen=True)
 class Config(LanguageModelTask):
-    """Choices of this recipe."""
+    """Choices of this script."""
 
     text: str = ""
     """UTF-8 text file to learn from; the project's own source where none is given."""
@@ -55,7 +58,7 @@ CONFIG = Config(
 def read_text(config: Config) -> str:
     """The text to learn from."""
     if not config.text:
-        files = sorted([*ROOT.glob("seq2seq/*.py"), *ROOT.glob("recipes/*.py")])
+        files = sorted([*ROOT.glob("seq2seq/**/*.py"), *ROOT.glob("recipes/*.py")])
         return "".join(file.read_text(encoding="utf-8") for file in files)
     try:
         return Path(config.text).read_text(encoding="utf-8")
@@ -76,7 +79,7 @@ def main(config: Config) -> None:
         log.info("sample: %s", repr(config.seed_text + model.sample(config.seed_text, 100, temperature=0.7)))
 
     model = train_language_model(config, training, validation, show_sample)
-    recipe.end_other_processes()
+    script.end_other_processes()
     print(f"held-out text: {model.bits_per_character(held_out):.3f} bits per character")
     for temperature in (0.3, 0.7, 1.0):
         print(f"--- temperature {temperature}")
@@ -84,4 +87,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    recipe.run_task(CONFIG, main)
+    script.run_task(CONFIG, main)

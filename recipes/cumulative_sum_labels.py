@@ -12,17 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
-from seq2seq import plotting, recipe
-from seq2seq.batching import BatchingConfig
+from seq2seq.cli import script
 from seq2seq.config import COUNTS, Whole, check_numbers
-from seq2seq.encoder import EncoderConfig
-from seq2seq.frontends import FrontEndConfig
-from seq2seq.journal import read_journal
-from seq2seq.objectives import labelling
-from seq2seq.predictor import PredictorConfig
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.training import PredictorTask, train_predictor
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.evaluation import plotting
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.model.sequence_model import PredictorConfig
+from seq2seq.runs.metrics_log import read_journal
+from seq2seq.tasks.configs import PredictorTask
+from seq2seq.tasks.prediction import train_predictor
+from seq2seq.training.objectives import labelling
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import TrainerConfig
 
 LSTM = EncoderConfig(hidden_size=20, direction="forward")
 ENCODERS = {
@@ -37,7 +39,7 @@ ENCODERS = {
 
 @dataclass(frozen=True)
 class Config(PredictorTask):
-    """Choices of this recipe."""
+    """Choices of this script."""
 
     steps: int = 10
     """Length of the sequences."""
@@ -72,7 +74,7 @@ def main(config: Config) -> None:
     for name, encoder in ENCODERS.items():
         chosen = replace(config, output=str(directories[name]), model=replace(config.model, encoder=encoder))
         predictors[name] = train_predictor(chosen, training, validation, labelling())
-    recipe.end_other_processes()
+    script.end_other_processes()
     curves = {}
     for name, predictor in predictors.items():
         outputs = np.concatenate(predictor.predict([numbers for numbers, _ in test]))
@@ -87,4 +89,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    recipe.run_task(CONFIG, main)
+    script.run_task(CONFIG, main)

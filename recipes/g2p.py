@@ -16,21 +16,21 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from seq2seq import recipe
-from seq2seq.batching import BatchingConfig
-from seq2seq.checkpoint import CONFIG_FILE
-from seq2seq.config import check
-from seq2seq.corpus import load_split, references
-from seq2seq.decoder import DecoderConfig
-from seq2seq.encoder import EncoderConfig
-from seq2seq.error_rates import error_rates
-from seq2seq.evaluate import Evaluation
-from seq2seq.experiment import ExperimentConfig
-from seq2seq.model import ModelConfig
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.translator import Translator
-from seq2seq.vocabulary import VocabularyConfig
+from seq2seq.cli import script
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.data.corpus import load_split, references
+from seq2seq.data.vocabulary import VocabularyConfig
+from seq2seq.errors import check
+from seq2seq.evaluation.error_rates import error_rates
+from seq2seq.inference.translator import Translator
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.seq2seq import ModelConfig
+from seq2seq.runs.layout import CONFIG_FILE
+from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.evaluate import Evaluation
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import TrainerConfig
 
 HELD_OUT = 50
 NOT_GIVEN = "not given"
@@ -101,4 +101,4 @@ def report(_config: ExperimentConfig, _translator: Translator, evaluation: Evalu
 
 
 if __name__ == "__main__":
-    recipe.main(CONFIG, prepare=prepare, report=report)
+    script.main(CONFIG, prepare=prepare, report=report)

@@ -14,18 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from seq2seq import recipe
-from seq2seq.batching import BatchingConfig
+from seq2seq.cli import script
 from seq2seq.config import COUNTS, check_numbers
-from seq2seq.decoder import DecoderConfig
-from seq2seq.encoder import Direction, EncoderConfig
-from seq2seq.error_rates import error_rates
-from seq2seq.frontends import FrontEndConfig
-from seq2seq.generator import GeneratorConfig
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.search import SearchConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.training import Captioned, GeneratorTask, decode_every_way, draw_attention, train_generator
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.evaluation.error_rates import error_rates
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import Direction, EncoderConfig
+from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.model.seq2seq import GeneratorConfig
+from seq2seq.search.beam import SearchConfig
+from seq2seq.tasks.configs import GeneratorTask
+from seq2seq.tasks.transcription import Captioned, decode_every_way, draw_attention, train_generator
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import TrainerConfig
 
 HEIGHT = 12
 """Pixels of a strip: the digits' 8 and room to shift."""
@@ -37,7 +38,7 @@ DIRECTIONS: dict[str, Direction] = {"BiLSTM": "both", "LSTM, one direction": "fo
 
 @dataclass(frozen=True)
 class Config(GeneratorTask):
-    """Choices of this recipe."""
+    """Choices of this script."""
 
     training_strips: int = 10_000
     """Strips to train on."""
@@ -119,7 +120,7 @@ def main(config: Config) -> None:
         chosen = replace(config, model=replace(config.model, encoder=encoder))
         chosen = replace(chosen, output=str(Path(config.output) / direction))
         generators[name] = train_generator(chosen, training, validation)
-    recipe.end_other_processes()
+    script.end_other_processes()
     for name, generator in generators.items():
         for way, texts in decode_every_way(generator, test.inputs, config.ctc_weight).items():
             print(f"{name:<20} {way:<20} {error_rates(texts, test.references).describe('character')}")
@@ -127,4 +128,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    recipe.run_task(CONFIG, main)
+    script.run_task(CONFIG, main)

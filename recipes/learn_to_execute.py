@@ -13,19 +13,21 @@ from pathlib import Path
 
 import numpy as np
 
-from seq2seq import recipe
-from seq2seq.batching import BatchingConfig
+from seq2seq.cli import script
 from seq2seq.config import COUNTS, check_numbers
-from seq2seq.decoder import DecoderConfig
-from seq2seq.encoder import EncoderConfig
-from seq2seq.frontends import FrontEndConfig
-from seq2seq.generator import Generator, GeneratorConfig
-from seq2seq.language_model import Characters
-from seq2seq.metrics import exact_match
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.search import SearchConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.training import Captioned, GeneratorTask, train_generator
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.data.vocabulary import Characters
+from seq2seq.evaluation.metrics import exact_match
+from seq2seq.inference.transcriber import Generator
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.model.seq2seq import GeneratorConfig
+from seq2seq.search.beam import SearchConfig
+from seq2seq.tasks.configs import GeneratorTask
+from seq2seq.tasks.transcription import Captioned, train_generator
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import TrainerConfig
 
 LENGTHS, NESTINGS = (1, 2, 3), (1, 2, 3)
 EPOCHS = 6
@@ -40,7 +42,7 @@ HARDEST = KINDS[-1]
 
 @dataclass(frozen=True)
 class Config(GeneratorTask):
-    """Choices of this recipe."""
+    """Choices of this script."""
 
     training_programs: int = 20_000
     """Programs per epoch."""
@@ -152,11 +154,11 @@ def main(config: Config) -> None:
     for name, stages in (("hardest only", hardest_only), ("curriculum", curriculum(count))):
         chosen = replace(config, output=str(Path(config.output) / name.replace(" ", "-")))
         generators[name] = train_generator(chosen, stages, validation)
-    recipe.end_other_processes()
+    script.end_other_processes()
     for name, generator in generators.items():
         print(f"--- trained on: {name}")
         print_table(generator, tests)
 
 
 if __name__ == "__main__":
-    recipe.run_task(CONFIG, main)
+    script.run_task(CONFIG, main)

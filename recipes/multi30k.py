@@ -1,13 +1,13 @@
 """What the Multi30k recipes have in common; each of them says which way it translates."""
 
-from seq2seq.batching import BatchingConfig
-from seq2seq.decoder import DecoderConfig
-from seq2seq.encoder import EncoderConfig
-from seq2seq.experiment import ExperimentConfig
-from seq2seq.model import ModelConfig
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.vocabulary import VocabularyConfig
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.data.vocabulary import VocabularyConfig
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.seq2seq import ModelConfig
+from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import TrainerConfig
 
 BASE = ExperimentConfig(
     data="bentrevett/multi30k",

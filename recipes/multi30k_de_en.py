@@ -6,7 +6,7 @@ python recipes/multi30k_de_en.py [--data DIR_OR_HUB_ID] [--output DIR] [--any.co
 from dataclasses import replace
 
 from multi30k import BASE
-from seq2seq import recipe
+from seq2seq.cli import script
 
 if __name__ == "__main__":
-    recipe.main(replace(BASE, source="de", target="en"))
+    script.main(replace(BASE, source="de", target="en"))

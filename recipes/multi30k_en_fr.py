@@ -8,7 +8,7 @@ The default Hub id has no French: give a folder of train.jsonl, validation.jsonl
 from dataclasses import replace
 
 from multi30k import BASE
-from seq2seq import recipe
+from seq2seq.cli import script
 
 if __name__ == "__main__":
-    recipe.main(replace(BASE, source="en", target="fr"))
+    script.main(replace(BASE, source="en", target="fr"))

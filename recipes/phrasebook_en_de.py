@@ -5,15 +5,15 @@ python recipes/phrasebook_en_de.py --source en --target fr        # values only,
 """
 
 from phrasebook import report
-from seq2seq import recipe
-from seq2seq.batching import BatchingConfig
-from seq2seq.decoder import DecoderConfig
-from seq2seq.encoder import EncoderConfig
-from seq2seq.experiment import ExperimentConfig
-from seq2seq.model import ModelConfig
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.vocabulary import VocabularyConfig
+from seq2seq.cli import script
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.data.vocabulary import VocabularyConfig
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.seq2seq import ModelConfig
+from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import TrainerConfig
 
 CONFIG = ExperimentConfig(
     data=report.GENERATED,
@@ -32,4 +32,4 @@ CONFIG = ExperimentConfig(
 )
 
 if __name__ == "__main__":
-    recipe.main(CONFIG, prepare=report.generate_data, report=report.compare)
+    script.main(CONFIG, prepare=report.generate_data, report=report.compare)

@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from generated.moving_shapes import FREE, SHAPES, SIDE, clip
 
-from seq2seq import plotting, recipe
-from seq2seq.batching import BatchingConfig
+from seq2seq.cli import script
 from seq2seq.config import COUNTS, check_numbers
-from seq2seq.encoder import EncoderConfig
-from seq2seq.frontends import FrontEndConfig
-from seq2seq.moving_shapes import FREE, SHAPES, SIDE, clip
-from seq2seq.objectives import regression
-from seq2seq.predictor import PredictorConfig
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.training import PredictorTask, train_predictor
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.evaluation import plotting
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.model.sequence_model import PredictorConfig
+from seq2seq.tasks.configs import PredictorTask
+from seq2seq.tasks.prediction import train_predictor
+from seq2seq.training.objectives import regression
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import TrainerConfig
 
 FRAMES = 10
 """Frames that are read, and as many that are told."""
@@ -29,7 +31,7 @@ FRAMES = 10
 
 @dataclass(frozen=True)
 class Config(PredictorTask):
-    """Choices of this recipe."""
+    """Choices of this script."""
 
     training_clips: int = 8_000
     """Clips to train on."""
@@ -86,7 +88,7 @@ def main(config: Config) -> None:
     training = clips(config.count(config.training_clips), seed=1)
     validation, held_out = (clips(config.count(config.held_out_clips), seed) for seed in (2, 3))
     predictor = train_predictor(config, training, validation, regression())
-    recipe.end_other_processes()
+    script.end_other_processes()
     read, true = (np.stack(each) for each in zip(*held_out, strict=True))
     told = np.stack(predictor.predict(list(read)))
     mean = np.mean([frames for _, frames in training], axis=(0, 1))
@@ -105,4 +107,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    recipe.run_task(CONFIG, main)
+    script.run_task(CONFIG, main)

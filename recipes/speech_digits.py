@@ -18,19 +18,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from seq2seq import recipe
-from seq2seq.batching import BatchingConfig
-from seq2seq.config import COUNTS, UserError, check, check_numbers
-from seq2seq.decoder import DecoderConfig
-from seq2seq.encoder import EncoderConfig
-from seq2seq.error_rates import error_rates
-from seq2seq.frontends import FrontEndConfig, LogMel
-from seq2seq.generator import GeneratorConfig
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.search import SearchConfig
-from seq2seq.sources import open_any
-from seq2seq.trainer import TrainerConfig
-from seq2seq.training import Captioned, GeneratorTask, decode_every_way, draw_attention, train_generator
+from seq2seq.cli import script
+from seq2seq.config import COUNTS, check_numbers
+from seq2seq.data.audio import LogMel
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.data.loading import open_any
+from seq2seq.errors import UserError, check
+from seq2seq.evaluation.error_rates import error_rates
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.model.seq2seq import GeneratorConfig
+from seq2seq.search.beam import SearchConfig
+from seq2seq.tasks.configs import GeneratorTask
+from seq2seq.tasks.transcription import Captioned, decode_every_way, draw_attention, train_generator
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import TrainerConfig
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 FIRST_TRAINING_NUMBER = 10
@@ -42,7 +45,7 @@ Recordings = dict[tuple[str, int], list[np.ndarray]]
 
 @dataclass(frozen=True)
 class Config(GeneratorTask):
-    """Choices of this recipe."""
+    """Choices of this script."""
 
     data: str = ""
     """Hub id or folder of the recordings; must be given."""
@@ -156,11 +159,11 @@ def main(config: Config) -> None:
     count = config.count(config.held_out_strings, quick=16)
     validation, test = (strings(held_out, rate, count, seed) for seed in (2, 3))
     generator = train_generator(config, strings(training, rate, config.count(config.training_strings), 1), validation)
-    recipe.end_other_processes()
+    script.end_other_processes()
     for name, texts in decode_every_way(generator, test.inputs, config.ctc_weight).items():
         print(f"{name:<22} {error_rates(texts, test.references).describe('digit')}")
     draw_attention(generator, test.inputs, Path(config.output))
 
 
 if __name__ == "__main__":
-    recipe.run_task(CONFIG, main)
+    script.run_task(CONFIG, main)

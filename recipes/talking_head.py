@@ -12,16 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-from seq2seq import plotting, recipe
-from seq2seq.batching import BatchingConfig
+from seq2seq.cli import script
 from seq2seq.config import COUNTS, check_numbers
-from seq2seq.encoder import EncoderConfig
-from seq2seq.frontends import FrontEndConfig
-from seq2seq.objectives import regression
-from seq2seq.predictor import PredictorConfig
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.training import PredictorTask, train_predictor
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.evaluation import plotting
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.model.sequence_model import PredictorConfig
+from seq2seq.tasks.configs import PredictorTask
+from seq2seq.tasks.prediction import train_predictor
+from seq2seq.training.objectives import regression
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import TrainerConfig
 
 LABELS, VALUES = 20, 4
 LOOK_AHEAD = 4
@@ -35,7 +37,7 @@ ENCODERS = {
 
 @dataclass(frozen=True)
 class Config(PredictorTask):
-    """Choices of this recipe."""
+    """Choices of this script."""
 
     training_utterances: int = 1_500
     """Utterances to train on."""
@@ -84,7 +86,7 @@ def main(config: Config) -> None:
         chosen = replace(config, model=replace(config.model, encoder=encoder))
         chosen = replace(chosen, output=str(Path(config.output) / name.replace(" ", "-").lower()))
         predictors[name] = train_predictor(chosen, training, validation, regression())
-    recipe.end_other_processes()
+    script.end_other_processes()
     curves = {"true": list(enumerate(held_out[0][1][:, 0].tolist()))}
     for name, predictor in predictors.items():
         outputs = predictor.predict([frames for frames, _ in held_out])
@@ -95,4 +97,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    recipe.run_task(CONFIG, main)
+    script.run_task(CONFIG, main)

@@ -14,19 +14,22 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq import recipe
-from seq2seq.batching import BatchingConfig
-from seq2seq.config import COUNTS, Whole, check, check_numbers
-from seq2seq.encoder import EncoderConfig
-from seq2seq.frontends import FrontEndConfig
-from seq2seq.heads import Pooling
-from seq2seq.objectives import classification
-from seq2seq.predictor import Predictor, PredictorConfig, text_ids
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.sources import open_any
-from seq2seq.trainer import TrainerConfig
-from seq2seq.training import PredictorTask, train_predictor
-from seq2seq.vocabulary import Vocabulary, VocabularyConfig
+from seq2seq.cli import script
+from seq2seq.config import COUNTS, Whole, check_numbers
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.data.loading import open_any
+from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
+from seq2seq.errors import check
+from seq2seq.inference.predictor import Predictor, text_ids
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.model.heads import Pooling
+from seq2seq.model.sequence_model import PredictorConfig
+from seq2seq.tasks.configs import PredictorTask
+from seq2seq.tasks.prediction import train_predictor
+from seq2seq.training.objectives import classification
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import TrainerConfig
 
 Examples = list[tuple[str, str]]
 """Texts and their labels."""
@@ -40,7 +43,7 @@ OTHERS = ["my sister", "the man next door", "a colleague", "the leaflet"]
 
 @dataclass(frozen=True)
 class Config(PredictorTask):
-    """Choices of this recipe."""
+    """Choices of this script."""
 
     data: str = ""
     """Hub id or folder; empty: generated remarks."""
@@ -172,11 +175,11 @@ def main(config: Config) -> None:
             {"accuracy": lambda each: accuracy(each, held_out)},
             vocabulary,
         )
-    recipe.end_other_processes()
+    script.end_other_processes()
     print_baselines(training, test)
     for pooling, predictor in predictors.items():
         print(f"{f'BiLSTM, {pooling}':<20} {accuracy(predictor, tested):.2f} %")
 
 
 if __name__ == "__main__":
-    recipe.run_task(CONFIG, main)
+    script.run_task(CONFIG, main)

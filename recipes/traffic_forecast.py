@@ -13,16 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from seq2seq import plotting, recipe
-from seq2seq.batching import BatchingConfig
+from seq2seq.cli import script
 from seq2seq.config import Whole, check_numbers
-from seq2seq.encoder import EncoderConfig
-from seq2seq.frontends import FrontEndConfig
-from seq2seq.objectives import regression
-from seq2seq.predictor import PredictorConfig
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.training import PredictorTask, train_predictor
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.evaluation import plotting
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.model.sequence_model import PredictorConfig
+from seq2seq.tasks.configs import PredictorTask
+from seq2seq.tasks.prediction import train_predictor
+from seq2seq.training.objectives import regression
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import TrainerConfig
 
 ROADS, SENSORS_PER_ROAD = 4, 6
 SENSORS = ROADS * SENSORS_PER_ROAD
@@ -42,7 +44,7 @@ ENCODERS = {
 
 @dataclass(frozen=True)
 class Config(PredictorTask):
-    """Choices of this recipe."""
+    """Choices of this script."""
 
     days: int = DAYS
     """Length of the series; the last fifth is held out, half of it to choose the best model and half to test."""
@@ -141,7 +143,7 @@ def main(config: Config) -> None:
         directory = Path(config.output) / name.lower().replace(" + ", "-")
         chosen = replace(config, output=str(directory), model=replace(config.model, encoder=encoder))
         predictors[name] = train_predictor(chosen, training, validation, regression())
-    recipe.end_other_processes()
+    script.end_other_processes()
     true = np.stack([target for _, target in test]).astype(float) * FREE_SPEED + FREE_SPEED / 2
     forecasts = {
         "last value": last_values(speeds, middle, steps),
@@ -158,4 +160,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    recipe.run_task(CONFIG, main)
+    script.run_task(CONFIG, main)

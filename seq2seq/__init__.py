@@ -7,66 +7,84 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the same to Python
-    from seq2seq.batching import BatchingConfig as BatchingConfig
-    from seq2seq.config import Interrupted as Interrupted
-    from seq2seq.config import UserError as UserError
-    from seq2seq.corpus import DataConfig as DataConfig
-    from seq2seq.decoder import DecoderConfig as DecoderConfig
-    from seq2seq.encoder import EncoderConfig as EncoderConfig
-    from seq2seq.experiment import ExperimentConfig as ExperimentConfig
-    from seq2seq.experiment import run as run
-    from seq2seq.frontends import FrontEndConfig as FrontEndConfig
-    from seq2seq.generator import Generator as Generator
-    from seq2seq.generator import GeneratorConfig as GeneratorConfig
-    from seq2seq.language_model import CharacterModel as CharacterModel
-    from seq2seq.language_model import LanguageModelConfig as LanguageModelConfig
-    from seq2seq.model import ModelConfig as ModelConfig
-    from seq2seq.predictor import Predictor as Predictor
-    from seq2seq.predictor import PredictorConfig as PredictorConfig
-    from seq2seq.schedule import OptimizerConfig as OptimizerConfig
-    from seq2seq.search import SearchConfig as SearchConfig
-    from seq2seq.trainer import TrainerConfig as TrainerConfig
-    from seq2seq.training import Captioned as Captioned
-    from seq2seq.training import GeneratorTask as GeneratorTask
-    from seq2seq.training import LanguageModelTask as LanguageModelTask
-    from seq2seq.training import PredictorTask as PredictorTask
-    from seq2seq.training import train_generator as train_generator
-    from seq2seq.training import train_language_model as train_language_model
-    from seq2seq.training import train_predictor as train_predictor
-    from seq2seq.translation import Alignment as Alignment
-    from seq2seq.translation import Translation as Translation
-    from seq2seq.translator import Translator as Translator
-    from seq2seq.translator import load as load
-    from seq2seq.vocabulary import Vocabulary as Vocabulary
-    from seq2seq.vocabulary import VocabularyConfig as VocabularyConfig
+    from seq2seq.data.bucketing import BatchingConfig as BatchingConfig
+    from seq2seq.data.corpus import DataConfig as DataConfig
+    from seq2seq.data.vocabulary import Vocabulary as Vocabulary
+    from seq2seq.data.vocabulary import VocabularyConfig as VocabularyConfig
+    from seq2seq.errors import Interrupted as Interrupted
+    from seq2seq.errors import UserError as UserError
+    from seq2seq.inference.character_model import CharacterModel as CharacterModel
+    from seq2seq.inference.load import load as load
+    from seq2seq.inference.outputs import Alignment as Alignment
+    from seq2seq.inference.outputs import Translation as Translation
+    from seq2seq.inference.predictor import Predictor as Predictor
+    from seq2seq.inference.transcriber import Generator as Generator
+    from seq2seq.inference.translator import Translator as Translator
+    from seq2seq.model.decoder import DecoderConfig as DecoderConfig
+    from seq2seq.model.encoder import EncoderConfig as EncoderConfig
+    from seq2seq.model.frontends import FrontEndConfig as FrontEndConfig
+    from seq2seq.model.language_model import LanguageModelConfig as LanguageModelConfig
+    from seq2seq.model.seq2seq import GeneratorConfig as GeneratorConfig
+    from seq2seq.model.seq2seq import ModelConfig as ModelConfig
+    from seq2seq.model.sequence_model import PredictorConfig as PredictorConfig
+    from seq2seq.search.beam import SearchConfig as SearchConfig
+    from seq2seq.tasks.configs import ExperimentConfig as ExperimentConfig
+    from seq2seq.tasks.configs import GeneratorTask as GeneratorTask
+    from seq2seq.tasks.configs import LanguageModelTask as LanguageModelTask
+    from seq2seq.tasks.configs import PredictorTask as PredictorTask
+    from seq2seq.tasks.language_modelling import train_language_model as train_language_model
+    from seq2seq.tasks.prediction import train_predictor as train_predictor
+    from seq2seq.tasks.transcription import Captioned as Captioned
+    from seq2seq.tasks.transcription import train_generator as train_generator
+    from seq2seq.tasks.translation import run as run
+    from seq2seq.training.optimizer import OptimizerConfig as OptimizerConfig
+    from seq2seq.training.trainer import TrainerConfig as TrainerConfig
 
 _NAMES = {
-    "batching": ("BatchingConfig",),
-    "config": ("Interrupted", "UserError"),
-    "corpus": ("DataConfig",),
-    "decoder": ("DecoderConfig",),
-    "encoder": ("EncoderConfig",),
-    "experiment": ("ExperimentConfig", "run"),
-    "frontends": ("FrontEndConfig",),
-    "generator": ("Generator", "GeneratorConfig"),
-    "language_model": ("CharacterModel", "LanguageModelConfig"),
-    "model": ("ModelConfig",),
-    "predictor": ("Predictor", "PredictorConfig"),
-    "schedule": ("OptimizerConfig",),
-    "search": ("SearchConfig",),
-    "trainer": ("TrainerConfig",),
-    "training": (
-        "Captioned",
+    "data.bucketing": ("BatchingConfig",),
+    "data.corpus": ("DataConfig",),
+    "data.vocabulary": (
+        "Vocabulary",
+        "VocabularyConfig",
+    ),
+    "errors": (
+        "Interrupted",
+        "UserError",
+    ),
+    "inference.character_model": ("CharacterModel",),
+    "inference.load": ("load",),
+    "inference.outputs": (
+        "Alignment",
+        "Translation",
+    ),
+    "inference.predictor": ("Predictor",),
+    "inference.transcriber": ("Generator",),
+    "inference.translator": ("Translator",),
+    "model.decoder": ("DecoderConfig",),
+    "model.encoder": ("EncoderConfig",),
+    "model.frontends": ("FrontEndConfig",),
+    "model.language_model": ("LanguageModelConfig",),
+    "model.seq2seq": (
+        "GeneratorConfig",
+        "ModelConfig",
+    ),
+    "model.sequence_model": ("PredictorConfig",),
+    "search.beam": ("SearchConfig",),
+    "tasks.configs": (
+        "ExperimentConfig",
         "GeneratorTask",
         "LanguageModelTask",
         "PredictorTask",
-        "train_generator",
-        "train_language_model",
-        "train_predictor",
     ),
-    "translation": ("Alignment", "Translation"),
-    "translator": ("Translator", "load"),
-    "vocabulary": ("Vocabulary", "VocabularyConfig"),
+    "tasks.language_modelling": ("train_language_model",),
+    "tasks.prediction": ("train_predictor",),
+    "tasks.transcription": (
+        "Captioned",
+        "train_generator",
+    ),
+    "tasks.translation": ("run",),
+    "training.optimizer": ("OptimizerConfig",),
+    "training.trainer": ("TrainerConfig",),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 __all__ = sorted(_HOMES)

@@ -10,7 +10,6 @@ import difflib
 import json
 import os
 import re
-import signal
 import sys
 import types
 import typing
@@ -19,7 +18,8 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from seq2seq.files import write_atomically
+from seq2seq.errors import UserError, check
+from seq2seq.runtime.atomic_files import write_atomically
 
 Config = TypeVar("Config")
 
@@ -32,18 +32,6 @@ FORMAT = 1
 """Version of the layout of checkpoints and run directories; CHANGELOG.md says which release reads which."""
 FORMAT_OPTION = "format"
 """What it is called in a run's config.json; files without it are of format 1."""
-
-
-class UserError(ValueError):
-    """A mistake the user can correct; its message is one line that names the file or option at fault."""
-
-
-class Interrupted(Exception):
-    """Training was asked to stop by a signal; its state is saved."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
-        self.signal_number = signal_number
 
 
 class _Loader(yaml.SafeLoader):
@@ -59,12 +47,6 @@ for _yaml_class in (_Loader, _Dumper):
 for _first in "yYnNoO":
     _resolvers = _Loader.yaml_implicit_resolvers[_first]
     _Loader.yaml_implicit_resolvers[_first] = [pair for pair in _resolvers if pair[0] != "tag:yaml.org,2002:bool"]
-
-
-def check(condition: bool, message: str) -> None:
-    """Raise `UserError` with ``message`` unless ``condition`` holds."""
-    if not condition:
-        raise UserError(message)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from seq2seq.checkpoint import load_tensors
+from seq2seq.runs.weights import load_tensors
 
 
 def final_state(directory: Path) -> dict[str, Any]:

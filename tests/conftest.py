@@ -10,15 +10,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
-from seq2seq.batching import BatchingConfig
-from seq2seq.decoder import DecoderConfig
-from seq2seq.encoder import EncoderConfig
-from seq2seq.experiment import ExperimentConfig, run
-from seq2seq.hardware import cpu_multiplies_int8
-from seq2seq.model import ModelConfig
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.vocabulary import VocabularyConfig
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.data.vocabulary import VocabularyConfig
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.seq2seq import ModelConfig
+from seq2seq.runtime.kernels import cpu_multiplies_int8
+from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.translation import run
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import TrainerConfig
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from seq2seq.checkpoint import MODEL_FILE, load_tensors, save_tensors
+from seq2seq.runs.layout import MODEL_FILE
+from seq2seq.runs.weights import load_tensors, save_tensors
 
 UNBOUND = "unbound"
 BINDINGS = ["the old", "forged", UNBOUND]

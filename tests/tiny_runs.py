@@ -6,26 +6,24 @@ from typing import Any
 import numpy as np
 
 import seq2seq
-from seq2seq.batching import BatchingConfig
-from seq2seq.decoder import DecoderConfig
-from seq2seq.encoder import EncoderConfig
-from seq2seq.experiment import run
-from seq2seq.frontends import FrontEndConfig
-from seq2seq.generator import Generator, GeneratorConfig
-from seq2seq.language_model import CharacterModel, LanguageModelConfig
-from seq2seq.objectives import labelling
-from seq2seq.predictor import Predictor, PredictorConfig
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.trainer import TrainerConfig
-from seq2seq.training import (
-    Captioned,
-    GeneratorTask,
-    LanguageModelTask,
-    PredictorTask,
-    train_generator,
-    train_language_model,
-    train_predictor,
-)
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.inference.character_model import CharacterModel
+from seq2seq.inference.predictor import Predictor
+from seq2seq.inference.transcriber import Generator
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.model.language_model import LanguageModelConfig
+from seq2seq.model.seq2seq import GeneratorConfig
+from seq2seq.model.sequence_model import PredictorConfig
+from seq2seq.tasks.configs import GeneratorTask, LanguageModelTask, PredictorTask
+from seq2seq.tasks.language_modelling import train_language_model
+from seq2seq.tasks.prediction import train_predictor
+from seq2seq.tasks.transcription import Captioned, train_generator
+from seq2seq.tasks.translation import run
+from seq2seq.training.objectives import labelling
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import TrainerConfig
 from tests.conftest import toy_config, write_toy_data
 
 NAMES = ["one", "two", "three", "four"]

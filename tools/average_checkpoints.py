@@ -16,11 +16,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seq2seq.arguments import Parser, number_within
-from seq2seq.checkpoint import CONFIG_FILE, CheckpointStore, find_fault, load_model_tensors, load_tensors
-from seq2seq.config import UserError, Whole, check
-from seq2seq.guard import guarded
-from seq2seq.translator import Translator, load
+from seq2seq.cli.arguments import Parser, number_within
+from seq2seq.cli.exit_status import guarded
+from seq2seq.config import Whole
+from seq2seq.errors import UserError, check
+from seq2seq.inference.load import load
+from seq2seq.inference.translator import Translator
+from seq2seq.runs.checkpoints import CheckpointStore, find_fault
+from seq2seq.runs.layout import CONFIG_FILE
+from seq2seq.runs.weights import load_model_tensors, load_tensors
 
 
 def mean_of(groups: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

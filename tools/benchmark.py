@@ -28,23 +28,27 @@ from typing import Any
 
 import torch
 
-from seq2seq.arguments import Parser, number_within
-from seq2seq.batching import Batch, BatchingConfig, BucketedBatches
-from seq2seq.config import COUNTS, COUNTS_OR_NONE, SEARCH, UserError
-from seq2seq.corpus import DataConfig, load_split, references, tokenise
-from seq2seq.decoder import DecoderConfig
-from seq2seq.distributed import World, world
-from seq2seq.encoder import EncoderConfig
-from seq2seq.guard import guarded
-from seq2seq.hardware import compute_type, prepare_process
-from seq2seq.metrics import bleu
-from seq2seq.model import ModelConfig, Seq2Seq, build_model
-from seq2seq.objectives import teacher_forcing
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.search import SearchConfig
-from seq2seq.trainer import Trainer, TrainerConfig
-from seq2seq.translator import Translator, load
-from seq2seq.vocabulary import PAD_ID, Vocabulary, VocabularyConfig, train_vocabularies
+from seq2seq.cli.arguments import Parser, number_within
+from seq2seq.cli.exit_status import guarded
+from seq2seq.config import COUNTS, COUNTS_OR_NONE, SEARCH
+from seq2seq.data.batch import Batch
+from seq2seq.data.bucketing import BatchingConfig, BucketedBatches
+from seq2seq.data.corpus import DataConfig, load_split, references, tokenise
+from seq2seq.data.symbols import PAD_ID
+from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig, train_vocabularies
+from seq2seq.errors import UserError
+from seq2seq.evaluation.metrics import bleu
+from seq2seq.inference.load import load
+from seq2seq.inference.translator import Translator
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
+from seq2seq.runtime.device import compute_type, prepare_process
+from seq2seq.runtime.distributed import World, world
+from seq2seq.search.beam import SearchConfig
+from seq2seq.training.objectives import teacher_forcing
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import Trainer, TrainerConfig
 
 FORCED_LENGTH = 15
 """Tokens of every output when an untrained model is decoded: it does not know where to end."""

@@ -17,12 +17,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seq2seq.arguments import Parser
-from seq2seq.config import UserError
-from seq2seq.guard import guarded
-from seq2seq.languages import TOKENIZERS, check_tokenizer
-from seq2seq.lines import standard_input
-from seq2seq.metrics import Comparison, check_seed, compare, corpus_scores, reference_streams, warn_of_unfit_tokenizer
+from seq2seq.cli.arguments import Parser
+from seq2seq.cli.exit_status import guarded
+from seq2seq.cli.lines import standard_input
+from seq2seq.data.languages import TOKENIZERS, check_tokenizer
+from seq2seq.errors import UserError
+from seq2seq.evaluation.metrics import (
+    Comparison,
+    check_seed,
+    compare,
+    corpus_scores,
+    reference_streams,
+    warn_of_unfit_tokenizer,
+)
 
 
 def parser() -> Parser:

@@ -20,21 +20,23 @@ from pathlib import Path
 import torch
 from benchmark import timed
 
-from seq2seq import plotting
-from seq2seq.arguments import Parser, number_within
-from seq2seq.batching import Batch, collate
-from seq2seq.config import COUNTS, UserError
-from seq2seq.decoder import DecoderConfig
-from seq2seq.encoder import EncoderConfig
-from seq2seq.guard import guarded
-from seq2seq.hardware import DecodingPrecision, compute_type, cpu_multiplies_int8, prepare_process
-from seq2seq.inference import SearchModel, prepare
-from seq2seq.model import ModelConfig, Seq2Seq, build_model
-from seq2seq.objectives import teacher_forcing
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.search import SearchConfig, beam_search
-from seq2seq.trainer import Trainer, TrainerConfig
-from seq2seq.vocabulary import BOS_ID, EOS_ID
+from seq2seq.cli.arguments import Parser, number_within
+from seq2seq.cli.exit_status import guarded
+from seq2seq.config import COUNTS
+from seq2seq.data.batch import Batch, collate
+from seq2seq.data.symbols import BOS_ID, EOS_ID
+from seq2seq.errors import UserError
+from seq2seq.evaluation import plotting
+from seq2seq.inference.fast_decoder import SearchModel, prepare
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
+from seq2seq.runtime.device import compute_type, prepare_process
+from seq2seq.runtime.kernels import DecodingPrecision, cpu_multiplies_int8
+from seq2seq.search.beam import SearchConfig, beam_search
+from seq2seq.training.objectives import teacher_forcing
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import Trainer, TrainerConfig
 
 CPU = torch.device("cpu")
 

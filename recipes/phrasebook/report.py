@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
-from seq2seq.config import UserError
-from seq2seq.corpus import load_split, references
-from seq2seq.evaluate import Evaluation
-from seq2seq.experiment import ExperimentConfig
-from seq2seq.metrics import Scores, corpus_scores
-from seq2seq.model import build_model
-from seq2seq.translator import Translator
+from seq2seq.data.corpus import load_split, references
+from seq2seq.errors import UserError
+from seq2seq.evaluation.metrics import Scores, corpus_scores
+from seq2seq.inference.translator import Translator
+from seq2seq.model.seq2seq import build_model
+from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.evaluate import Evaluation
 
 from .baselines import copy_baseline, mark_errors, word_by_word
 from .generate import DEFAULT_PAIRS, DEFAULT_SEED, SPLITS, explain_digest, generate, generate_values, write_splits

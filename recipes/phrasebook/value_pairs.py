@@ -7,7 +7,7 @@ import itertools
 import random as random_module
 from functools import cache
 
-from seq2seq.config import UserError
+from seq2seq.errors import UserError
 
 from .values import FORMATS, UNITS, Value, draw, list_of, parse_locale
 

@@ -22,7 +22,7 @@ from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal, format_percent
 from babel.units import format_unit
 
-from seq2seq.config import UserError
+from seq2seq.errors import UserError
 
 CURRENCIES = ("EUR", "USD", "GBP", "CHF")
 # Unit -> the largest amount drawn, and whether tenths are drawn too.

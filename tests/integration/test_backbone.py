@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from seq2seq.config import UserError
-from seq2seq.images import backbone
+from seq2seq.data.images import backbone
+from seq2seq.errors import UserError
 
 
 def test_a_backbone_gives_its_feature_map_row_by_row(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 
-from seq2seq.checkpoint import CheckpointStore, load_tensors
 from seq2seq.config import write_config
+from seq2seq.runs.checkpoints import CheckpointStore
+from seq2seq.runs.weights import load_tensors
 from tests.conftest import toy_config
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -18,14 +19,15 @@ GRADIENTS = '''
 import sys
 from pathlib import Path
 import torch
-from seq2seq.batching import BucketedBatches
-from seq2seq.checkpoint import save_tensors
+from seq2seq.data.bucketing import BucketedBatches
+from seq2seq.runs.weights import save_tensors
 from seq2seq.config import read_config
-from seq2seq.distributed import world
-from seq2seq.experiment import ExperimentConfig, prepare
-from seq2seq.model import build_model
-from seq2seq.objectives import teacher_forcing
-from seq2seq.trainer import Trainer
+from seq2seq.runtime.distributed import world
+from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.translation import prepare
+from seq2seq.model.seq2seq import build_model
+from seq2seq.training.objectives import teacher_forcing
+from seq2seq.training.trainer import Trainer
 
 config, output = read_config(sys.argv[1], ExperimentConfig), Path(sys.argv[2])
 with world("cpu") as here:
@@ -91,7 +93,7 @@ import sys
 import torch
 from seq2seq import experiment
 from seq2seq.config import read_config
-from seq2seq.guard import guarded
+from seq2seq.cli.exit_status import guarded
 
 teacher_forcing = experiment.teacher_forcing
 
@@ -128,9 +130,10 @@ import signal
 import sys
 from pathlib import Path
 from seq2seq.config import read_config
-from seq2seq.evaluate import Validator
-from seq2seq.experiment import ExperimentConfig, run
-from seq2seq.guard import guarded
+from seq2seq.tasks.evaluate import Validator
+from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.translation import run
+from seq2seq.cli.exit_status import guarded
 
 validate = Validator.__call__
 
@@ -158,7 +161,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from seq2seq import recipe
-from seq2seq.task import TaskConfig
+from seq2seq.tasks.configs import TaskConfig
 
 folder, rank = Path(sys.argv[1]), os.environ["RANK"]
 
@@ -185,7 +188,7 @@ TWICE = '''
 """Joins three groups in turn; the first rank comes late, so that its old address is still in the store."""
 import os
 import time
-from seq2seq.distributed import world
+from seq2seq.runtime.distributed import world
 
 for number in range(3):
     time.sleep(1 if os.environ["RANK"] == "0" else 0)

@@ -17,7 +17,7 @@ import babel.numbers
 import babel.units
 import pytest
 
-from seq2seq.config import UserError
+from seq2seq.errors import UserError
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "recipes"))
 

@@ -14,9 +14,9 @@ import text_classification
 
 from phrasebook import report
 from phrasebook.generate import SPLITS
-from seq2seq.config import UserError
-from seq2seq.corpus import load_split, references
-from seq2seq.images import open_captioned
+from seq2seq.data.corpus import load_split, references
+from seq2seq.data.images import open_captioned
+from seq2seq.errors import UserError
 
 CLASSES = ["bad", "good"]
 

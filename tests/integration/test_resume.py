@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 
 import seq2seq
-from seq2seq.config import Interrupted, UserError, write_config
-from seq2seq.corpus import load_split
-from seq2seq.distributed import World
-from seq2seq.evaluate import Validator
-from seq2seq.experiment import ExperimentConfig, run
-from seq2seq.model import Seq2Seq
-from seq2seq.schedule import OptimizerConfig
-from seq2seq.trainer import Trainer
-from seq2seq.vocabulary import save_vocabularies, train_vocabularies
+from seq2seq.config import write_config
+from seq2seq.data.corpus import load_split
+from seq2seq.data.vocabulary import save_vocabularies, train_vocabularies
+from seq2seq.errors import Interrupted, UserError
+from seq2seq.model.seq2seq import Seq2Seq
+from seq2seq.runtime.distributed import World
+from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.evaluate import Validator
+from seq2seq.tasks.translation import run
+from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.trainer import Trainer
 from tests.comparison import assert_same, final_state
 from tests.conftest import toy_config, write_toy_data
 

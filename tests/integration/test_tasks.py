@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 import seq2seq
-from seq2seq.config import UserError
-from seq2seq.frontends import FrontEndConfig
-from seq2seq.language_model import CharacterModel
-from seq2seq.objectives import labelling
-from seq2seq.trainer import TrainerConfig
-from seq2seq.training import Captioned, train_generator, train_language_model, train_predictor
-from seq2seq.vocabulary import Vocabulary, VocabularyConfig
+from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
+from seq2seq.errors import UserError
+from seq2seq.inference.character_model import CharacterModel
+from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.tasks.language_modelling import train_language_model
+from seq2seq.tasks.prediction import train_predictor
+from seq2seq.tasks.transcription import Captioned, train_generator
+from seq2seq.training.objectives import labelling
+from seq2seq.training.trainer import TrainerConfig
 from tests.tiny_runs import (
     NAMES,
     OPTIMIZER,

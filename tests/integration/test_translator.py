@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from seq2seq.config import UserError
-from seq2seq.translator import Translator, load
+from seq2seq.errors import UserError
+from seq2seq.inference.load import load
+from seq2seq.inference.translator import Translator
 from tests.conftest import WORDS, needs_int8
 
 
@@ -78,7 +79,7 @@ def test_from_pretrained_takes_the_options_of_load_alone(toy_run: Path, monkeypa
         asked.update(options)
         return toy_run
 
-    monkeypatch.setattr("seq2seq.translator.snapshot_download", download)
+    monkeypatch.setattr("seq2seq.inference.translator.snapshot_download", download)
     Translator.from_pretrained("owner/name", revision="v1", token="secret")
     assert asked == {"revision": "v1", "token": "secret"}
 

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import plotting
-from seq2seq.experiment import ExperimentConfig, run
-from seq2seq.guard import guarded
+from seq2seq.cli.exit_status import guarded
+from seq2seq.evaluation import plotting
+from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.translation import run
 from tests.conftest import toy_config
 from tests.forking import SERVER
 

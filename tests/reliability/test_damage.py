@@ -14,11 +14,15 @@ from typing import Any
 import pytest
 
 import seq2seq
-from seq2seq.__main__ import main
-from seq2seq.checkpoint import MODEL_FILE, CheckpointStore, load_tensors
-from seq2seq.config import UserError, read_config, write_config
-from seq2seq.experiment import ExperimentConfig, run
-from seq2seq.vocabulary import Vocabulary
+from seq2seq.cli.main import main
+from seq2seq.config import read_config, write_config
+from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.errors import UserError
+from seq2seq.runs.checkpoints import CheckpointStore
+from seq2seq.runs.layout import MODEL_FILE
+from seq2seq.runs.weights import load_tensors
+from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.translation import run
 from tests.comparison import assert_same, final_state
 from tests.fixtures.store import BELONGS
 from tests.forking import SERVER

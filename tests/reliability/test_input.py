@@ -19,10 +19,11 @@ import torch
 from PIL import Image
 
 import seq2seq
-from seq2seq.__main__ import main
+from seq2seq.cli.main import main
 from seq2seq.config import write_config
-from seq2seq.corpus import load_split
-from seq2seq.vocabulary import BOS_ID, EOS_ID, PAD_ID, Vocabulary
+from seq2seq.data.corpus import load_split
+from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID
+from seq2seq.data.vocabulary import Vocabulary
 from tests.conftest import toy_config
 from tests.forking import SERVER, run_script
 from tests.reliability.conftest import Trials, small

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 import torch
 
-from seq2seq import checkpoint, files
-from seq2seq.checkpoint import CheckpointStore, find_fault
-from seq2seq.guard import guarded
+from seq2seq.cli.exit_status import guarded
+from seq2seq.runs import checkpoints
+from seq2seq.runs.checkpoints import CheckpointStore, find_fault
+from seq2seq.runtime import atomic_files
 from tests.comparison import assert_same, final_state
 from tests.forking import SERVER
 from tests.reliability.conftest import Trials, finish_training, small, train_quietly
@@ -26,8 +27,8 @@ BOUNDARIES = [
     (Path, "write_bytes"),
     (Path, "replace"),
     (Path, "mkdir"),
-    (files, "sync"),
-    (checkpoint, "sync"),
+    (atomic_files, "sync"),
+    (checkpoints, "sync"),
     (shutil, "rmtree"),
 ]
 """Every call of the save protocol that touches the disk."""

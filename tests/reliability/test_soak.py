@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import seq2seq
-from seq2seq.experiment import run
-from seq2seq.hardware import prepare_process
+from seq2seq.runtime.device import prepare_process
+from seq2seq.tasks.translation import run
 from tests.forking import SERVER
 from tests.reliability.conftest import Trials, small
 

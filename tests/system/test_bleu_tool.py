@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.evaluate import Evaluation
-from seq2seq.metrics import corpus_scores
-from seq2seq.translator import Translation
+from seq2seq.evaluation.metrics import corpus_scores
+from seq2seq.inference.outputs import Translation
+from seq2seq.tasks.evaluate import Evaluation
 
 TOOL = Path(__file__).parents[2] / "tools" / "bleu.py"
 

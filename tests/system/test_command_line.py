@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import seq2seq
-from seq2seq.__main__ import main
-from seq2seq.error_rates import error_rates
-from seq2seq.vocabulary import Vocabulary
+from seq2seq.cli.main import main
+from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.evaluation.error_rates import error_rates
 from tests.conftest import write_toy_data
 
 
@@ -228,7 +228,7 @@ def test_evaluates_a_saved_model(toy_run: Path, toy_data: Path, tmp_path: Path, 
 
 def test_evaluates_a_model_on_the_hub(toy_run: Path, toy_data: Path, tmp_path: Path, monkeypatch, capsys) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("seq2seq.translator.snapshot_download", lambda name: toy_run)
+    monkeypatch.setattr("seq2seq.inference.translator.snapshot_download", lambda name: toy_run)
     given = ["evaluate", "owner/name", "--data", str(toy_data), "--source", "en", "--target", "de"]
     assert main(given) == 2
     assert "--output" in capsys.readouterr().err
@@ -410,7 +410,7 @@ def test_no_garbage_is_collected_while_torch_is_imported(words: list[str]) -> No
 import gc, sys
 collections = []
 gc.callbacks.append(lambda phase, _: phase == "start" and "torch" in sys.modules and collections.append(phase))
-from seq2seq.__main__ import main
+from seq2seq.cli.main import main
 main({words!r})
 print(len(collections), gc.get_freeze_count())
 """
@@ -540,7 +540,7 @@ def test_a_closed_stream_is_one_line_and_status_2(words: str, told: str, places:
 
 def test_help_starts_without_torch() -> None:
     code = (
-        "import sys, seq2seq.__main__ as m\n"
+        "import sys, seq2seq.cli.main as m\n"
         "try: m.main(['--help'])\nexcept SystemExit: pass\n"
         "assert 'torch' not in sys.modules"
     )

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from seq2seq.__main__ import main
+from seq2seq.cli.main import main
 from seq2seq.config import read_config
-from seq2seq.experiment import ExperimentConfig, run
-from seq2seq.translator import Translator
+from seq2seq.inference.translator import Translator
+from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.translation import run
 from tests.conftest import write_toy_data
 
 OWN = {"test.hypotheses.txt", "test.references.txt", "test.metrics.json", "test.settings.json"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import seq2seq
-from seq2seq.config import UserError
+from seq2seq.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"

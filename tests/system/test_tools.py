@@ -12,11 +12,12 @@ import cost
 import pytest
 import torch
 
-from seq2seq.checkpoint import CheckpointStore, load_tensors
-from seq2seq.decoder import DecoderConfig
-from seq2seq.encoder import EncoderConfig
-from seq2seq.hardware import cpu_multiplies_int8
-from seq2seq.model import ModelConfig, build_model
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.seq2seq import ModelConfig, build_model
+from seq2seq.runs.checkpoints import CheckpointStore
+from seq2seq.runs.weights import load_tensors
+from seq2seq.runtime.kernels import cpu_multiplies_int8
 from tests.conftest import needs_int8
 
 TOOLS = Path(__file__).parents[2] / "tools"

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 import seq2seq
-from seq2seq.config import UserError
+from seq2seq.errors import UserError
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 BAD = [math.nan, math.inf, -math.inf, 10**30, 1e30, 10**5_000, -(10**30), "5", True, None]
 
 
 def modules() -> list[Any]:
-    names = [f"seq2seq.{each.name}" for each in pkgutil.iter_modules(seq2seq.__path__) if each.name != "__main__"]
+    modules = pkgutil.walk_packages(seq2seq.__path__, "seq2seq.")
+    names = [each.name for each in modules if not each.name.endswith("__main__")]
     return [importlib.import_module(name) for name in [*names, *(path.stem for path in RECIPES.glob("*.py"))]]
 
 

@@ -6,17 +6,8 @@ from typing import Literal
 import pytest
 import yaml
 
-from seq2seq.config import (
-    Real,
-    UserError,
-    Whole,
-    check_number,
-    check_numbers,
-    from_dict,
-    read_config,
-    to_dict,
-    write_config,
-)
+from seq2seq.config import Real, Whole, check_number, check_numbers, from_dict, read_config, to_dict, write_config
+from seq2seq.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,67 @@
+"""Lines of UTF-8 text from files and standard input."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import IO
+
+from seq2seq.errors import UserError
+
+STDIN = "-"
+"""What names standard input where a file is expected."""
+
+
+def standard_input(content: str = "text") -> IO[bytes]:
+    """The bytes of standard input. content: what should come from there, for the UserError where it is closed."""
+    if sys.stdin is None:
+        raise UserError(f"standard input is closed: give it {content}, one per line")
+    return sys.stdin.buffer
+
+
+@contextlib.contextmanager
+def lines_of(paths: Sequence[str | Path], content: str) -> Iterator[Iterator[str]]:
+    """The lines of several files, one file after the other; `-` is standard input, and so is no path at all.
+
+    content: as in `standard_input`. All files are open from the beginning: a missing one is an OSError at once.
+    """
+    with contextlib.ExitStack() as stack:
+        streams = [
+            read_lines(standard_input(content), "standard input")
+            if str(path) == STDIN
+            else read_lines(stack.enter_context(Path(path).open("rb")), str(path))
+            for path in paths or (STDIN,)
+        ]
+        yield chain.from_iterable(streams)
+
+
+def read_lines(stream: IO[bytes], name: str) -> Iterator[str]:
+    """Lines of UTF-8 text. Only a line feed ends a line: U+2028, a lone CR and their kin are characters like others.
+
+    Undecodable bytes become U+FFFD, with one warning, so that the lines stay in step.
+    """
+    warned = False
+    for number, line in enumerate(stream, 1):
+        content = line.removesuffix(b"\n")
+        try:
+            yield content.decode("utf-8")
+        except UnicodeDecodeError:
+            if not warned:
+                print(f"seq2seq: warning: {name}, line {number}: not valid UTF-8; bytes replaced", file=sys.stderr)
+            warned = True
+            yield content.decode("utf-8", errors="replace")
+
+
+def prompted_lines() -> Iterator[str]:
+    """Lines of standard input, each as soon as it is there, with a prompt where a person types them."""
+    stream, terminal = standard_input("sentences"), sys.stdin.isatty()
+    while True:
+        if terminal:
+            print("> ", end="", file=sys.stderr, flush=True)
+        line = stream.readline()
+        if not line:
+            return
+        yield line.removesuffix(b"\n").decode("utf-8", errors="replace")

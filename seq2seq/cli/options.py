@@ -1,0 +1,205 @@
+"""Training options from the command line and from files: generated from a configuration's fields by jsonargparse."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
+
+from seq2seq.cli.arguments import dashed, spelled
+from seq2seq.config import check_types, from_dict, option_types, read_mapping, refusal, to_dict
+from seq2seq.errors import UserError
+from seq2seq.runs.layout import begun
+from seq2seq.tasks.base import start_options
+from seq2seq.tasks.configs import ExperimentConfig
+
+Config = TypeVar("Config")
+# Help texts are the docstrings below the fields; no value, of a file or an option, makes jsonargparse import anything.
+set_parsing_settings(docstring_parse_attribute_docstrings=True, import_path_denylist=["*"])
+
+OPTION = re.compile(r"--[\w.]+")
+
+
+class _Help(DefaultHelpFormatter):
+    """Shows options with dashes, and that a switch may stand alone."""
+
+    def format_help(self) -> str:
+        """As argparse has it."""
+        text = OPTION.sub(lambda option: dashed(option[0]), super().format_help())
+        return text.replace("{true,false}", "[true|false]")
+
+
+@dataclasses.dataclass(frozen=True)
+class _TrainingOptions(ExperimentConfig):
+    """What `seq2seq train` and the recipes of text to text take."""
+
+    dry_run: bool = False
+    """Check configuration, data and one batch, print the model's shape and memory, train nothing."""
+
+
+def training_parser(program: str, description: str, defaults: ExperimentConfig | None = None) -> ArgumentParser:
+    """Parser of all options of text to text; defaults: a recipe's choices, which options and files override."""
+    return _parser(program, description, _TrainingOptions, defaults)
+
+
+def task_parser(program: str, description: str, defaults: Any) -> ArgumentParser:
+    """Parser of the options of a configuration's class, whose defaults are that configuration's values."""
+    return _parser(program, description, type(defaults), defaults)
+
+
+def _parser(program: str, description: str, cls: type[Any], defaults: Any) -> ArgumentParser:
+    parser = ArgumentParser(prog=program, description=description, exit_on_error=False, formatter_class=_Help)
+    parser.add_argument(
+        "--config",
+        action=ActionConfigFile,
+        help="YAML or JSON file of options, such as a run's config.json; those of the command line override it",
+    )
+    parser.add_class_arguments(cls, None)
+    if defaults is not None:
+        parser.set_defaults(to_dict(defaults))
+    return parser
+
+
+def parse_training(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[ExperimentConfig, bool]:
+    """The configuration that the arguments give, and whether it is a dry run. Raises UserError on a wrong option."""
+    values = _parse(parser, arguments, _TrainingOptions)
+    dry_run = bool(values.pop("dry_run"))
+    return from_dict(ExperimentConfig, values), dry_run
+
+
+def parse_task(parser: ArgumentParser, arguments: Sequence[str], cls: type[Config]) -> Config:
+    """The configuration that the arguments give. Raises UserError on a wrong option."""
+    return from_dict(cls, _parse(parser, arguments, cls))
+
+
+def _parse(parser: ArgumentParser, arguments: Sequence[str], cls: type[Any]) -> dict[str, Any]:
+    """Options on the command line override those of files, these override what is taken from the run that training
+    starts from, and this the parser's defaults."""
+    words = list(_joined(arguments, cls))
+    files = [Path(word.removeprefix("--config=")) for word in words if word.startswith("--config=")]
+    words = [word for word in words if not word.startswith("--config=")]
+    given = {name[2:]: value for name, _, value in (word.partition("=") for word in words)}
+    from_files = {name: value for file in files for name, value in _options_in(file, cls).items()}
+    parser.set_defaults(_options_of_start(parser, given, from_files, cls))
+    parser.set_defaults(from_files)
+    try:
+        namespace = parser.parse_args(words)
+    except ArgumentError as error:
+        raise UserError(_in_one_line(str(error), parser, given, _annotations(cls))) from None
+    values: dict[str, Any] = namespace.as_dict()
+    values.pop("config", None)
+    return values
+
+
+def _joined(arguments: Sequence[str], cls: type[Any]) -> Iterator[str]:
+    """The words with each option's value joined to it (`--name=value`), and names spelled as the fields are."""
+    annotations = _annotations(cls)
+    words = list(spelled(arguments, lambda name: "--" + name[2:].replace("-", "_")))
+    rest = iter(range(len(words)))
+    for place in rest:
+        name, equals, _ = words[place].partition("=")
+        value = words[place + 1] if place + 1 < len(words) and not words[place + 1].startswith("--") else None
+        if equals or not name.startswith("--"):
+            yield words[place]
+        elif value is not None and name != "--help":
+            next(rest)
+            yield f"{name}={value}"
+        else:
+            yield f"{name}=true" if annotations.get(name[2:]) is bool else name
+
+
+def _annotations(cls: type[Any], prefix: str = "") -> dict[str, Any]:
+    """The annotation of every option, sections among them, by its dotted name."""
+    found: dict[str, Any] = {}
+    for name, annotation in option_types(cls).items():
+        found[prefix + name] = annotation
+        if dataclasses.is_dataclass(annotation):
+            found |= _annotations(annotation, f"{prefix}{name}.")  # type: ignore[arg-type]
+    return found
+
+
+def _options_in(file: Path, cls: type[Any]) -> dict[str, Any]:
+    """A file's options by their dotted names. Raises UserError, naming the file, where it holds others."""
+    mapping = read_mapping(file)
+    _refuse_class_paths(mapping, file)
+    check_types(cls, mapping, str(file))
+    return _flat(mapping)
+
+
+def _flat(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values of nested sections by their dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in mapping.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
+def _options_of_start(
+    parser: ArgumentParser, given: dict[str, Any], from_files: dict[str, Any], cls: type[Any]
+) -> dict[str, Any]:
+    """Options taken from the run that training starts from, by their dotted names: the model's sizes, and how its
+    vocabulary was made. Raises UserError where a vocabulary is asked for besides."""
+
+    def chosen(name: str) -> Path:
+        return Path(given.get(name) or from_files.get(name) or parser.get_default(name) or "")
+
+    if chosen("start_from") == Path():
+        return {}
+    # A run that has begun needs the one that it started from no more.
+    directory = (
+        chosen("output") if begun(chosen("output")) and not begun(chosen("start_from")) else chosen("start_from")
+    )
+    taken = _flat(start_options(directory, cls))
+    if "vocabulary" in option_types(cls):
+        defaults = _flat({"vocabulary": to_dict(option_types(cls)["vocabulary"]())})
+        taken = {**defaults, **taken}
+        asked = [name for name in given if name.startswith("vocabulary")]
+        asked += [name for name, value in from_files.items() if name in defaults and value != taken[name]]
+        if asked:
+            raise UserError(
+                f"--{dashed(asked[0])} has no effect beside --start-from, which takes the vocabulary of {directory}: "
+                "leave it out"
+            )
+    return taken
+
+
+def _refuse_class_paths(value: Any, path: Path) -> None:
+    """What a `class_path` names is never imported: jsonargparse, which would do so, does not get to see one."""
+    if isinstance(value, dict):
+        if "class_path" in value:
+            raise UserError(f"{path}: class_path is not accepted; a configuration holds values, never names of code")
+        for inner in value.values():
+            _refuse_class_paths(inner, path)
+
+
+def _in_one_line(message: str, parser: ArgumentParser, given: Mapping[str, str], annotations: Mapping[str, Any]) -> str:
+    """jsonargparse's message in the words of `config`, with the nearest option where one is unknown."""
+    unknown = re.search(r"unrecognized arguments: (--[^\s=]+)", message)
+    if unknown is not None:
+        known = [option for action in parser._actions for option in action.option_strings]
+        near = difflib.get_close_matches(unknown[1], known, n=1)
+        hint = f"; did you mean {dashed(near[0])}?" if near else "; --help lists the options"
+        return f"unknown option {dashed(unknown[1])}{hint}"
+    denied = re.search(r'key "([^"]+)":\s+Importing (\S+) is not allowed', message)
+    if denied is not None:
+        name, value = denied.groups()
+        return f"{name}: {value} is no value for it; a configuration holds values, never names of code or files"
+    refused = re.search(r'^Parser key "([^"]+)"', message)
+    if refused is not None and refused[1] in given and refused[1] in annotations:
+        return refusal(annotations[refused[1]], dashed(refused[1]), _scalar(given[refused[1]]))
+    return OPTION.sub(lambda option: dashed(option[0]), " ".join(message.split()))
+
+
+def _scalar(text: str) -> Any:
+    """The number that a text spells, else the text."""
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        return text
+    return value if isinstance(value, int | float) else text

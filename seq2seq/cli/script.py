@@ -1,0 +1,126 @@
+"""What a recipe script calls: its choices, overridden by the command line, carried out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from seq2seq.cli.exit_status import guarded
+from seq2seq.cli.options import parse_task, parse_training, task_parser, training_parser
+from seq2seq.inference.translator import Translator
+from seq2seq.runs.layout import CURVES_FILE, WRITTEN, begun, refuse_foreign_files
+from seq2seq.runtime.device import prepare_process
+from seq2seq.runtime.distributed import world
+from seq2seq.tasks.configs import ExperimentConfig, TaskConfig
+from seq2seq.tasks.dry_run import dry_run
+from seq2seq.tasks.evaluate import Evaluation
+from seq2seq.tasks.translation import TEXT_FILES, run
+
+Report = Callable[[ExperimentConfig, Translator, Evaluation], None]
+Task = TypeVar("Task", bound=TaskConfig)
+PICTURES = (CURVES_FILE, "clips.png", "forecast.png", "trajectories.png")
+"""What recipes draw into their output folder."""
+
+
+def main(
+    defaults: ExperimentConfig,
+    arguments: Sequence[str] | None = None,
+    prepare: Callable[[ExperimentConfig], ExperimentConfig] | None = None,
+    report: Report | None = None,
+) -> None:
+    """Runs a recipe script of text to text: `defaults` are its choices. The default output is runs/NAME OF THE SCRIPT.
+    Exits.
+
+    prepare: called first, in the main process, for recipes that make their own data; returns the configuration to run.
+    report: called last, in the main process, with the model and its figures; by default these are printed on stdout.
+    """
+    defaults = _with_output(defaults)
+
+    def checked(config: ExperimentConfig) -> ExperimentConfig:
+        assert prepare is not None
+        refuse_foreign_files(config.directory(), (*WRITTEN, *TEXT_FILES))
+        return prepare(config)
+
+    def work() -> None:
+        parser = training_parser(_script().name, _description(), defaults)
+        config, dry = parse_training(parser, sys.argv[1:] if arguments is None else arguments)
+        train_as_told(prepared(config, prepare and checked), dry, report or print_figures)
+
+    sys.exit(guarded(_script().name, work))
+
+
+def run_task(
+    defaults: Task,
+    carry_out: Callable[[Task], None],
+    arguments: Sequence[str] | None = None,
+    prepare: Callable[[Task], Task] | None = None,
+) -> None:
+    """Runs a recipe script of any other task: carry_out gets its choices, overridden by the command line. Exits.
+
+    prepare: as in `main`.
+    """
+    defaults = _with_output(defaults)
+
+    def work() -> None:
+        parser = task_parser(_script().name, _description(), defaults)
+        config = parse_task(parser, sys.argv[1:] if arguments is None else arguments, type(defaults))
+        prepare_process()
+        refuse_foreign_pictures(config.directory())
+        carry_out(prepared(config, prepare))
+
+    sys.exit(guarded(_script().name, work))
+
+
+def refuse_foreign_pictures(output: Path) -> None:
+    """Raises UserError where pictures lie in the folder that a recipe of several runs would overwrite with its own,
+    while none of those runs has begun there."""
+    if not any(begun(folder) for folder in output.glob("*/")):
+        refuse_foreign_files(output, PICTURES)
+
+
+def prepared(config: Task, prepare: Callable[[Task], Task] | None) -> Task:
+    """What prepare makes of the configuration, in the main process. The others wait for it, since one that wrote the
+    same files later would empty them while they are read."""
+    if prepare is None:
+        return config
+    with world(config.trainer.device) as here:
+        return here.broadcast_object(prepare(config) if here.is_main else config)
+
+
+def end_other_processes() -> None:
+    """Ends all processes but the main one. Recipes call it when all is trained: one is enough to evaluate and print."""
+    if os.environ.get("RANK", "0") != "0":
+        sys.exit()
+
+
+def _script() -> Path:
+    return Path(sys.argv[0])
+
+
+def _description() -> str:
+    return (sys.modules["__main__"].__doc__ or "").strip().split("\n")[0]
+
+
+def _with_output(defaults: Any) -> Any:
+    return defaults if defaults.output else replace(defaults, output=str(Path("runs") / _script().stem))
+
+
+def train_as_told(config: ExperimentConfig, dry: bool, report: Report) -> None:
+    """Trains and reports; on a dry run prints what would be trained."""
+    prepare_process()
+    if dry:
+        print(dry_run(config))
+        return
+    translator, evaluation = run(config)
+    if evaluation is not None:
+        report(config, translator, evaluation)
+
+
+def print_figures(config: ExperimentConfig, _translator: Translator, evaluation: Evaluation) -> None:
+    """The test figures on stdout."""
+    print(f"{config.test_split}\t{evaluation.scores.describe()}")
+    print(f"{config.test_split}, lowercased\t{evaluation.lowercased.bleu.describe()}")

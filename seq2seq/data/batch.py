@@ -1,0 +1,151 @@
+"""Batches: padded tensors of several examples, and how examples become one."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID
+from seq2seq.runtime.device import to_device
+from seq2seq.runtime.kernels import DECODING_STEP
+
+Array = np.ndarray
+
+
+Ids = Sequence[int]
+Pair = tuple[Ids, Ids]
+"""Token ids of source and target, without bos and eos."""
+
+
+class Batch(NamedTuple):
+    """Padded token ids of B sentence pairs."""
+
+    source: Tensor
+    """[B, S] int64, PAD_ID after each row's end; or features [B, S, ...] float, 0 after it."""
+    source_lengths: Tensor
+    """[B] int64"""
+    target_input: Tensor
+    """[B, T] int64: bos, then the target."""
+    target_output: Tensor
+    """[B, T] int64: the target, then eos; PAD_ID after it."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        return Batch(*(to_device(tensor, device) for tensor in self))
+
+
+class SequenceBatch(NamedTuple):
+    """Padded sequences with what should be told of them, for models that have a head instead of a decoder."""
+
+    inputs: Tensor
+    """[B, S, ...] float features, 0 on padding; or [B, S] int64 ids."""
+    lengths: Tensor
+    """[B] int64"""
+    targets: Tensor
+    """What the objective compares with: [B] classes, [B, S] labels, [B, D] or [B, S, D] values, as `collate_sequences`
+    pads them; for CTC [B, T] labels, PAD_ID after each row's end."""
+
+    def to(self, device: torch.device) -> "SequenceBatch":
+        """The batch on a device."""
+        return SequenceBatch(*(to_device(tensor, device) for tensor in self))
+
+
+AnyBatch = TypeVar("AnyBatch", Batch, SequenceBatch)
+
+
+def halves(batch: AnyBatch) -> list[AnyBatch]:
+    """The rows of a batch in two batches; one where there is one row."""
+    return [type(batch)(*(tensor[rows] for tensor in batch)) for rows in half_rows(list(range(len(batch[0]))))]
+
+
+def half_rows(rows: list[int]) -> list[list[int]]:
+    """Row numbers in two lists; one where there is one row."""
+    middle = len(rows) // 2
+    return [rows[:middle], rows[middle:]] if middle else [rows]
+
+
+class Batches(Protocol):
+    """What a trainer draws from: an endlessly repeatable sequence of batches per epoch, enterable at any point."""
+
+    batches_per_epoch: int | None
+    """Batches that this rank gets in an epoch; None where only reading tells (streams)."""
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[Any]:
+        """This rank's batches of an epoch, from the start-th on; each has a method `to(device)`."""
+
+
+def pad(rows: Sequence[Ids], step: int = 1, extra: int = 0) -> tuple[Array, Array]:
+    """Ragged ids -> ([B, L] int64 padded with PAD_ID, [B] lengths); L holds the longest + extra, rounded up to
+    `step`."""
+    lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
+    width = round_up(max(1, int(lengths.max(initial=0)) + extra), step)
+    padded = np.full((len(rows), width), PAD_ID, np.int64)
+    if lengths.sum():
+        padded[np.arange(width)[None, :] < lengths[:, None]] = np.concatenate(
+            [np.asarray(row) for row in rows if len(row)]
+        )
+    return padded, lengths
+
+
+def round_up(value: int, step: int) -> int:
+    """The next multiple of step."""
+    return -(-value // step) * step
+
+
+def collate(pairs: Sequence[Pair], length_step: int = 1) -> Batch:
+    """Pairs of ids -> Batch, with bos and eos added to the targets and eos to the sources."""
+    source, source_lengths = pad([source for source, _ in pairs], length_step, extra=1)
+    rows = np.arange(len(pairs))
+    source[rows, source_lengths] = (
+        EOS_ID  # tells the encoder where the sentence ends; gives empty sources one real step
+    )
+    target_output, target_lengths = pad([target for _, target in pairs], length_step, extra=1)
+    target_input = np.full_like(target_output, BOS_ID)
+    target_input[:, 1:] = target_output[:, :-1]
+    target_output[rows, target_lengths] = EOS_ID
+    arrays = (source, source_lengths + 1, target_input, target_output)
+    return Batch(*(torch.from_numpy(array) for array in arrays))
+
+
+def pad_features(rows: Sequence[Array], step: int = 1, padding: float = 0) -> tuple[Array, Array]:
+    """Sequences [S_i, ...] of one element type -> ([B, S, ...] padded with `padding`, [B] lengths); S rounded up to
+    `step`."""
+    lengths = np.array([len(row) for row in rows], np.int64)
+    width = round_up(max(1, int(lengths.max(initial=0))), step)
+    padded = np.full((len(rows), width, *rows[0].shape[1:]), padding, rows[0].dtype)
+    for place, row in zip(padded, rows, strict=True):
+        place[: len(row)] = row
+    return padded, lengths
+
+
+def collate_to_decode(pairs: Sequence[Pair]) -> Batch:
+    """`collate`, in few lengths."""
+    return collate(pairs, decoding_length_step(max(len(ids) for pair in pairs for ids in pair)))
+
+
+def decoding_length_step(longest: int) -> int:
+    """What inputs to decode are padded to multiples of: the longer ones to larger multiples, so that few lengths
+    occur."""
+    return DECODING_STEP if longest < 8 * DECODING_STEP else 4 * DECODING_STEP
+
+
+def collate_features(pairs: Sequence[tuple[Array, Ids]], length_step: int = 1) -> Batch:
+    """Pairs of features [S_i, ...] float32 and target ids -> Batch: what feeds a decoder from something unwritten."""
+    ids = collate([((), target) for _, target in pairs], length_step)
+    source, lengths = pad_features([features for features, _ in pairs], length_step)
+    return ids._replace(source=torch.from_numpy(source), source_lengths=torch.from_numpy(lengths))
+
+
+def collate_sequences(examples: Sequence[tuple[Array, Array]], length_step: int = 1) -> SequenceBatch:
+    """Pairs of inputs [S_i, ...] and targets ([T_i, ...], or a class as an array of no dimension) -> SequenceBatch.
+
+    Labels are padded with PAD_ID, float values with NaN: not known.
+    """
+    inputs, lengths = pad_features([each for each, _ in examples], length_step)
+    targets = [np.asarray(target) for _, target in examples]
+    padding = PAD_ID if np.issubdtype(targets[0].dtype, np.integer) else math.nan
+    joined = pad_features(targets, length_step, padding)[0] if targets[0].ndim else np.stack(targets)
+    return SequenceBatch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.from_numpy(joined))

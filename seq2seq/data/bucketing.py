@@ -1,0 +1,192 @@
+"""Batches of a token budget, in few distinct shapes, in an order that is a function of (seed, epoch) alone."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seq2seq.config import COUNTS, SIZES, check_numbers
+from seq2seq.data.batch import Batch, Batches, Ids, Pair, collate
+from seq2seq.data.loading import list_lengths
+from seq2seq.runtime.distributed import World
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class BatchingConfig:
+    """How sentence pairs are grouped into batches."""
+
+    max_tokens_per_batch: int = 2_000
+    """Padded tokens per batch: rows times the longer of source and target length. Per process; accumulation multiplies
+    it."""
+    length_step: int = 4
+    """Lengths are padded up to multiples of this, so that few shapes occur and kernels prepared for a shape are
+    reused."""
+    row_step: int = 8
+    """Batch sizes are rounded down to multiples of this, for the same reason."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "batching", max_tokens_per_batch=COUNTS, length_step=SIZES, row_step=SIZES)
+
+
+def cut_into_batches(source_lengths: Array, target_lengths: Array, config: BatchingConfig, order: Array) -> list[Array]:
+    """Sorts examples by padded shape, ties in the given random order, and cuts them where the token budget is full.
+
+    source_lengths, target_lengths: [n] tokens without bos and eos; order: a permutation of n. Returns index arrays. A
+    pair longer than the budget gets a batch of its own.
+    """
+    step = config.length_step
+    source, target = (-(-(lengths + 1) // step) * step for lengths in (source_lengths, target_lengths))
+    width = np.maximum(source, target)
+    order = order[np.lexsort((source[order], target[order], width[order]))]
+    width = width[order]
+    batches, start = [], 0
+    while start < len(order):
+        rows = _rows_that_fit(width[start : start + config.max_tokens_per_batch], config)
+        batches.append(order[start : start + rows])
+        start += rows
+    return batches
+
+
+def _rows_that_fit(widths: Array, config: BatchingConfig) -> int:
+    """How many of the first rows one batch holds, at least one. widths [n] ascend, so the last row taken is the
+    widest."""
+    padded = widths * np.arange(1, len(widths) + 1)
+    rows = int(np.searchsorted(padded, config.max_tokens_per_batch, side="right"))
+    return max(1, rows - rows % config.row_step if rows > config.row_step else rows)
+
+
+class _Buckets:
+    """Batches by length over examples with random access."""
+
+    def __init__(
+        self, source_lengths: Array, target_lengths: Array, config: BatchingConfig, seed: int, world: World | None
+    ) -> None:
+        self.config, self.seed = config, seed
+        self.world = world or World()
+        self.source_lengths, self.target_lengths = source_lengths, target_lengths
+        self.batches_per_epoch: int | None = len(self.plan(0)[0 :: self.world.size])
+
+    def plan(self, epoch: int) -> list[Array]:
+        """All ranks' batches of an epoch as arrays of row numbers, in order."""
+        random = np.random.default_rng((self.seed, epoch))
+        order = random.permutation(len(self.source_lengths))
+        batches = cut_into_batches(self.source_lengths, self.target_lengths, self.config, order)
+        shuffled = [batches[index] for index in random.permutation(len(batches))]
+        size = self.world.size
+        # Ranks step together: each needs as many batches. The few left over are others in the next epoch.
+        return shuffled[: len(shuffled) - len(shuffled) % size] if len(shuffled) >= size else shuffled[:1] * size
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[Any]:
+        """This rank's batches of an epoch, from the start-th on."""
+        for rows in self.plan(epoch)[self.world.rank :: self.world.size][start:]:
+            yield self.load(rows)
+
+    def load(self, rows: Array) -> Any:
+        """Reads and pads these rows."""
+        raise NotImplementedError
+
+
+class BucketedBatches(_Buckets):
+    """Batches over a tokenised dataset with random access (columns source_ids, target_ids), in memory or
+    memory-mapped."""
+
+    def __init__(self, dataset: "Dataset", config: BatchingConfig, seed: int, world: World | None = None) -> None:
+        self.table = dataset.with_format("arrow")
+        source_lengths, target_lengths = (list_lengths(dataset, side) for side in ("source_ids", "target_ids"))
+        super().__init__(source_lengths, target_lengths, config, seed, world)
+
+    def load(self, rows: Array) -> Batch:
+        """Reads and pads these rows."""
+        table = self.table[rows]
+        sources, targets = (_ragged(table.column(name)) for name in ("source_ids", "target_ids"))
+        return collate(list(zip(sources, targets, strict=True)), self.config.length_step)
+
+
+class ExampleBatches(_Buckets):
+    """Batches over examples in memory, of any kind.
+
+    collate: makes a batch of some examples, given the step that lengths are padded to. lengths: each example's steps,
+    of the longer side; the token budget counts them.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Any],
+        lengths: Sequence[int],
+        collate: Callable[[Sequence[Any], int], Any],
+        config: BatchingConfig,
+        seed: int,
+        world: World | None = None,
+    ) -> None:
+        self.examples, self.collate = examples, collate
+        steps = np.array(lengths, np.int64)
+        super().__init__(steps, steps, config, seed, world)
+
+    def load(self, rows: Array) -> Any:
+        """Collates these rows."""
+        return self.collate([self.examples[row] for row in rows], self.config.length_step)
+
+
+class Curriculum:
+    """Another set of batches in each epoch, such as ever harder ones; the last one stays (Bengio et al. 2009)."""
+
+    def __init__(self, stages: Sequence[Batches]) -> None:
+        self.stages = stages
+        self.batches_per_epoch = stages[-1].batches_per_epoch
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[Any]:
+        """This rank's batches of an epoch, from the start-th on."""
+        return self.stages[min(epoch, len(self.stages) - 1)].iterate(epoch, start)
+
+
+def _ragged(column: Any) -> list[Ids]:
+    """An Arrow list column as sequences of ids, one per row."""
+    array = column.combine_chunks()
+    offsets = np.asarray(array.offsets)
+    pieces: list[Any] = np.split(np.asarray(array.values)[offsets[0] : offsets[-1]], offsets[1:-1] - offsets[0])
+    return pieces
+
+
+class StreamedBatches:
+    """Batches over a stream: pairs pass through a shuffle buffer, then pools of them are bucketed by length.
+
+    examples: called with the epoch, gives that epoch's pairs in a fixed order. Entering an epoch in its middle reads
+    it from its start again, which is exact whatever the source.
+    """
+
+    batches_per_epoch: int | None = None
+
+    def __init__(
+        self,
+        examples: Callable[[int], Iterator[Pair]],
+        config: BatchingConfig,
+        shuffle_buffer_size: int,
+        seed: int,
+        world: World | None = None,
+    ) -> None:
+        self.examples, self.config, self.seed = examples, config, seed
+        self.buffer_size = shuffle_buffer_size
+        self.world = world or World()
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """This rank's batches of an epoch, from the start-th on; all ranks get equally many."""
+        random = np.random.default_rng((self.seed, epoch))
+        batches = self._batches(self.examples(epoch), random)
+        groups = iter(lambda: list(islice(batches, self.world.size)), [])
+        for group in islice(groups, start, None):
+            if len(group) == self.world.size:
+                yield collate(group[self.world.rank], self.config.length_step)
+
+    def _batches(self, pairs: Iterator[Pair], random: np.random.Generator) -> Iterator[list[Pair]]:
+        while pool := list(islice(pairs, self.buffer_size)):
+            source, target = (np.array([len(pair[side]) for pair in pool], np.int64) for side in (0, 1))
+            batches = cut_into_batches(source, target, self.config, random.permutation(len(pool)))
+            for index in random.permutation(len(batches)):
+                yield [pool[row] for row in batches[index]]

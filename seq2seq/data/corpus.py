@@ -1,0 +1,207 @@
+"""Corpora: parallel text from the Hugging Face Hub or local files, as `datasets` objects of sentence pairs.
+
+`datasets` is imported where it is used because that takes a second, which a command that only translates can save.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seq2seq.config import COUNTS, Real, Whole, check_numbers
+from seq2seq.data.in_memory import Data, name_of_data
+from seq2seq.data.languages import check_tokenizer
+from seq2seq.data.loading import Columns, Corpus, cache_errors, digest, list_lengths, open_split, quiet
+from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.errors import check
+
+if TYPE_CHECKING:
+    import datasets
+
+log = logging.getLogger(__name__)
+
+
+KEPT, EMPTY, TOO_LONG, RATIO = range(4)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the parallel text comes from and which training pairs are used."""
+
+    data: Data
+    """Folder, file, or Hub id ("owner/name" or "owner/name:configuration"); in Python a Dataset or DatasetDict, too."""
+    source: str
+    """Column (or suffix of the text files) of the source language, such as "en"."""
+    target: str
+    """Column (or suffix of the text files) of the target language; a list of strings is several references."""
+    train_split: str = "train"
+    """Split to train on; slices such as "train[:90%]" are understood."""
+    validation_split: str = "validation"
+    """Split to validate on."""
+    test_split: str = "test"
+    """Split to test on."""
+    bleu_tokenizer: str = ""
+    """BLEU's tokenizer, by sacreBLEU's names: 13a, intl, char, zh, ja-mecab, ko-mecab, flores101, flores200, spm, none.
+    Empty: that of the language which the target column is named after ("zh_CN", "jpn", "chinese"), else 13a."""
+    max_length: int = 128
+    """Tokens a side above which a training pair is dropped; 0 keeps all."""
+    max_ratio: float = 0.0
+    """Ratio of the longer to the shorter side, in tokens, above which a training pair is dropped; 0 keeps all."""
+    streaming: bool = False
+    """Read the training data while training instead of preparing it on disk first. Its end is not known: the cosine
+    schedule then needs trainer.max_steps."""
+    shuffle_buffer_size: int = 10_000
+    """Pairs from which a streamed corpus draws at random."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", name_of_data(self.data))
+        for name in ("data", "source", "target", "train_split", "validation_split", "test_split"):
+            check(bool(getattr(self, name)), f"option '{name}' must not be empty")
+        if self.bleu_tokenizer:
+            check_tokenizer(self.bleu_tokenizer)
+        check(self.source != self.target, f"source and target are the same column '{self.source}'")
+        check_numbers(self, "", max_length=Whole(0, 1_000_000), max_ratio=Real(0, 1_000), shuffle_buffer_size=COUNTS)
+        check(
+            self.max_ratio == 0 or self.max_ratio >= 1, f"max_ratio must be 0 (off) or at least 1, got {self.max_ratio}"
+        )
+
+
+@dataclass(frozen=True)
+class FilterCounts:
+    """Numbers of pairs that were kept and dropped; a dropped pair counts once, under the first reason."""
+
+    kept: int
+    empty: int
+    too_long: int
+    ratio: int
+
+    def describe(self) -> str:
+        """Return the counts as one line."""
+        dropped = {"empty": self.empty, "too long": self.too_long, "of unlike lengths": self.ratio}
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if count)
+        return f"{self.kept:,} pairs kept, " + (f"dropped: {reasons}" if reasons else "none dropped")
+
+
+def load_split(config: DataConfig, split: str) -> Corpus:
+    """Return a split with exactly the columns ``source`` (text) and ``target`` (text, or a list of references).
+
+    ``split`` is a name or a slice of one ("train[:90%]"). The result is a `datasets.Dataset`, or an `IterableDataset`
+    when streaming. Raises `UserError` when the data cannot be found or read, is empty or is not text.
+    """
+    return open_split(name_of_data(config.data), split, Columns(config.source, config.target), config.streaming)
+
+
+def tokenise(
+    dataset: "datasets.Dataset",
+    source_vocabulary: Vocabulary,
+    target_vocabulary: Vocabulary,
+    max_length: int = 0,
+    max_ratio: float = 0.0,
+) -> tuple["datasets.Dataset", FilterCounts]:
+    """Encode a split into columns ``source_ids`` and ``target_ids`` (lists of int32, without beginning and end).
+
+    Several references of one source give a pair each. Pairs with an empty side are dropped, as are those longer than
+    ``max_length`` tokens a side and those whose lengths differ by more than the factor ``max_ratio`` (0 = no limit).
+    Arrow files of the results are cached by data, vocabularies and limits. Raises `UserError` when no pair is left.
+    """
+    from datasets import Features, Sequence, Value
+
+    def encode(batch: dict[str, list[Any]]) -> dict[str, list[list[int]]]:
+        source_ids, target_ids = _encode_pairs(batch, source_vocabulary, target_vocabulary)
+        return {"source_ids": source_ids, "target_ids": target_ids}
+
+    # Named here because datasets would otherwise pickle the vocabularies to find out whether they have changed.
+    encoding = ("tokenised", dataset._fingerprint, source_vocabulary.fingerprint(), target_vocabulary.fingerprint())
+    with quiet(), cache_errors():
+        encoded = dataset.map(
+            encode,
+            batched=True,
+            remove_columns=dataset.column_names,
+            features=Features({name: Sequence(Value("int32")) for name in ("source_ids", "target_ids")}),
+            writer_batch_size=10_000,
+            new_fingerprint=digest(*encoding),
+        )
+        source_lengths, target_lengths = (list_lengths(encoded, side) for side in ("source_ids", "target_ids"))
+        verdicts = _verdicts(source_lengths, target_lengths, max_length, max_ratio)
+        counts = FilterCounts(*np.bincount(verdicts, minlength=4).tolist())
+        check(counts.kept > 0, f"no sentence pair is left: {counts.describe()}")
+        if counts.kept < len(encoded):
+            limits = (*encoding, max_length, max_ratio)
+            kept = encoded.select(np.flatnonzero(verdicts == KEPT), new_fingerprint=digest("kept", *limits))
+            # Written out again so that readers find the rows in place instead of through a table of indices.
+            encoded = kept.flatten_indices(new_fingerprint=digest("flat", *limits))
+    return encoded, counts
+
+
+def stream_tokenised(
+    dataset: Corpus, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary, config: DataConfig
+) -> Iterator[tuple[list[int], list[int]]]:
+    """Encode pairs as they come; yields (source ids, target ids) of those within the limits of ``config``.
+
+    Says at the end how many pairs that were, and how many were dropped.
+    """
+    numbers = np.zeros(4, np.int64)
+    for batch in dataset.iter(batch_size=256):
+        source_ids, target_ids = _encode_pairs(batch, source_vocabulary, target_vocabulary)
+        source_lengths, target_lengths = (
+            np.array([len(ids) for ids in side], dtype=np.int64) for side in (source_ids, target_ids)
+        )
+        verdicts = _verdicts(source_lengths, target_lengths, config.max_length, config.max_ratio)
+        numbers += np.bincount(verdicts, minlength=4)
+        for position in np.flatnonzero(verdicts == KEPT):
+            yield source_ids[position], target_ids[position]
+    log.info("training data, read to its end: %s", FilterCounts(*numbers.tolist()).describe())
+
+
+def references(dataset: Corpus) -> list[list[str]]:
+    """Return the references of every source: one, or several where the target column holds lists; no blank ones."""
+    return [_without_blanks(_as_list(target)) for batch in dataset.iter(batch_size=1000) for target in batch["target"]]
+
+
+def data_fingerprint(dataset: Corpus) -> str:
+    """Return the SHA-256 of the pairs' text, the same on every machine; of a stream, that of its first 1,000 pairs."""
+    digest = hashlib.sha256()
+    pairs: Any = dataset if hasattr(dataset, "__len__") else dataset.take(1000)
+    for batch in pairs.iter(batch_size=1000):
+        digest.update(json.dumps([batch["source"], batch["target"]]).encode("ascii"))
+    return digest.hexdigest()
+
+
+def _encode_pairs(
+    batch: dict[str, list[Any]], source_vocabulary: Vocabulary, target_vocabulary: Vocabulary
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Encode a batch of rows, a pair for every reference."""
+    targets = [_as_list(target) for target in batch["target"]]
+    source_ids = source_vocabulary.encode_batch(batch["source"])
+    repeated = [ids for ids, several in zip(source_ids, targets, strict=True) for _ in several]
+    return repeated, target_vocabulary.encode_batch([text for several in targets for text in several])
+
+
+def _as_list(target: str | list[str]) -> list[str]:
+    return [target] if isinstance(target, str) else list(target)
+
+
+def _without_blanks(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.strip()] or lines[:1]
+
+
+def _verdicts(
+    source_lengths: npt.NDArray[np.int64],
+    target_lengths: npt.NDArray[np.int64],
+    max_length: int,
+    max_ratio: float,
+) -> npt.NDArray[np.int64]:
+    """Tell for pairs of these lengths in tokens whether they are KEPT, or why not."""
+    longer, shorter = np.maximum(source_lengths, target_lengths), np.minimum(source_lengths, target_lengths)
+    verdicts = np.full(len(longer), KEPT, dtype=np.int64)
+    if max_ratio:
+        verdicts[longer > max_ratio * shorter] = RATIO
+    if max_length:
+        verdicts[longer > max_length] = TOO_LONG
+    verdicts[shorter == 0] = EMPTY
+    return verdicts

@@ -1,0 +1,195 @@
+"""Readers of local files of sentence pairs: JSON, CSV, TSV and pairs of plain text files.
+
+Records end at a line feed only, values are taken as they stand (no guessing of dates, numbers or missing values), and
+whatever is wrong is reported with its file and line.
+"""
+
+import bz2
+import csv
+import gzip
+import json
+import lzma
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import shorten
+from typing import IO, Any, cast
+
+from seq2seq.errors import UserError, check
+
+# To be raised when the readers give other rows for the same file, so that cached data sets are read anew.
+READER_VERSION = 1
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+COMPRESSIONS = (".gz", ".bz2", ".xz")
+# Of one CSV field. Without any limit a quotation mark that is never closed would gather the rest of a corpus in memory.
+MAX_CSV_CHARACTERS = 1 << 24
+ROW_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+
+Pair = dict[str, Any]
+"""A row {"source": str, "target": str or list[str]}."""
+
+
+def row_format(path: Path) -> str:
+    """Return the suffix that tells a file's format, without that of its compression."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return next((suffix for suffix in reversed(suffixes) if suffix not in COMPRESSIONS), "")
+
+
+def read_pairs(paths: tuple[str, ...], source: str, target: str) -> Iterator[Pair]:
+    """Yield the pairs of one file of rows, or of two plain text files (source first).
+
+    ``source`` and ``target`` name the columns of a file of rows. Raises `UserError` for anything that is not text.
+    """
+    if len(paths) == 2:
+        yield from _text_pairs(Path(paths[0]), Path(paths[1]))
+        return
+    path = Path(paths[0])
+    several: bool | None = None
+    for place, row in _rows(path, (source, target)):
+        pair = pair_of(row, source, target, place)
+        if several is None:
+            several = isinstance(pair["target"], list)
+        elif several and isinstance(pair["target"], str):
+            pair["target"] = [pair["target"]]
+        elif not several and isinstance(pair["target"], list):
+            raise UserError(f"{place}: column '{target}' holds a list here, but text in the first row")
+        yield pair
+
+
+def pair_of(row: Any, source: str, target: str, place: str) -> Pair:
+    """Take the pair out of a row, which may keep its texts under the key ``translation``; ``place`` is for errors."""
+    check(isinstance(row, dict), f"{place}: a row must be an object with the columns '{source}' and '{target}'")
+    if source not in row and isinstance(row.get("translation"), dict):
+        row = row["translation"]
+    for column in (source, target):
+        if row.get(column) is None:
+            problem = "is null" if column in row else f"is missing; the columns are {', '.join(map(str, row))}"
+            raise UserError(f"{place}: column '{column}' {problem}")
+    texts = [row[source], *(row[target] if isinstance(row[target], list) else [row[target]])]
+    if len(texts) < 2:
+        raise UserError(f"{place}: column '{target}' is an empty list")
+    for text in texts:
+        if not isinstance(text, str):
+            raise UserError(f"{place}: columns '{source}' and '{target}' must hold text, but there is {text!r:.60}")
+        # JSON can spell half a surrogate pair, which no UTF-8 file can hold.
+        if not text.isascii() and SURROGATE.search(text):
+            raise UserError(f"{place}: malformed Unicode (a lone surrogate) in {text!r:.60}")
+    return {"source": row[source], "target": row[target]}
+
+
+def count_lines(path: Path) -> int:
+    """Count the lines of a text file; a last line that lacks its line feed counts."""
+    return sum(1 for _ in _lines(path))
+
+
+def _text_pairs(source: Path, target: Path) -> Iterator[Pair]:
+    for (_, source_line), (_, target_line) in zip(_lines(source), _lines(target), strict=True):
+        yield {"source": source_line, "target": target_line}
+
+
+def _rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]:
+    """Yield (place, row) for every row of a file. Raises UserError where a table's header lacks one of the columns."""
+    match row_format(path):
+        case ".csv":
+            return _csv_rows(path, columns)
+        case ".tsv":
+            return _tsv_rows(path, columns)
+        case ".json":
+            return _json_array(path) if _starts_with_bracket(path) else _json_lines(path)
+        case ".jsonl" | ".ndjson":
+            return _json_lines(path)
+    raise UserError(f"{path}: unknown kind of file; use {', '.join(ROW_SUFFIXES)} or .parquet")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (line number, text). Binary files are split at line feeds only, unlike text files."""
+    number = 0
+    try:
+        with _open(path) as file:
+            for number, raw in enumerate(file, start=1):
+                text = raw.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+                yield number, text.removeprefix("\ufeff") if number == 1 else text
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}, line {number}: not UTF-8 text") from error
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise UserError(f"{path}: cannot read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _open(path: Path) -> IO[bytes]:
+    match path.suffix.lower():
+        case ".gz":
+            return cast("IO[bytes]", gzip.open(path, "rb"))
+        case ".bz2":
+            return bz2.open(path, "rb")
+        case ".xz":
+            return lzma.open(path, "rb")
+    return path.open("rb")
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    for number, line in _lines(path):
+        if line.strip():
+            place = f"{path}, line {number}"
+            try:
+                yield place, json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise UserError(f"{place}: malformed JSON: {getattr(error, 'msg', error)}") from error
+
+
+def _starts_with_bracket(path: Path) -> bool:
+    return next((line.lstrip()[0] for _, line in _lines(path) if line.strip()), "") == "["
+
+
+def _json_array(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        rows = json.loads("\n".join(line for _, line in _lines(path)))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}, line {error.lineno}: malformed JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:  # digits without end, brackets within brackets
+        raise UserError(f"{path}: malformed JSON: {error}") from error
+    for number, row in enumerate(rows, start=1):
+        yield f"{path}, row {number}", row
+
+
+def _csv_rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]:
+    csv.field_size_limit(MAX_CSV_CHARACTERS)
+    reader = csv.reader((line + "\n" for _, line in _lines(path)), strict=True)
+    header: list[str] | None = None
+    try:
+        for cells in reader:
+            place = f"{path}, line {reader.line_num}"
+            if header is None:
+                header = cells
+                _check_header(header, columns, place)
+            elif cells:
+                yield place, _named(header, cells, place)
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: malformed CSV: {error}") from error
+
+
+def _tsv_rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]:
+    # A tab never occurs inside a sentence while quotation marks do, so nothing is quoted.
+    header: list[str] | None = None
+    for number, line in _lines(path):
+        place = f"{path}, line {number}"
+        if header is None:
+            header = line.split("\t")
+            _check_header(header, columns, place)
+        elif line:
+            yield place, _named(header, line.split("\t"), place)
+
+
+def _check_header(header: list[str], columns: tuple[str, str], place: str) -> None:
+    for column in columns:
+        check(
+            column in header,
+            f"{place}: column '{column}' is missing: the first line must be a header that names the columns, but holds "
+            f"{shorten(' | '.join(header), 80, placeholder=' …')}",
+        )
+
+
+def _named(header: list[str], cells: list[str], place: str) -> dict[str, str]:
+    check(len(cells) == len(header), f"{place}: {len(cells)} columns, but the header has {len(header)}")
+    return dict(zip(header, cells, strict=True))

@@ -1,0 +1,364 @@
+"""Sources of parallel text: Hugging Face Hub, local files and folders, opened as `datasets` objects of sentence pairs.
+
+`datasets` is imported where it is used because that takes a second, which a command that only translates can save.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from seq2seq.data import formats
+from seq2seq.data.in_memory import PLACEHOLDER, splits_in_memory
+from seq2seq.errors import UserError, check
+
+if TYPE_CHECKING:
+    import datasets
+
+
+Corpus: TypeAlias = Union["datasets.Dataset", "datasets.IterableDataset"]
+
+VALIDATION_NAMES = ("validation", "valid", "val", "dev")
+ROW_FORMATS = (*formats.ROW_SUFFIXES, ".parquet", ".arrow")
+LOCAL_HELP = "give a folder that holds train.jsonl, validation.jsonl and test.jsonl (or .csv, .tsv, .parquet)"
+
+
+class Columns(NamedTuple):
+    """Names of the two columns (or suffixes of the two text files) of a corpus."""
+
+    source: str
+    target: str
+
+
+def open_split(data: str, split: str, columns: Columns, streaming: bool = False) -> Corpus:
+    """Return a split, or a slice such as "train[:90%]", as columns ``source`` and ``target`` that hold text."""
+    match = re.fullmatch(r"([^\[\]]+)(\[[^\]]*\])?", split)
+    if match is None:
+        raise UserError(f"malformed split {split!r}: expected a name or a slice such as train[:90%]")
+    name, part = match[1], match[2] or ""
+    check(not (part and streaming), f"split {split!r}: a streamed corpus cannot be sliced")
+    with quiet():
+        if data == PLACEHOLDER:
+            return _from_memory(data, name, part, columns, streaming)
+        if not is_local(data):
+            return _standardised(_from_hub(data, split, streaming), columns, f"{data}, split {split}")
+        path = Path(data).expanduser()
+        check(path.exists(), f"{path}: no such file or folder")
+        check(os.access(path, os.R_OK), f"{path}: no permission to read it")
+        if path.is_file():
+            only = _split_of_file(path)
+            check(
+                name == only,
+                f"{path}: one file holds the split '{only}' only, not '{name}'; {_slices(only, name)}, or {LOCAL_HELP}",
+            )
+            return _sliced(_from_files((path,), columns, streaming), name, part, str(path))
+        if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
+            return _sliced(_saved(path, name, columns, streaming), name, part, str(path))
+        files = split_files(path, name, columns)
+        if files:
+            return _sliced(_from_files(files, columns, streaming), name, part, str(path))
+        other = _from_other_folder(path, split, columns, streaming)
+        return _standardised(other, columns, f"{path}, split {split}")
+
+
+def open_any(data: str, split: str) -> "datasets.Dataset":
+    """Return a split with all its columns, of any data set that `datasets` can load: a Hub id or a local folder."""
+    from datasets import load_dataset
+
+    with quiet():
+        if not is_local(data):
+            return _from_hub(data, split, streaming=False)
+        path = Path(data).expanduser()
+        check(path.is_dir(), f"{path}: no such folder")
+        with _loading_errors(f"{path}: no split '{split}' that can be loaded"):
+            return load_dataset(str(path), split=split)
+
+
+def is_local(data: str) -> bool:
+    """Tell a path from a Hub id: what looks like a path is never looked up on the Hub."""
+    suffix = formats.row_format(Path(data))
+    return (
+        data.startswith((".", "/", "~"))
+        or "\\" in data
+        or data.count("/") > 1
+        or suffix in ROW_FORMATS
+        or Path(data).exists()
+    )
+
+
+def split_files(folder: Path, split: str, columns: Columns) -> tuple[Path, ...]:
+    """Find the file of rows, or the two text files, of a split in a folder; empty when there is none."""
+    stems = (split, *VALIDATION_NAMES) if split in VALIDATION_NAMES else (split,)
+    compressions = ("", *formats.COMPRESSIONS)
+    for stem in stems:
+        for suffix in ROW_FORMATS:
+            for compression in compressions:
+                if (folder / f"{stem}{suffix}{compression}").is_file():
+                    return (folder / f"{stem}{suffix}{compression}",)
+        for compression in compressions:
+            pair = tuple(folder / f"{stem}.{side}{compression}" for side in columns)
+            found = [path for path in pair if path.is_file()]
+            if len(found) == 2:
+                return pair
+            if found:
+                raise UserError(f"{folder}: holds {found[0].name} but not both {pair[0].name} and {pair[1].name}")
+    return ()
+
+
+def _from_files(paths: tuple[Path, ...], columns: Columns, streaming: bool) -> Corpus:
+    from datasets import Dataset, Features, IterableDataset, Sequence, Value, load_dataset
+
+    place = " and ".join(map(str, paths))
+    kind = formats.row_format(paths[0])
+    if len(paths) == 1 and kind in (".parquet", ".arrow"):
+        with _loading_errors(f"{place}: cannot read"):
+            dataset: Corpus = load_dataset(kind[1:], data_files=str(paths[0]), split="train", streaming=streaming)
+        return _standardised(dataset, columns, place)
+    if len(paths) == 2:
+        counts = [formats.count_lines(path) for path in paths]
+        check(
+            counts[0] == counts[1],
+            f"the two sides differ in length: {paths[0]} has {counts[0]:,} lines, {paths[1]} has {counts[1]:,}",
+        )
+    arguments = {"paths": tuple(map(str, paths)), "source": columns.source, "target": columns.target}
+    first = next(formats.read_pairs(**arguments), None)  # type: ignore[arg-type]
+    if first is None:
+        raise UserError(f"{place}: the corpus is empty")
+    text = Value("string")
+    features = Features({"source": text, "target": Sequence(text) if isinstance(first["target"], list) else text})
+    if streaming:
+        return IterableDataset.from_generator(formats.read_pairs, features=features, gen_kwargs=arguments)
+    stamps = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    fingerprint = digest("files", formats.READER_VERSION, stamps, columns.source, columns.target)
+    with cache_errors():
+        return Dataset.from_generator(
+            formats.read_pairs, features=features, gen_kwargs=arguments, fingerprint=fingerprint
+        )
+
+
+def _split_of_file(path: Path) -> str:
+    """Return the split that a lone file holds: what its name says, else train."""
+    stem = path.name.split(".")[0]
+    return "validation" if stem in VALIDATION_NAMES else "test" if stem == "test" else "train"
+
+
+def _slices(only: str, wanted: str) -> str:
+    """What to do where a split is wanted and only another one is there."""
+    if wanted in VALIDATION_NAMES:
+        return f"to hold out a part of it, give --train-split '{only}[:95%]' --validation-split '{only}[95%:]'"
+    return f"ask for a slice of it, such as '{only}[95%:]'"
+
+
+def _chosen(splits: Mapping[str, Any], split: str, place: str) -> Any:
+    """One of several data sets by name."""
+    hint = f"; {_slices('train', split)}" if list(splits) == ["train"] else ""
+    check(split in splits, f"{place}: no split '{split}'; the splits are {', '.join(map(str, splits))}{hint}")
+    return splits[split]
+
+
+def _from_memory(data: str, name: str, part: str, columns: Columns, streaming: bool) -> Corpus:
+    """A split that a program gave, see `in_memory`."""
+    from datasets import Dataset
+
+    dataset = _chosen(splits_in_memory(data), name, "data in memory")
+    place = f"data in memory, split {name}"
+    transformed = isinstance(dataset, Dataset) and dataset.format["type"] == "custom"
+    check(not transformed, f"{place}: it has a transform; apply it first, with map")
+    dataset = dataset.with_format(None)  # arrays and tensors are no text
+    check(isinstance(dataset, Dataset) or streaming, f"{place}: an IterableDataset is read with streaming true")
+    if streaming and isinstance(dataset, Dataset):
+        dataset = dataset.to_iterable_dataset()
+    return _sliced(_standardised(dataset, columns, place), name, part, place)
+
+
+def _saved(path: Path, split: str, columns: Columns, streaming: bool) -> Corpus:
+    """Open a folder written by `datasets`' save_to_disk."""
+    from datasets import DatasetDict, load_from_disk
+
+    with _loading_errors(f"{path}: cannot read the saved data set"):
+        dataset = load_from_disk(str(path))
+    splits = dataset if isinstance(dataset, DatasetDict) else {"train": dataset}
+    part = _chosen(splits, split, str(path))
+    return _standardised(part.to_iterable_dataset() if streaming else part, columns, str(path))
+
+
+def _from_other_folder(path: Path, split: str, columns: Columns, streaming: bool) -> Corpus:
+    """Open a folder laid out in one of the many other ways that `datasets` knows (shards, a cloned Hub repository)."""
+    from datasets import load_dataset
+
+    names = sorted(entry.name for entry in path.iterdir())
+    check(len(names) > 0, f"{path}: the folder is empty; {LOCAL_HELP}")
+    listing = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    stem = split.split("[")[0]
+    hint = f"; the split train is there: {_slices('train', stem)}" if split_files(path, "train", columns) else ""
+    problem = (
+        f"{path}: no split '{split}' ({stem}.jsonl, .csv, .tsv, .parquet, or {stem}.{columns.source} and "
+        f"{stem}.{columns.target}) among {listing}{hint}"
+    )
+    # Without this, datasets would make a training split of whatever text lies there.
+    check(any(formats.row_format(file) in ROW_FORMATS for file in path.rglob("*")), problem)
+    with _loading_errors(problem):
+        return load_dataset(str(path), split=split, streaming=streaming)
+
+
+def _from_hub(data: str, split: str, streaming: bool) -> Corpus:
+    from datasets import load_dataset
+
+    name, _, configuration = data.partition(":")
+    with _loading_errors(
+        f"cannot load '{data}', split '{split}', from the Hugging Face Hub, and there is no such local path; "
+        f"check the name and the network, or {LOCAL_HELP}"
+    ):
+        return load_dataset(name, configuration or None, split=split, streaming=streaming)
+
+
+def _standardised(dataset: Corpus, columns: Columns, place: str) -> Corpus:
+    """Reduce a data set to the columns ``source`` and ``target``, which must hold text."""
+    from datasets import Dataset
+
+    if not isinstance(dataset, Dataset):
+        return _standardised_stream(dataset, columns, place)
+    check(len(dataset) > 0, f"{place}: the corpus is empty")
+    if columns.source not in dataset.column_names and "translation" in dataset.column_names:
+        dataset = dataset.flatten()
+        columns = Columns(*(f"translation.{column}" for column in columns))
+    for column in columns:
+        check(
+            column in dataset.column_names,
+            f"{place}: column '{column}' is missing; the columns are {', '.join(dataset.column_names)}",
+        )
+    dataset = dataset.select_columns(list(columns)).rename_columns(dict(zip(columns, Columns._fields, strict=True)))
+    _check_text(dataset, columns, place)
+    return dataset
+
+
+def _check_text(dataset: "datasets.Dataset", columns: Columns, place: str) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def is_text(kind: pa.DataType) -> bool:
+        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+    start = 0
+    for table in dataset.with_format("arrow").iter(batch_size=10_000):
+        for name, column in columns._asdict().items():
+            cells = table[name]
+            is_list = pa.types.is_list(cells.type) or pa.types.is_large_list(cells.type)
+            check(
+                is_text(cells.type) or (name == "target" and is_list and is_text(cells.type.value_type)),
+                f"{place}: column '{column}' holds {cells.type}, which is not text",
+            )
+            if cells.null_count:
+                row = start + int(pc.index(pc.is_null(cells), True).as_py()) + 1
+                raise UserError(f"{place}, row {row}: column '{column}' is null")
+            if is_list:
+                bad = [not texts or None in texts for texts in cells.to_pylist()]
+                if any(bad):
+                    raise UserError(f"{place}, row {start + bad.index(True) + 1}: column '{column}' lacks a reference")
+        start += len(table)
+
+
+def _standardised_stream(dataset: "datasets.IterableDataset", columns: Columns, place: str) -> Corpus:
+    from datasets import Features, Sequence, Value
+
+    first = next(iter(dataset), None)
+    if first is None:
+        raise UserError(f"{place}: the corpus is empty")
+    several = isinstance(formats.pair_of(first, columns.source, columns.target, f"{place}, row 1")["target"], list)
+
+    def pair(row: dict[str, Any], number: int) -> formats.Pair:
+        return formats.pair_of(row, columns.source, columns.target, f"{place}, row {number + 1}")
+
+    text = Value("string")
+    features = Features({"source": text, "target": Sequence(text) if several else text})
+    return dataset.map(pair, with_indices=True, remove_columns=list(first), features=features)
+
+
+def _sliced(dataset: Corpus, name: str, part: str, place: str) -> Corpus:
+    """Apply a slice such as "[:90%]", in the notation of `datasets`."""
+    if not part:
+        return dataset
+    from datasets import Dataset, ReadInstruction
+
+    assert isinstance(dataset, Dataset)
+    try:
+        rows = ReadInstruction.from_spec(f"x{part}").to_absolute({"x": len(dataset)})[0]
+    except (ValueError, AssertionError) as error:
+        raise UserError(f"malformed split '{name}{part}': expected a slice such as {name}[:90%]") from error
+    start, stop = rows.from_ or 0, len(dataset) if rows.to is None else rows.to
+    check(start < stop, f"{place}: the slice '{name}{part}' of {len(dataset):,} pairs is empty")
+    return dataset.select(range(start, stop))
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the progress bars and log lines of `datasets`: its errors reach the user as one line of ours."""
+    import datasets
+
+    loggers = [logging.getLogger(name) for name in ("datasets", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    bars = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if bars:
+            datasets.enable_progress_bars()
+
+
+@contextlib.contextmanager
+def _loading_errors(message: str) -> Iterator[None]:
+    """Turn whatever `datasets` raises about data it cannot load into one line; its errors share no base class."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        cause: BaseException = error
+        if type(error).__name__ == "DatasetGenerationError" and error.__cause__:  # it tells nothing itself
+            cause = error.__cause__
+        lines = str(cause).strip().split("\n")
+        raise UserError(f"{message} ({type(cause).__name__}: {lines[0][:200]})") from error
+
+
+@contextlib.contextmanager
+def cache_errors() -> Iterator[None]:
+    """Bring a reader's `UserError` out of the exceptions in which `datasets` wraps it; explain an unwritable cache."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError | OSError):
+            cause = cause.__cause__ or cause.__context__
+        if isinstance(cause, UserError):
+            raise UserError(str(cause)) from error
+        if isinstance(cause, OSError):
+            raise UserError(
+                f"cannot write the data cache: {cause}; set HF_DATASETS_CACHE to a folder of yours"
+            ) from error
+        raise
+
+
+def digest(*parts: Any) -> str:
+    """Return a name for whatever is computed from these plain values, fit for the cache of `datasets`."""
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def list_lengths(dataset: "datasets.Dataset", column: str) -> npt.NDArray[np.int64]:
+    """[n] lengths of a list column, read in pieces so that a memory-mapped corpus stays on disk."""
+    import pyarrow.compute as pc
+
+    pieces = dataset.select_columns([column]).with_format("arrow").iter(batch_size=100_000)
+    found = [np.asarray(pc.list_value_length(piece.column(column)), np.int64) for piece in pieces]
+    return np.concatenate(found) if found else np.zeros(0, np.int64)

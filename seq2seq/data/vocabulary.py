@@ -1,0 +1,335 @@
+"""Vocabulary: SentencePiece subwords, from raw text to ids and back to detokenised text."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import sentencepiece
+
+from seq2seq.config import COUNTS, Real, Whole, check_numbers
+from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from seq2seq.errors import UserError, check
+from seq2seq.runtime.atomic_files import write_atomically
+
+JOINT_FILE, SOURCE_FILE, TARGET_FILE = "joint.spm.model", "source.spm.model", "target.spm.model"
+
+# SentencePiece ignores training sentences beyond 4,192 bytes; a character takes at most 4.
+MAX_TRAINING_CHARACTERS = 1000
+# SentencePiece cuts the names of its own symbols out of the training text. A space inside keeps their characters in,
+# so that text such as "</s>" can be spelled in a vocabulary without byte fallback.
+SYMBOL_NAME = re.compile(r"<(?=(?:pad|unk|/?s|0x[0-9A-F]{2})>)")
+# The corpora are small enough for this to cost little, and the sums of the EM steps depend on the number of threads.
+TRAINING_THREADS = 4
+EMPTY_TEXT = "cannot train a vocabulary: the training text is empty"
+
+
+@dataclass(frozen=True)
+class VocabularyConfig:
+    """How the subword vocabulary is made."""
+
+    size: int = 8000
+    """Number of pieces, special symbols and byte pieces included; a small corpus may give fewer."""
+    model_type: Literal["unigram", "bpe", "char", "word"] = "unigram"
+    """Kind of pieces; char keeps every character whatever the size."""
+    joint: bool = True
+    """One vocabulary for source and target instead of one each."""
+    byte_fallback: bool = True
+    """Spell unknown characters as UTF-8 bytes instead of the unknown symbol (unigram and bpe only)."""
+    normalization: Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"] = "nmt_nfkc"
+    """SentencePiece's rule for characters: NFKC, with odd white space made plain (nmt), with case folded (cf); identity
+    changes none, and so keeps the full-width punctuation of Chinese and Japanese, which NFKC replaces."""
+    split_digits: bool = False
+    """Make every digit a piece of its own, so that numbers never seen can be copied digit by digit."""
+    character_coverage: float = 1.0
+    """Fraction of the characters of the training text that get pieces of their own."""
+    source_model: str | None = None
+    """SentencePiece model file to use for the source instead of training one (for both sides when joint)."""
+    target_model: str | None = None
+    """SentencePiece model file to use for the target instead of training one."""
+    max_training_sentences: int = 1_000_000
+    """Sentences sampled to train a vocabulary when there are more."""
+
+    def __post_init__(self) -> None:
+        check_numbers(
+            self,
+            "vocabulary",
+            size=Whole(8, 1_000_000),
+            character_coverage=Real(0, 1, without=(0,)),
+            max_training_sentences=COUNTS,
+        )
+        types = ("unigram", "bpe", "char", "word")
+        check(self.model_type in types, f"model_type must be one of {', '.join(types)}, got {self.model_type!r}")
+        rules = ("nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity")
+        check(
+            self.normalization in rules, f"normalization must be one of {', '.join(rules)}, got {self.normalization!r}"
+        )
+        if self.joint:
+            check(
+                self.target_model in (None, self.source_model),
+                "target_model is a second vocabulary: set joint to false, or give source_model alone",
+            )
+        else:
+            check(
+                (self.source_model is None) == (self.target_model is None),
+                "separate vocabularies need both source_model and target_model, or neither",
+            )
+
+
+class Vocabulary:
+    """A SentencePiece model: the ids 0 to 3 are padding, unknown, beginning and end of sentence."""
+
+    def __init__(self, model: bytes, origin: str = "the SentencePiece model") -> None:
+        """Take a serialised model; ``origin`` names it in the `UserError` raised when it is unusable."""
+        self._bytes = model
+        try:
+            # SentencePiece accepts an empty model and fails later.
+            check(len(model) > 0, "empty")
+            self._processor: Any = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except (RuntimeError, UserError) as error:
+            raise UserError(f"{origin}: not a SentencePiece model, or a damaged one") from error
+        processor = self._processor
+        ids = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
+        check(
+            ids == (PAD_ID, UNK_ID, BOS_ID, EOS_ID),
+            f"{origin}: its pad, unk, bos and eos ids are {ids}, not (0, 1, 2, 3); "
+            "train it with --pad_id=0 --unk_id=1 --bos_id=2 --eos_id=3",
+        )
+
+    @classmethod
+    def train(cls, lines: Iterable[str], config: VocabularyConfig, seed: int = 1) -> Vocabulary:
+        """Learn a vocabulary from sentences; the same sentences, configuration and seed give the same bytes."""
+        sentences = _sample(_training_sentences(lines), config.max_training_sentences, seed)
+        check(len(sentences) > 0, EMPTY_TEXT)
+        subwords = config.model_type in ("unigram", "bpe")
+        model = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(sentences),
+                model_writer=model,
+                model_type=config.model_type,
+                vocab_size=config.size,
+                # A small corpus has too few distinct pieces to fill the vocabulary.
+                hard_vocab_limit=False,
+                use_all_vocab=config.model_type == "char",
+                byte_fallback=config.byte_fallback and subwords,
+                split_digits=config.split_digits,
+                character_coverage=config.character_coverage,
+                normalization_rule_name=config.normalization,
+                pad_id=PAD_ID,
+                unk_id=UNK_ID,
+                bos_id=BOS_ID,
+                eos_id=EOS_ID,
+                num_threads=TRAINING_THREADS,
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            raise UserError(_explained(str(error), config)) from error
+        return cls(model.getvalue())
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Vocabulary:
+        """Read a SentencePiece model file."""
+        try:
+            model = Path(path).read_bytes()
+        except OSError as error:
+            raise UserError(f"{path}: cannot read the vocabulary: {error.strerror}") from error
+        return cls(model, origin=str(path))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the SentencePiece model file."""
+        try:
+            write_atomically(Path(path), self._bytes)
+        except OSError as error:
+            raise UserError(f"{path}: cannot write the vocabulary: {error.strerror}") from error
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the model, in hexadecimal."""
+        return hashlib.sha256(self._bytes).hexdigest()
+
+    def __len__(self) -> int:
+        return int(self._processor.get_piece_size())
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Vocabulary], tuple[bytes]]:
+        return Vocabulary, (self._bytes,)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a sentence, without beginning and end; names of special symbols in it are mere text."""
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str], sample_alpha: float = 0.0, seed: int = 0) -> list[list[int]]:
+        """Return the ids of every text.
+
+        ``sample_alpha`` above 0 draws each segmentation at random (subword regularisation, Kudo 2018: smaller is
+        more random; for bpe it is the probability of skipping a merge). A ``seed`` draws the same again in this process
+        only: SentencePiece mixes in something of its own in every process.
+        """
+        options: dict[str, Any] = {}
+        if sample_alpha > 0:
+            sentencepiece.set_random_generator_seed(seed)
+            # One thread, because each thread has a random generator of its own.
+            options = {"enable_sampling": True, "alpha": sample_alpha, "nbest_size": -1, "num_threads": 1}
+        try:
+            ids: list[list[int]] = self._processor.encode(list(texts), **options)
+        except TypeError:  # lone surrogates, which have no UTF-8 form
+            ids = self._processor.encode([text.encode("utf-8", "replace") for text in texts], **options)
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of a sentence: padding, beginning and end are dropped, an unknown piece reads as ⁇."""
+        return self.decode_batch([ids])[0]
+
+    def decode_batch(self, batch: Sequence[Sequence[int]]) -> list[str]:
+        """Return the text of every sentence."""
+        texts: list[str] = self._processor.decode([[int(piece) for piece in ids] for ids in batch])
+        # Byte pieces can spell a line feed, which would shift all lines after it: a sentence is one line.
+        return [text.replace("\n", " ").strip(" ") for text in texts]
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return the piece of every id, to show."""
+        return [str(self._processor.id_to_piece(int(piece))) for piece in ids]
+
+
+def train_vocabularies(dataset: Any, config: VocabularyConfig, seed: int = 1) -> tuple[Vocabulary, Vocabulary]:
+    """Return the source and the target vocabulary for a dataset with columns ``source`` and ``target``.
+
+    They are one object when joint. Model files named by the configuration are loaded instead. Of a streamed dataset
+    the first ``max_training_sentences`` pairs are read.
+    """
+    if config.source_model is not None:
+        source = Vocabulary.load(config.source_model)
+        return source, source if config.joint else Vocabulary.load(str(config.target_model))
+    if not hasattr(dataset, "__len__"):
+        dataset = dataset.take(config.max_training_sentences)
+    if config.joint:
+        joint = Vocabulary.train(_column_texts(dataset, ("source", "target")), config, seed)
+        return joint, joint
+    source, target = (Vocabulary.train(_column_texts(dataset, (name,)), config, seed) for name in ("source", "target"))
+    return source, target
+
+
+def save_vocabularies(directory: str | PathLike[str], source: Vocabulary, target: Vocabulary) -> None:
+    """Write one joint model file when source and target are one vocabulary, two files otherwise, instead of what lies
+    there."""
+    for name in (JOINT_FILE, SOURCE_FILE, TARGET_FILE):
+        (Path(directory) / name).unlink(missing_ok=True)
+    if source is target:
+        source.save(Path(directory) / JOINT_FILE)
+    else:
+        source.save(Path(directory) / SOURCE_FILE)
+        target.save(Path(directory) / TARGET_FILE)
+
+
+def holds_vocabularies(directory: str | PathLike[str]) -> bool:
+    """Whether `load_vocabularies` finds what it needs; one of two, as a death between them leaves it, is not enough."""
+    present = [(Path(directory) / name).is_file() for name in (JOINT_FILE, SOURCE_FILE, TARGET_FILE)]
+    return present[0] or all(present[1:])
+
+
+def load_vocabularies(directory: str | PathLike[str]) -> tuple[Vocabulary, Vocabulary]:
+    """Read what `save_vocabularies` wrote; a joint vocabulary comes back as one object twice."""
+    joint = Path(directory) / JOINT_FILE
+    if joint.exists():
+        vocabulary = Vocabulary.load(joint)
+        return vocabulary, vocabulary
+    source = Path(directory) / SOURCE_FILE
+    check(source.exists(), f"{directory}: holds neither {JOINT_FILE} nor {SOURCE_FILE} and {TARGET_FILE}")
+    return Vocabulary.load(source), Vocabulary.load(Path(directory) / TARGET_FILE)
+
+
+def _column_texts(dataset: Any, columns: tuple[str, ...]) -> Iterator[str]:
+    for batch in dataset.iter(batch_size=1000):
+        for column in columns:
+            for cell in batch[column]:
+                if isinstance(cell, str):
+                    yield cell
+                else:
+                    yield from cell
+
+
+def _training_sentences(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        # SentencePiece reserves NUL: a piece that contains it is lost from the model.
+        text = SYMBOL_NAME.sub("< ", line.replace("\0", " "))
+        text = text.encode("utf-8", "replace").decode("utf-8")
+        if text.strip():
+            for start in range(0, len(text), MAX_TRAINING_CHARACTERS):
+                yield text[start : start + MAX_TRAINING_CHARACTERS]
+
+
+def _sample(sentences: Iterable[str], count: int, seed: int) -> list[str]:
+    """Return at most ``count`` sentences, each with the same chance (reservoir sampling: one pass, bounded memory)."""
+    generator = random.Random(seed)
+    sample: list[str] = []
+    for number, sentence in enumerate(sentences):
+        if number < count:
+            sample.append(sentence)
+        else:
+            place = generator.randrange(number + 1)
+            if place < count:
+                sample[place] = sentence
+    return sample
+
+
+def _explained(error: str, config: VocabularyConfig) -> str:
+    needed = re.search(r"smaller than required_chars\. \d+ vs (\d+)", error)
+    if needed:
+        return (
+            f"vocabulary size {config.size} is too small for the characters of the training text: "
+            f"it needs {needed[1]} (or a lower character_coverage, or byte_fallback off)"
+        )
+    if "all_chars_count" in error:  # nothing but characters that normalisation removes
+        return EMPTY_TEXT
+    return f"cannot train a vocabulary on this text: {error}"
+
+
+CHARACTERS_FILE = "characters.json"
+FIRST_CHARACTER_ID = 4
+"""Ids below are padding, unknown, beginning and end, as in every vocabulary here."""
+
+
+class Characters:
+    """Characters as tokens, line feeds among them; those not in the table are unknown."""
+
+    def __init__(self, symbols: str) -> None:
+        self.symbols = symbols
+        self._ids = {symbol: number for number, symbol in enumerate(symbols, FIRST_CHARACTER_ID)}
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Characters:
+        """The table of all characters that occur."""
+        return cls("".join(sorted(set().union(*texts))))
+
+    def __len__(self) -> int:
+        return FIRST_CHARACTER_ID + len(self.symbols)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text."""
+        return [self._ids.get(symbol, UNK_ID) for symbol in text]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids; special ones are left out."""
+        return "".join(self.symbols[token - FIRST_CHARACTER_ID] for token in ids if token >= FIRST_CHARACTER_ID)
+
+    def save(self, directory: Path) -> None:
+        """Writes characters.json."""
+        write_atomically(directory / CHARACTERS_FILE, json.dumps({"symbols": self.symbols}) + "\n")
+
+    @classmethod
+    def load(cls, directory: Path) -> Characters:
+        """Reads characters.json. Raises UserError where it is missing or damaged."""
+        path = directory / CHARACTERS_FILE
+        try:
+            symbols = json.loads(path.read_text(encoding="utf-8"))["symbols"]
+            check(isinstance(symbols, str) and len(set(symbols)) == len(symbols), "symbols")
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UserError(f"{path}: not a table of characters; restore it or train again") from None
+        return cls(symbols)

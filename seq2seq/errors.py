@@ -1,0 +1,21 @@
+"""Errors of the user and of the outside world, as every module here raises them."""
+
+import signal
+
+
+class UserError(ValueError):
+    """A mistake the user can correct; its message is one line that names the file or option at fault."""
+
+
+class Interrupted(Exception):
+    """Training was asked to stop by a signal; its state is saved."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        self.signal_number = signal_number
+
+
+def check(condition: bool, message: str) -> None:
+    """Raise `UserError` with ``message`` unless ``condition`` holds."""
+    if not condition:
+        raise UserError(message)

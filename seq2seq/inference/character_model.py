@@ -1,0 +1,67 @@
+"""A trained language model over characters: samples and scores text."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from seq2seq.config import COUNTS_OR_NONE, SEEDS, Real, check_number
+from seq2seq.data.symbols import BOS_ID
+from seq2seq.data.vocabulary import FIRST_CHARACTER_ID, Characters
+from seq2seq.errors import check
+from seq2seq.inference.inputs import check_text
+from seq2seq.model.language_model import LEAST_TEMPERATURE, LanguageModel, LanguageModelConfig
+from seq2seq.runs.stored_model import load_model
+
+
+class CharacterModel:
+    """A trained language model over characters."""
+
+    def __init__(self, model: LanguageModel, config: LanguageModelConfig, characters: Characters) -> None:
+        self.model, self.config, self.characters = model.eval(), config, characters
+
+    @torch.inference_mode()
+    def sample(self, seed_text: str, length: int, temperature: float = 1.0, seed: int = 1) -> str:
+        """Goes on from seed_text by `length` random characters. temperature: above 0; below 1 keeps to the likely ones.
+        seed: from 0 to 2^63 - 1; the same one gives the same text."""
+        check_text(seed_text, "seed_text")
+        check_number("length", length, COUNTS_OR_NONE)
+        check_number("temperature", temperature, Real(0, 1_000, without=(0,)))
+        check_number("seed", seed, SEEDS)
+        temperature = max(temperature, LEAST_TEMPERATURE)
+        random = torch.Generator().manual_seed(seed)
+        state = self.model.start(1)
+        drawn: list[int] = []
+        log_probs = torch.empty(0)
+        for token in [BOS_ID, *self.characters.encode(seed_text)]:
+            log_probs, state = self.model.step(self._token(token), state)
+        while len(drawn) < length:
+            likely = (log_probs[0, FIRST_CHARACTER_ID:].cpu() / temperature).softmax(-1)
+            drawn.append(FIRST_CHARACTER_ID + int(torch.multinomial(likely, 1, generator=random)))
+            log_probs, state = self.model.step(self._token(drawn[-1]), state)
+        return self.characters.decode(drawn)
+
+    @torch.inference_mode()
+    def bits_per_character(self, text: str) -> float:
+        """Mean of -log2 P(character | those before it) over a text."""
+        check_text(text, "text")
+        check(bool(text), "the text to score is empty")
+        ids = self.characters.encode(text)
+        state, total = self.model.start(1), 0.0
+        for before, token in zip([BOS_ID, *ids], ids, strict=False):
+            log_probs, state = self.model.step(self._token(before), state)
+            total -= float(log_probs[0, token])
+        return total / len(ids) / math.log(2)
+
+    def _token(self, token: int) -> Tensor:
+        return torch.tensor([token], device=self.model.output.weight.device)
+
+
+def load_character_model(directory: Path, config: LanguageModelConfig, device: str = "cpu") -> CharacterModel:
+    """A run's language model. Raises UserError where a file is missing or damaged."""
+    characters = Characters.load(directory)
+    model = load_model(directory, lambda: LanguageModel(len(characters), config))
+    return CharacterModel(model.to(device), config, characters)

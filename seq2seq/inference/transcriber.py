@@ -1,0 +1,142 @@
+"""From features or images to text: captions, speech, handwriting. The model, and a trained one ready for use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from seq2seq.config import SEARCH, Real, Whole, check_number, read_config
+from seq2seq.data.batch import Batch, Ids, decoding_length_step, half_rows
+from seq2seq.data.symbols import BOS_ID, EOS_ID
+from seq2seq.data.vocabulary import TARGET_FILE, Vocabulary
+from seq2seq.errors import UserError, check
+from seq2seq.inference.decoding import like_lengths
+from seq2seq.inference.fast_decoder import prepare
+from seq2seq.inference.inputs import collate_inputs, read_inputs, search_settings
+from seq2seq.model.seq2seq import CTCSeq2Seq, GeneratorConfig, Seq2Seq, assemble_generator_model
+from seq2seq.runs.layout import GENERATION_FILE
+from seq2seq.runs.stored_model import load_model
+from seq2seq.runtime.device import in_parts_that_fit
+from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
+from seq2seq.search.ctc import ctc_beam_search, ctc_greedy, joint_step, start_joint
+from seq2seq.search.step import StepFn
+
+Array = np.ndarray
+
+
+INPUTS_PER_BATCH, STEPS_PER_BATCH = 64, 65_536
+
+
+class Generator:
+    """A trained model with its vocabulary and search settings."""
+
+    def __init__(
+        self, model: Seq2Seq, config: GeneratorConfig, vocabulary: Vocabulary, search: SearchConfig | None = None
+    ) -> None:
+        self.model = model.eval()
+        self.config, self.vocabulary = config, vocabulary
+        self.search_config = search or SearchConfig()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return next(self.model.parameters()).device
+
+    def generate(self, inputs: Sequence[Any], ctc_weight: float = 0.0, **search_options: Any) -> list[str]:
+        """The best text for each input, in order: features [S, F], ids [S], or, for a model of images, Pillow images or
+        arrays [C, height, width] in [0, 1]. Options: fields of SearchConfig, such as beam_size=5. Raises UserError for
+        what is none of these."""
+        check("n_best" not in search_options, "generate gives the best of each input only; search gives the n best")
+        found = self.search(inputs, 1, ctc_weight, **search_options)
+        return self.vocabulary.decode_batch([best[0].tokens for best in found])
+
+    @torch.inference_mode()
+    def search(
+        self, inputs: Sequence[Any], n_best: int = 1, ctc_weight: float = 0.0, **search_options: Any
+    ) -> list[list[Hypothesis]]:
+        """The n best outputs of each input; where beam_size is not given, the beam is widened to n_best. ctc_weight, in
+        [0, 1]: share of CTC's scores beside attention's (the model needs its head)."""
+        config = search_settings(self.search_config, n_best, search_options)
+        check_number("ctc_weight", ctc_weight, Real(0, 1))
+        inputs = read_inputs(self.config.front_end, inputs)
+        found: list[list[Hypothesis]] = [[] for _ in inputs]
+        model = prepare(self.model)
+
+        def decode(rows: list[int]) -> None:
+            batch = self._collate(inputs, rows)
+            memory = self.model.encode(batch.source, batch.source_lengths)
+            step: StepFn[Any] = model.step
+            state: Any = model.start_from(memory)
+            if ctc_weight:
+                log_probs = self._ctc_model().ctc_log_probs(memory)
+                step, state = joint_step(step, ctc_weight), start_joint(state, log_probs, memory.mask)
+            limits = config.limits(batch.source_lengths)
+            hypotheses = beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best)
+            for row, best in zip(rows, hypotheses, strict=True):
+                found[row] = best
+
+        for rows in _batches(inputs):
+            in_parts_that_fit(rows, decode, half_rows)
+        return found
+
+    @torch.inference_mode()
+    def generate_by_ctc(self, inputs: Sequence[Any], beam_size: int = 1) -> list[str]:
+        """Texts by the CTC head alone: greedy, or by prefix search."""
+        check_number("beam_size", beam_size, SEARCH["beam_size"])
+        inputs = read_inputs(self.config.front_end, inputs)
+        labels: list[list[int]] = [[] for _ in inputs]
+
+        def decode(rows: list[int]) -> None:
+            batch = self._collate(inputs, rows)
+            memory = self.model.encode(batch.source, batch.source_lengths)
+            log_probs = self._ctc_model().ctc_log_probs(memory)
+            if beam_size > 1:
+                decoded = ctc_beam_search(log_probs, memory.mask, beam_size)
+            else:
+                decoded = ctc_greedy(log_probs, memory.mask)
+            for row, ids in zip(rows, decoded, strict=True):
+                labels[row] = ids
+
+        for rows in _batches(inputs):
+            in_parts_that_fit(rows, decode, half_rows)
+        return self.vocabulary.decode_batch(labels)
+
+    @torch.inference_mode()
+    def attention(self, source: Any, tokens: Ids) -> tuple[list[str], list[list[float]]]:
+        """Pieces of an output, end of sentence last, and each one's attention over the encoder's steps."""
+        for token in tokens:
+            check_number("token", token, Whole(0, len(self.vocabulary) - 1))
+        front_end = self.config.front_end
+        (array,) = read_inputs(front_end, [source])
+        batch = collate_inputs(front_end, [(array, tokens)]).to(self.device)
+        memory = self.model.encode(batch.source, batch.source_lengths)
+        _, weights = self.model.decoder.unroll(batch.target_input, memory)
+        return [*self.vocabulary.pieces(tokens), "</s>"], weights[0].tolist()
+
+    def _ctc_model(self) -> CTCSeq2Seq:
+        if not isinstance(self.model, CTCSeq2Seq):
+            raise UserError("this model has no CTC head: train it with model.ctc true")
+        return self.model
+
+    def _collate(self, inputs: Sequence[Array], rows: list[int]) -> Batch:
+        empty: Ids = ()
+        pairs = [(inputs[row], empty) for row in rows]
+        step = decoding_length_step(max(len(inputs[row]) for row in rows))
+        return collate_inputs(self.config.front_end, pairs, step).to(self.device)
+
+
+def _batches(inputs: Sequence[Array]) -> Iterator[list[int]]:
+    """Row numbers of inputs to decode together."""
+    return like_lengths({row: len(array) for row, array in enumerate(inputs)}, INPUTS_PER_BATCH, STEPS_PER_BATCH)
+
+
+def load_generator(directory: Path, config: GeneratorConfig, device: str = "cpu") -> Generator:
+    """A run's generator. Raises UserError where a file is missing or damaged."""
+    vocabulary = Vocabulary.load(directory / TARGET_FILE)
+    search = read_config(directory / GENERATION_FILE, SearchConfig)
+    model = load_model(directory, lambda: assemble_generator_model(config, len(vocabulary)))
+    return Generator(model.to(device), config, vocabulary, search)

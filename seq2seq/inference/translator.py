@@ -1,0 +1,286 @@
+"""Strings in, strings out: a trained model with its vocabularies and search settings, loaded from a run directory or
+the Hub."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from huggingface_hub import ModelHubMixin
+from torch import Tensor
+
+from seq2seq.config import from_dict, read_config, to_dict, write_config, write_run_config
+from seq2seq.data.batch import Pair, collate_to_decode, half_rows
+from seq2seq.data.symbols import BOS_ID, EOS_ID
+from seq2seq.data.vocabulary import Vocabulary, load_vocabularies, save_vocabularies
+from seq2seq.errors import UserError, check
+from seq2seq.inference.decoding import decoding_batches, score_pairs
+from seq2seq.inference.fast_decoder import SearchModel, prepare
+from seq2seq.inference.inputs import checked_texts, items_of, list_of_texts, search_settings
+from seq2seq.inference.outputs import BLANK, Alignment, PairScore, Translation
+from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, assemble_model
+from seq2seq.runs.directory import find_run
+from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE, holds_training_run
+from seq2seq.runs.stored_model import load_model, stored_of_kind
+from seq2seq.runs.weights import save_model
+from seq2seq.runtime.device import compute_type, device_named, in_parts_that_fit
+from seq2seq.runtime.kernels import DecodingPrecision
+from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
+from seq2seq.search.step import EnsembleState, ensemble
+
+log = logging.getLogger(__name__)
+
+
+LINES_IN_MEMORY = 1_024
+"""Lines that `stream` reads ahead in order to decode like lengths together."""
+MAX_SOURCE_TOKENS = 1_000
+"""Longer inputs are cut here, with a warning, unless a translator is told otherwise: nothing was trained on them, and
+memory grows with the length."""
+
+
+class _Prepared(NamedTuple):
+    """Models as search uses them, and what they were made from."""
+
+    models: list[SearchModel]
+    precision: DecodingPrecision
+    weights: list[tuple[int, int]]
+    """Address and version of every weight."""
+
+
+class Translator(ModelHubMixin):
+    """A model ready for use. `from_pretrained`, `save_pretrained` and `push_to_hub` follow the Hub's habits.
+
+    Several threads may call it at once, while none of them changes its settings, partners or weights.
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        config: ModelConfig,
+        source_vocabulary: Vocabulary,
+        target_vocabulary: Vocabulary,
+        search: SearchConfig | None = None,
+    ) -> None:
+        self.model = model.eval()
+        self.config = config
+        self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
+        self.search_config = search or SearchConfig()
+        self.max_source_tokens = MAX_SOURCE_TOKENS
+        self.precision: DecodingPrecision = "fp32"
+        """int8: 1.5 to 1.8 times as fast on CPUs with VNNI instructions, at the price of a few outputs that differ."""
+        self.partners: list[Seq2Seq] = []
+        """Further models of an ensemble, see `join`."""
+        self._search_models: _Prepared | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies prepare the model for search themselves: packed weights cannot be copied."""
+        return {**self.__dict__, "_search_models": None}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return next(self.model.parameters()).device
+
+    @property
+    def _models(self) -> tuple[Seq2Seq, ...]:
+        """All that search listens to."""
+        return (self.model, *self.partners)
+
+    def join(self, other: Translator) -> None:
+        """Makes an ensemble with another model: `search`, `translate` and `stream` go by the mean of the models'
+        probabilities, with this translator's settings; `align` shows this model's attention. Raises UserError where
+        vocabularies or devices differ."""
+        check(self.device == other.device, f"load both models on one device, not on {self.device} and {other.device}")
+        for side in ("source_vocabulary", "target_vocabulary"):
+            ours, theirs = (getattr(each, side).fingerprint() for each in (self, other))
+            check(
+                ours == theirs, f"models of an ensemble share their vocabularies; the {side.replace('_', ' ')} differs"
+            )
+        self.partners += [other.model, *other.partners]
+
+    def translate(self, texts: Sequence[str], **search_options: Any) -> list[str]:
+        """The best translation of each text, in order; blank in, blank out. texts: a list, tuple, array or column of
+        strings. Options: fields of SearchConfig, such as beam_size=5. Raises UserError for what is none of these."""
+        check("n_best" not in search_options, "translate gives the best of each text only; search gives the n best")
+        return [best[0].text for best in self.search(texts, **search_options)]
+
+    def search(self, texts: Sequence[str], n_best: int = 1, **search_options: Any) -> list[list[Translation]]:
+        """For each text its n best translations, best first (fewer than n where the beam holds fewer). Where beam_size
+        is not given, the beam is widened to n_best. texts and options are those of `translate`."""
+        config = search_settings(self.search_config, n_best, search_options)
+        sources, cut = self._encode_sources(list_of_texts(texts))
+        results: list[list[Translation]] = [[BLANK]] * len(sources)
+
+        def translate(rows: list[int]) -> None:
+            found = self._decode([sources[row] for row in rows], config, n_best)
+            for row, translations in zip(rows, self._translations(found), strict=True):
+                results[row] = [each._replace(truncated=row in cut) for each in translations]
+
+        for rows in decoding_batches(sources):
+            in_parts_that_fit(rows, translate, half_rows)
+        return results
+
+    def stream(self, texts: Iterable[str], n_best: int = 1, **search_options: Any) -> Iterator[list[Translation]]:
+        """`search` over any number of texts, in order, holding only some of them in memory. texts: as `search` takes
+        them, or a generator or file that gives strings."""
+        search_settings(
+            self.search_config, n_best, search_options
+        )  # wrong ones are refused here, not at the first text
+        return self._stream(checked_texts(items_of(texts, "strings", "text")), n_best, search_options)
+
+    def _stream(self, lines: Iterator[str], n_best: int, search_options: dict[str, Any]) -> Iterator[list[Translation]]:
+        while chunk := list(islice(lines, LINES_IN_MEMORY)):
+            yield from self.search(chunk, n_best, **search_options)
+
+    def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[PairScore]:
+        """Log-probability of each target given its source. Raises UserError where a target has more tokens than
+        max_source_tokens: cut like a source, it would get the score of another target."""
+        check(not self.partners, "an ensemble does not score given pairs; score them with one model")
+        pairs = self._pairs(list_of_texts(sources, "source"), list_of_texts(targets, "target"))
+        scores = [PairScore(0.0, 0)] * len(pairs)
+
+        def score(rows: list[int]) -> None:
+            batch = collate_to_decode([pairs[row] for row in rows]).to(self.device)
+            log_probs, counts, _ = score_pairs(self.model, batch)
+            for row, log_prob, count in zip(rows, log_probs.tolist(), counts.tolist(), strict=True):
+                scores[row] = PairScore(log_prob, count)
+
+        for rows in decoding_batches([(*source, *target) for source, target in pairs], blank=False):
+            in_parts_that_fit(rows, score, half_rows)
+        return scores
+
+    def align(self, sources: Sequence[str], targets: Sequence[Translation | str]) -> list[Alignment]:
+        """Attention weights of given targets, translations or any strings, by forced decoding, so that searching need
+        not keep them. Raises UserError where a string has more tokens than max_source_tokens."""
+        given = list(items_of(targets, "strings or Translations", "target"))
+        pairs = self._pairs(list_of_texts(sources, "source"), given)
+        alignments = [Alignment([], [], [])] * len(pairs)
+
+        def align(rows: list[int]) -> None:
+            batch = collate_to_decode([pairs[row] for row in rows]).to(self.device)
+            _, _, weights = score_pairs(self.model, batch)
+            for row, matrix in zip(rows, weights, strict=True):
+                alignments[row] = self._alignment(pairs[row], matrix)
+
+        for rows in decoding_batches([source for source, _ in pairs]):
+            in_parts_that_fit(rows, align, half_rows)
+        return alignments
+
+    def _encode_sources(self, texts: list[str]) -> tuple[list[list[int]], set[int]]:
+        """Token ids per text, and the rows of those that were cut, with a warning, because they are longer than the
+        model can sensibly read. Blank texts have no ids."""
+        encoded = self.source_vocabulary.encode_batch([text if text.strip() else "" for text in texts])
+        limit = self.max_source_tokens
+        cut = {row for row, ids in enumerate(encoded) if len(ids) > limit}
+        for row in sorted(cut):
+            begins = texts[row].strip()[:30]
+            log.warning("an input of %d tokens was cut to its first %d: it begins %r", len(encoded[row]), limit, begins)
+            encoded[row] = encoded[row][:limit]
+        return encoded, cut
+
+    def _pairs(self, sources: list[str], targets: Sequence[Translation | str]) -> list[Pair]:
+        check(len(sources) == len(targets), f"{len(sources)} sources but {len(targets)} targets")
+        for number, target in enumerate(targets, 1):
+            fits, kind = isinstance(target, str | Translation), type(target).__name__
+            check(
+                fits, f"target {number} is of type {kind}; give strings, or of what search gives best[0] for each text"
+            )
+        encoded = self.target_vocabulary.encode_batch([each if isinstance(each, str) else "" for each in targets])
+        limit = self.max_source_tokens
+        for number, ids in enumerate(encoded, 1):
+            if len(ids) > limit:
+                raise UserError(
+                    f"the target on line {number} has {len(ids)} tokens, more than {limit}: leave the pair out, "
+                    "or raise --max-input-length (in Python max_source_tokens)"
+                )
+        ids_of = [ids if isinstance(each, str) else each.tokens for each, ids in zip(targets, encoded, strict=True)]
+        return list(zip(self._encode_sources(sources)[0], ids_of, strict=True))
+
+    @torch.inference_mode()
+    def _decode(self, sources: Sequence[Sequence[int]], config: SearchConfig, n_best: int) -> list[list[Hypothesis]]:
+        batch = collate_to_decode([(source, ()) for source in sources]).to(self.device)
+        limits = config.limits(batch.source_lengths)
+        prepared = self._prepared()
+        encoding = compute_type("auto", self.device) if self.precision == "int8" else torch.float32
+        with torch.autocast(self.device.type, encoding, enabled=encoding != torch.float32):
+            states = [
+                each.start_from(model.encode(batch.source, batch.source_lengths))
+                for each, model in zip(prepared, self._models, strict=True)
+            ]
+        if len(states) == 1:
+            return beam_search(prepared[0].step, states[0], limits, config, BOS_ID, EOS_ID, n_best)
+        step = ensemble([each.step for each in prepared])
+        return beam_search(step, EnsembleState(tuple(states)), limits, config, BOS_ID, EOS_ID, n_best)
+
+    def _prepared(self) -> list[SearchModel]:
+        """The models as search uses them, prepared again where weights or the precision have been changed since."""
+        weights = [
+            (weight.data_ptr(), 0 if weight.is_inference() else weight._version)
+            for model in self._models
+            for weight in model.parameters()
+        ]
+        prepared = self._search_models  # read once, and written once: another thread may do so meanwhile
+        if prepared is None or prepared[1:] != (self.precision, weights):
+            models = [prepare(model, self.precision) for model in self._models]
+            self._search_models = prepared = _Prepared(models, self.precision, weights)
+        return prepared.models
+
+    def _translations(self, found: list[list[Hypothesis]]) -> list[list[Translation]]:
+        tokens = [hypothesis.tokens for hypotheses in found for hypothesis in hypotheses]
+        texts = iter(self.target_vocabulary.decode_batch(tokens))  # once for all: a call costs 0.1 ms
+        return [
+            [Translation(next(texts), each.score, each.log_probability, each.tokens) for each in hypotheses] or [BLANK]
+            for hypotheses in found
+        ]
+
+    def _alignment(self, pair: Pair, weights: Tensor) -> Alignment:
+        source, target = (
+            [*vocabulary.pieces(ids), "</s>"]
+            for vocabulary, ids in zip((self.source_vocabulary, self.target_vocabulary), pair, strict=True)
+        )
+        return Alignment(source, target, weights[: len(target), : len(source)].float().tolist())
+
+    # Files
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
+        """As the Hub's habit is. Raises UserError, before a file is touched, where this is an ensemble, or a training
+        run lies in the directory."""
+        check(not self.partners, "an ensemble is not saved as one model; save each of its models")
+        check(
+            not holds_training_run(Path(save_directory)),
+            f"{save_directory}: holds a training run, which could not go on with the files of a saved model; "
+            "choose another folder",
+        )
+        saved: str | None = super().save_pretrained(save_directory, **options)
+        return saved
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """Writes what `load` needs: config.json, generation_config.json, model.safetensors and the SentencePiece
+        models."""
+        save_directory.mkdir(parents=True, exist_ok=True)
+        write_run_config(save_directory / CONFIG_FILE, {"model": to_dict(self.config)})
+        write_config(save_directory / GENERATION_FILE, self.search_config)
+        save_vocabularies(save_directory, self.source_vocabulary, self.target_vocabulary)
+        save_model(self.model, save_directory)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Translator:
+        """`load`, by the name that the Hub has for it, with its options. Raises UserError where no translator is
+        there."""
+        device = str(device_named(options.pop("device", "cpu")))
+        directory = find_run(pretrained_model_name_or_path, options)
+        return load_translator(directory, stored_of_kind(directory, "translator")[0], device)
+
+
+def load_translator(directory: Path, stored: dict[str, Any], device: str) -> Translator:
+    """The translator of a run directory. stored: the model's part of its configuration."""
+    config = from_dict(ModelConfig, stored, str(directory / CONFIG_FILE))
+    generation = directory / GENERATION_FILE
+    search = read_config(generation, SearchConfig) if generation.exists() else None
+    source, target = load_vocabularies(directory)
+    model = load_model(directory, lambda: assemble_model(config, len(source), len(target)))
+    return Translator(model.to(device), config, source, target, search)

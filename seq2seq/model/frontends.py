@@ -1,0 +1,129 @@
+"""Source front ends other than token ids: feature vectors, images, sound."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from seq2seq.config import COUNTS, Whole, check_numbers
+from seq2seq.data.symbols import PAD_ID
+from seq2seq.model.recurrent import SequenceDropout
+
+GROUPS = 4
+"""Of channels, normalised together."""
+MOST_BLOCKS = 16
+"""Each halves height and width: more would leave nothing of any picture."""
+
+
+@dataclass(frozen=True)
+class FrontEndConfig:
+    """What the source is made of, and its shape."""
+
+    kind: Literal["features", "image", "tokens"] = "features"
+    """features: a vector per step; image: a picture, read through a small convolutional net; tokens: ids."""
+    input_size: int = 1
+    """Numbers per step (features), channels (image) or different ids (tokens)."""
+    height: int = 0
+    """Pixels (image)."""
+    width: int = 0
+    """Pixels (image)."""
+    blocks: int = 3
+    """Convolutional blocks (image); each halves height and width."""
+    normalise: bool = False
+    """Bring each step's numbers to mean 0 and deviation 1 (features), where their level means nothing: loudness."""
+
+    def __post_init__(self) -> None:
+        pixels = Whole(1 if self.kind == "image" else 0, 100_000)
+        check_numbers(self, "model.front_end", input_size=COUNTS, height=pixels, width=pixels, blocks=Whole(1, 16))
+
+    @property
+    def image_steps(self) -> int:
+        """Length of the sequence that an image becomes."""
+        return ConvFeatures.steps(self.height, self.width, self.blocks)
+
+    @property
+    def size_step(self) -> int:
+        """What the width of its vectors must be a multiple of: each block but the last has half the next one's
+        channels, in GROUPS."""
+        return GROUPS * 2 ** (self.blocks - 1) if self.kind == "image" else 1
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Shape of an input; None is its number of steps."""
+        match self.kind:
+            case "features":
+                return (None, self.input_size)
+            case "image":
+                return (self.input_size, self.height, self.width)
+            case "tokens":
+                return (None,)
+
+
+def build_front_end(config: FrontEndConfig, size: int, dropout: float) -> nn.Module:
+    """The front end of that kind, giving vectors of `size`."""
+    match config.kind:
+        case "features":
+            return FeatureProjection(config.input_size, size, dropout, config.normalise)
+        case "image":
+            return ConvFeatures(config.input_size, config.height, config.width, size, config.blocks, dropout)
+        case "tokens":
+            return TokenEmbedding(nn.Embedding(config.input_size, size, padding_idx=PAD_ID), dropout)
+
+
+class FeatureProjection(nn.Module):
+    """Feature vectors of any kind, projected to the model's width."""
+
+    def __init__(self, input_size: int, output_size: int, dropout: float, normalise: bool = False) -> None:
+        super().__init__()
+        self.normalise = nn.LayerNorm(input_size) if normalise else nn.Identity()
+        self.project = nn.Linear(input_size, output_size)
+        self.dropout = SequenceDropout(dropout)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, S, F] of any float type -> [B, S, E]."""
+        return self.dropout(self.project(self.normalise(features.to(self.project.weight.dtype))))
+
+
+class ConvFeatures(nn.Module):
+    """A small convolutional net; its feature map, read row by row, is the sequence (Xu et al. 2015, section 3.1.1).
+
+    Each block halves height and width. Position embeddings tell a recurrent reader where in the picture it is.
+    """
+
+    def __init__(self, channels: int, height: int, width: int, output_size: int, blocks: int, dropout: float) -> None:
+        super().__init__()
+        sizes = [channels, *(output_size // 2 ** (blocks - 1 - block) for block in range(blocks))]
+        layers: list[nn.Module] = []
+        for before, after in pairwise(sizes):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(GROUPS, after), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+        self.positions = nn.Parameter(torch.randn(self.steps(height, width, blocks), output_size) * 0.1)
+        self.dropout = SequenceDropout(dropout)
+
+    @staticmethod
+    def steps(height: int, width: int, blocks: int) -> int:
+        """Number of cells of the feature map, which is the length of the sequence."""
+        return math.ceil(height / 2**blocks) * math.ceil(width / 2**blocks)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, C, height, width] of any float type -> [B, S, E]."""
+        cells = self.layers(images.to(self.positions.dtype)).flatten(2).transpose(1, 2)
+        return self.dropout(cells + self.positions)
+
+
+class TokenEmbedding(nn.Module):
+    """Source front end for token ids: embedding lookup and dropout."""
+
+    def __init__(self, embedding: nn.Embedding, dropout: float) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.dropout = SequenceDropout(dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[B, S] int64 -> [B, S, E]."""
+        return self.dropout(self.embedding(tokens))

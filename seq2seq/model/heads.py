@@ -1,0 +1,68 @@
+"""Encoders that answer directly, without a decoder: a value per step (labelling, regression, CTC) or one for the whole
+sequence (classification)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from seq2seq.model.memory import Memory
+from seq2seq.model.recurrent import run_lstm
+
+Pooling = Literal["mean", "max", "last"]
+
+
+class StepHead(nn.Module):
+    """A linear layer on each state."""
+
+    def __init__(self, memory_size: int, outputs: int) -> None:
+        super().__init__()
+        self.output = nn.Linear(memory_size, outputs)
+
+    def forward(self, memory: Memory) -> Tensor:
+        """Memory with states [B, S, H] -> [B, S, O]."""
+        return self.output(memory.states)
+
+
+class PooledHead(nn.Module):
+    """A linear layer on the states' mean or maximum over the real steps, or on the last hidden state (last)."""
+
+    def __init__(self, memory_size: int, outputs: int, pooling: Pooling) -> None:
+        super().__init__()
+        self.pooling: Pooling = pooling
+        self.output = nn.Linear(memory_size, outputs)
+
+    def forward(self, memory: Memory) -> Tensor:
+        """Memory with states [B, S, H] -> [B, O]."""
+        return self.output(self.pool(memory))
+
+    def pool(self, memory: Memory) -> Tensor:
+        """[B, H]"""
+        real = memory.mask[..., None]
+        match self.pooling:
+            case "mean":
+                return (memory.states * real).sum(1) / real.sum(1).clamp(min=1)
+            case "max":
+                return memory.states.masked_fill(~real, -torch.inf).amax(1)
+            case "last":
+                return memory.final_hidden
+
+
+class RolloutHead(nn.Module):
+    """Tells sequences of `steps` steps from the memory's summary alone, a decoder each, without seeing what it has
+    told: the composite model with unconditioned LSTM decoders of Srivastava et al. (2015, section 2.3)."""
+
+    def __init__(self, memory_size: int, outputs: int, rollouts: int, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+        self.decoders = nn.ModuleList(nn.LSTM(memory_size, memory_size, batch_first=True) for _ in range(rollouts))
+        self.output = nn.Linear(memory_size, outputs)
+
+    def forward(self, memory: Memory) -> Tensor:
+        """Memory with a summary [B, H] -> [B, rollouts x steps, O], one sequence after the other."""
+        start = (memory.final_hidden[None], memory.final_cell[None])
+        summary = memory.final_hidden[:, None].expand(-1, self.steps, -1)
+        decoders = [decoder for decoder in self.decoders if isinstance(decoder, nn.LSTM)]
+        return self.output(torch.cat([run_lstm(decoder, summary, start) for decoder in decoders], 1))

@@ -1,0 +1,162 @@
+"""The standard model: source front end + encoder + decoder, rebuilt from its configuration alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor, nn
+
+from seq2seq.config import DROPOUT, SIZES, check_numbers
+from seq2seq.data.symbols import PAD_ID
+from seq2seq.errors import check
+from seq2seq.model.attention import check_sizes
+from seq2seq.model.decoder import DecoderConfig, DecoderState, LSTMDecoder
+from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
+from seq2seq.model.frontends import FrontEndConfig, TokenEmbedding, build_front_end
+from seq2seq.model.heads import StepHead
+from seq2seq.model.initialisation import initialise_model
+from seq2seq.model.memory import Memory
+from seq2seq.runtime.device import at_least_fp32
+
+Tie = Literal["none", "two_way", "three_way"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes and structure of the translation model."""
+
+    embedding_size: int = 256
+    """Width of source and target embeddings, and of the attentional vector that the output layer reads."""
+    dropout: float = 0.2
+    """Probability of dropping a unit of embeddings, LSTM outputs and the attentional vector; one mask per sequence."""
+    tie: Tie = "three_way"
+    """Shared weights: none, two_way (target embedding = output layer), three_way (source embedding too; joint
+    vocabulary)."""
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    """The BiLSTM encoder."""
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    """The attentional LSTM decoder."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "model", embedding_size=SIZES, dropout=DROPOUT)
+        check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.top.output_size)
+
+
+class Seq2Seq(nn.Module):
+    """A front end, an encoder that returns `Memory`, and a decoder; whatever fits these seams.
+
+    front_end: raw source [B, S, ...] -> [B, S, E]. encoder: ([B, S, E], lengths [B]) -> Memory. decoder: an
+    `LSTMDecoder`.
+    """
+
+    def __init__(self, front_end: nn.Module, encoder: nn.Module, decoder: LSTMDecoder) -> None:
+        super().__init__()
+        self.front_end = front_end
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def encode(self, source: Tensor, lengths: Tensor) -> Memory:
+        """source [B, S, ...], lengths [B] -> Memory."""
+        memory: Memory = self.encoder(self.front_end(source), lengths)
+        return memory
+
+    def forward(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> tuple[Tensor, Tensor]:
+        """Teacher forcing: target_input [B, T] begins with bos -> output layer's input [B, T, E], attention [B, T,
+        S]."""
+        return self.decoder.unroll(target_input, self.encode(source, lengths))
+
+    def start(self, source: Tensor, lengths: Tensor) -> DecoderState:
+        """The state from which `step` begins."""
+        return self.start_from(self.encode(source, lengths))
+
+    def start_from(self, memory: Memory) -> DecoderState:
+        """The same, where the source has been encoded already."""
+        return self.decoder.start(memory)
+
+    def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """The StepFn of this model (see search.py)."""
+        return self.decoder.step(token, state)
+
+
+def build_model(config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int) -> Seq2Seq:
+    """The standard translation model, freshly initialised from torch's global random state."""
+    return initialise_model(assemble_model(config, source_vocabulary_size, target_vocabulary_size))
+
+
+def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int) -> Seq2Seq:
+    """The same with weights of no meaning, for those about to load trained ones."""
+    check(
+        config.tie != "three_way" or source_vocabulary_size == target_vocabulary_size,
+        "model.tie three_way needs one joint vocabulary; with separate ones use two_way (or set vocabulary.joint true)",
+    )
+    target = nn.Embedding(target_vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
+    shared = config.tie == "three_way"
+    source = target if shared else nn.Embedding(source_vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
+    encoder = BiLSTMEncoder(config.embedding_size, config.encoder, config.dropout)
+    decoder = LSTMDecoder(target, encoder.output_size, config.decoder, config.dropout, tied=config.tie != "none")
+    return Seq2Seq(TokenEmbedding(source, config.dropout), encoder, decoder)
+
+
+class CTCSeq2Seq(Seq2Seq):
+    """A Seq2Seq whose encoder also learns CTC, through a head of its own (Watanabe et al. 2017, section II-C)."""
+
+    def __init__(self, front_end: nn.Module, encoder: nn.Module, decoder: LSTMDecoder, ctc_head: StepHead) -> None:
+        super().__init__(front_end, encoder, decoder)
+        self.ctc_head = ctc_head
+
+    def forward(  # type: ignore[override]
+        self, source: Tensor, lengths: Tensor, target_input: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """As Seq2Seq, and on top the CTC head's logits [B, S', V] and the memory's mask [B, S']."""
+        memory = self.encode(source, lengths)
+        features, weights = self.decoder.unroll(target_input, memory)
+        return features, weights, self.ctc_head(memory), memory.mask
+
+    def ctc_log_probs(self, memory: Memory) -> Tensor:
+        """[B, S', V]"""
+        return at_least_fp32(self.ctc_head(memory)).log_softmax(-1)
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Sizes and structure of a model from something unwritten to text."""
+
+    front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
+    """What is read."""
+    embedding_size: int = 128
+    """Width of the front end's vectors and of the target embedding."""
+    dropout: float = 0.1
+    """Probability of dropping a unit; one mask per sequence."""
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    """The BiLSTM encoder."""
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    """The attentional LSTM decoder."""
+    ctc: bool = False
+    """Whether the encoder learns CTC besides."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "model", embedding_size=SIZES, dropout=DROPOUT)
+        step = self.front_end.size_step
+        check(
+            self.embedding_size % step == 0,
+            f"model.embedding_size must be a multiple of {step}, not {self.embedding_size}, for an image read through "
+            f"{self.front_end.blocks} model.front_end.blocks",
+        )
+        check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.top.output_size)
+
+
+def build_generator_model(config: GeneratorConfig, vocabulary_size: int) -> Seq2Seq:
+    """The model, freshly initialised from torch's global random state."""
+    return initialise_model(assemble_generator_model(config, vocabulary_size))
+
+
+def assemble_generator_model(config: GeneratorConfig, vocabulary_size: int) -> Seq2Seq:
+    """The same with weights of no meaning, for those about to load trained ones."""
+    front_end = build_front_end(config.front_end, config.embedding_size, config.dropout)
+    encoder = BiLSTMEncoder(config.embedding_size, config.encoder, config.dropout)
+    target = nn.Embedding(vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
+    decoder = LSTMDecoder(target, encoder.output_size, config.decoder, config.dropout, tied=True)
+    if not config.ctc:
+        return Seq2Seq(front_end, encoder, decoder)
+    return CTCSeq2Seq(front_end, encoder, decoder, StepHead(encoder.output_size, vocabulary_size))

@@ -1,0 +1,131 @@
+"""A run directory in use: its lock, its log, whether it may go on with these settings; download from the Hub."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import portalocker
+from huggingface_hub import snapshot_download
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from seq2seq.errors import UserError, check
+from seq2seq.runs.layout import LOCK_FILE, LOG_FILE, PROVENANCE_FILE
+from seq2seq.runtime.distributed import World
+
+
+def refuse_other_data(directory: Path, fingerprint: str) -> None:
+    """Raises UserError where a run in the directory was begun on data of another content, wherever that lay."""
+    try:
+        before = json.loads((directory / PROVENANCE_FILE).read_text(encoding="utf-8"))["data_fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # none yet, or damaged: it is written anew
+        return
+    if before != fingerprint:
+        raise UserError(
+            f"{directory} holds a run on other data (fingerprint {before[:12]}, now {fingerprint[:12]}). "
+            "Give the same data, or choose another --output"
+        )
+
+
+def differences(
+    before: dict[str, Any], now: dict[str, Any], free: Mapping[str, set[str]], prefix: str = ""
+) -> Iterator[str]:
+    """free: per prefix the names that may differ."""
+    for name in now:
+        old, new = before.get(name), now[name]
+        if name in free.get(prefix, ()) or old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from differences(old, new, free, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name} was {old!r}, is {new!r}"
+
+
+@contextmanager
+def sole_trainer(directory: Path, here: World) -> Iterator[None]:
+    """Holds the directory's lock, which ends with the process however it ends; names who holds it otherwise."""
+    if not here.is_main:
+        yield
+        return
+    path = directory / LOCK_FILE
+    with path.open("a+") as file:
+        try:
+            portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
+        except portalocker.LockException:
+            holder = path.read_text().strip()
+            raise UserError(
+                f"{directory}: process {holder} is training there; wait for it, stop it, or choose another --output"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+@contextmanager
+def run_log(directory: Path, here: World) -> Iterator[None]:
+    """Sends this package's log to stderr (around the progress bars) and to train.log, from the main process only."""
+    package = logging.getLogger("seq2seq")
+    if not here.is_main:
+        package.setLevel(logging.ERROR)
+        yield
+        return
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        to_file = logging.FileHandler(directory / LOG_FILE, encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"{directory}: cannot write the run there ({error.strerror}); choose another --output"
+        ) from None
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    to_screen = logging.StreamHandler(sys.stderr)
+    to_screen.setFormatter(logging.Formatter("%(message)s"))
+    level = package.level
+    package.setLevel(logging.INFO)
+    for handler in (to_file, to_screen):
+        package.addHandler(handler)
+    try:
+        with logging_redirect_tqdm([package]):
+            yield
+    finally:
+        package.setLevel(level)
+        for handler in (to_file, to_screen):
+            package.removeHandler(handler)
+        to_file.close()
+
+
+HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
+"""What `load` passes on to huggingface_hub.snapshot_download."""
+
+
+Source: TypeAlias = "str | PathLike[str]"
+
+
+def find_run(run: Source, hub_options: dict[str, Any]) -> Path:
+    """The directory of a run, downloaded where it is on the Hub. Raises UserError where there is none."""
+    check(isinstance(run, str | PathLike), f"run is of type {type(run).__name__}; give a run directory or a Hub id")
+    unknown = ", ".join(sorted(hub_options.keys() - HUB_OPTIONS))
+    if unknown:
+        raise UserError(f"{run}: cannot be loaded with {unknown}; the options are device, {', '.join(HUB_OPTIONS)}")
+    if Path(run).exists() or not looks_like_hub_id(str(run)):
+        return Path(run)
+    return download(str(run), hub_options)
+
+
+def looks_like_hub_id(run: str) -> bool:
+    return run.count("/") == 1 and not run.startswith((".", "/", "~"))
+
+
+def download(run: str, options: dict[str, Any]) -> Path:
+    try:
+        return Path(snapshot_download(run, **options))
+    except Exception as error:  # the Hub client raises a dozen unrelated types
+        reason = str(error).split("\n")[0]
+        raise UserError(f"{run}: no such directory, and the Hub does not give it: {reason}") from None

@@ -1,0 +1,117 @@
+"""Models built for stored weights. A stored configuration may be damaged or hostile: its sizes are compared with those
+of the tensors before time or memory goes into building the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from seq2seq.errors import UserError, check
+from seq2seq.runs.layout import CONFIG_FILE, MODEL_FILE
+from seq2seq.runs.weights import check_bound, check_shapes, load_weights, model_tensors, stored_model, stored_shapes
+
+Model = TypeVar("Model", bound=nn.Module)
+
+Kind = Literal["translator", "generator", "predictor", "character_model"]
+"""What a run can hold."""
+
+COUNTS = ("layers", "forward_layers", "rollouts", "blocks")
+"""Options that count parts of a model. Each part has a tensor at least."""
+WIDTHS = ("embedding_size", "hidden_size", "size", "outputs", "input_size")
+"""Options that are a dimension of a tensor."""
+
+
+def checked_model(directory: Path) -> dict[str, Any]:
+    """The model's part of a run's configuration, once it is known to be the one that the weights were trained with, and
+    of no larger sizes than they have. Reads no tensor. Raises UserError otherwise."""
+    stored = stored_model(directory)
+    check_sizes(stored, check_bound(directory), str(directory / CONFIG_FILE))
+    return stored
+
+
+def stored_of_kind(directory: Path, kind: Kind | None) -> tuple[dict[str, Any], Kind]:
+    """`checked_model`, and the kind of it. Raises UserError where it is not the kind that was asked for."""
+    check(kind is None or kind in get_args(Kind), f"kind must be {' or '.join(get_args(Kind))}, not {kind!r}")
+    stored = checked_model(directory)
+    found = _kind_of(stored)
+    check(
+        kind in (None, found),
+        f"{directory}: holds a {found}, not a {kind}; "
+        f"in Python seq2seq.load({str(directory)!r}, kind={found!r}) gives it",
+    )
+    return stored, found
+
+
+def _kind_of(stored: Mapping[str, Any]) -> Kind:
+    """The kind of a stored model: each has a field that the others lack."""
+    if "outputs" in stored:
+        return "predictor"
+    if "hidden_size" in stored:
+        return "character_model"
+    return "generator" if "front_end" in stored else "translator"
+
+
+def load_model(directory: Path, assemble: Callable[[], Model]) -> Model:
+    """The model that `assemble` builds, with the weights of a run directory. Raises UserError where they do not belong
+    together, before memory is taken."""
+    check_fits(directory / MODEL_FILE, assemble)
+    model = assemble()
+    load_weights(model, directory)
+    return model
+
+
+def check_fits(path: Path, build: Callable[[], nn.Module]) -> None:
+    """Raises UserError where the model that `build` gives has tensors of other names or shapes than a safetensors file.
+    Takes no memory for them."""
+    shapes, _ = stored_shapes(path)
+    try:
+        with ShapesAlone():
+            model = build()
+    except UserError:
+        raise
+    except (RuntimeError, TypeError, ValueError, OverflowError):  # sizes that torch cannot even describe
+        raise UserError(f"{path}: the configuration asks for a model of impossible sizes; restore it") from None
+    check_shapes(model_tensors(model), shapes, str(path))
+
+
+def check_sizes(model: Mapping[str, Any], shapes: Mapping[str, list[int]], where: str) -> None:
+    """Raises UserError where a model's configuration, as nested dictionaries, counts more parts than there are tensors,
+    or asks for a width above their largest dimension."""
+    largest = max((size for shape in shapes.values() for size in shape), default=0)
+    limits = {**dict.fromkeys(COUNTS, len(shapes)), **dict.fromkeys(WIDTHS, largest)}
+    for name, value in _options(model):
+        limit = limits.get(name.split(".")[-1])
+        if limit is not None and isinstance(value, int) and value > limit:
+            raise UserError(
+                f"{where}: model.{name} is {str(value)[:20]}, but the stored weights allow {limit} at most; "
+                "restore the run's own"
+            )
+
+
+def _options(model: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Options by name, those of encoder, decoder and front end among them. Nothing valid is nested deeper."""
+    for name, value in model.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{inner}", content) for inner, content in value.items())
+        else:
+            yield name, value
+
+
+class ShapesAlone(TorchFunctionMode):
+    """Within it, new tensors have a shape and no memory, and nothing is computed for their first values: torch's meta
+    device would import a compiler for that, which takes longer than loading a model."""
+
+    def __torch_function__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        """Called by torch in place of each of its functions."""
+        options = options or {}
+        name = getattr(function, "__name__", "")
+        if function in (torch.empty, torch.zeros, torch.ones, torch.randn):
+            return torch.empty(*arguments, **{**options, "device": "meta"})
+        if name in ("mul", "div", "__mul__", "__truediv__") or (name.endswith("_") and not name.endswith("__")):
+            return arguments[0] if arguments else next(iter(options.values()))
+        return function(*arguments, **options)

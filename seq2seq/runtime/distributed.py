@@ -1,0 +1,102 @@
+"""The processes that train together, as torchrun starts them; a world of one needs no torch.distributed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+from typing import TypeVar
+
+import torch
+from torch import Tensor, distributed
+from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
+
+from seq2seq.runtime.device import device_named
+
+T = TypeVar("T")
+LONGEST_WAIT = timedelta(hours=12)
+"""For rank 0, which alone learns the vocabulary, validates and evaluates; NCCL's own limit is ten minutes. Where a
+process dies, torchrun ends the others at once."""
+ENVIRONMENT = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
+"""What torchrun sets, with the values of a process that it did not start."""
+_joined = count()
+"""Numbers the groups that this process joins; every process joins the same ones in turn."""
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among those that train together."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and shows progress."""
+        return self.rank == 0
+
+    def sum_tensors(self, tensors: Sequence[Tensor]) -> None:
+        """Adds each tensor up over all ranks, in place, in one message per element type."""
+        if self.size == 1:
+            return
+        for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
+            group = [tensor for tensor in tensors if tensor.dtype == dtype]
+            flat = _flatten_dense_tensors(group)
+            distributed.all_reduce(flat)
+            for tensor, total in zip(group, _unflatten_dense_tensors(flat, group), strict=True):
+                tensor.copy_(total)
+
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
+        """Gives every rank the tensors of rank 0, in place."""
+        if self.size > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor, 0)
+
+    def broadcast_object(self, value: T) -> T:
+        """Rank 0's value on every rank (pickled between processes of this job, never to or from a file)."""
+        if self.size == 1:
+            return value
+        box = [value]
+        distributed.broadcast_object_list(box, 0)
+        return box[0]
+
+    def barrier(self) -> None:
+        """Waits for all ranks."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def world(device: str = "auto") -> Iterator[World]:
+    """Joins the group that torchrun's environment names (gloo on CPU, nccl on GPU), and leaves it at the end.
+
+    Raises UserError where there is no such device, or too few.
+    """
+    size, rank, local = (int(os.environ.get(name, default)) for name, default in ENVIRONMENT.items())
+    chosen = device_named(device)
+    if chosen.type == "cuda" and (size > 1 or chosen.index is None):
+        chosen = device_named(f"cuda:{local}")
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    if size == 1:
+        yield World(device=chosen)
+        return
+    store, *_ = next(distributed.rendezvous("env://", timeout=LONGEST_WAIT))
+    # torch names each group alike: in torchrun's store, which outlives a restart of the processes too, a second one
+    # would find the addresses of the first, and hang.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    distributed.init_process_group(
+        "nccl" if chosen.type == "cuda" else "gloo",
+        store=distributed.PrefixStore(f"attempt {attempt}, group {next(_joined)}", store),
+        rank=rank,
+        world_size=size,
+        timeout=LONGEST_WAIT,
+    )
+    try:
+        yield World(rank, size, chosen)
+    finally:
+        distributed.destroy_process_group()

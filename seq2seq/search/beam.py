@@ -1,0 +1,199 @@
+"""Greedy and beam search over a step function. Nothing here knows a model."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from seq2seq.config import SEARCH, Whole, check_numbers
+from seq2seq.errors import check
+from seq2seq.runtime.kernels import DECODING_STEP, best_continuations
+from seq2seq.search.step import State, StepFn
+
+NO_LIMIT = 1 << 30
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Decoding: the width of the beam, how hypotheses of unequal length compare, and how long they may get."""
+
+    beam_size: int = 5
+    """Hypotheses kept per sentence; 1 is greedy search."""
+    length_penalty: float = 1.0
+    """Exponent alpha of the length normalisation; 0 compares plain log-probabilities, larger favours longer output."""
+    length_penalty_kind: Literal["average", "gnmt"] = "average"
+    """average: log P / length^alpha. gnmt: log P / ((5 + length) / 6)^alpha (Wu et al. 2016, eq. 14)."""
+    max_length: int = 256
+    """Longest output in tokens, end of sentence included."""
+    max_length_ratio: float = 3.0
+    """Longest output per source token (plus 10): keeps a stuck hypothesis from running to max_length."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "search", **SEARCH)
+        check(
+            self.length_penalty_kind in ("average", "gnmt"),
+            f"search.length_penalty_kind must be average or gnmt, not {self.length_penalty_kind}",
+        )
+
+    def limits(self, source_lengths: Tensor) -> Tensor:
+        """[B] source lengths -> [B] most tokens of output, end of sentence included; each sentence's own, whatever its
+        batch."""
+        return (source_lengths * self.max_length_ratio + 10).long().clamp(max=self.max_length)
+
+    def normalise(self, log_probability: Tensor, length: Tensor) -> Tensor:
+        """Score of hypotheses: log_probability and length (tokens, end of sentence included) of one shape."""
+        length = length.to(log_probability.dtype)
+        base = length if self.length_penalty_kind == "average" else (5 + length) / 6
+        return log_probability / base**self.length_penalty
+
+
+class Hypothesis(NamedTuple):
+    """A finished output."""
+
+    tokens: list[int]
+    """Without begin and end of sentence."""
+    log_probability: float
+    """Sum over tokens, end of sentence included, nats."""
+    score: float
+    """log_probability normalised by length."""
+
+
+@torch.inference_mode()
+def greedy_search(step: StepFn[State], state: State, limits: Tensor, bos: int, eos: int) -> list[list[int]]:
+    """The most probable token at every step. limits [B]: most tokens per sentence; the last one allowed is eos.
+
+    Returns the tokens of each sentence, without bos and eos.
+    """
+    tokens = torch.full_like(limits, bos)
+    outputs = torch.full((len(limits), int(limits.max())), eos, dtype=torch.int64, device=limits.device)
+    active = torch.arange(len(limits), device=limits.device)
+    for position in range(outputs.shape[1]):
+        log_probs, state = step(tokens, state)
+        tokens = log_probs.argmax(-1).masked_fill(limits[active] == position + 1, eos)
+        outputs[active, position] = tokens
+        going = (tokens != eos).nonzero()[:, 0]
+        if len(going) == 0:
+            break
+        if len(going) < len(active):
+            active, tokens, state = active[going], tokens[going], state.reorder(going, going)
+    return [row[: row.index(eos)] for row in outputs.tolist()]
+
+
+@torch.inference_mode()
+def beam_search(
+    step: StepFn[State], state: State, limits: Tensor, config: SearchConfig, bos: int, eos: int, n_best: int = 1
+) -> list[list[Hypothesis]]:
+    """Beam search; each sentence's `n_best` best finished hypotheses, best score first.
+
+    A sentence has `beam_size` slots. At each step its live hypotheses' best continuations fill them; one that ends is
+    finished, is kept as it is, and keeps its slot, so that beam 1 is greedy search. A sentence ends when its slots
+    are finished, or as soon as no live hypothesis can still enter the n best: log-probabilities only fall and the
+    penalty is largest at the longest length, so log P / penalty(limit) bounds what a live hypothesis may reach.
+    limits [B]: most tokens of output, eos included; a hypothesis that gets there is ended by eos, at eos's own
+    log-probability. Raises UserError where n_best is not from 1 to beam_size.
+    """
+    check(
+        Whole(1, config.beam_size).admits(n_best),
+        f"n_best must be from 1 to beam_size ({config.beam_size}), not {n_best}",
+    )
+    beam = _Beam(limits, config, bos, n_best)
+    while len(beam.sentences):
+        slots = beam.tokens.shape[1]
+        log_probs, state = step(beam.tokens.flatten(), state)
+        origins = beam.advance(log_probs.view(*beam.tokens.shape, -1), eos)
+        first_rows = slots * torch.arange(len(origins), device=origins.device)
+        rows = first_rows[:, None] + origins
+        keep = beam.drop_finished()
+        if keep is not None:
+            state = state.reorder(rows[keep].flatten(), keep)
+        elif config.beam_size > 1:
+            state = state.reorder(rows.flatten())
+    return beam.hypotheses()
+
+
+class _Beam:
+    """The slots of all sentences that are still going, as dense tensors: b sentences by K slots.
+
+    The first step has one slot per sentence, as there is one way to begin, and gives beam_size of them.
+    """
+
+    def __init__(self, limits: Tensor, config: SearchConfig, bos: int, n_best: int) -> None:
+        count, device = len(limits), limits.device
+        self.config, self.n_best = config, n_best
+        self.finished: list[list[Hypothesis]] = [[] for _ in range(count)]
+        self.sentences = torch.arange(count, device=device)
+        self.limits = limits
+        self.tokens = torch.full((count, 1), bos, device=device)
+        self.history = torch.empty((count, 1, 0), dtype=torch.int64, device=device)
+        self.totals = torch.zeros((count, 1), device=device)
+        self.ended = torch.zeros(count, dtype=torch.int64, device=device)
+        self.worst = torch.full((count,), -math.inf, device=device)
+        self.any_ended = False
+        self.shortest_limit = int(limits.min()) if count else 0
+
+    def advance(self, log_probs: Tensor, eos: int) -> Tensor:
+        """log_probs [b, K', V]: fills K slots with the best continuations of K'; returns the slot each came from
+        [b, K]."""
+        width = self.config.beam_size
+        length = self.history.shape[2] + 1
+        if length >= self.shortest_limit:
+            at_limit = self.limits == length
+            only_eos = torch.full_like(log_probs[0, 0], -math.inf)
+            only_eos[eos] = 0.0
+            log_probs = torch.where(at_limit[:, None, None], log_probs + only_eos, log_probs)
+        totals, places = best_continuations(log_probs, self.totals, width)
+        origins, self.tokens = places // log_probs.shape[2], places % log_probs.shape[2]
+        if self.any_ended:
+            taken = torch.arange(totals.shape[1], device=totals.device) >= width - self.ended[:, None]
+            totals = totals.masked_fill(taken, -math.inf)
+        self.history = self.history.gather(1, origins[..., None].expand(-1, -1, length - 1))
+        ends = (self.tokens == eos) & totals.isfinite()
+        if ends.any():
+            self._collect(ends, totals, length)
+            self.any_ended = True
+            self.ended = self.ended + ends.sum(1)
+            totals = totals.masked_fill(ends, -math.inf)
+        self.history = torch.cat((self.history, self.tokens[..., None]), 2)
+        self.totals = totals
+        return origins
+
+    def _collect(self, ends: Tensor, totals: Tensor, length: int) -> None:
+        """Moves hypotheses that have just ended into their sentence's list."""
+        rows = ends.nonzero()[:, 0]
+        log_probabilities = totals[ends]
+        scores = self.config.normalise(log_probabilities, torch.full_like(log_probabilities, length))
+        ended = zip(self.history[ends].tolist(), log_probabilities.tolist(), scores.tolist(), strict=True)
+        pools = [self.finished[sentence] for sentence in self.sentences[rows].tolist()]
+        for pool, hypothesis in zip(pools, ended, strict=True):
+            pool.append(Hypothesis(*hypothesis))
+            pool.sort(key=lambda hypothesis: -hypothesis.score)
+        worst = [pool[self.n_best - 1].score if len(pool) >= self.n_best else -math.inf for pool in pools]
+        self.worst[rows] = self.worst.new_tensor(worst)
+
+    def drop_finished(self) -> Tensor | None:
+        """Forgets the sentences that are done; returns the rows that stay, or None if all do.
+
+        Some of them stay as ballast, without a live hypothesis, so that their number is a multiple of DECODING_STEP.
+        """
+        if not self.any_ended and self.history.shape[2] < self.shortest_limit:
+            return None
+        best_live = self.totals.amax(1)
+        bound = self.config.normalise(best_live, self.limits)
+        done = (best_live == -math.inf) | (bound <= self.worst) | (self.limits <= self.history.shape[2])
+        going = len(done) - int(done.sum())
+        staying = min(len(done), -(-going // DECODING_STEP) * DECODING_STEP)
+        self.totals = self.totals.masked_fill(done[:, None], -math.inf)
+        self.limits = self.limits.masked_fill(done, NO_LIMIT)
+        if staying == len(done):
+            return None
+        keep = done.int().argsort(stable=True)[:staying].sort().values  # those going on, then ballast
+        for name in ("sentences", "limits", "tokens", "history", "totals", "ended", "worst"):
+            setattr(self, name, getattr(self, name)[keep])
+        self.shortest_limit = int(self.limits.min()) if len(keep) else 0
+        return keep
+
+    def hypotheses(self) -> list[list[Hypothesis]]:
+        """Per sentence, in the order given: the n best."""
+        return [pool[: self.n_best] for pool in self.finished]

@@ -1,0 +1,224 @@
+"""A training run in a directory, whatever the task: its log, its files, what may change when it is taken up again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from seq2seq.config import from_dict, option_types, read_config, read_mapping, to_dict, write_run_config
+from seq2seq.data.batch import Batches, collate_sequences
+from seq2seq.data.bucketing import ExampleBatches
+from seq2seq.errors import UserError, check
+from seq2seq.evaluation import plotting
+from seq2seq.model.initialisation import parameter_count
+from seq2seq.runs.checkpoints import CheckpointStore, find_fault
+from seq2seq.runs.directory import differences, refuse_other_data, run_log, sole_trainer
+from seq2seq.runs.layout import (
+    CHECKPOINTS_FOLDER,
+    CONFIG_FILE,
+    CURVES_FILE,
+    MODEL_FILE,
+    PROVENANCE_FILE,
+    WRITTEN,
+    begun,
+    refuse_foreign_files,
+)
+from seq2seq.runs.metrics_log import read_journal
+from seq2seq.runs.provenance import provenance
+from seq2seq.runs.stored_model import check_fits, check_sizes, checked_model
+from seq2seq.runs.weights import load_weights, stored_model, stored_shapes
+from seq2seq.runtime.atomic_files import sweep, write_atomically
+from seq2seq.runtime.distributed import World, world
+from seq2seq.tasks.capacity import fresh_model
+from seq2seq.tasks.configs import TaskConfig
+from seq2seq.training.losses import LossSum
+from seq2seq.training.objectives import loss_per_token
+from seq2seq.training.trainer import Trainer
+
+log = logging.getLogger(__name__)
+
+Array = np.ndarray
+
+
+Model = TypeVar("Model", bound=nn.Module)
+
+FREE_TO_CHANGE = {"output", "search", "data", "validation_split", "test_split", "license"}
+FREE_IN_TRAINER = {
+    "max_steps",
+    "log_every_steps",
+    "save_every_steps",
+    "patience",
+    "keep_checkpoints",
+    "device",
+    "nonfinite_patience",
+    "cuda_graphs",
+}
+"""What may differ when a run is taken up again: it alters neither the model nor the order of the data. So may the
+epochs, unless the learning rate falls towards the last one."""
+
+
+@contextmanager
+def run_directory(config: TaskConfig, further: Iterable[str] = ()) -> Iterator[tuple[Path, World]]:
+    """Joins the processes that train together and opens config.output, with its log; refuses a run begun otherwise, one
+    that another process is training, and, before anything is written, files of others in the way.
+
+    further: names of files that this kind of training writes besides those of every kind."""
+    directory = config.directory()
+    with world(config.trainer.device) as here:
+        if here.is_main:
+            refuse_foreign_files(directory, (*WRITTEN, *further))
+            refuse_changes(directory, config)  # and again below, where nobody else can begin a run any more
+        with run_log(directory, here), sole_trainer(directory, here):
+            if here.is_main:
+                sweep(directory)
+            refuse_changes(directory, config)
+            yield directory, here
+            here.barrier()
+
+
+def fit(
+    config: TaskConfig,
+    directory: Path,
+    here: World,
+    model: Model,
+    batches: Batches,
+    compute_loss: Callable[[Any, Any], LossSum],
+    validate: Callable[[Any], Mapping[str, float]],
+    fingerprint: str,
+) -> Model:
+    """Trains to the end, resuming where there is something to resume, and returns the model with its best weights.
+
+    fingerprint: of the data, for provenance.json.
+    """
+    log.info("model: %s parameters", f"{parameter_count(model):,}")
+    trainer = Trainer(directory, config.chosen_trainer(), config.optimizer, here)
+    if not trainer.store.list():
+        load_start(model, config)
+    if here.is_main:
+        refuse_other_data(directory, fingerprint)
+        write_run_config(directory / CONFIG_FILE, to_dict(config))
+        facts = provenance(config.trainer.seed, fingerprint, here.size)
+        write_atomically(directory / PROVENANCE_FILE, json.dumps(facts, indent=2) + "\n")
+    before = trainer.store.list()
+    trainer.fit(model, batches, compute_loss, validate)
+    if here.is_main and not (trainer.store.list() == before and (directory / CURVES_FILE).exists()):
+        draw_curves(directory, config.trainer.best_metric)
+    here.barrier()
+    load_weights(model, directory)
+    return model.eval()
+
+
+def start_directory(config: TaskConfig) -> Path:
+    """Where the model that training starts from lies. Raises UserError where no run is there."""
+    start = Path(config.start_from)
+    check(begun(start), f"start_from: {start} is not a run directory (it has no {CONFIG_FILE})")
+    return start
+
+
+def start_options(start: Path, cls: type[Any]) -> dict[str, Any]:
+    """What a run that training starts from decides of a configuration of class `cls`, as far as it stores it: the
+    sections model, and vocabulary (how its vocabulary was made). Raises UserError where its model is of another kind.
+    """
+    path = start / CONFIG_FILE
+    check(begun(start), f"start_from: {start} is not a run directory (it has no {CONFIG_FILE})")
+    stored = {**read_mapping(path), "model": stored_model(start)}
+    kinds = option_types(cls)
+    sections = [name for name in ("model", "vocabulary") if name in kinds and name in stored]
+    return {name: to_dict(from_dict(kinds[name], stored[name], where=f"{path}, {name}")) for name in sections}
+
+
+def build(config: Any, directory: Path, make: Callable[[], Model], device: torch.device) -> Model:
+    """The model that `make` gives, from the seed. Raises UserError, before memory is taken for it, where the weights
+    about to be loaded into it, the run's own or those that training starts from, are another model's, or where the
+    device has too little memory to train it."""
+    checkpoints = CheckpointStore(directory / CHECKPOINTS_FOLDER).list()
+    if config.start_from and not checkpoints:
+        check_start(config)
+    own = directory / MODEL_FILE
+    if not own.exists():
+        own = next((path / MODEL_FILE for path in reversed(checkpoints) if find_fault(path) is None), own)
+    if own.exists():
+        check_sizes(to_dict(config.model), stored_shapes(own)[0], str(own))
+        check_fits(own, make)
+    return fresh_model(make, config.trainer, config.optimizer, device)
+
+
+def check_start(config: Any) -> None:
+    """Raises UserError, naming the differences, where the model that training starts from is another than config.model
+    but for its dropout."""
+    start = start_directory(config)
+    stored = from_dict(type(config.model), checked_model(start), where=str(start / CONFIG_FILE))
+    changed = list(differences(to_dict(stored), to_dict(config.model), {"model.": {"dropout"}}, "model."))
+    check(not changed, f"{start} holds another model than asked for: {'; '.join(changed)}")
+
+
+def load_start(model: nn.Module, config: TaskConfig) -> None:
+    """Gives a fresh model the weights that training starts from, where config.start_from names some."""
+    if not config.start_from:
+        return
+    start = start_directory(config)
+    load_weights(model, start)
+    log.info("starting from the model in %s", start)
+
+
+def mean_loss(batches: Batches, compute_loss: Callable[[Any, Any], LossSum]) -> Callable[[nn.Module], float]:
+    """A figure for validation: the loss per token or value over all batches."""
+    return lambda model: loss_per_token(model, batches.iterate(0), compute_loss)
+
+
+def draw_curves(directory: Path, best_metric: str) -> None:
+    """curves.png from metrics.jsonl, where matplotlib is installed."""
+    if plotting.available():
+        plotting.plot_curves(read_journal(directory), directory / CURVES_FILE, best_metric)
+        log.info("curves: %s", directory / CURVES_FILE)
+
+
+def refuse_changes(directory: Path, config: TaskConfig) -> None:
+    """Raises UserError, naming the differences, where a run in the directory was begun with other settings."""
+    if not begun(directory):
+        return
+    try:  # fills in options that the run's version did not have yet
+        before = read_config(directory / CONFIG_FILE, type(config))
+    except UserError as error:
+        raise UserError(f"{error}; restore the run's configuration, or choose another --output") from None
+    cosine = config.optimizer.schedule == "cosine"
+    # A run that started from another one has that one's vocabulary, whatever was recorded.
+    free = FREE_TO_CHANGE | ({"vocabulary"} if config.start_from else set())
+    free_in_trainer = FREE_IN_TRAINER | (set() if cosine else {"epochs"})
+    changed = list(differences(to_dict(before), to_dict(config), {"": free, "trainer.": free_in_trainer}))
+    if changed:
+        further = ""
+        if cosine and before.trainer.epochs != config.trainer.epochs:
+            further = f"; to train its model further, add --start-from {directory} to another --output"
+        raise UserError(
+            f"{directory} holds a run with other settings: {'; '.join(changed)}. "
+            f"Give the old ones, or choose another --output{further}"
+        )
+
+
+def example_batches(
+    examples: Sequence[tuple[Array, Array]], config: TaskConfig, length_step: int, here: Any
+) -> ExampleBatches:
+    batching = replace(config.batching, length_step=length_step)
+    lengths = [len(inputs) for inputs, _ in examples]
+    return ExampleBatches(examples, lengths, collate_sequences, batching, config.trainer.seed, here)
+
+
+def fingerprint(examples: Sequence[tuple[Array, Array | list[str]]]) -> str:
+    """SHA-256 over examples: arrays with their shapes, and texts."""
+    digest = hashlib.sha256()
+    for inputs, target in examples:
+        for each in (inputs, target):
+            told = repr(each).encode() if isinstance(each, list) else np.ascontiguousarray(each).tobytes()
+            digest.update(str(np.shape(each)).encode() + told)
+    return digest.hexdigest()

@@ -1,0 +1,132 @@
+"""Configurations of the training tasks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from seq2seq.config import SIZES, Real, check_numbers
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.data.corpus import DataConfig
+from seq2seq.data.vocabulary import VocabularyConfig
+from seq2seq.errors import check
+from seq2seq.model.language_model import LanguageModelConfig
+from seq2seq.model.seq2seq import GeneratorConfig, ModelConfig
+from seq2seq.model.sequence_model import PredictorConfig
+from seq2seq.search.beam import SearchConfig
+from seq2seq.tasks.evaluate import VALIDATED
+from seq2seq.training.optimizer import OptimizerConfig, check_end
+from seq2seq.training.trainer import TrainerConfig
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """What training decides in every task; a recipe adds fields of its own."""
+
+    output: str = ""
+    """Run directory; a run found there is taken up again."""
+    start_from: str = ""
+    """Run directory whose model training starts from, with its vocabulary: to go on with other data or another learning
+    rate. On the command line, the model's options are those of that run; others must agree with it but for dropout."""
+    quick: bool = False
+    """A smoke run: little data, a few steps, figures of no meaning."""
+    batching: BatchingConfig = field(default_factory=BatchingConfig)
+    """How examples are grouped into batches."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """Optimiser and learning rate."""
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    """Length of training, validation, checkpoints."""
+
+    def count(self, usual: int, quick: int = 64) -> int:
+        """Number of examples to make or use."""
+        return min(usual, quick) if self.quick else usual
+
+    def directory(self) -> Path:
+        """The run directory. Raises UserError where none was given."""
+        check(bool(self.output), "say where the run goes: --output DIR")
+        return Path(self.output)
+
+    def chosen_trainer(self) -> TrainerConfig:
+        """The trainer's settings; on a smoke run for a few steps."""
+        return replace(self.trainer, epochs=1, max_steps=QUICK_STEPS) if self.quick else self.trainer
+
+
+@dataclass(frozen=True)
+class ExperimentConfig(TaskConfig, DataConfig):
+    """Everything that decides a training run."""
+
+    label_smoothing: float = 0.1
+    """Share of the target probability spread evenly over the vocabulary (Szegedy et al. 2016)."""
+    vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
+    """The SentencePiece vocabulary."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """Sizes and structure of the model."""
+    search: SearchConfig = field(default_factory=SearchConfig)
+    """Beam search of the finished model."""
+    license: str = "unknown"
+    """Licence of the model, for the model card: an SPDX identifier, or a name that the Hugging Face Hub has."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)))
+        check(
+            self.model.tie != "three_way" or self.vocabulary.joint,
+            "model.tie three_way needs one joint vocabulary; with separate ones use two_way",
+        )
+        check(
+            re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", self.license) is not None,
+            f"license must be an identifier such as apache-2.0 or unknown, not {self.license!r}",
+        )
+        check_best_metric(self, VALIDATED)
+        check_end(self.optimizer, known=not self.streaming or self.chosen_trainer().max_steps > 0)
+
+
+QUICK_STEPS = 3
+"""Steps of a smoke run."""
+
+
+def check_best_metric(config: TaskConfig, figures: Iterable[str]) -> None:
+    """Raises UserError where validation will not give the figure that chooses the best model."""
+    metric, (*others, last) = config.trainer.best_metric, list(figures)
+    known = f"{', '.join(others)} or {last}" if others else last
+    check(metric in {*others, last}, f"trainer.best_metric must be {known} in this task, not {metric}")
+
+
+@dataclass(frozen=True)
+class GeneratorTask(TaskConfig):
+    """Training of a model from features or images to text."""
+
+    model: GeneratorConfig = field(default_factory=GeneratorConfig)
+    """Sizes and structure of the model."""
+    label_smoothing: float = 0.1
+    """Share of the target probability spread evenly over the vocabulary."""
+    ctc_weight: float = 0.3
+    """Share of CTC in the loss and in joint decoding, where the model has a CTC head."""
+    search: SearchConfig = field(default_factory=SearchConfig)
+    """Beam search of the finished model."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)), ctc_weight=Real(0, 1))
+
+
+@dataclass(frozen=True)
+class PredictorTask(TaskConfig):
+    """Training of a model that labels, classifies or forecasts."""
+
+    model: PredictorConfig = field(default_factory=PredictorConfig)
+    """Sizes and structure of the model."""
+
+
+@dataclass(frozen=True)
+class LanguageModelTask(TaskConfig):
+    """Training of a language model over characters."""
+
+    model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
+    """Sizes and structure of the model."""
+    window: int = 100
+    """Characters per training example; what lies before a window is not seen."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "", window=SIZES)

@@ -1,0 +1,147 @@
+"""Validation while training (loss, decoded BLEU, the figure that chooses the best model), and evaluation on a split."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seq2seq.data.batch import Pair, collate
+from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.evaluation.error_rates import character_error_rate, error_rates
+from seq2seq.evaluation.metrics import (
+    Scores,
+    bleu,
+    bleu_metric,
+    check_seed,
+    chrf,
+    corpus_scores,
+    exact_match,
+    lowercased,
+    reference_streams,
+    warn_of_unfit_tokenizer,
+)
+from seq2seq.inference.decoding import greedy_texts
+from seq2seq.inference.outputs import Translation
+from seq2seq.inference.translator import Translator
+from seq2seq.model.seq2seq import Seq2Seq
+from seq2seq.runtime.atomic_files import write_atomically
+from seq2seq.search.beam import SearchConfig
+from seq2seq.training.objectives import loss_per_token, teacher_forcing
+
+PAIRS_PER_BATCH = 64
+
+ON_DEMAND: dict[str, Callable[[Sequence[str], Sequence[Sequence[str]]], float]] = {
+    "chrf": chrf,
+    "accuracy": exact_match,
+    "error_rate": lambda hypotheses, references: error_rates(hypotheses, references).token,
+    "character_error_rate": character_error_rate,
+}
+"""Figures of decoded text that validation computes only where they choose the best model."""
+VALIDATED = ("bleu", "loss", *ON_DEMAND)
+"""Figures that can choose the best model of text to text."""
+
+
+@dataclass(frozen=True)
+class Validator:
+    """Called with a model, gives its loss per token and its greedy BLEU on held-out pairs, and the figure that chooses
+    the best model."""
+
+    pairs: Sequence[Pair]
+    references: Sequence[list[str]]
+    target_vocabulary: Vocabulary
+    search: SearchConfig
+    target_language: str = ""
+    """Code or name of the language, which chooses BLEU's tokenizer."""
+    bleu_tokenizer: str = ""
+    """BLEU's tokenizer; empty: the target language's."""
+    best_metric: str = "bleu"
+    """Which of `VALIDATED` is computed besides loss and BLEU."""
+
+    def __post_init__(self) -> None:
+        bleu_metric(self.target_language, self.bleu_tokenizer)  # where its package is missing, training does not begin
+        warn_of_unfit_tokenizer(self.references, self.target_language, self.bleu_tokenizer)
+
+    @torch.inference_mode()
+    def __call__(self, model: Seq2Seq) -> dict[str, float]:
+        """loss: nats per target token, without label smoothing; bleu: greedy, detokenised, sacreBLEU's defaults; the
+        others: of the same texts, in percent."""
+        hypotheses = greedy_texts(model, [source for source, _ in self.pairs], self.target_vocabulary, self.search)
+        score = bleu(hypotheses, self.references, self.target_language, self.bleu_tokenizer)
+        chosen = {name: ON_DEMAND[name] for name in (self.best_metric,) if name in ON_DEMAND}
+        further = {name: figure(hypotheses, self.references) for name, figure in chosen.items()}
+        return {"loss": self._loss(model), "bleu": score, **further}
+
+    def _loss(self, model: Seq2Seq) -> float:
+        ordered = sorted(self.pairs, key=lambda pair: (len(pair[1]), len(pair[0])))
+        starts = range(0, len(ordered), PAIRS_PER_BATCH)
+        batches = (collate(ordered[start : start + PAIRS_PER_BATCH]) for start in starts)
+        return loss_per_token(model, batches, teacher_forcing())
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A split, translated and scored."""
+
+    sources: list[str]
+    references: list[list[str]]
+    translations: list[Translation]
+    scores: Scores
+    lowercased: Scores
+    """The form of the figures that older papers publish."""
+
+    @property
+    def hypotheses(self) -> list[str]:
+        """The translated texts."""
+        return [translation.text for translation in self.translations]
+
+    def figures(self) -> dict[str, Any]:
+        """All figures with their signatures, for JSON."""
+        return {"sentences": len(self.sources), **self.scores.to_dict(), "lowercased": self.lowercased.to_dict()}
+
+    def write(self, directory: Path, name: str) -> None:
+        """Writes NAME.hypotheses.txt, NAME.references.txt and NAME.metrics.json.
+
+        Several references go to NAME.references.1.txt, NAME.references.2.txt and so on, as tools/bleu.py reads them: a
+        blank line where a sentence has fewer than others. Runs of white space become one space.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        for old in directory.glob(f"{glob.escape(name)}.references*.txt"):
+            old.unlink()
+        streams = reference_streams(self.hypotheses, self.references)
+        numbers = [""] if len(streams) == 1 else [f".{number}" for number in range(1, len(streams) + 1)]
+        texts: dict[str, Sequence[str | None]] = {"hypotheses": self.hypotheses}
+        texts |= {f"references{number}": stream for number, stream in zip(numbers, streams, strict=True)}
+        for kind, lines in texts.items():
+            content = "".join(" ".join((line or "").split()) + "\n" for line in lines)
+            write_atomically(directory / f"{name}.{kind}.txt", content)
+        write_atomically(
+            directory / f"{name}.metrics.json", json.dumps(self.figures(), indent=2, ensure_ascii=False) + "\n"
+        )
+
+
+def evaluate(
+    translator: Translator,
+    sources: list[str],
+    references: list[list[str]],
+    confidence: bool = True,
+    target_language: str = "",
+    bleu_tokenizer: str = "",
+    **search_options: Any,
+) -> Evaluation:
+    """Translates sources by beam search and scores them. target_language, bleu_tokenizer: as Validator has
+    them."""
+    bleu_metric(target_language, bleu_tokenizer)  # where its package is missing, nothing is translated in vain
+    check_seed()
+    translations = [best[0] for best in translator.search(sources, **search_options)]
+    hypotheses = [translation.text for translation in translations]
+    scores = corpus_scores(
+        hypotheses, references, confidence=confidence, tokenize=bleu_tokenizer, target_language=target_language
+    )
+    folded = lowercased(scores, hypotheses, references, target_language, bleu_tokenizer)
+    return Evaluation(sources, references, translations, scores, folded)

@@ -1,0 +1,118 @@
+"""Evaluations on disk: what each was made with, under which name it lies, and when it need not be made again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from seq2seq.config import to_dict
+from seq2seq.data.corpus import DataConfig
+from seq2seq.evaluation.metrics import Metric, Scores
+from seq2seq.inference.outputs import Translation
+from seq2seq.inference.translator import MAX_SOURCE_TOKENS, Translator
+from seq2seq.runs.layout import MODEL_FILE
+from seq2seq.runs.weights import CHECKSUM, stored_shapes
+from seq2seq.runtime.atomic_files import write_atomically
+from seq2seq.search.beam import SearchConfig
+from seq2seq.tasks.evaluate import Evaluation
+
+LONGEST_VALUE = 60
+"""Characters of a setting in a file name."""
+
+
+def settings_of(
+    run: Path,
+    translator: Translator,
+    search: SearchConfig,
+    language: tuple[str, str],
+    sources: Sequence[str],
+    references: Sequence[Sequence[str]],
+) -> dict[str, Any]:
+    """All that decides the figures of an evaluation: the run's weights, the search, the text, the release.
+
+    language: the target language and BLEU's tokenizer, as `evaluate` takes them.
+    """
+    text = json.dumps([list(sources), [list(lines) for lines in references]])
+    return {
+        "model_sha256": stored_shapes(run / MODEL_FILE)[1].get(CHECKSUM),
+        "search": to_dict(search),
+        "precision": translator.precision,
+        "max_input_length": translator.max_source_tokens,
+        "language": list(language),
+        "text_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "version": metadata.version("seq2seq"),
+    }
+
+
+def changed_settings(translator: Translator, search: SearchConfig) -> dict[str, Any]:
+    """The settings that differ from the run's own, by name."""
+    own = asdict(translator.search_config)
+    changed = {name: value for name, value in asdict(search).items() if value != own[name]}
+    if translator.precision != "fp32":
+        changed["precision"] = translator.precision
+    if translator.max_source_tokens != MAX_SOURCE_TOKENS:
+        changed["max_input_length"] = translator.max_source_tokens
+    return changed
+
+
+def changed_data(stored: Mapping[str, Any], corpus: DataConfig) -> dict[str, str]:
+    """What differs from the data that a run's stored configuration names: the columns, BLEU's tokenizer, and of the
+    data the last part of the name. Nothing where it names none."""
+    changed = {}
+    data = str(corpus.data)
+    if "data" in stored and data != stored["data"] and Path(data).resolve() != Path(str(stored["data"])).resolve():
+        changed["data"] = Path(data).resolve().name
+    own = {name: stored.get(name, getattr(corpus, name)) for name in ("source", "target", "bleu_tokenizer")}
+    return changed | {name: getattr(corpus, name) for name, value in own.items() if getattr(corpus, name) != value}
+
+
+def evaluation_name(split: str, changed: Mapping[str, Any]) -> str:
+    """The split, with the settings that differ from the run's own: test-beam_size=1-max_length=3."""
+    safe = {name: re.sub(r"[^\w.+]+", "_", str(value))[:LONGEST_VALUE] for name, value in changed.items()}
+    return "-".join([split, *(f"{name}={value}" for name, value in safe.items())])
+
+
+def write_evaluation(evaluation: Evaluation, folder: Path, name: str, settings: Mapping[str, Any]) -> None:
+    """Writes the evaluation's files and, last, NAME.settings.json, by which `read_evaluation` knows them."""
+    (folder / f"{name}.settings.json").unlink(missing_ok=True)
+    evaluation.write(folder, name)
+    content = json.dumps({**settings, "files_sha256": _sums(folder, name)}, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(folder / f"{name}.settings.json", content)
+
+
+def read_evaluation(
+    folder: Path, name: str, settings: Mapping[str, Any], sources: list[str], references: list[list[str]]
+) -> Evaluation | None:
+    """The evaluation made with exactly these settings; None where there is none, or a file of it was changed since. Its
+    translations are the texts alone: scores (nan) and tokens (none) are not stored."""
+    try:
+        stored = json.loads((folder / f"{name}.settings.json").read_text(encoding="utf-8"))
+        if stored != {**settings, "files_sha256": _sums(folder, name)} or not settings["model_sha256"]:
+            return None
+        figures = json.loads((folder / f"{name}.metrics.json").read_text(encoding="utf-8"))
+        lines = (folder / f"{name}.hypotheses.txt").read_text(encoding="utf-8").split("\n")[:-1]
+        scores, lowercased = _scores(figures), _scores(figures["lowercased"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    translations = [Translation(line, math.nan, math.nan, []) for line in lines]
+    return Evaluation(sources, references, translations, scores, lowercased)
+
+
+def _scores(figures: Mapping[str, Any]) -> Scores:
+    """What `Scores.to_dict` wrote."""
+    metrics = [Metric(**each) for each in figures.values() if isinstance(each, dict) and "signature" in each]
+    bleu, chrf, ter = metrics
+    rates = (figures[name] for name in ("exact_match", "word_error_rate", "character_error_rate"))
+    return Scores(bleu, chrf, ter, *rates)
+
+
+def _sums(folder: Path, name: str) -> dict[str, str]:
+    kinds = ("hypotheses.txt", "metrics.json")
+    return {kind: hashlib.sha256((folder / f"{name}.{kind}").read_bytes()).hexdigest() for kind in kinds}

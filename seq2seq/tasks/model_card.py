@@ -1,0 +1,140 @@
+"""The model card: README.md of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from seq2seq.data.languages import language_tag
+from seq2seq.runs.figures import title
+from seq2seq.runs.layout import CARD_FILE
+from seq2seq.runs.provenance import read_provenance
+from seq2seq.runtime.atomic_files import write_atomically
+
+if TYPE_CHECKING:
+    from seq2seq.model.encoder import EncoderConfig
+    from seq2seq.tasks.configs import ExperimentConfig
+    from seq2seq.tasks.evaluate import Evaluation
+
+log = logging.getLogger(__name__)
+
+
+FIRST_RELEASE = "---\nlibrary_name: seq2seq\n"
+"""How cards of version 0.1.0 begin, which carry no sum."""
+SUM = re.compile(r"<!-- seq2seq wrote this card; SHA-256 of the text above: ([0-9a-f]{64}) -->\n")
+
+
+def _cell(text: str) -> str:
+    """Text for a Markdown table, where a bare bar would start another cell."""
+    return text.replace("|", "\\|")
+
+
+def _languages(*columns: str) -> list[str]:
+    """The card's line for those columns that are named after a language. Quoted: bare, no (Norwegian) is false to
+    YAML."""
+    tags = [tag for tag in map(language_tag, columns) if tag is not None]
+    return [f"language: {json.dumps(tags)}"] if tags else []
+
+
+def _encoder(encoder: EncoderConfig) -> str:
+    cell = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN", "peephole": "peephole LSTM"}[encoder.cell]
+    direction = {"both": "bidirectional ", "forward": "", "backward": "backward "}[encoder.direction]
+    units = f"{encoder.hidden_size} units{' a direction' if encoder.direction == 'both' else ''}"
+    further = f", {encoder.forward_layers} forward layers on top" if encoder.forward_layers else ""
+    return f"{encoder.layers}-layer {direction}{cell} encoder ({units}{further})"
+
+
+def _figures(config: ExperimentConfig, evaluation: Evaluation, split: str, beam_size: int) -> list[str]:
+    """The card's lines on how well the model translates, that figure first which chose the best model."""
+    scores, best_metric = evaluation.scores, config.trainer.best_metric
+    of_sacrebleu = {
+        ("BLEU", "bleu"): scores.bleu,
+        ("chrF", "chrf"): scores.chrf,
+        ("TER", ""): scores.ter,
+        ("BLEU, lowercased", ""): evaluation.lowercased.bleu,
+    }
+    percentages = {
+        ("exact match, %", "accuracy"): scores.exact_match,
+        ("word error rate (of tokens between spaces), %", "error_rate"): scores.word_error_rate,
+        ("character error rate, %", "character_error_rate"): scores.character_error_rate,
+    }
+    rows = {key: f"{metric.score:.2f} | `{_cell(metric.signature)}`" for key, metric in of_sacrebleu.items()}
+    rows |= {key: f"{rate:.2f} | " for key, rate in percentages.items()}
+    ordered = sorted(rows.items(), key=lambda row: row[0][1] != best_metric)
+    sentences = f"{len(evaluation.sources):,} sentences"
+    return [
+        f"## Figures: split {split}, {sentences}, beam {beam_size}",
+        "| metric | score | signature |",
+        "|---|---|---|",
+        *(f"| {name} | {row} |" for (name, _), row in ordered),
+        "",
+        f"The best model was chosen by {title(best_metric)} on split {config.validation_split}.",
+        "",
+    ]
+
+
+def write_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation | None, beam_size: int) -> None:
+    """Writes the model card, unless the user has edited or replaced it: then a line in the log says that it is kept. It
+    ends with its own SHA-256, by which one that nobody edited is known."""
+    path = directory / CARD_FILE
+    if path.exists() and not _unedited(path.read_text(encoding="utf-8", errors="replace")):
+        log.warning("%s was edited and is kept; to have one with the figures of now, move it and run this again", path)
+        return
+    card = model_card(directory, config, evaluation, beam_size)
+    write_atomically(path, f"{card}<!-- seq2seq wrote this card; SHA-256 of the text above: {sha256_of(card)} -->\n")
+
+
+def _unedited(card: str) -> bool:
+    """Whether the card is as this program wrote it."""
+    found = list(SUM.finditer(card))
+    if not found:
+        return card.startswith(FIRST_RELEASE)
+    return found[-1].end() == len(card) and found[-1][1] == sha256_of(card[: found[-1].start()])
+
+
+def sha256_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation | None, beam_size: int) -> str:
+    """README.md of a run, as the Hub shows it: licence, task, data, figures with signatures (none where there was no
+    test split), how to use and to reproduce. beam_size: of the evaluation."""
+    facts = read_provenance(directory)
+    decoder = config.model.decoder
+    return "\n".join(
+        [
+            "---",
+            yaml.safe_dump({"license": config.license.lower()}).strip(),
+            "library_name: seq2seq",
+            "pipeline_tag: translation",
+            *_languages(config.source, config.target),
+            "---",
+            f"# {config.source} to {config.target}",
+            "",
+            f"Translates `{config.source}` to `{config.target}`: {_encoder(config.model.encoder)}, "
+            f"{decoder.layers}-layer LSTM decoder ({decoder.hidden_size} units), "
+            f"{decoder.attention} attention (coupling {decoder.coupling}).",
+            "",
+            f"Trained on `{Path(str(config.data)).name}` (split {config.train_split}, "
+            f"fingerprint `{facts['data_fingerprint'][:16]}`), "
+            f"seed {facts['seed']}, seq2seq {facts['versions']['seq2seq']}, torch {facts['versions']['torch']}.",
+            "",
+            *(_figures(config, evaluation, config.test_split, beam_size) if evaluation is not None else ()),
+            "## Use",
+            "```python",
+            "import seq2seq",
+            "",
+            'translator = seq2seq.load("path/to/this/directory")',
+            'print(translator.translate(["..."]))',
+            "```",
+            "",
+            "The full configuration is in `config.json`, versions, revision and command in `provenance.json`.",
+            "",
+        ]
+    )

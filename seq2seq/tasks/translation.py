@@ -1,0 +1,196 @@
+"""A whole job from one configuration: data, vocabulary, training, evaluation, and a run directory that tells about
+it."""
+
+import logging
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seq2seq.config import write_config
+from seq2seq.data.batch import Batches
+from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
+from seq2seq.data.corpus import data_fingerprint, load_split, references, stream_tokenised, tokenise
+from seq2seq.data.vocabulary import (
+    Vocabulary,
+    holds_vocabularies,
+    load_vocabularies,
+    save_vocabularies,
+    train_vocabularies,
+)
+from seq2seq.errors import UserError
+from seq2seq.evaluation import plotting
+from seq2seq.inference.translator import Translator
+from seq2seq.model.seq2seq import Seq2Seq, build_model
+from seq2seq.runs.layout import ATTENTION_FOLDER, CARD_FILE, EVALUATION_FOLDER, GENERATION_FILE, MODEL_FILE, begun
+from seq2seq.runtime.distributed import World
+from seq2seq.tasks.base import build, fit, run_directory, start_directory
+from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
+from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
+from seq2seq.tasks.model_card import write_card
+from seq2seq.training.objectives import teacher_forcing
+
+log = logging.getLogger(__name__)
+
+
+TEXT_FILES = (CARD_FILE, EVALUATION_FOLDER)
+"""What these runs hold besides the files of every kind of run."""
+
+QUICK_PAIRS, QUICK_SENTENCES = 500, 32
+"""Training pairs, and sentences of validation and test, of a smoke run."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What training needs, made from the configuration."""
+
+    source_vocabulary: Vocabulary
+    target_vocabulary: Vocabulary
+    batches: Batches
+    validator: Validator
+    fingerprint: str
+
+
+def run(config: ExperimentConfig) -> tuple[Translator, Evaluation | None]:
+    """Trains (or goes on training) in config.output and evaluates on the test split, where the data has one.
+
+    Raises UserError on anything the user can mend, Interrupted after SIGTERM or SIGINT, with the state saved.
+    """
+    with run_directory(config, TEXT_FILES) as (directory, here):
+        translator = train(config, directory, here)
+        if not here.is_main:
+            return translator, None
+        evaluation = test(translator, config, directory)
+        write_card(directory, config, evaluation, config.search.beam_size)
+        return translator, evaluation
+
+
+def train(config: ExperimentConfig, directory: Path, here: World) -> Translator:
+    """Trains to the end and returns the best model, ready to translate."""
+    prepared = prepare(config, directory, here)
+    model = new_model(config, prepared, directory, here.device)
+    if here.is_main:
+        write_config(directory / GENERATION_FILE, config.search)
+    objective = teacher_forcing(config.label_smoothing)
+    fit(config, directory, here, model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
+    return Translator(model, config.model, prepared.source_vocabulary, prepared.target_vocabulary, config.search)
+
+
+def new_model(config: ExperimentConfig, prepared: Prepared, directory: Path, device: torch.device) -> Seq2Seq:
+    """The untrained model. Raises UserError as `build` does."""
+    sizes = len(prepared.source_vocabulary), len(prepared.target_vocabulary)
+    return build(config, directory, lambda: build_model(config.model, *sizes), device)
+
+
+def prepare(config: ExperimentConfig, directory: Path, here: World) -> Prepared:
+    """Reads the data, learns or loads the vocabularies, tokenises, and sets up batches and validation."""
+    training = shortened(load_split(config, config.train_split), config, QUICK_PAIRS)
+    validation = shortened(load_split(config, config.validation_split), config)
+    source_vocabulary, target_vocabulary = vocabularies(config, directory, training, here)
+    if config.streaming:
+        batches: Batches = StreamedBatches(
+            lambda epoch: stream_tokenised(training, source_vocabulary, target_vocabulary, config),
+            config.batching,
+            config.shuffle_buffer_size,
+            config.trainer.seed,
+            here,
+        )
+    else:
+        tokenised, counts = tokenise(
+            training, source_vocabulary, target_vocabulary, config.max_length, config.max_ratio
+        )
+        log.info("training data: %s", counts.describe())
+        batches = BucketedBatches(tokenised, config.batching, config.trainer.seed, here)
+    validator = make_validator(validation, source_vocabulary, target_vocabulary, config)
+    return Prepared(source_vocabulary, target_vocabulary, batches, validator, data_fingerprint(training))
+
+
+def shortened(split: Any, config: ExperimentConfig, pairs: int = QUICK_SENTENCES) -> Any:
+    """The split, or on a smoke run its first few pairs."""
+    return split.take(pairs) if config.quick else split
+
+
+def vocabularies(
+    config: ExperimentConfig, directory: Path, training: Any, here: World
+) -> tuple[Vocabulary, Vocabulary]:
+    """The run's own vocabularies, or new ones, stored in the run."""
+    if here.is_main and not (begun(directory) and holds_vocabularies(directory)):
+        save_vocabularies(directory, *new_vocabularies(config, training))
+    here.barrier()
+    source, target = load_vocabularies(directory)
+    if source is target:
+        log.info("vocabulary: %d pieces, shared by source and target", len(source))
+    else:
+        log.info("vocabulary: %d source and %d target pieces", len(source), len(target))
+    return source, target
+
+
+def new_vocabularies(config: ExperimentConfig, training: Any) -> tuple[Vocabulary, Vocabulary]:
+    """Those of the run that training starts from, or learned from the training split."""
+    if config.start_from:
+        return load_vocabularies(start_directory(config))
+    return train_vocabularies(training, config.vocabulary, config.trainer.seed)
+
+
+def make_validator(validation: Any, source: Vocabulary, target: Vocabulary, config: ExperimentConfig) -> Validator:
+    """Validation pairs as ids; the loss is that of each sentence's first reference."""
+    lines = references(validation)
+    sources = source.encode_batch([row["source"] for row in validation])
+    targets = target.encode_batch([line[0] for line in lines])
+    return Validator(
+        list(zip(sources, targets, strict=True)),
+        lines,
+        target,
+        config.search,
+        config.target,
+        config.bleu_tokenizer,
+        config.trainer.best_metric,
+    )
+
+
+def test(translator: Translator, config: ExperimentConfig, directory: Path) -> Evaluation | None:
+    """Translates and scores the test split, where the data has one, and writes figures and attention maps; takes those
+    that are there already for this model and these settings."""
+    try:
+        split = shortened(load_split(config, config.test_split), config)
+    except UserError as error:
+        log.warning("no test: %s", error)
+        return None
+    sources, lines = [row["source"] for row in split], references(split)
+    folder, name = directory / EVALUATION_FOLDER, config.test_split
+    settings = settings_of(directory, translator, config.search, (config.target, config.bleu_tokenizer), sources, lines)
+    stored = read_evaluation(folder, name, settings, sources, lines) if attention_is_drawn(directory) else None
+    if stored is not None:
+        log.info("%s: taken from %s.*, same model and settings: %s", name, folder / name, stored.scores.describe())
+        return stored
+    log.info("translating the %s split, beam %d", name, config.search.beam_size)
+    evaluation = evaluate(translator, sources, lines, True, config.target, config.bleu_tokenizer)
+    write_evaluation(evaluation, folder, name, settings)
+    log.info("%s: %s", name, evaluation.scores.describe())
+    draw_attention(translator, evaluation, directory)
+    return evaluation
+
+
+def attention_is_drawn(directory: Path) -> bool:
+    """Whether the attention maps are later than the model, or cannot be drawn."""
+    first = directory / ATTENTION_FOLDER / "1.png"
+    if not plotting.available():
+        return True
+    return first.exists() and first.stat().st_mtime_ns >= (directory / MODEL_FILE).stat().st_mtime_ns
+
+
+def draw_attention(translator: Translator, evaluation: Evaluation, directory: Path, count: int = 3) -> None:
+    """Attention maps of the first few test sentences, where matplotlib is installed."""
+    if not plotting.available():
+        return
+    folder = directory / ATTENTION_FOLDER
+    folder.mkdir(exist_ok=True)
+    translated = zip(evaluation.sources, evaluation.translations, strict=True)
+    chosen = list(islice(((source, best) for source, best in translated if best.tokens), count))
+    alignments = translator.align([source for source, _ in chosen], [best for _, best in chosen])
+    for number, alignment in enumerate(alignments, 1):
+        plotting.plot_attention(alignment.weights, alignment.source, alignment.target, folder / f"{number}.png")
+    log.info("attention maps: %s", folder)

@@ -1,0 +1,86 @@
+"""What `seq2seq verify` reports of a run directory: whether each part is whole, by its checksums, and whether they
+belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seq2seq.config import read_config, read_mapping
+from seq2seq.data.vocabulary import CHARACTERS_FILE, JOINT_FILE, SOURCE_FILE, TARGET_FILE, holds_vocabularies
+from seq2seq.errors import UserError
+from seq2seq.runs.checkpoints import CheckpointStore, find_fault
+from seq2seq.runs.layout import CHECKPOINTS_FOLDER, CONFIG_FILE, MODEL_FILE, holds_training_run, is_bare
+from seq2seq.runs.weights import find_model_fault, stored_model, stored_shapes
+from seq2seq.tasks.configs import ExperimentConfig
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """On one part of a run."""
+
+    part: str
+    """Its name below the run directory."""
+    size: int
+    """Bytes."""
+    fault: str | None
+    """What is wrong with it, in words."""
+
+    def __str__(self) -> str:
+        return f"{self.part}\t{self.size / 2**20:.1f} MiB\t{self.fault or 'whole'}"
+
+
+def report(run: Path) -> list[Verdict]:
+    """A verdict on the model (with its vocabulary and configuration), on each checkpoint, oldest first, and on whether
+    these parts belong together.
+
+    Raises UserError where the directory holds neither.
+    """
+    verdicts: list[Verdict] = []
+    if (run / MODEL_FILE).exists():
+        verdicts.append(Verdict(MODEL_FILE, (run / MODEL_FILE).stat().st_size, find_model_fault(run)))
+    for checkpoint in CheckpointStore(run / CHECKPOINTS_FOLDER).list():
+        size = sum(path.stat().st_size for path in checkpoint.iterdir())
+        verdicts.append(Verdict(f"checkpoints/{checkpoint.name}", size, find_fault(checkpoint)))
+    if not verdicts:
+        raise UserError(f"{run}: holds neither a model nor checkpoints; give a run directory")
+    whole = sum(verdict.size for verdict in verdicts)
+    return [*verdicts, Verdict("all together", whole, find_misfit(run))]
+
+
+def find_misfit(run: Path) -> str | None:
+    """Why the parts of a run, each whole by itself, are no run that can be used or taken up; None where they are."""
+    path = run / CONFIG_FILE
+    if is_bare(run) and holds_training_run(run):
+        return f"{path}: holds the model alone, as that of a saved model does; restore the run's own"
+    try:
+        stored = stored_model(run)
+        missing = _missing_vocabulary(run, stored)
+        if missing:
+            return missing
+        if "source" in read_mapping(path):
+            read_config(path, ExperimentConfig)
+        own = stored_shapes(run / MODEL_FILE)[0] if (run / MODEL_FILE).exists() else None
+        for checkpoint in CheckpointStore(run / CHECKPOINTS_FOLDER).list():
+            if own is not None and find_fault(checkpoint) is None and _model_shapes(checkpoint) != own:
+                return f"{checkpoint}: its tensors are not those of {MODEL_FILE}; one of the two is another run's"
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _model_shapes(checkpoint: Path) -> dict[str, list[int]]:
+    return stored_shapes(checkpoint / MODEL_FILE)[0]
+
+
+def _missing_vocabulary(run: Path, model: Mapping[str, Any]) -> str | None:
+    """Names what a model of this kind cannot be loaded without; a predictor needs none."""
+    if "outputs" in model:
+        return None
+    if "hidden_size" in model or "front_end" in model:
+        name = CHARACTERS_FILE if "hidden_size" in model else TARGET_FILE
+        return None if (run / name).is_file() else f"{run / name}: missing; restore it"
+    names = f"{JOINT_FILE}, or {SOURCE_FILE} and {TARGET_FILE}"
+    return None if holds_vocabularies(run) else f"{run}: the vocabulary is missing ({names}); restore it"

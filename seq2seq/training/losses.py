@@ -1,0 +1,127 @@
+"""Label-smoothed cross-entropy, fused with the output projection so that no [tokens, vocabulary] matrix is ever
+held."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seq2seq.runtime.device import at_least_fp32, product_type
+
+CHUNK_ROWS = 256
+"""Rows of logits alive at a time, with their gradients: two times 8 MB for 256 x 8,000 in fp32; large enough for a
+full-speed matrix product."""
+CHUNK_ROWS_ON_GPU = 4_096
+"""There each chunk is some 15 launches."""
+
+
+class LossSum(NamedTuple):
+    """A loss added up over target tokens, not averaged: sums over micro-batches and ranks stay exact, division comes
+    last."""
+
+    total: Tensor
+    """[] sum over tokens, nats."""
+    tokens: Tensor
+    """[] int64, number of tokens."""
+
+
+def cross_entropy(
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    smoothing: float = 0.0,
+    ignored: int | None = None,
+) -> Tensor:
+    """Sum over rows of the label-smoothed cross-entropy of softmax(features W^T + b) (Szegedy et al. 2016, section 7).
+
+    The target distribution gives 1 - smoothing to the label and spreads smoothing evenly over all V entries.
+    features [N, E], weight [V, E], bias [V], targets [N] int64 -> [] fp32 (fp64 for fp64 input), nats. ignored: a
+    target whose rows do not count; to leave them out beforehand saves their cost, but makes the host wait for a GPU.
+    """
+    return _FusedCrossEntropy.apply(features, weight, bias, targets, smoothing, ignored, torch.is_grad_enabled())
+
+
+def cross_entropy_reference(
+    features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float = 0.0
+) -> Tensor:
+    """The same by torch's own functions, holding all logits: the plain twin that tests compare `cross_entropy` with."""
+    logits = F.linear(features, weight, bias)
+    return F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
+
+
+class _FusedCrossEntropy(torch.autograd.Function):
+    """Computes the gradients in the forward pass, chunk by chunk: the softmax is at hand there and never stored."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        smoothing: float,
+        ignored: int | None,
+        training: bool,
+    ) -> Tensor:
+        compute = product_type(weight)
+        size = CHUNK_ROWS_ON_GPU if features.is_cuda else CHUNK_ROWS
+        with torch.autocast(features.device.type, enabled=False):
+            rows, matrix, offset = features.to(compute), weight.to(compute), bias.to(compute)
+            wanted = training and any(ctx.needs_input_grad[:3])
+            gradients = (torch.empty_like(rows), torch.zeros_like(weight), torch.zeros_like(bias)) if wanted else None
+            total = weight.new_zeros(())
+            for start in range(0, len(rows), size):
+                chunk = slice(start, start + size)
+                logits = torch.addmm(offset, rows[chunk], matrix.t()).to(weight.dtype)
+                loss, by_logits = _softmax_loss(logits, targets[chunk], smoothing, ignored)
+                total += loss
+                if gradients is not None:
+                    _accumulate(gradients, chunk, by_logits, rows[chunk], matrix)
+                del logits, by_logits  # before the next chunk's are made
+        if gradients is not None:
+            ctx.save_for_backward(gradients[0].to(features.dtype), gradients[1], gradients[2])
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        """All three gradients are linear in the upstream one, a scalar."""
+        features, weight, bias = ctx.saved_tensors
+        scale = upstream[0]  # of fp16 trainings: beyond fp16's largest number
+        by_features = (at_least_fp32(features) * scale).to(features.dtype)
+        return by_features, weight * scale, bias * scale, None, None, None, None
+
+
+def _softmax_loss(logits: Tensor, targets: Tensor, smoothing: float, ignored: int | None) -> tuple[Tensor, Tensor]:
+    """logits [n, V] of a chunk -> its loss sum and the gradient by the logits, softmax - target distribution."""
+    labels = targets[:, None]
+    by_logits = logits.softmax(1)
+    # From the largest probability, at least 1 / V: a label's may be too small for its type.
+    normaliser = logits.amax(1, keepdim=True) - by_logits.amax(1, keepdim=True).log()
+    loss = (normaliser - logits.gather(1, labels)) * (1 - smoothing)
+    if smoothing:
+        loss += (normaliser - logits.mean(1, keepdim=True)) * smoothing
+        by_logits.sub_(smoothing / logits.shape[1])
+    by_logits.scatter_add_(1, labels, by_logits.new_full(labels.shape, smoothing - 1))
+    if ignored is not None and (targets.is_cuda or (targets == ignored).any()):
+        counted = labels != ignored
+        by_logits *= counted
+        loss *= counted
+    return loss.sum(), by_logits
+
+
+def _accumulate(
+    gradients: tuple[Tensor, Tensor, Tensor], chunk: slice, by_logits: Tensor, rows: Tensor, matrix: Tensor
+) -> None:
+    """Adds a chunk's part to the gradients by features, weight and bias."""
+    by_features, by_weight, by_bias = gradients
+    by_bias += by_logits.sum(0)
+    compact = by_logits.to(rows.dtype)
+    torch.mm(compact, matrix, out=by_features[chunk])
+    if by_weight.dtype == rows.dtype:
+        by_weight.addmm_(compact.t(), rows)
+    else:
+        by_weight += compact.t() @ rows

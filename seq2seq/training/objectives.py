@@ -1,0 +1,142 @@
+"""model + batch -> LossSum. Training reaches the model through its forward only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from seq2seq.data.batch import AnyBatch, Batch, SequenceBatch, halves
+from seq2seq.data.symbols import EOS_ID, PAD_ID
+from seq2seq.model.seq2seq import CTCSeq2Seq, Seq2Seq
+from seq2seq.model.sequence_model import SequenceModel
+from seq2seq.runtime.device import at_least_fp32, in_parts_that_fit
+from seq2seq.training.losses import LossSum, cross_entropy
+
+IGNORED = -100
+"""A label that does not count."""
+ROW_STEP = 32
+"""What batches of usual size have a multiple of: 8 rows times 4 steps."""
+
+ComputeLoss = Callable[[Any, Batch], LossSum]
+ComputeSequenceLoss = Callable[[SequenceModel, SequenceBatch], LossSum]
+
+
+def teacher_forcing(label_smoothing: float = 0.0) -> ComputeLoss:
+    """Objective of translation: cross-entropy of each target token given the true ones before it (Williams & Zipser
+    1989)."""
+
+    def compute_loss(model: Seq2Seq, batch: Batch) -> LossSum:
+        features, _ = model(batch.source, batch.source_lengths, batch.target_input)
+        return _token_loss(model, features, batch, label_smoothing)
+
+    return compute_loss
+
+
+def _token_loss(model: Seq2Seq, features: Tensor, batch: Batch, label_smoothing: float) -> LossSum:
+    real = batch.target_output != PAD_ID
+    rows, targets = features.flatten(0, 1), batch.target_output.flatten()
+    if not features.is_cuda:  # where the host would have to wait for the number of real rows
+        chosen = _real_rows_first(real)
+        rows, targets = rows[chosen], targets[chosen]
+    output = model.decoder.output
+    total = cross_entropy(rows, output.weight, output.bias, targets, label_smoothing, ignored=PAD_ID)
+    return LossSum(total, real.sum())
+
+
+def _real_rows_first(real: Tensor) -> Tensor:
+    """real [B, T] bool -> places in B * T: the real ones, then padding up to a multiple of 32, where there is as much.
+
+    So that few sizes of products occur, for each of which oneDNN prepares kernels.
+    """
+    count = -(-int(real.sum()) // ROW_STEP) * ROW_STEP
+    return (~real).flatten().int().argsort(stable=True)[:count]
+
+
+def labelling() -> ComputeSequenceLoss:
+    """A class per step: cross-entropy of labels [B, S] int64, over the real steps."""
+
+    def compute_loss(model: SequenceModel, batch: SequenceBatch) -> LossSum:
+        logits, mask = model(batch.inputs, batch.lengths)
+        targets = batch.targets.masked_fill(~mask, IGNORED).flatten()
+        total = functional.cross_entropy(logits.flatten(0, 1), targets, ignore_index=IGNORED, reduction="sum")
+        return LossSum(total, mask.sum())
+
+    return compute_loss
+
+
+def classification() -> ComputeSequenceLoss:
+    """A class per sequence: cross-entropy of classes [B] int64."""
+
+    def compute_loss(model: SequenceModel, batch: SequenceBatch) -> LossSum:
+        logits, _ = model(batch.inputs, batch.lengths)
+        total = functional.cross_entropy(logits, batch.targets, reduction="sum")
+        return LossSum(total, batch.lengths.new_full((), len(batch.lengths)))
+
+    return compute_loss
+
+
+def regression() -> ComputeSequenceLoss:
+    """Values: squared error of targets [B, S, D] or [B, D] float; those that are NaN, padding among them, are not known
+    and do not count."""
+
+    def compute_loss(model: SequenceModel, batch: SequenceBatch) -> LossSum:
+        outputs, _ = model(batch.inputs, batch.lengths)
+        known = ~batch.targets.isnan()
+        error = outputs - batch.targets.nan_to_num()
+        return LossSum((error.square() * known).sum(), known.sum())
+
+    return compute_loss
+
+
+def ctc() -> ComputeSequenceLoss:
+    """Labels without alignment (Graves et al. 2006): targets [B, T] int64, PAD_ID after each row's end; per label."""
+
+    def compute_loss(model: SequenceModel, batch: SequenceBatch) -> LossSum:
+        logits, mask = model(batch.inputs, batch.lengths)
+        return ctc_loss(logits, mask, batch.targets)
+
+    return compute_loss
+
+
+def ctc_loss(logits: Tensor, mask: Tensor, targets: Tensor) -> LossSum:
+    """logits [B, S, V], mask [B, S], targets [B, T] padded with PAD_ID (which is also the blank)."""
+    real = targets != PAD_ID
+    log_probs = at_least_fp32(logits).log_softmax(-1).transpose(0, 1)
+    total = functional.ctc_loss(
+        log_probs, targets, mask.sum(1), real.sum(1), blank=PAD_ID, reduction="sum", zero_infinity=True
+    )
+    return LossSum(total, real.sum())
+
+
+def joint_attention_ctc(ctc_weight: float, label_smoothing: float = 0.0) -> ComputeLoss:
+    """(1 - weight) x teacher forcing + weight x CTC on the encoder's states (Watanabe et al. 2017, eq. 8), per target
+    token."""
+
+    def compute_loss(model: CTCSeq2Seq, batch: Batch) -> LossSum:
+        features, _, logits, mask = model(batch.source, batch.source_lengths, batch.target_input)
+        by_attention = _token_loss(model, features, batch, label_smoothing)
+        labels = batch.target_output.masked_fill(batch.target_output == EOS_ID, PAD_ID)
+        by_ctc = ctc_loss(logits, mask, labels)
+        return LossSum((1 - ctc_weight) * by_attention.total + ctc_weight * by_ctc.total, by_attention.tokens)
+
+    return compute_loss
+
+
+@torch.inference_mode()
+def loss_per_token(model: Any, batches: Iterable[AnyBatch], compute_loss: Callable[[Any, AnyBatch], LossSum]) -> float:
+    """The loss over all batches, per token or value; of halves of a batch where memory runs out."""
+    device = next(model.parameters()).device
+    total = count = 0.0
+
+    def add(batch: AnyBatch) -> None:
+        nonlocal total, count
+        loss = compute_loss(model, batch.to(device))
+        total, count = total + float(loss.total), count + float(loss.tokens)
+
+    for batch in batches:
+        in_parts_that_fit(batch, add, halves)
+    return total / max(1.0, count)

@@ -1,0 +1,92 @@
+"""Exit statuses where standard output breaks, with Python's usual buffering; garbage collection around imports."""
+
+import gc
+import os
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from seq2seq.cli.exit_status import quick_imports
+
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+PROGRAM = """
+import sys
+from seq2seq.errors import UserError
+from seq2seq.cli.exit_status import guarded
+def work():
+    print("x" * {size})
+    if {fails}:
+        raise UserError("wrong")
+sys.exit(guarded("program", work))
+"""
+
+
+def ended(stdout: int, size: int, fails: bool = False) -> tuple[int, str]:
+    """Status and stderr of a program that writes so many characters."""
+    command = [sys.executable, "-c", PROGRAM.format(size=size, fails=fails)]
+    process = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=BUFFERED)
+    return process.returncode, process.stderr
+
+
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_a_reader_that_has_gone_ends_the_program_quietly(size: int) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert ended(writer, size) == (141, "")
+    assert ended(writer, 1, fails=True) == (2, "program: error: wrong\n")
+    os.close(writer)
+
+
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_a_full_disk_is_the_users_to_mend(size: int) -> None:
+    with open("/dev/full", "wb") as full:
+        assert ended(full.fileno(), size) == (2, "program: error: No space left on device\n")
+
+
+def test_output_that_was_closed_from_the_start_is_the_users_to_mend() -> None:
+    """Before any work is done: print would write the results nowhere, without an error."""
+    command = 'exec "$0" -c "$1" >&-'
+    process = subprocess.run(
+        ["sh", "-c", command, sys.executable, PROGRAM.format(size=1, fails=False)], capture_output=True, text=True
+    )
+    told = "program: error: standard output is closed; open it, or discard the output: > /dev/null\n"
+    assert (process.returncode, process.stderr) == (2, told)
+
+
+def test_complaints_do_not_go_among_the_results_where_stderr_is_closed() -> None:
+    process = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, PROGRAM.format(size=1, fails=True)], capture_output=True
+    )
+    assert (process.returncode, process.stdout) == (2, b"x\n")
+
+
+def test_quick_imports_collect_no_garbage_until_they_end() -> None:
+    with quick_imports():
+        within = gc.isenabled()
+    assert (within, gc.isenabled()) == (False, True)
+
+
+def test_garbage_is_collected_again_after_an_import_that_fails() -> None:
+    with pytest.raises(ImportError), quick_imports():
+        import_module("seq2seq.nothing_of_the_kind")
+    assert gc.isenabled()
+
+
+def test_quick_imports_of_a_program_that_has_torch_freeze_nothing() -> None:
+    import_module("torch")
+    frozen = gc.get_freeze_count()
+    with quick_imports():
+        pass
+    assert gc.get_freeze_count() == frozen
+
+
+def test_quick_imports_leave_a_collector_that_is_off() -> None:
+    gc.disable()
+    try:
+        with quick_imports():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

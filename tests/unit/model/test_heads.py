@@ -1,0 +1,40 @@
+"""Heads against hand computation, whatever lies on padding."""
+
+import torch
+
+from seq2seq.model.heads import PooledHead, Pooling, RolloutHead
+from seq2seq.model.memory import Memory
+
+
+def memory(states: list[list[float]], length: int) -> Memory:
+    row = torch.tensor(states)[None]
+    mask = torch.arange(row.shape[1])[None] < length
+    return Memory(row, mask, row[:, length - 1], row[:, length - 1])
+
+
+def pooled(pooling: Pooling, source: Memory) -> list[float]:
+    head = PooledHead(2, 2, pooling)
+    with torch.no_grad():
+        head.output.weight.copy_(torch.eye(2))
+        head.output.bias.zero_()
+    return head(source)[0].tolist()
+
+
+def test_pooling_by_hand_leaves_padding_out() -> None:
+    source = memory([[1.0, -2.0], [3.0, -4.0], [99.0, 99.0]], length=2)
+    assert pooled("mean", source) == [2.0, -3.0]
+    assert pooled("max", source) == [3.0, -2.0]
+    assert pooled("last", source) == [3.0, -4.0]
+
+
+def test_rollouts_equal_cells_stepped_by_hand() -> None:
+    torch.manual_seed(0)
+    head = RolloutHead(memory_size=3, outputs=2, rollouts=2, steps=4)
+    source = Memory(torch.randn(2, 5, 3), torch.ones(2, 5, dtype=torch.bool), torch.randn(2, 3), torch.randn(2, 3))
+    told = head(source)
+    assert told.shape == (2, 8, 2)
+    for number, decoder in enumerate(head.decoders):
+        hidden, cell = source.final_hidden, source.final_cell
+        for step in range(4):
+            hidden, cell = torch.lstm_cell(source.final_hidden, (hidden, cell), *decoder.all_weights[0])
+            torch.testing.assert_close(told[:, 4 * number + step], head.output(hidden))

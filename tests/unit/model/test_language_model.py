@@ -1,0 +1,114 @@
+"""The language model stepwise and whole, sampling, and shallow fusion against exhaustive search."""
+
+import itertools
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from seq2seq.data.batch import collate
+from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from seq2seq.data.vocabulary import Characters
+from seq2seq.errors import UserError
+from seq2seq.inference.character_model import CharacterModel
+from seq2seq.inference.decoding import score_pairs
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.language_model import LanguageModel, LanguageModelConfig, build_language_model
+from seq2seq.model.recurrent import Cell
+from seq2seq.model.seq2seq import ModelConfig, build_model
+from seq2seq.search.beam import SearchConfig, beam_search
+from seq2seq.search.step import FusedState, shallow_fusion
+
+V = 7
+
+
+def language_model(cell: Cell = "lstm", seed: int = 0, size: int = V) -> LanguageModel:
+    torch.manual_seed(seed)
+    model = build_language_model(LanguageModelConfig(cell, hidden_size=8, layers=2, embedding_size=5), size)
+    model.output.weight.data.mul_(4)  # sharp enough for its opinion to matter
+    return model.eval()
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "peephole"])
+def test_stepwise_equals_the_whole(cell: Cell) -> None:
+    model = language_model(cell)
+    tokens = torch.tensor([[BOS_ID, 4, 5, 6, 4], [BOS_ID, 6, 6, 5, 4]])
+    logits, mask = model(tokens, torch.tensor([5, 3]))
+    assert mask.sum(1).tolist() == [5, 3]
+    state = model.start(2)
+    for step in range(5):
+        log_probs, state = model.step(tokens[:, step], state)
+        real = mask[:, step]
+        torch.testing.assert_close(log_probs[real], logits[real, step].log_softmax(-1))
+
+
+def test_shallow_fusion_equals_exhaustive_search() -> None:
+    """Every output of up to three tokens, scored by both models whole; the beam is wide enough to prune none."""
+    torch.manual_seed(1)
+    small = ModelConfig(8, 0.0, "none", EncoderConfig(8), DecoderConfig(8))
+    model, language = build_model(small, V, V).eval(), language_model(seed=2)
+    model.decoder.output.weight.data.mul_(4)
+    model.decoder.output.bias.data[PAD_ID] = -1e4  # as in a trained model, which has never seen padding as a target
+    source, weight, limit = [4, 5], 0.7, 4
+    expected = {}
+    for length in range(limit):
+        for tokens in itertools.product([token for token in range(V) if token not in (PAD_ID, EOS_ID)], repeat=length):
+            own, _, _ = score_pairs(model, collate([(source, tokens)]))
+            path = torch.tensor([[BOS_ID, *tokens]])
+            with torch.inference_mode():
+                logits, _ = language(path, torch.tensor([length + 1]))
+            following = torch.tensor([*tokens, EOS_ID])
+            opinion = logits[0].log_softmax(-1)[torch.arange(length + 1), following].sum()
+            expected[tokens] = (float(own) + weight * float(opinion)) / (length + 1)
+    batch = collate([(source, [])])
+    with torch.inference_mode():
+        state = FusedState(model.start(batch.source, batch.source_lengths), language.start(1))
+        step = shallow_fusion(model.step, language, weight)
+        found = beam_search(step, state, torch.tensor([limit]), SearchConfig(beam_size=300), BOS_ID, EOS_ID, 5)[0]
+    best = sorted(expected, key=lambda tokens: -expected[tokens])[:5]
+    assert [tuple(hypothesis.tokens) for hypothesis in found] == best
+    assert [hypothesis.score for hypothesis in found] == pytest.approx([expected[tokens] for tokens in best], abs=1e-5)
+
+
+def character_model() -> CharacterModel:
+    characters = Characters("abc\n")
+    return CharacterModel(language_model(size=len(characters)), LanguageModelConfig(), characters)
+
+
+def test_characters_come_back_and_unknown_ones_are_marked(tmp_path: Path) -> None:
+    characters = Characters.of(["ab\n", "ç b"])
+    assert characters.decode(characters.encode("b ç\na")) == "b ç\na"
+    assert characters.encode("x") == [UNK_ID]
+    characters.save(tmp_path)
+    assert Characters.load(tmp_path).symbols == characters.symbols
+    (tmp_path / "characters.json").write_text('{"symbols": "aa"}')
+    with pytest.raises(UserError, match=r"characters\.json"):
+        Characters.load(tmp_path)
+
+
+def test_samples_follow_the_models_distribution() -> None:
+    model = character_model()
+    log_probs, _ = model.model.step(torch.tensor([BOS_ID]), model.model.start(1))
+    expected = log_probs[0, 4:].softmax(-1)  # special symbols are never drawn
+    drawn = "".join(model.sample("", 1, seed=seed) for seed in range(600))
+    for symbol, probability in zip("abc\n", expected.tolist(), strict=True):
+        spread = math.sqrt(probability * (1 - probability) / 600)
+        assert drawn.count(symbol) / 600 == pytest.approx(probability, abs=4 * spread)
+
+
+def test_a_cold_sample_takes_the_likeliest_character_each_time() -> None:
+    model = character_model()
+    sample = model.sample("ab", 6, temperature=1e-4)
+    ids = model.characters.encode("ab" + sample)
+    logits, _ = model.model(torch.tensor([[BOS_ID, *ids[:-1]]]), torch.tensor([len(ids)]))
+    assert [4 + int(row[4:].argmax()) for row in logits[0, 2:]] == ids[2:]
+
+
+def test_bits_per_character() -> None:
+    model = character_model()
+    ids = model.characters.encode("abca\nb")
+    logits, _ = model.model(torch.tensor([[BOS_ID, *ids[:-1]]]), torch.tensor([6]))
+    expected = -logits[0].log_softmax(-1)[torch.arange(6), torch.tensor(ids)].mean() / math.log(2)
+    assert model.bits_per_character("abca\nb") == pytest.approx(expected.item(), rel=1e-5)

@@ -1,0 +1,89 @@
+"""Recurrent layers against torch's own over packed sequences, and the peephole LSTM against its equations."""
+
+import math
+from typing import get_args
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from seq2seq.model.recurrent import Cell, PeepholeLSTM, build_recurrent
+
+LENGTHS = torch.tensor([6, 1, 4])
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_equals_torch_over_packed_sequences(cell: Cell) -> None:
+    torch.manual_seed(0)
+    layer = build_recurrent(cell, 5, 4).double()
+    reference = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[cell](5, 4, batch_first=True).double()
+    reference.load_state_dict(layer.state_dict())
+    inputs = torch.randn(3, 6, 5, dtype=torch.float64)
+    output, final = reference(pack_padded_sequence(inputs, LENGTHS, batch_first=True, enforce_sorted=False))
+    expected, _ = pad_packed_sequence(output, batch_first=True)
+    states, hidden, cell_state = layer(inputs, LENGTHS)
+    real = (torch.arange(6) < LENGTHS[:, None])[..., None]
+    torch.testing.assert_close(states * real, expected * real)
+    torch.testing.assert_close(hidden, final[0][0] if cell == "lstm" else final[0])
+    torch.testing.assert_close(cell_state, final[1][0] if cell == "lstm" else final[0])
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "peephole"])
+def test_stepwise_equals_the_whole(cell: Cell) -> None:
+    torch.manual_seed(0)
+    layer = build_recurrent(cell, 5, 4).double()
+    inputs = torch.randn(2, 6, 5, dtype=torch.float64)
+    states, final, final_cell = layer(inputs, torch.tensor([6, 6]))
+    hidden = cell_state = torch.zeros(2, 4, dtype=torch.float64)
+    for step in range(6):
+        hidden, cell_state = layer.step(inputs[:, step], hidden, cell_state)
+        torch.testing.assert_close(hidden, states[:, step])
+    torch.testing.assert_close((hidden, cell_state), (final, final_cell))
+
+
+def sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
+def test_a_peephole_step_follows_its_equations() -> None:
+    """One unit, one input, worked out with plain numbers (Graves et al. 2013, eq. 3-7)."""
+    layer = PeepholeLSTM(1, 1).double()
+    with torch.no_grad():
+        layer.weight_ih.copy_(torch.tensor([[0.1], [0.2], [0.3], [0.4]]))
+        layer.weight_hh.copy_(torch.tensor([[0.5], [-0.6], [0.7], [-0.8]]))
+        layer.bias.copy_(torch.tensor([0.01, 0.02, 0.03, 0.04]))
+        layer.peepholes.copy_(torch.tensor([[0.9], [-1.0], [1.1]]))
+    states, hidden, cell = layer(torch.tensor([[[2.0], [-3.0]]], dtype=torch.float64), torch.tensor([2]))
+    h = c = 0.0
+    for x, state in zip((2.0, -3.0), states[0, :, 0].tolist(), strict=True):
+        ingoing = sigmoid(0.1 * x + 0.5 * h + 0.01 + 0.9 * c)
+        forget = sigmoid(0.2 * x - 0.6 * h + 0.02 - 1.0 * c)
+        c = forget * c + ingoing * math.tanh(0.3 * x + 0.7 * h + 0.03)
+        h = sigmoid(0.4 * x - 0.8 * h + 0.04 + 1.1 * c) * math.tanh(c)
+        assert state == pytest.approx(h, abs=1e-7)
+    assert (hidden.item(), cell.item()) == pytest.approx((h, c), abs=1e-7)
+
+
+def test_peephole_gradients() -> None:
+    torch.manual_seed(0)
+    layer = PeepholeLSTM(3, 2).double()
+    layer.peepholes.data.normal_()
+    inputs = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
+    parameters = tuple(layer.parameters())
+    assert torch.autograd.gradcheck(lambda *_: layer(inputs, torch.tensor([4, 2])), (inputs, *parameters))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("cell", get_args(Cell))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_bf16_on_a_gpu_runs_cudnn_and_gives_what_joins_with_bf16(cell: Cell, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    layer = build_recurrent(cell, 6, 8).cuda()
+    inputs, lengths = torch.randn(3, 5, 6).cuda(), torch.tensor([5, 3, 1]).cuda()
+    expected, *_ = layer(inputs, lengths)
+    with torch.autocast("cuda", torch.bfloat16), torch.profiler.profile() as profile:
+        states, hidden, _ = layer(inputs.to(dtype), lengths)
+        torch.cat((states, expected.bfloat16(), hidden[:, None]), 1).float().sum().backward()
+    torch.testing.assert_close(states[0].float(), expected[0], rtol=0.05, atol=0.05)
+    assert (cell == "peephole") != any("cudnn_rnn" in event.key for event in profile.key_averages())

@@ -1,0 +1,112 @@
+"""Objectives against torch's losses row by row, without padding."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from seq2seq.data.batch import SequenceBatch, collate, collate_sequences
+from seq2seq.model.decoder import DecoderConfig, LSTMDecoder
+from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
+from seq2seq.model.frontends import TokenEmbedding
+from seq2seq.model.heads import StepHead
+from seq2seq.model.seq2seq import CTCSeq2Seq
+from seq2seq.model.sequence_model import SequenceModel
+from seq2seq.training.objectives import classification, ctc, joint_attention_ctc, labelling, regression, teacher_forcing
+
+
+class Given(SequenceModel):
+    """Answers what it is given, so that losses can be worked out."""
+
+    def __init__(self, outputs: Tensor, mask: Tensor) -> None:
+        torch.nn.Module.__init__(self)
+        self.outputs, self.mask = outputs, mask
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return self.outputs, self.mask
+
+
+MASK = torch.tensor([[True, True, True], [True, False, False]])
+LENGTHS = torch.tensor([3, 1])
+NOTHING = torch.zeros(2, 3, 1)
+
+
+def test_labelling_sums_over_real_steps() -> None:
+    logits, labels = torch.randn(2, 3, 4), torch.tensor([[1, 2, 3], [0, 0, 0]])
+    loss = labelling()(Given(logits, MASK), SequenceBatch(NOTHING, LENGTHS, labels))
+    expected = sum(
+        -logits[row, step].log_softmax(-1)[labels[row, step]] for row, step in ((0, 0), (0, 1), (0, 2), (1, 0))
+    )
+    torch.testing.assert_close((loss.total, loss.tokens), (expected, torch.tensor(4)))
+
+
+def test_classification_counts_sequences() -> None:
+    logits, classes = torch.randn(2, 4), torch.tensor([3, 1])
+    loss = classification()(Given(logits, MASK), SequenceBatch(NOTHING, LENGTHS, classes))
+    expected = -logits[0].log_softmax(-1)[3] - logits[1].log_softmax(-1)[1]
+    torch.testing.assert_close((loss.total, loss.tokens), (expected, torch.tensor(2)))
+
+
+@pytest.mark.parametrize("per_step", [True, False])
+def test_regression_leaves_unknown_values_out(per_step: bool) -> None:
+    if per_step:
+        targets = torch.tensor([[[1.0, math.nan], [2.0, 3.0]]])
+        outputs = torch.tensor([[[0.0, 50.0], [4.0, 3.5]]], requires_grad=True)
+    else:
+        targets = torch.tensor([[1.0, math.nan, 2.0, 3.0]])
+        outputs = torch.tensor([[0.0, 50.0, 4.0, 3.5]], requires_grad=True)
+    loss = regression()(Given(outputs, MASK), SequenceBatch(NOTHING, LENGTHS, targets))
+    assert (loss.total.item(), loss.tokens.item()) == (1 + 4 + 0.25, 3)
+    loss.total.backward()
+    assert outputs.grad is not None
+    assert outputs.grad.flatten().tolist() == [-2.0, 0.0, 4.0, 1.0]
+
+
+def test_padding_of_values_is_unknown() -> None:
+    batch = collate_sequences([(torch.ones(n, 1).numpy(), torch.full((n, 2), 5.0).numpy()) for n in (1, 3)], 4)
+    assert batch.targets.shape == (2, 4, 2)
+    assert batch.targets.isnan().sum((1, 2)).tolist() == [6, 2]
+    labels = collate_sequences([(torch.ones(n, 1).numpy(), torch.full((n,), 5).numpy()) for n in (1, 3)], 4)
+    assert labels.targets.tolist() == [[5, 0, 0, 0], [5, 5, 5, 0]]
+
+
+def test_ctc_equals_torchs_row_by_row() -> None:
+    torch.manual_seed(0)
+    logits, targets = torch.randn(2, 6, 5), torch.tensor([[4, 4, 3], [2, 0, 0]])
+    lengths = torch.tensor([6, 3])
+    mask = torch.arange(6) < lengths[:, None]
+    loss = ctc()(Given(logits, mask), SequenceBatch(NOTHING, lengths, targets))
+    rows = ((0, 6, [4, 4, 3]), (1, 3, [2]))
+    expected = [
+        functional.ctc_loss(
+            logits[row, :n].log_softmax(-1), torch.tensor(labels), (n,), (len(labels),), reduction="sum"
+        )
+        for row, n, labels in rows
+    ]
+    torch.testing.assert_close((loss.total, loss.tokens), (sum(expected), torch.tensor(4)))
+
+
+def test_joint_loss_lies_between_its_parts() -> None:
+    torch.manual_seed(0)
+    embedding = torch.nn.Embedding(9, 6, padding_idx=0)
+    encoder = BiLSTMEncoder(6, EncoderConfig(5), 0.0)
+    decoder = LSTMDecoder(torch.nn.Embedding(9, 6, padding_idx=0), 10, DecoderConfig(7), 0.0, tied=True)
+    model = CTCSeq2Seq(TokenEmbedding(embedding, 0.0), encoder, decoder, StepHead(10, 9))
+    batch = collate([([4, 5, 6, 7], [5, 8]), ([6, 7, 8], [4])])
+    by_attention = teacher_forcing(0.1)(_attention_only(model), batch)
+    logits = model.ctc_head(model.encode(batch.source, batch.source_lengths))
+    mask = torch.arange(5) < batch.source_lengths[:, None]
+    labels = torch.tensor([[5, 8], [4, 0]])
+    by_ctc = ctc()(Given(logits, mask), SequenceBatch(NOTHING, batch.source_lengths, labels))
+    for weight in (0.0, 0.3, 1.0):
+        loss = joint_attention_ctc(weight, 0.1)(model, batch)
+        torch.testing.assert_close(loss.total, (1 - weight) * by_attention.total + weight * by_ctc.total)
+        assert int(loss.tokens) == 5
+
+
+def _attention_only(model: CTCSeq2Seq) -> torch.nn.Module:
+    from seq2seq.model.seq2seq import Seq2Seq
+
+    return Seq2Seq(model.front_end, model.encoder, model.decoder)

@@ -1,0 +1,60 @@
+"""Learning rates by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from seq2seq.errors import UserError
+from seq2seq.training.optimizer import OptimizerConfig, build_optimizer, learning_rate
+
+
+@pytest.mark.parametrize(
+    ("schedule", "step", "cuts", "expected"),
+    [
+        ("constant", 5, 0, 0.5),  # half of the warm-up
+        ("constant", 500, 0, 1.0),
+        ("inverse_sqrt", 10, 0, 1.0),
+        ("inverse_sqrt", 1000, 0, 0.1),
+        ("cosine", 10, 0, 1.0),
+        ("cosine", 60, 0, 0.02 + 0.98 / 2),
+        ("cosine", 110, 0, 0.02),
+        ("halving", 99, 0, 1.0),
+        ("halving", 100, 0, 0.5),
+        ("halving", 125, 0, 0.125),
+        ("plateau", 500, 2, 0.25),
+    ],
+)
+def test_learning_rates(schedule: str, step: int, cuts: int, expected: float) -> None:
+    config = OptimizerConfig(
+        learning_rate=1.0,
+        schedule=schedule,
+        warmup_steps=10,
+        decay_start=100,
+        decay_steps=12,  # type: ignore[arg-type]
+    )
+    assert learning_rate(config, step, total_steps=110, cuts=cuts) == pytest.approx(expected)
+
+
+def test_weight_decay_is_for_matrices_of_all_but_adam() -> None:
+    layer = nn.Linear(3, 3)
+    for name, expected in (
+        ("adamw", [0.1, 0.0]),
+        ("sgd", [0.1, 0.0]),
+        ("rmsprop", [0.1, 0.0]),
+        ("adam", [0.0, 0.0]),
+    ):
+        optimizer = build_optimizer(layer.parameters(), OptimizerConfig(name=name, weight_decay=0.1))  # type: ignore[arg-type]
+        assert [group["weight_decay"] for group in optimizer.param_groups] == expected
+        assert [len(group["params"]) for group in optimizer.param_groups] == [1, 1]
+
+
+def test_a_shared_weight_is_optimised_once() -> None:
+    weight = nn.Parameter(torch.zeros(2, 2))
+    optimizer = build_optimizer([weight, weight], OptimizerConfig())
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"learning_rate": 0.0}, {"warmup_steps": -1}, {"decay_factor": 1.0}, {"beta1": 1.0}])
+def test_nonsense_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        OptimizerConfig(**wrong)  # type: ignore[arg-type]
