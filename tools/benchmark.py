@@ -150,7 +150,7 @@ def forward_flops(model: Seq2Seq, source: float, target: float, mean_source: flo
     per_target = [*decoder.layers.parameters(), decoder.readout.weight, decoder.output.weight]
     matrices = source * sum(2 * weight.numel() for weight in per_source if weight.dim() == 2)
     matrices += target * sum(2 * weight.numel() for weight in per_target if weight.dim() == 2)
-    width = decoder.lstms()[0].hidden_size + decoder.readout.in_features - decoder.lstms()[-1].hidden_size
+    width = decoder.recurrent_layers()[0].hidden_size + decoder.attention.context_size
     return matrices + target * 2 * mean_source * width
 
 

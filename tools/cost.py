@@ -114,7 +114,7 @@ def decoding(model: Seq2Seq, prepared: SearchModel, batch: Batch, search: Search
     """Milliseconds of encoding a batch and searching its outputs."""
 
     def work() -> None:
-        state = prepared.start_from(model.encode(batch.source, batch.source_lengths))
+        state = prepared.start_from(model.encode(batch.source, batch.source_lengths), batch.source)
         beam_search(prepared.step, state, search.limits(batch.source_lengths), search, BOS_ID, EOS_ID)
 
     return median(repeats, work)

@@ -38,12 +38,11 @@ def like_lengths(lengths: Mapping[int, int], most_rows: int, most_steps: int) ->
 @torch.inference_mode()
 def score_pairs(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """Forced decoding: log-probability of each target [B] fp32, its tokens [B] (eos included), attention [B, T, S]."""
-    memory = model.encode(batch.source, batch.source_lengths)
-    features, weights = model.decoder.unroll(batch.target_input, memory)
-    log_probs = model.decoder.output(features).float().log_softmax(-1)
+    output = model(batch.source, batch.source_lengths, batch.target_input)
+    log_probs = model.decoder.log_probs(output).float()
     real = batch.target_output != PAD_ID
     picked = log_probs.gather(-1, batch.target_output[..., None])[..., 0]
-    return (picked * real).sum(1), real.sum(1), weights
+    return (picked * real).sum(1), real.sum(1), output.attention
 
 
 ROWS_PER_BATCH = 192
@@ -68,7 +67,7 @@ def greedy_texts(
 
     def translate(rows: list[int]) -> None:
         batch = collate_to_decode([(sources[row], ()) for row in rows]).to(device)
-        state = prepared.start_from(model.encode(batch.source, batch.source_lengths))
+        state = prepared.start_from(model.encode(batch.source, batch.source_lengths), batch.source)
         found = greedy_search(prepared.step, state, config.limits(batch.source_lengths), BOS_ID, EOS_ID)
         for row, text in zip(rows, vocabulary.decode_batch(found), strict=True):
             texts[row] = text

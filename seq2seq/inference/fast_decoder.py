@@ -1,29 +1,32 @@
 """The decoder's step as search uses it: all that stays the same between steps is computed once.
 
-`LSTMDecoder.step` is the plain twin that tests compare this with. What is done once, without approximation:
+`RecurrentDecoder.step` is the plain twin that tests compare this with. What is done once, without approximation:
 
 - per model: the bottom layer's gates of every token (embedding times input weights), each layer's input and recurrent
   weights side by side, so that a layer is one matrix product, laid out as the hardware likes them;
 - per sentence: the values times every weight that reads the context. A context is a weighted mean of values, so its
   projection is the same mean of projected values, and a sentence has fewer values than its hypotheses have steps.
+
+The second holds for attentions that score keys, without feedback; decoders with another one are searched plainly.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from seq2seq.errors import UserError
-from seq2seq.model.attention import attend
-from seq2seq.model.decoder import LSTMDecoder
+from seq2seq.model.attention import Attention, MemoryKeys, NoAttention, ScoredAttention, attend
+from seq2seq.model.decoder import RecurrentDecoder
 from seq2seq.model.memory import Memory
-from seq2seq.model.recurrent import lstm_weights
+from seq2seq.model.recurrent import LSTMLayer
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runtime.device import at_least_fp32
-from seq2seq.runtime.kernels import DecodingPrecision, product_of, tanh_
+from seq2seq.runtime.kernels import DecodingPrecision, Product, product_of, tanh_
 
 CHUNK_ROWS = 320
 """Hypotheses whose logits are computed at a time, which bounds the memory beside the result; as fast as all at once."""
@@ -38,12 +41,9 @@ class InferenceState(NamedTuple):
     """Per layer [N, H]"""
     feed: Tensor | None
     """[N, E] the last attentional vector; only for input_feeding."""
-    keys: Tensor
-    """[B, S, H]"""
-    values: Tensor
-    """[B, S, P] the memory's states, projected for each of their readers."""
-    mask: Tensor
-    """[B, S] bool, True = real."""
+    attention: Any
+    """What the hypotheses of a sentence share: `MemoryKeys`, its values [B, S, P] projected for each of their readers;
+    `NoState` where the decoder does not attend."""
 
     def reorder(self, hypotheses: Tensor, sentences: Tensor | None = None) -> InferenceState:
         """Keeps these rows: hypotheses indexes N; sentences indexes B, None where every sentence stays."""
@@ -51,61 +51,80 @@ class InferenceState(NamedTuple):
             tuple(each.index_select(0, hypotheses) for each in layers) for layers in (self.hidden, self.cell)
         )
         feed = None if self.feed is None else self.feed.index_select(0, hypotheses)
-        memory: tuple[Tensor, ...] = (self.keys, self.values, self.mask)
-        if sentences is not None:
-            memory = tuple(field.index_select(0, sentences) for field in memory)
-        return InferenceState(hidden, cell, feed, *memory)
+        return InferenceState(hidden, cell, feed, self.attention.reorder(hypotheses, sentences))
 
 
 class SearchModel(Protocol):
     """What search needs of a model."""
 
-    def start_from(self, memory: Memory) -> Any:
-        """The state before the first token, one hypothesis per sentence."""
+    def start_from(self, memory: Memory, source: Tensor) -> Any:
+        """The state before the first token, one hypothesis per sentence, of an encoded source [B, S, ...]."""
 
     def step(self, token: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """A StepFn (see search.py)."""
+        """A StepFn (see search/step.py)."""
 
 
 def prepare(model: Seq2Seq, precision: DecodingPrecision = "fp32") -> SearchModel:
-    """The fast form of a model's decoder, or the model itself where it or its decoder steps in a way of its own.
+    """The fast form of a model's decoder, or the model itself where it, its decoder or its attention steps in a way of
+    its own.
 
     Made anew whenever the weights have changed. Raises UserError where the model or the hardware lacks that precision.
     """
     own_step = type(model).step is not Seq2Seq.step or type(model).start_from is not Seq2Seq.start_from
-    if not own_step and type(model.decoder) is LSTMDecoder:
+    if not own_step and type(model.decoder) is RecurrentDecoder and _is_stateless(model.decoder.attention):
         return InferenceDecoder(model.decoder, precision)
     if precision != "fp32":
-        raise UserError(f"precision {precision} is for models that step as LSTMDecoder does; use fp32")
+        raise UserError(f"precision {precision} is for models that step as RecurrentDecoder does; use fp32")
     return model
 
 
+def _is_stateless(attention: Attention) -> bool:
+    """Whether contexts depend on the query and on keys and values alone, so that values may be projected beforehand."""
+    if type(attention) is NoAttention:
+        return True
+    kind = type(attention)
+    inherited = (kind.forward is ScoredAttention.forward, kind.start is ScoredAttention.start)
+    return isinstance(attention, ScoredAttention) and all(inherited)
+
+
+class PreparedLayer(NamedTuple):
+    """A recurrent layer: its gates are product([inputs; h], addend), its elementwise function advance."""
+
+    product: Product
+    bias: Tensor
+    """[G]"""
+    advance: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+    """gates [N, G], which it may overwrite, h [N, H], c [N, H] -> the next h and c."""
+
+
 class InferenceDecoder:
-    """`start` and `step` of an LSTMDecoder, prepared.
+    """`start` and `step` of a RecurrentDecoder, prepared.
 
     With precision int8, hidden states and attentional vectors, which lie within [-1, 1], and the weights they meet are
     quantised; cells, attention and the softmax stay in fp32.
     """
 
     @torch.inference_mode()
-    def __init__(self, decoder: LSTMDecoder, precision: DecodingPrecision = "fp32") -> None:
+    def __init__(self, decoder: RecurrentDecoder, precision: DecodingPrecision = "fp32") -> None:
         if decoder.output.weight.dtype in (torch.float16, torch.bfloat16):
             decoder = copy.deepcopy(decoder).float()  # the states between steps are kept in fp32, so its weights are
         self.decoder = decoder
-        layers = [lstm_weights(lstm) for lstm in decoder.lstms()]
-        size = decoder.lstms()[0].hidden_size
+        self.attention = decoder.attention if isinstance(decoder.attention, ScoredAttention) else None
         self.feeding = decoder.coupling == "input_feeding"
         self.bottom_up = decoder.coupling == "bottom_up"
-        biases = [scale_gates(input_bias + recurrent_bias) for _, _, input_bias, recurrent_bias in layers]
-        products, readers = [], []
-        width = decoder.embedding.embedding_dim
-        for layer, (by_input, by_hidden, *_) in enumerate(layers):
-            own = by_input[:, width:] if layer == 0 else by_input[:, :size]
-            products.append(product_of(scale_gates(torch.cat((own, by_hidden), 1)), precision))
-            if layer > 0 and self.bottom_up:
-                readers.append(scale_gates(by_input[:, size:]))
-        self.token_gates = torch.addmm(biases[0], decoder.embedding.weight, scale_gates(layers[0][0][:, :width]).t())
-        self.products, self.biases = products, biases
+        self.layers: list[PreparedLayer] = []
+        readers = []
+        width, size = decoder.embedding.embedding_dim, decoder.recurrent_layers()[0].hidden_size
+        for number, layer in enumerate(decoder.recurrent_layers()):
+            scale, advance = (scale_gates, lstm_gates) if isinstance(layer, LSTMLayer) else (_as_it_is, layer.advance)
+            by_input, by_hidden, bias = map(scale, layer.joint_weights())
+            if number == 0:
+                self.token_gates = torch.addmm(bias, decoder.embedding.weight, by_input[:, :width].t())
+            elif self.bottom_up:
+                readers.append(by_input[:, size:])
+            own = by_input[:, width:] if number == 0 else by_input[:, :size]
+            product = product_of(torch.cat((own, by_hidden), 1), precision)
+            self.layers.append(PreparedLayer(product, bias, advance))
         by_hidden, by_context = decoder.readout.weight[:, :size], decoder.readout.weight[:, size:]
         self.readout = product_of(by_hidden, precision)
         readers.append(by_context)
@@ -113,37 +132,38 @@ class InferenceDecoder:
         self.reader_sizes = [len(reader) for reader in readers]
         self.output = product_of(decoder.output.weight, precision)
 
-    def start_from(self, memory: Memory) -> InferenceState:
+    def start_from(self, memory: Memory, source: Tensor | None = None) -> InferenceState:
         """The state before the first token, one hypothesis per sentence."""
         states, mask, *final = memory
-        plain = self.decoder.start(Memory(at_least_fp32(states), mask, *map(at_least_fp32, final)))
+        plain = self.decoder.start(Memory(at_least_fp32(states), mask, *map(at_least_fp32, final)), source)
         # Under a caller's autocast products are of a half precision again.
         hidden, cell = (tuple(at_least_fp32(field).unbind(1)) for field in (plain.hidden, plain.cell))
         feed = at_least_fp32(plain.feed) if self.feeding else None
-        keys, values = at_least_fp32(plain.keys), at_least_fp32(plain.values @ self.readers)
-        return InferenceState(hidden, cell, feed, keys, values, plain.mask)
+        if self.attention is None:
+            return InferenceState(hidden, cell, feed, plain.attention)
+        keys, values = at_least_fp32(plain.attention.keys), at_least_fp32(plain.attention.values @ self.readers)
+        return InferenceState(hidden, cell, feed, MemoryKeys(keys, values, mask))
 
     def step(self, token: Tensor, state: InferenceState) -> tuple[Tensor, InferenceState]:
         """A StepFn: token [N] int64 -> log-probabilities of the next token [N, V], and the state after it."""
-        decoder = self.decoder
         addend = self.token_gates.index_select(0, token)
         inputs = state.feed
         hidden, cell = [], []
         contexts: list[Tensor] = []
-        for layer, product in enumerate(self.products):
-            if layer > 0:
-                addend = self.biases[layer] + contexts[layer - 1] if self.bottom_up else self.biases[layer]
-            before = state.hidden[layer]
+        for number, layer in enumerate(self.layers):
+            if number > 0:
+                addend = layer.bias + contexts[number - 1] if self.bottom_up else layer.bias
+            before = state.hidden[number]
             joined = before if inputs is None else torch.cat((inputs, before), 1)
-            new_hidden, new_cell = lstm_gates(product(joined, addend), state.cell[layer])
+            new_hidden, new_cell = layer.advance(layer.product(joined, addend), before, state.cell[number])
             hidden.append(new_hidden)
             cell.append(new_cell)
             inputs = new_hidden
-            if self.bottom_up and layer == 0:
+            if self.bottom_up and number == 0:
                 contexts = self._contexts(new_hidden, state)
-        if not self.bottom_up:
-            contexts = self._contexts(hidden[-1], state)
-        features = self.readout(hidden[-1], decoder.readout.bias).add_(contexts[-1])
+        features = self.readout(hidden[-1], self.decoder.readout.bias)
+        if self.attention is not None:
+            features.add_((contexts or self._contexts(hidden[-1], state))[-1])
         features = tanh_(features)
         feed = features if self.feeding else None
         return self._log_probs(features), state._replace(hidden=tuple(hidden), cell=tuple(cell), feed=feed)
@@ -159,9 +179,16 @@ class InferenceDecoder:
 
     def _contexts(self, query: Tensor, state: InferenceState) -> list[Tensor]:
         """query [N, H] -> for each reader of the context its projection [N, P']."""
-        queries = query.view(len(state.keys), -1, query.shape[-1])
-        projected, _ = attend(self.decoder.attention.scores(queries, state.keys), state.values, state.mask)
+        assert self.attention is not None
+        keys, values, mask = state.attention
+        queries = query.view(len(keys), -1, query.shape[-1])
+        projected, _ = attend(self.attention.scores(queries, keys), values, mask)
         return list(projected.flatten(0, 1).split(self.reader_sizes, 1))
+
+
+def _as_it_is(weight: Tensor) -> Tensor:
+    """Of cells other than the LSTM nothing is scaled."""
+    return weight
 
 
 def scale_gates(weight: Tensor) -> Tensor:
@@ -173,8 +200,8 @@ def scale_gates(weight: Tensor) -> Tensor:
     return torch.cat((ingoing, forget, outgoing, 2 * cell))
 
 
-def lstm_gates(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """gates [N, 4H] as `scale_gates` orders them, overwritten; cell [N, H] -> hidden, cell [N, H]."""
+def lstm_gates(gates: Tensor, _hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """gates [N, 4H] as `scale_gates` orders them, overwritten; cell [N, H] -> the next h and c [N, H]."""
     ingoing, forget, outgoing, candidate = gates.sigmoid_().chunk(4, 1)
     new_cell = torch.addcmul(forget * cell, ingoing, candidate.mul_(2).sub_(1))
     return outgoing * tanh_(new_cell.clone()), new_cell

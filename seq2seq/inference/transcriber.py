@@ -70,7 +70,7 @@ class Generator:
             batch = self._collate(inputs, rows)
             memory = self.model.encode(batch.source, batch.source_lengths)
             step: StepFn[Any] = model.step
-            state: Any = model.start_from(memory)
+            state: Any = model.start_from(memory, batch.source)
             if ctc_weight:
                 log_probs = self._ctc_model().ctc_log_probs(memory)
                 step, state = joint_step(step, ctc_weight), start_joint(state, log_probs, memory.mask)
@@ -113,9 +113,8 @@ class Generator:
         front_end = self.config.front_end
         (array,) = read_inputs(front_end, [source])
         batch = collate_inputs(front_end, [(array, tokens)]).to(self.device)
-        memory = self.model.encode(batch.source, batch.source_lengths)
-        _, weights = self.model.decoder.unroll(batch.target_input, memory)
-        return [*self.vocabulary.pieces(tokens), "</s>"], weights[0].tolist()
+        output = self.model(batch.source, batch.source_lengths, batch.target_input)
+        return [*self.vocabulary.pieces(tokens), "</s>"], output.attention[0].tolist()
 
     def _ctc_model(self) -> CTCSeq2Seq:
         if not isinstance(self.model, CTCSeq2Seq):

@@ -208,7 +208,7 @@ class Translator(ModelHubMixin):
         encoding = compute_type("auto", self.device) if self.precision == "int8" else torch.float32
         with torch.autocast(self.device.type, encoding, enabled=encoding != torch.float32):
             states = [
-                each.start_from(model.encode(batch.source, batch.source_lengths))
+                each.start_from(model.encode(batch.source, batch.source_lengths), batch.source)
                 for each, model in zip(prepared, self._models, strict=True)
             ]
         if len(states) == 1:

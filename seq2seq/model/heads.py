@@ -3,13 +3,14 @@ sequence (classification)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from seq2seq.model.memory import Memory
-from seq2seq.model.recurrent import run_lstm
+from seq2seq.model.recurrent import LSTMLayer, RecurrentLayer
 
 Pooling = Literal["mean", "max", "last"]
 
@@ -57,12 +58,12 @@ class RolloutHead(nn.Module):
     def __init__(self, memory_size: int, outputs: int, rollouts: int, steps: int) -> None:
         super().__init__()
         self.steps = steps
-        self.decoders = nn.ModuleList(nn.LSTM(memory_size, memory_size, batch_first=True) for _ in range(rollouts))
+        self.decoders = nn.ModuleList(LSTMLayer(memory_size, memory_size, batch_first=True) for _ in range(rollouts))
         self.output = nn.Linear(memory_size, outputs)
 
     def forward(self, memory: Memory) -> Tensor:
         """Memory with a summary [B, H] -> [B, rollouts x steps, O], one sequence after the other."""
-        start = (memory.final_hidden[None], memory.final_cell[None])
         summary = memory.final_hidden[:, None].expand(-1, self.steps, -1)
-        decoders = [decoder for decoder in self.decoders if isinstance(decoder, nn.LSTM)]
-        return self.output(torch.cat([run_lstm(decoder, summary, start) for decoder in decoders], 1))
+        decoders: Iterable[RecurrentLayer] = self.decoders  # type: ignore[assignment]  # a ModuleList gives modules
+        start = memory.final_hidden, memory.final_cell
+        return self.output(torch.cat([decoder.run(summary, start) for decoder in decoders], 1))

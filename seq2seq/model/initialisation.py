@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.data.symbols import PAD_ID
-from seq2seq.model.recurrent import PeepholeLSTM, lstm_weights
+from seq2seq.model.recurrent import LoopedLayer, lstm_weights
 
 EMBEDDING_DEVIATION = 0.25
 """Standard deviation of new embeddings. One that doubles as the output layer multiplies a tanh: a narrow start keeps
@@ -34,7 +34,7 @@ def initialise(module: nn.Module) -> None:
         _initialise_gates(input_weights, recurrent, module.hidden_size)
         recurrent_bias.zero_()
         _initialise_bias(input_bias, module.hidden_size)
-    elif isinstance(module, PeepholeLSTM):
+    elif isinstance(module, LoopedLayer):
         _initialise_gates(module.weight_ih, module.weight_hh, module.hidden_size)
         _initialise_bias(module.bias, module.hidden_size)
     elif isinstance(module, nn.Linear):

@@ -1,31 +1,97 @@
-"""One-directional recurrent layers over padded sequences: LSTM, GRU, plain RNN, and the LSTM with peepholes.
+"""One-directional recurrent layers: LSTM, GRU, plain RNN, and the LSTM with peepholes, for encoders and decoders alike.
 
-All share one signature, (inputs [B, S, I], lengths [B]) -> states [B, S, H] (of no meaning on padding), the last real
-step's h [B, H] and c [B, H]. A cell without a c gives its h twice. `step` does one step: (inputs [B, I], h [B, H],
-c [B, H]) -> h, c.
+A cell is one matrix product of its input and its last hidden state, the gates, and an elementwise function of them.
+Every layer here answers to the same five calls:
+
+- `layer(inputs [B, S, I], lengths [B])` -> states [B, S, H] (of no meaning on padding), h [B, H] and c [B, H] of the
+  last real step: how encoders read padded sequences;
+- `run(inputs [B, T, I], start)` -> states [B, T, H], from a given (h, c): how decoders are trained;
+- `step(inputs [N, I], h [N, H], c [N, H])` -> h, c: one step of search;
+- `joint_weights()` and `advance(gates, h, c)`: product and elementwise function apart, for loops that prepare the
+  product (training with input feeding, prepared search, int8).
+
+A cell without a c of its own (GRU, RNN) gives its h twice; `has_cell` says which it is. A new cell is a subclass of
+`LoopedLayer` and a line in `build_recurrent`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from seq2seq.model.loop_autograd import lstm_elementwise
 from seq2seq.model.memory import length_mask
 from seq2seq.runtime.device import product_type
 
 Cell = Literal["lstm", "gru", "rnn", "peephole"]
 Output = tuple[Tensor, Tensor, Tensor]
 State = tuple[Tensor, Tensor]
+"""h and c."""
 
 SATURATED = 1e4
 """A gate pre-activation that saturates a sigmoid to exactly 0 or 1 in every float type, fp16 included."""
 
 
+class JointWeights(NamedTuple):
+    """A cell's gates are inputs @ by_input^T + h @ by_hidden^T + bias, [N, G]; G is 4H, of a plain RNN H."""
+
+    by_input: Tensor
+    """[G, I]"""
+    by_hidden: Tensor
+    """[G, H]"""
+    bias: Tensor
+    """[G]"""
+
+
+class RecurrentLayer(Protocol):
+    """What encoders, decoders and search need of a layer; see the module's text."""
+
+    has_cell: ClassVar[bool]
+    hidden_size: int
+
+    def __call__(self, inputs: Tensor, lengths: Tensor) -> Output:
+        """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], c [B, H]."""
+
+    def run(self, inputs: Tensor, start: State) -> Tensor:
+        """inputs [B, T, I], start h and c [B, H] -> states [B, T, H]."""
+
+    def step(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> State:
+        """inputs [N, I], hidden [N, H], cell [N, H] -> the next h and c."""
+
+    def joint_weights(self) -> JointWeights:
+        """The weights that make the gates."""
+
+    def advance(self, gates: Tensor, hidden: Tensor, cell: Tensor) -> State:
+        """gates [N, G], hidden [N, H], cell [N, H] -> the next h and c."""
+
+
+class SequenceDropout(nn.Module):
+    """Dropout with one mask per sequence, shared by its time steps (variational dropout, Gal & Ghahramani 2016).
+
+    It regularises recurrent nets better than a mask per step and draws T times fewer random numbers.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[B, T, H] -> [B, T, H]."""
+        if not self.training or self.probability == 0.0:
+            return inputs
+        return inputs * self.mask(inputs)
+
+    def mask(self, like: Tensor) -> Tensor:
+        """A fresh scaled mask [B, 1, H] for sequences of like's batch size and width; ones when not training."""
+        ones = torch.ones(like.shape[0], 1, like.shape[-1], dtype=like.dtype, device=like.device)
+        return nn.functional.dropout(ones, self.probability, self.training)
+
+
 def build_recurrent(cell: Cell, input_size: int, hidden_size: int) -> nn.Module:
-    """The layer of that cell."""
+    """The layer of that cell, a `RecurrentLayer`."""
     match cell:
         case "lstm":
             return LSTMLayer(input_size, hidden_size, batch_first=True)
@@ -43,7 +109,8 @@ def last_step(sequence: Tensor, lengths: Tensor) -> Tensor:
 
 
 def lstm_weights(layer: nn.RNNBase) -> list[Tensor]:
-    """Input weights [4H, I], recurrent weights [4H, H] and the two biases [4H] of a one-layer LSTM (GRU: 3H)."""
+    """Input weights [G, I], recurrent weights [G, H] and the two biases [G] of a one-layer torch module; G is 4H in an
+    LSTM, 3H in a GRU, H in an RNN."""
     return [getattr(layer, name) for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")]
 
 
@@ -63,23 +130,39 @@ def to_cudnn(inputs: Tensor) -> Tensor:
     return inputs.half() if autocast and inputs.dtype == torch.bfloat16 else inputs
 
 
-def run_lstm(lstm: nn.LSTM, inputs: Tensor, start: State) -> Tensor:
-    """All steps of a one-layer nn.LSTM from a given h and c [1, B, H]: [B, S, I] -> [B, S, H]."""
-    output, _ = lstm(to_cudnn(inputs), start)
-    return from_cudnn(output, lstm_weights(lstm)[0])
+def _initial(state: Tensor, inputs: Tensor) -> Tensor:
+    """h or c [B, H] as torch's layers take it: [1, B, H] of the inputs' type."""
+    return state.unsqueeze(0).to(inputs.dtype).contiguous()
 
 
 class LSTMLayer(nn.LSTM):
     """One LSTM layer (Hochreiter & Schmidhuber 1997) whose cell state stands still on padding."""
 
+    has_cell: ClassVar[bool] = True
+
     def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
-        """See the module's text."""
+        """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], c [B, H]."""
         output, cell = freezing_lstm(self, inputs, ~length_mask(lengths, inputs.shape[1]))
         return output, last_step(output, lengths), cell
 
+    def run(self, inputs: Tensor, start: State) -> Tensor:
+        """inputs [B, T, I], start h and c [B, H] -> states [B, T, H]."""
+        hidden, cell = start
+        states, _ = super().forward(to_cudnn(inputs), (_initial(hidden, inputs), _initial(cell, inputs)))
+        return from_cudnn(states, lstm_weights(self)[0])
+
     def step(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> State:
-        """See the module's text."""
+        """inputs [N, I], hidden [N, H], cell [N, H] -> the next h and c."""
         return torch.lstm_cell(inputs, (hidden, cell), *lstm_weights(self))
+
+    def joint_weights(self) -> JointWeights:
+        """Rows in torch's order: input, forget, cell and output gate."""
+        by_input, by_hidden, input_bias, recurrent_bias = lstm_weights(self)
+        return JointWeights(by_input, by_hidden, input_bias + recurrent_bias)
+
+    def advance(self, gates: Tensor, _hidden: Tensor, cell: Tensor) -> State:
+        """gates [N, 4H], cell [N, H] -> the next h and c."""
+        return lstm_elementwise(gates, cell)
 
 
 def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,38 +190,140 @@ def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tenso
 
 
 def _without_cell(layer: nn.RNNBase, states: Tensor, lengths: Tensor) -> Output:
+    """states [B, S, H], lengths [B] -> what a layer gives whose h serves as its c."""
     states = from_cudnn(states, lstm_weights(layer)[0])
     hidden = last_step(states, lengths)
     return states, hidden, hidden
 
 
 class GRULayer(nn.GRU):
-    """One GRU layer (Cho et al. 2014)."""
+    """One GRU layer (Cho et al. 2014), with the reset gate behind the product as cuDNN has it."""
+
+    has_cell: ClassVar[bool] = False
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
-        """See the module's text."""
+        """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], the same again."""
         return _without_cell(self, super().forward(to_cudnn(inputs))[0], lengths)
 
+    def run(self, inputs: Tensor, start: State) -> Tensor:
+        """inputs [B, T, I], start h [B, H] (twice) -> states [B, T, H]."""
+        states, _ = super().forward(to_cudnn(inputs), _initial(start[0], inputs))
+        return from_cudnn(states, lstm_weights(self)[0])
+
     def step(self, inputs: Tensor, hidden: Tensor, _cell: Tensor) -> State:
-        """See the module's text."""
+        """inputs [N, I], hidden [N, H] -> the next h, twice."""
         hidden = torch.gru_cell(inputs, hidden, *lstm_weights(self))
+        return hidden, hidden
+
+    def joint_weights(self) -> JointWeights:
+        """Rows: reset gate, update gate, the candidate's part by the input, its part by h. Each of the last two reads
+        one side only, so the other side's weights are 0: a third more to multiply, and one product for every cell."""
+        by_input, by_hidden, input_bias, recurrent_bias = lstm_weights(self)
+        size = self.hidden_size
+        gates = slice(2 * size)
+        nothing = by_input.new_zeros(size, by_input.shape[1]), by_hidden.new_zeros(size, size)
+        bias = (input_bias[gates] + recurrent_bias[gates], input_bias[2 * size :], recurrent_bias[2 * size :])
+        return JointWeights(
+            torch.cat((by_input, nothing[0])),
+            torch.cat((by_hidden[gates], nothing[1], by_hidden[2 * size :])),
+            torch.cat(bias),
+        )
+
+    def advance(self, gates: Tensor, hidden: Tensor, _cell: Tensor) -> State:
+        """gates [N, 4H], hidden [N, H] -> the next h, twice."""
+        reset, update, by_input, by_hidden = gates.chunk(4, -1)
+        candidate = torch.tanh(by_input + reset.sigmoid() * by_hidden)
+        hidden = torch.lerp(candidate, hidden.to(candidate.dtype), update.sigmoid())
         return hidden, hidden
 
 
 class RNNLayer(nn.RNN):
     """One layer of the plain recurrent network (Elman 1990), h = tanh(W x + U h + b)."""
 
+    has_cell: ClassVar[bool] = False
+
     def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
-        """See the module's text."""
+        """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], the same again."""
         return _without_cell(self, super().forward(to_cudnn(inputs))[0], lengths)
 
+    def run(self, inputs: Tensor, start: State) -> Tensor:
+        """inputs [B, T, I], start h [B, H] (twice) -> states [B, T, H]."""
+        states, _ = super().forward(to_cudnn(inputs), _initial(start[0], inputs))
+        return from_cudnn(states, lstm_weights(self)[0])
+
     def step(self, inputs: Tensor, hidden: Tensor, _cell: Tensor) -> State:
-        """See the module's text."""
+        """inputs [N, I], hidden [N, H] -> the next h, twice."""
         hidden = torch.rnn_tanh_cell(inputs, hidden, *lstm_weights(self))
         return hidden, hidden
 
+    def joint_weights(self) -> JointWeights:
+        """One "gate": what tanh is taken of."""
+        by_input, by_hidden, input_bias, recurrent_bias = lstm_weights(self)
+        return JointWeights(by_input, by_hidden, input_bias + recurrent_bias)
 
-class PeepholeLSTM(nn.Module):
+    def advance(self, gates: Tensor, _hidden: Tensor, _cell: Tensor) -> State:
+        """gates [N, H] -> the next h, twice."""
+        hidden = torch.tanh(gates)
+        return hidden, hidden
+
+
+class LoopedLayer(nn.Module):
+    """A layer that torch has no kernel for: a loop over time around `advance`, which a subclass defines.
+
+    Weights have a row per gate and unit, in the order of the gates that `advance` reads: weight_ih [G, I], weight_hh
+    [G, H], bias [G].
+    """
+
+    has_cell: ClassVar[bool] = True
+    gates: ClassVar[int] = 4
+    """G is so many times H."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        bound, rows = 1 / math.sqrt(hidden_size), self.gates * hidden_size
+        self.hidden_size = hidden_size
+        self.weight_ih = nn.Parameter(torch.empty(rows, input_size).uniform_(-bound, bound))
+        self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(rows))
+
+    def advance(self, gates: Tensor, hidden: Tensor, cell: Tensor) -> State:
+        """gates [N, G], hidden [N, H], cell [N, H] -> the next h and c."""
+        raise NotImplementedError
+
+    def joint_weights(self) -> JointWeights:
+        """The layer's weights as they are."""
+        return JointWeights(self.weight_ih, self.weight_hh, self.bias)
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Output:
+        """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], c [B, H]."""
+        nothing = inputs.new_zeros(inputs.shape[0], self.hidden_size)
+        return self._loop(inputs, (nothing, nothing), length_mask(lengths, inputs.shape[1])[..., None])
+
+    def run(self, inputs: Tensor, start: State) -> Tensor:
+        """inputs [B, T, I], start h and c [B, H] -> states [B, T, H]."""
+        real = torch.ones(1, inputs.shape[1], 1, dtype=torch.bool, device=inputs.device)
+        hidden, cell = (each.to(inputs.dtype) for each in start)
+        return self._loop(inputs, (hidden, cell), real)[0]
+
+    def step(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> State:
+        """inputs [N, I], hidden [N, H], cell [N, H] -> the next h and c."""
+        projected = nn.functional.linear(inputs, self.weight_ih, self.bias)
+        return self.advance(projected + hidden @ self.weight_hh.t(), hidden, cell)
+
+    def _loop(self, inputs: Tensor, start: State, real: Tensor) -> Output:
+        """real [B or 1, S, 1] bool: h and c stand still on the other steps."""
+        projected = nn.functional.linear(inputs, self.weight_ih, self.bias)
+        hidden, cell = start
+        states = []
+        for step in range(inputs.shape[1]):
+            new_hidden, new_cell = self.advance(projected[:, step] + hidden @ self.weight_hh.t(), hidden, cell)
+            hidden = torch.where(real[:, step], new_hidden, hidden)
+            cell = torch.where(real[:, step], new_cell, cell)
+            states.append(hidden)
+        return torch.stack(states, 1), hidden, cell
+
+
+class PeepholeLSTM(LoopedLayer):
     """LSTM whose gates see the cell (Gers & Schmidhuber 2000; Graves et al. 2013, eq. 3-7): the LSTM of the speech and
     handwriting literature.
 
@@ -147,58 +332,14 @@ class PeepholeLSTM(nn.Module):
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__()
-        bound = 1 / math.sqrt(hidden_size)
-        self.hidden_size = hidden_size
-        self.weight_ih = nn.Parameter(torch.empty(4 * hidden_size, input_size).uniform_(-bound, bound))
-        self.weight_hh = nn.Parameter(torch.empty(4 * hidden_size, hidden_size).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(4 * hidden_size))
+        super().__init__(input_size, hidden_size)
         self.peepholes = nn.Parameter(torch.zeros(3, hidden_size))
         """[3, H] p_i, p_f, p_o"""
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Output:
-        """See the module's text."""
-        projected = nn.functional.linear(inputs, self.weight_ih, self.bias)
-        real = length_mask(lengths, inputs.shape[1])[..., None]
-        hidden = cell = inputs.new_zeros(inputs.shape[0], self.hidden_size)
-        states = []
-        for step in range(inputs.shape[1]):
-            new_hidden, new_cell = self._advance(projected[:, step], hidden, cell)
-            hidden = torch.where(real[:, step], new_hidden, hidden)
-            cell = torch.where(real[:, step], new_cell, cell)
-            states.append(hidden)
-        return torch.stack(states, 1), hidden, cell
-
-    def step(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> State:
-        """See the module's text."""
-        return self._advance(nn.functional.linear(inputs, self.weight_ih, self.bias), hidden, cell)
-
-    def _advance(self, projected: Tensor, hidden: Tensor, cell: Tensor) -> State:
-        """projected input [B, 4H], h [B, H], c [B, H] -> h, c."""
-        ingoing, forget, candidate, outgoing = (projected + hidden @ self.weight_hh.t()).chunk(4, -1)
+    def advance(self, gates: Tensor, hidden: Tensor, cell: Tensor) -> State:
+        """gates [N, 4H], cell [N, H] -> the next h and c."""
+        ingoing, forget, candidate, outgoing = gates.chunk(4, -1)
         peep_in, peep_forget, peep_out = self.peepholes
         new_cell = torch.sigmoid(forget + peep_forget * cell) * cell
         new_cell = new_cell + torch.sigmoid(ingoing + peep_in * cell) * torch.tanh(candidate)
         return torch.sigmoid(outgoing + peep_out * new_cell) * torch.tanh(new_cell), new_cell
-
-
-class SequenceDropout(nn.Module):
-    """Dropout with one mask per sequence, shared by its time steps (variational dropout, Gal & Ghahramani 2016).
-
-    It regularises recurrent nets better than a mask per step and draws T times fewer random numbers.
-    """
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.probability = probability
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """[B, T, H] -> [B, T, H]."""
-        if not self.training or self.probability == 0.0:
-            return inputs
-        return inputs * self.mask(inputs)
-
-    def mask(self, like: Tensor) -> Tensor:
-        """A fresh scaled mask [B, 1, H] for sequences of like's batch size and width; ones when not training."""
-        ones = torch.ones(like.shape[0], 1, like.shape[-1], dtype=like.dtype, device=like.device)
-        return nn.functional.dropout(ones, self.probability, self.training)

@@ -11,7 +11,7 @@ from seq2seq.config import DROPOUT, SIZES, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check
 from seq2seq.model.attention import check_sizes
-from seq2seq.model.decoder import DecoderConfig, DecoderState, LSTMDecoder
+from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, RecurrentDecoder
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.model.frontends import FrontEndConfig, TokenEmbedding, build_front_end
 from seq2seq.model.heads import StepHead
@@ -46,11 +46,11 @@ class ModelConfig:
 class Seq2Seq(nn.Module):
     """A front end, an encoder that returns `Memory`, and a decoder; whatever fits these seams.
 
-    front_end: raw source [B, S, ...] -> [B, S, E]. encoder: ([B, S, E], lengths [B]) -> Memory. decoder: an
-    `LSTMDecoder`.
+    front_end: raw source [B, S, ...] -> [B, S, E]. encoder: ([B, S, E], lengths [B]) -> Memory. decoder: a
+    `RecurrentDecoder`, or whatever has its `start`, `step`, `unroll`, `log_probs` and `loss`.
     """
 
-    def __init__(self, front_end: nn.Module, encoder: nn.Module, decoder: LSTMDecoder) -> None:
+    def __init__(self, front_end: nn.Module, encoder: nn.Module, decoder: RecurrentDecoder) -> None:
         super().__init__()
         self.front_end = front_end
         self.encoder = encoder
@@ -61,18 +61,17 @@ class Seq2Seq(nn.Module):
         memory: Memory = self.encoder(self.front_end(source), lengths)
         return memory
 
-    def forward(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> tuple[Tensor, Tensor]:
-        """Teacher forcing: target_input [B, T] begins with bos -> output layer's input [B, T, E], attention [B, T,
-        S]."""
-        return self.decoder.unroll(target_input, self.encode(source, lengths))
+    def forward(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> Output:
+        """Teacher forcing: source [B, S, ...], lengths [B], target_input [B, T], which begins with bos."""
+        return self.decoder.unroll(target_input, self.encode(source, lengths), source)
 
     def start(self, source: Tensor, lengths: Tensor) -> DecoderState:
         """The state from which `step` begins."""
-        return self.start_from(self.encode(source, lengths))
+        return self.start_from(self.encode(source, lengths), source)
 
-    def start_from(self, memory: Memory) -> DecoderState:
-        """The same, where the source has been encoded already."""
-        return self.decoder.start(memory)
+    def start_from(self, memory: Memory, source: Tensor) -> DecoderState:
+        """The same, where the source [B, S, ...] has been encoded already."""
+        return self.decoder.start(memory, source)
 
     def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """The StepFn of this model (see search.py)."""
@@ -94,27 +93,19 @@ def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_voca
     shared = config.tie == "three_way"
     source = target if shared else nn.Embedding(source_vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
     encoder = BiLSTMEncoder(config.embedding_size, config.encoder, config.dropout)
-    decoder = LSTMDecoder(target, encoder.output_size, config.decoder, config.dropout, tied=config.tie != "none")
+    decoder = RecurrentDecoder(target, encoder.output_size, config.decoder, config.dropout, tied=config.tie != "none")
     return Seq2Seq(TokenEmbedding(source, config.dropout), encoder, decoder)
 
 
 class CTCSeq2Seq(Seq2Seq):
     """A Seq2Seq whose encoder also learns CTC, through a head of its own (Watanabe et al. 2017, section II-C)."""
 
-    def __init__(self, front_end: nn.Module, encoder: nn.Module, decoder: LSTMDecoder, ctc_head: StepHead) -> None:
+    def __init__(self, front_end: nn.Module, encoder: nn.Module, decoder: RecurrentDecoder, ctc_head: StepHead) -> None:
         super().__init__(front_end, encoder, decoder)
         self.ctc_head = ctc_head
 
-    def forward(  # type: ignore[override]
-        self, source: Tensor, lengths: Tensor, target_input: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """As Seq2Seq, and on top the CTC head's logits [B, S', V] and the memory's mask [B, S']."""
-        memory = self.encode(source, lengths)
-        features, weights = self.decoder.unroll(target_input, memory)
-        return features, weights, self.ctc_head(memory), memory.mask
-
     def ctc_log_probs(self, memory: Memory) -> Tensor:
-        """[B, S', V]"""
+        """Memory with states [B, S', H] -> log-probabilities of label or blank at every step, [B, S', V]."""
         return at_least_fp32(self.ctc_head(memory)).log_softmax(-1)
 
 
@@ -156,7 +147,7 @@ def assemble_generator_model(config: GeneratorConfig, vocabulary_size: int) -> S
     front_end = build_front_end(config.front_end, config.embedding_size, config.dropout)
     encoder = BiLSTMEncoder(config.embedding_size, config.encoder, config.dropout)
     target = nn.Embedding(vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
-    decoder = LSTMDecoder(target, encoder.output_size, config.decoder, config.dropout, tied=True)
+    decoder = RecurrentDecoder(target, encoder.output_size, config.decoder, config.dropout, tied=True)
     if not config.ctc:
         return Seq2Seq(front_end, encoder, decoder)
     return CTCSeq2Seq(front_end, encoder, decoder, StepHead(encoder.output_size, vocabulary_size))

@@ -21,6 +21,7 @@ from seq2seq.data.bucketing import ExampleBatches
 from seq2seq.errors import UserError, check
 from seq2seq.evaluation import plotting
 from seq2seq.model.initialisation import parameter_count
+from seq2seq.model.losses import LossSum
 from seq2seq.runs.checkpoints import CheckpointStore, find_fault
 from seq2seq.runs.directory import differences, refuse_other_data, run_log, sole_trainer
 from seq2seq.runs.layout import (
@@ -41,7 +42,6 @@ from seq2seq.runtime.atomic_files import sweep, write_atomically
 from seq2seq.runtime.distributed import World, world
 from seq2seq.tasks.capacity import fresh_model
 from seq2seq.tasks.configs import TaskConfig
-from seq2seq.training.losses import LossSum
 from seq2seq.training.objectives import loss_per_token
 from seq2seq.training.trainer import Trainer
 

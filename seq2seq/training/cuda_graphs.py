@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from seq2seq.errors import UserError
-from seq2seq.training.losses import LossSum
+from seq2seq.model.losses import LossSum
 
 Shapes = tuple[torch.Size, ...]
 

@@ -1,4 +1,4 @@
-"""model + batch -> LossSum. Training reaches the model through its forward only."""
+"""Objectives: model + batch -> LossSum. Training reaches the model through its forward and its decoder's loss."""
 
 from __future__ import annotations
 
@@ -11,16 +11,13 @@ from torch.nn import functional
 
 from seq2seq.data.batch import AnyBatch, Batch, SequenceBatch, halves
 from seq2seq.data.symbols import EOS_ID, PAD_ID
+from seq2seq.model.losses import LossSum
 from seq2seq.model.seq2seq import CTCSeq2Seq, Seq2Seq
 from seq2seq.model.sequence_model import SequenceModel
 from seq2seq.runtime.device import at_least_fp32, in_parts_that_fit
-from seq2seq.training.losses import LossSum, cross_entropy
 
 IGNORED = -100
 """A label that does not count."""
-ROW_STEP = 32
-"""What batches of usual size have a multiple of: 8 rows times 4 steps."""
-
 ComputeLoss = Callable[[Any, Batch], LossSum]
 ComputeSequenceLoss = Callable[[SequenceModel, SequenceBatch], LossSum]
 
@@ -30,30 +27,10 @@ def teacher_forcing(label_smoothing: float = 0.0) -> ComputeLoss:
     1989)."""
 
     def compute_loss(model: Seq2Seq, batch: Batch) -> LossSum:
-        features, _ = model(batch.source, batch.source_lengths, batch.target_input)
-        return _token_loss(model, features, batch, label_smoothing)
+        output = model(batch.source, batch.source_lengths, batch.target_input)
+        return model.decoder.loss(output, batch.target_output, label_smoothing)
 
     return compute_loss
-
-
-def _token_loss(model: Seq2Seq, features: Tensor, batch: Batch, label_smoothing: float) -> LossSum:
-    real = batch.target_output != PAD_ID
-    rows, targets = features.flatten(0, 1), batch.target_output.flatten()
-    if not features.is_cuda:  # where the host would have to wait for the number of real rows
-        chosen = _real_rows_first(real)
-        rows, targets = rows[chosen], targets[chosen]
-    output = model.decoder.output
-    total = cross_entropy(rows, output.weight, output.bias, targets, label_smoothing, ignored=PAD_ID)
-    return LossSum(total, real.sum())
-
-
-def _real_rows_first(real: Tensor) -> Tensor:
-    """real [B, T] bool -> places in B * T: the real ones, then padding up to a multiple of 32, where there is as much.
-
-    So that few sizes of products occur, for each of which oneDNN prepares kernels.
-    """
-    count = -(-int(real.sum()) // ROW_STEP) * ROW_STEP
-    return (~real).flatten().int().argsort(stable=True)[:count]
 
 
 def labelling() -> ComputeSequenceLoss:
@@ -117,10 +94,10 @@ def joint_attention_ctc(ctc_weight: float, label_smoothing: float = 0.0) -> Comp
     token."""
 
     def compute_loss(model: CTCSeq2Seq, batch: Batch) -> LossSum:
-        features, _, logits, mask = model(batch.source, batch.source_lengths, batch.target_input)
-        by_attention = _token_loss(model, features, batch, label_smoothing)
+        output = model(batch.source, batch.source_lengths, batch.target_input)
+        by_attention = model.decoder.loss(output, batch.target_output, label_smoothing)
         labels = batch.target_output.masked_fill(batch.target_output == EOS_ID, PAD_ID)
-        by_ctc = ctc_loss(logits, mask, labels)
+        by_ctc = ctc_loss(model.ctc_head(output.memory), output.memory.mask, labels)
         return LossSum((1 - ctc_weight) * by_attention.total + ctc_weight * by_ctc.total, by_attention.tokens)
 
     return compute_loss

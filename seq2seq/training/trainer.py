@@ -20,6 +20,7 @@ from tqdm import tqdm
 from seq2seq.config import COUNTS, COUNTS_OR_NONE, SEEDS, Real, Whole, check_numbers
 from seq2seq.data.batch import Batch, Batches, halves
 from seq2seq.errors import Interrupted, UserError, check
+from seq2seq.model.losses import LossSum
 from seq2seq.runs.checkpoints import CheckpointStore, load_optimizer_tensors, optimizer_tensors
 from seq2seq.runs.figures import signed
 from seq2seq.runs.layout import CHECKPOINTS_FOLDER
@@ -28,7 +29,6 @@ from seq2seq.runs.weights import load_model_tensors, model_tensors, save_model
 from seq2seq.runtime.device import Precision, compute_type, make_deterministic, out_of_memory
 from seq2seq.runtime.distributed import World
 from seq2seq.training.cuda_graphs import Recordings
-from seq2seq.training.losses import LossSum
 from seq2seq.training.optimizer import OptimizerConfig, build_optimizer, check_end, learning_rate
 
 log = logging.getLogger(__name__)

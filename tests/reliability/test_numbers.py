@@ -15,10 +15,10 @@ import seq2seq
 from seq2seq.data.batch import Batch, collate
 from seq2seq.errors import UserError
 from seq2seq.inference.fast_decoder import InferenceDecoder
+from seq2seq.model.losses import LossSum
 from seq2seq.model.seq2seq import Seq2Seq, build_model
 from seq2seq.runs.weights import load_tensors
 from seq2seq.runtime.distributed import World
-from seq2seq.training.losses import LossSum
 from seq2seq.training.objectives import loss_per_token, teacher_forcing
 from seq2seq.training.optimizer import OptimizerConfig
 from seq2seq.training.trainer import Trainer, TrainerConfig

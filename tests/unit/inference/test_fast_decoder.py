@@ -1,24 +1,35 @@
-"""The prepared decoder against its plain twin, `LSTMDecoder.step`, and against a model that steps in its own way."""
+"""The prepared decoder against its plain twin, `RecurrentDecoder.step`, and models that step in a way of their own."""
 
 import itertools
 from functools import partial
+from typing import NamedTuple, get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from seq2seq.data.batch import collate
 from seq2seq.errors import UserError
+from seq2seq.inference.decoding import score_pairs
 from seq2seq.inference.fast_decoder import InferenceDecoder, prepare
-from seq2seq.model.attention import AttentionKind
-from seq2seq.model.decoder import Coupling, DecoderConfig, DecoderState, LSTMDecoder
-from seq2seq.model.memory import mean_memory
+from seq2seq.model.attention import Attention, AttentionKind, GeneralAttention, MemoryKeys
+from seq2seq.model.decoder import Coupling, DecoderConfig, DecoderState, RecurrentDecoder
+from seq2seq.model.memory import Memory, mean_memory
+from seq2seq.model.recurrent import Cell
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.runtime.kernels import DecodingPrecision
+from seq2seq.search.beam import SearchConfig, beam_search
 from tests.conftest import needs_int8
 
 COUPLINGS: list[Coupling] = ["none", "bottom_up", "input_feeding"]
 ATTENTIONS: list[AttentionKind] = ["dot", "general", "additive"]
-CASES = [case for case in itertools.product(COUPLINGS, ATTENTIONS, (1, 2, 3)) if case[0] != "bottom_up" or case[2] > 1]
+CASES = [
+    (*case, "lstm")
+    for case in itertools.product(COUPLINGS, ATTENTIONS, (1, 2, 3))
+    if case[0] != "bottom_up" or case[2] > 1
+]
+CASES += [(coupling, "general", 2, cell) for coupling in COUPLINGS for cell in get_args(Cell)[1:]]
+CASES += [("none", "none", 2, "lstm"), ("input_feeding", "none", 1, "gru")]
 
 
 KINDS = [
@@ -32,19 +43,20 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("precision", "dtype", "tolerance"), KINDS)
-@pytest.mark.parametrize(("coupling", "attention", "layers"), CASES)
+@pytest.mark.parametrize(("coupling", "attention", "layers", "cell"), CASES)
 @torch.inference_mode()
 def test_prepared_steps_equal_plain_steps(
     coupling: Coupling,
     attention: AttentionKind,
     layers: int,
+    cell: Cell,
     precision: DecodingPrecision,
     dtype: torch.dtype,
     tolerance: float,
 ) -> None:
     torch.manual_seed(0)
-    config = DecoderConfig(16, layers, attention, coupling)
-    decoder = LSTMDecoder(nn.Embedding(50, 12), 16, config, dropout=0.3, tied=True).to(dtype).eval()
+    config = DecoderConfig(16, layers, attention, coupling, cell)
+    decoder = RecurrentDecoder(nn.Embedding(50, 12), 16, config, dropout=0.3, tied=True).to(dtype).eval()
     memory = mean_memory(torch.randn(4, 7, 16, dtype=dtype), torch.tensor([7, 5, 3, 1]))
     prepared = InferenceDecoder(decoder, precision)
     close = partial(torch.testing.assert_close, rtol=tolerance, atol=tolerance)
@@ -69,7 +81,7 @@ def test_a_model_that_steps_in_its_own_way_is_left_alone() -> None:
             log_probs, state = super().step(token, state)
             return log_probs * 2, state
 
-    class Other(LSTMDecoder):
+    class Other(RecurrentDecoder):
         pass
 
     model = build_model(ModelConfig(8), 20, 20)
@@ -91,3 +103,56 @@ def test_prepared_steps_run_under_a_callers_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         got, _ = prepared.step(torch.tensor([2, 2, 2]), prepared.start_from(model.encode(sources, lengths)))
     torch.testing.assert_close(got, expected, rtol=0.05, atol=0.05)
+
+
+class Tired(NamedTuple):
+    """How much each hypothesis has looked at each step."""
+
+    keys: MemoryKeys
+    looked: Tensor
+    """[N, S]"""
+
+    def reorder(self, hypotheses: Tensor, sentences: Tensor | None = None) -> "Tired":
+        return Tired(self.keys.reorder(hypotheses, sentences), self.looked.index_select(0, hypotheses))
+
+
+class TiringAttention(Attention):
+    """Looks less at what it has looked at: an attention whose state depends on the hypothesis (as coverage does)."""
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.context_size = memory_size
+        self.inner = GeneralAttention(query_size, memory_size)
+
+    def start(self, memory: Memory) -> Tired:
+        return Tired(self.inner.start(memory), memory.states.new_zeros(memory.mask.shape))
+
+    def forward(self, query: Tensor, state: Tired) -> tuple[Tensor, Tensor, Tired]:
+        keys, values, mask = (field.repeat_interleave(len(query) // len(state.keys.mask), 0) for field in state.keys)
+        scores = self.inner.scores(query[:, None], keys)[:, 0] - 3 * state.looked
+        weights = scores.masked_fill(~mask, -torch.inf).softmax(-1)
+        return (weights[:, None] @ values)[:, 0], weights, Tired(state.keys, state.looked + weights)
+
+
+@pytest.mark.parametrize("coupling", COUPLINGS)
+@torch.inference_mode()
+def test_an_attention_with_a_state_is_searched_with_it(coupling: Coupling) -> None:
+    """The prepared decoder would leave the state out; search must agree with forced decoding of every output."""
+    torch.manual_seed(4)
+    model = build_model(ModelConfig(8, 0.0, decoder=DecoderConfig(16, coupling=coupling)), 9, 9).eval()
+    model.decoder.attention = TiringAttention(16, 512)
+    for parameter in model.parameters():
+        parameter.data.mul_(2)
+    model.decoder.output.bias.data[0] = -1e4
+    assert prepare(model) is model
+    source, limit, expected = [4, 5, 6], 4, {}
+    for length in range(limit):
+        for tokens in itertools.product([token for token in range(1, 9) if token != 3], repeat=length):
+            forced, _, _ = score_pairs(model, collate([(source, tokens)]))
+            expected[tokens] = float(forced) / (length + 1)
+    batch = collate([(source, ())])
+    state = model.start(batch.source, batch.source_lengths)
+    found = beam_search(model.step, state, torch.tensor([limit]), SearchConfig(beam_size=400), 2, 3, n_best=5)[0]
+    best = sorted(expected, key=lambda tokens: -expected[tokens])[:5]
+    assert [tuple(hypothesis.tokens) for hypothesis in found] == best
+    assert [hypothesis.score for hypothesis in found] == pytest.approx([expected[tokens] for tokens in best], abs=1e-4)

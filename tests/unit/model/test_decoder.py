@@ -1,6 +1,8 @@
-"""Stepwise decoding, unrolled training and forced scores agree, for each coupling."""
+"""Stepwise decoding, unrolled training and forced scores agree, for each coupling, attention and cell."""
 
+import itertools
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from seq2seq.inference.decoding import score_pairs
 from seq2seq.model.attention import AdditiveAttention, GeneralAttention, attend, build_attention
 from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.recurrent import Cell
 from seq2seq.model.seq2seq import GeneratorConfig, ModelConfig, Seq2Seq, build_model
 from seq2seq.search.beam import SearchConfig, beam_search
 
@@ -19,12 +22,21 @@ COUPLINGS = [("none", 1), ("none", 2), ("bottom_up", 2), ("bottom_up", 3), ("inp
 PAIRS = [([4, 5, 6], [7, 8]), ([5], [9, 4, 4, 6, 8]), ([], []), ([9, 9, 8, 7, 6, 5, 4], [5])]
 
 
+CELLS = get_args(Cell)
+WITHOUT_ATTENTION = [("none", 2), ("input_feeding", 2)]
+
+
 def tiny_model(
-    coupling: str, layers: int, attention: str = "general", tie: str = "three_way", dropout: float = 0.0
+    coupling: str,
+    layers: int,
+    attention: str = "general",
+    tie: str = "three_way",
+    dropout: float = 0.0,
+    cell: Cell = "lstm",
 ) -> Seq2Seq:
     """A random model over 10 tokens."""
     torch.manual_seed(3)
-    decoder = DecoderConfig(hidden_size=10, layers=layers, coupling=coupling, attention=attention)  # type: ignore[arg-type]
+    decoder = DecoderConfig(hidden_size=10, layers=layers, coupling=coupling, attention=attention, cell=cell)  # type: ignore[arg-type]
     config = ModelConfig(8, dropout, tie, EncoderConfig(hidden_size=5, layers=2), decoder)  # type: ignore[arg-type]
     model = build_model(config, 10, 10)
     for parameter in model.parameters():
@@ -33,14 +45,30 @@ def tiny_model(
 
 
 def unrolled_log_probs(model: Seq2Seq, batch: object) -> Tensor:
-    features, _ = model(batch.source, batch.source_lengths, batch.target_input)  # type: ignore[attr-defined]
-    return model.decoder.output(features).log_softmax(-1)
+    output = model(batch.source, batch.source_lengths, batch.target_input)  # type: ignore[attr-defined]
+    return model.decoder.output(output.features).log_softmax(-1)
 
 
 @pytest.mark.parametrize(("coupling", "layers"), COUPLINGS)
 @pytest.mark.parametrize("attention", ["dot", "general", "additive"])
 def test_unrolled_equals_stepwise(coupling: str, layers: int, attention: str) -> None:
-    model = tiny_model(coupling, layers, attention)
+    assert_unrolled_equals_stepwise(tiny_model(coupling, layers, attention))
+
+
+@pytest.mark.parametrize(("coupling", "layers"), COUPLINGS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_unrolled_equals_stepwise_in_each_cell(coupling: str, layers: int, cell: Cell) -> None:
+    assert_unrolled_equals_stepwise(tiny_model(coupling, layers, cell=cell))
+
+
+@pytest.mark.parametrize(("coupling", "layers"), WITHOUT_ATTENTION)
+def test_unrolled_equals_stepwise_without_attention(coupling: str, layers: int) -> None:
+    model = tiny_model(coupling, layers, "none")
+    assert_unrolled_equals_stepwise(model)
+    assert score_pairs(model, collate(PAIRS))[2].shape[-1] == 0
+
+
+def assert_unrolled_equals_stepwise(model: Seq2Seq) -> None:
     batch = collate(PAIRS)
     expected = unrolled_log_probs(model, batch)
     state = model.start(batch.source, batch.source_lengths)
@@ -76,11 +104,21 @@ def test_forced_scores_equal_the_searchs_own(coupling: str, layers: int) -> None
     assert checked >= 8
 
 
-@pytest.mark.parametrize("attention", ["dot", "general", "additive"])
+@pytest.mark.parametrize("attention", ["dot", "general", "additive", "none"])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_input_feedings_gradients_are_those_of_its_steps(layers: int, attention: str) -> None:
+    assert_gradients_are_those_of_steps(tiny_model("input_feeding", layers, attention))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(("coupling", "layers"), COUPLINGS)
+def test_gradients_are_those_of_the_steps_in_each_cell(coupling: str, layers: int, cell: Cell) -> None:
+    assert_gradients_are_those_of_steps(tiny_model(coupling, layers, cell=cell))
+
+
+def assert_gradients_are_those_of_steps(model: Seq2Seq) -> None:
     """The unrolled loop gathers weight gradients in its own way; autograd through `step` is the plain one."""
-    model = tiny_model("input_feeding", layers, attention).double()
+    model = model.double()
     batch = collate(PAIRS)
     state = model.start(batch.source, batch.source_lengths)
     stepwise = []
@@ -105,7 +143,7 @@ def test_bf16_gradients_are_close_to_those_in_fp32(coupling: str, layers: int) -
     for enabled in (False, True):
         torch.manual_seed(5)
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            features, _ = model(batch.source, batch.source_lengths, batch.target_input)
+            features = model(batch.source, batch.source_lengths, batch.target_input).features
         parameters = [*model.encoder.parameters(), *model.decoder.attention.parameters()]
         parameters += model.decoder.layers.parameters()
         found.append(torch.autograd.grad(features.float().pow(2).sum(), parameters))
@@ -117,15 +155,18 @@ def test_bf16_gradients_are_close_to_those_in_fp32(coupling: str, layers: int) -
 def test_input_feeding_trains_through_the_unrolled_loop_with_one_mask_per_sequence() -> None:
     model = tiny_model("input_feeding", 2, dropout=0.5).train()
     batch = collate([([4, 5, 6], [7, 7, 7, 7])])
-    features, _ = model(batch.source, batch.source_lengths, batch.target_input)
+    features = model(batch.source, batch.source_lengths, batch.target_input).features
     dropped = features == 0
     assert dropped.any()
     assert (dropped == dropped[:, :1]).all()
 
 
 def test_every_parameter_gets_a_gradient() -> None:
-    for coupling, layers in COUPLINGS:
-        model = tiny_model(coupling, layers, "additive", tie="none").train()
+    for (coupling, layers), cell in itertools.product(COUPLINGS, CELLS):
+        model = tiny_model(coupling, layers, "additive", tie="none", cell=cell).train()
+        for name, parameter in model.named_parameters():
+            if "peepholes" in name:
+                parameter.data.normal_()
         unrolled_log_probs(model, collate(PAIRS)).pow(2).sum().backward()
         for name, parameter in model.named_parameters():
             assert parameter.grad is not None, name
@@ -184,3 +225,29 @@ def test_one_layer_alone_is_told_which_couplings_it_allows() -> None:
         DecoderConfig(layers=1)
     for coupling in ("input_feeding", "none"):
         assert DecoderConfig(layers=1, coupling=coupling).layers == 1  # type: ignore[arg-type]
+
+
+def test_bottom_up_needs_a_context() -> None:
+    with pytest.raises(UserError, match=r"attention none .* set model\.decoder\.coupling to none or input_feeding"):
+        DecoderConfig(attention="none")
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("ways", [("none", "none"), ("bottom_up", "dot"), ("input_feeding", "additive")])
+def test_a_wide_beam_equals_exhaustive_search(cell: Cell, ways: tuple[str, str]) -> None:
+    """Every output of up to two tokens, scored whole by forced decoding; the beam is wide enough to prune none."""
+    coupling, attention = ways
+    model = tiny_model(coupling, 2, attention, cell=cell)
+    model.decoder.output.bias.data[0] = -1e4  # as in a trained model, which has never seen padding as a target
+    source, limit = [4, 5, 6], 3
+    expected = {}
+    for length in range(limit):
+        for tokens in itertools.product([token for token in range(1, 10) if token != 3], repeat=length):
+            forced, _, _ = score_pairs(model, collate([(source, tokens)]))
+            expected[tokens] = float(forced) / (length + 1)
+    batch = collate([(source, [])])
+    state = model.start(batch.source, batch.source_lengths)
+    found = beam_search(model.step, state, torch.tensor([limit]), SearchConfig(beam_size=200), 2, 3, n_best=5)[0]
+    best = sorted(expected, key=lambda tokens: -expected[tokens])[:5]
+    assert [tuple(hypothesis.tokens) for hypothesis in found] == best
+    assert [hypothesis.score for hypothesis in found] == pytest.approx([expected[tokens] for tokens in best], abs=1e-4)

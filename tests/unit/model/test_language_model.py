@@ -65,7 +65,7 @@ def test_shallow_fusion_equals_exhaustive_search() -> None:
     batch = collate([(source, [])])
     with torch.inference_mode():
         state = FusedState(model.start(batch.source, batch.source_lengths), language.start(1))
-        step = shallow_fusion(model.step, language, weight)
+        step = shallow_fusion(model.step, language.step, weight)
         found = beam_search(step, state, torch.tensor([limit]), SearchConfig(beam_size=300), BOS_ID, EOS_ID, 5)[0]
     best = sorted(expected, key=lambda tokens: -expected[tokens])[:5]
     assert [tuple(hypothesis.tokens) for hypothesis in found] == best

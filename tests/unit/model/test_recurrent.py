@@ -42,6 +42,35 @@ def test_stepwise_equals_the_whole(cell: Cell) -> None:
     torch.testing.assert_close((hidden, cell_state), (final, final_cell))
 
 
+@pytest.mark.parametrize("cell", get_args(Cell))
+def test_a_run_from_a_given_state_equals_its_steps_and_the_joint_product(cell: Cell) -> None:
+    """Values and gradients; `step` is torch's own cell, but for peepholes."""
+    torch.manual_seed(0)
+    layer = build_recurrent(cell, 5, 4).double()
+    for parameter in layer.parameters():
+        parameter.data.normal_()
+    inputs = torch.randn(2, 6, 5, dtype=torch.float64)
+    start = torch.randn(2, 4, dtype=torch.float64), torch.randn(2, 4, dtype=torch.float64)
+    states = [layer.run(inputs, start)]
+    by_input, by_hidden, bias = layer.joint_weights()
+    for advance in (
+        layer.step,
+        lambda x, h, c: layer.advance(x @ by_input.t() + h @ by_hidden.t() + bias, h, c),
+    ):
+        hidden, cell_state = start
+        steps = []
+        for step in range(6):
+            hidden, cell_state = advance(inputs[:, step], hidden, cell_state)
+            steps.append(hidden)
+        states.append(torch.stack(steps, 1))
+    whole, *others = states
+    weights = torch.randn(whole.shape, dtype=torch.float64)
+    gradients = [torch.autograd.grad((each * weights).sum(), list(layer.parameters())) for each in states]
+    for each, gradient in zip(others, gradients[1:], strict=True):
+        torch.testing.assert_close(each, whole, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(gradient, gradients[0], rtol=1e-9, atol=1e-9)
+
+
 def sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 

@@ -28,7 +28,7 @@ def member(seed: int, size: int) -> Seq2Seq:
 def probabilities(model: Seq2Seq, source: list[int], tokens: list[int]) -> torch.Tensor:
     """[T, V] of every next token after each prefix, by the plain forward pass."""
     batch = collate([(source, tokens)])
-    features, _ = model(batch.source, batch.source_lengths, batch.target_input)
+    features = model(batch.source, batch.source_lengths, batch.target_input).features
     return model.decoder.output(features)[0].softmax(-1)
 
 

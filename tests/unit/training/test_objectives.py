@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from seq2seq.data.batch import SequenceBatch, collate, collate_sequences
-from seq2seq.model.decoder import DecoderConfig, LSTMDecoder
+from seq2seq.model.decoder import DecoderConfig, RecurrentDecoder
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.model.frontends import TokenEmbedding
 from seq2seq.model.heads import StepHead
@@ -92,7 +92,7 @@ def test_joint_loss_lies_between_its_parts() -> None:
     torch.manual_seed(0)
     embedding = torch.nn.Embedding(9, 6, padding_idx=0)
     encoder = BiLSTMEncoder(6, EncoderConfig(5), 0.0)
-    decoder = LSTMDecoder(torch.nn.Embedding(9, 6, padding_idx=0), 10, DecoderConfig(7), 0.0, tied=True)
+    decoder = RecurrentDecoder(torch.nn.Embedding(9, 6, padding_idx=0), 10, DecoderConfig(7), 0.0, tied=True)
     model = CTCSeq2Seq(TokenEmbedding(embedding, 0.0), encoder, decoder, StepHead(10, 9))
     batch = collate([([4, 5, 6, 7], [5, 8]), ([6, 7, 8], [4])])
     by_attention = teacher_forcing(0.1)(_attention_only(model), batch)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from seq2seq.data.batch import Batch, collate
 from seq2seq.errors import Interrupted, UserError
+from seq2seq.model.losses import LossSum
 from seq2seq.runs.weights import load_tensors
-from seq2seq.training.losses import LossSum
 from seq2seq.training.optimizer import OptimizerConfig
 from seq2seq.training.trainer import Trainer, TrainerConfig
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from seq2seq.training.losses import CHUNK_ROWS, cross_entropy, cross_entropy_reference
+from seq2seq.model.losses import CHUNK_ROWS, cross_entropy, cross_entropy_reference
 
 
 @pytest.mark.parametrize("rows", [1, CHUNK_ROWS, CHUNK_ROWS + 37])
