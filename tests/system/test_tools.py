@@ -10,6 +10,7 @@ import average_checkpoints
 import benchmark
 import cost
 import pytest
+import seeds
 import torch
 
 from seq2seq.model.decoder import DecoderConfig
@@ -118,3 +119,40 @@ def test_averages_the_last_checkpoints(toy_run: Path, tmp_path: Path, capsys: py
     assert average_checkpoints.main([str(toy_run), "--output", str(toy_run)]) == 2  # it would be a run no more
     assert (toy_run / "config.json").read_bytes() == before
     assert "2 checkpoints, not 9" in capsys.readouterr().err
+
+
+RECIPE = """
+import argparse, pathlib, sys
+parser = argparse.ArgumentParser()
+parser.add_argument("--output"), parser.add_argument("--x")
+parser.add_argument("--trainer.seed", dest="seed", type=int)
+given = parser.parse_args()
+folder = pathlib.Path(given.output)
+folder.mkdir(parents=True, exist_ok=True)
+with (folder / "starts").open("a") as file:
+    file.write("x")
+if given.x == "stop" and given.seed == 2 and len((folder / "starts").read_text()) == 1:
+    sys.exit(130)
+print(f"BLEU-4 {10 * given.seed:.1f}, {1000 + given.seed:,} words {{cased}}")
+print(f"word {'ab'[given.seed % 2]}")
+print("100 sentences")
+"""
+
+
+def test_seeds_give_mean_and_deviation_of_every_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By hand: 10, 20, 30 have the mean 20 and the standard deviation 10; 1,001 to 1,003 have 1,002 and 1."""
+    (tmp_path / "made.py").write_text(RECIPE)
+    words = [str(tmp_path / "made.py"), "--seeds", "3", "--output", str(tmp_path / "runs")]
+    assert seeds.main([*words, "--x", "stop"]) == 2
+    assert "seed 2" in capsys.readouterr().err
+    assert seeds.main([*words, "--x", "stop"]) == 0
+    assert capsys.readouterr().out == "BLEU-4 20.0 ± 10.00, 1,002.0 ± 1.00 words {cased}\n100 sentences\n"
+    assert [len((tmp_path / "runs" / f"seed-{n}" / "starts").read_text()) for n in (1, 2, 3)] == [1, 2, 1]
+    assert seeds.main([*words, "--x", "stop", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["rows"][0]["means"] == pytest.approx([20, 1002])
+    assert figures["rows"][0]["deviations"] == pytest.approx([10, 1])
+    assert figures["seeds"] == [1, 2, 3]
+    assert seeds.main(words) == 2
+    assert "made with other options (--x stop)" in capsys.readouterr().err
+    assert seeds.main([str(tmp_path / "none.py")]) == 2
