@@ -32,7 +32,7 @@ from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.runtime.device import compute_type, prepare_process
-from seq2seq.runtime.kernels import DecodingPrecision, cpu_multiplies_int8
+from seq2seq.runtime.kernels import DECODING_STEP, DecodingPrecision, cpu_multiplies_int8
 from seq2seq.search.beam import SearchConfig, beam_search
 from seq2seq.training.objectives import teacher_forcing
 from seq2seq.training.optimizer import OptimizerConfig
@@ -115,7 +115,7 @@ def decoding(model: Seq2Seq, prepared: SearchModel, batch: Batch, search: Search
 
     def work() -> None:
         state = prepared.start_from(model.encode(batch.source, batch.source_lengths), batch.source)
-        beam_search(prepared.step, state, search.limits(batch.source_lengths), search, BOS_ID, EOS_ID)
+        beam_search(prepared.step, state, search.limits(batch.source_lengths), search, BOS_ID, EOS_ID, 1, DECODING_STEP)
 
     return median(repeats, work)
 

@@ -21,6 +21,7 @@ from seq2seq.model.seq2seq import CTCSeq2Seq, GeneratorConfig, Seq2Seq, assemble
 from seq2seq.runs.layout import GENERATION_FILE
 from seq2seq.runs.stored_model import load_model
 from seq2seq.runtime.device import in_parts_that_fit
+from seq2seq.runtime.kernels import DECODING_STEP
 from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
 from seq2seq.search.ctc import ctc_beam_search, ctc_greedy, joint_step, start_joint
 from seq2seq.search.step import StepFn
@@ -75,7 +76,7 @@ class Generator:
                 log_probs = self._ctc_model().ctc_log_probs(memory)
                 step, state = joint_step(step, ctc_weight), start_joint(state, log_probs, memory.mask)
             limits = config.limits(batch.source_lengths)
-            hypotheses = beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best)
+            hypotheses = beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
             for row, best in zip(rows, hypotheses, strict=True):
                 found[row] = best
 

@@ -28,7 +28,7 @@ from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE, holds_training_run
 from seq2seq.runs.stored_model import load_model, stored_of_kind
 from seq2seq.runs.weights import save_model
 from seq2seq.runtime.device import compute_type, device_named, in_parts_that_fit
-from seq2seq.runtime.kernels import DecodingPrecision
+from seq2seq.runtime.kernels import DECODING_STEP, DecodingPrecision
 from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
 from seq2seq.search.step import EnsembleState, ensemble
 
@@ -212,9 +212,9 @@ class Translator(ModelHubMixin):
                 for each, model in zip(prepared, self._models, strict=True)
             ]
         if len(states) == 1:
-            return beam_search(prepared[0].step, states[0], limits, config, BOS_ID, EOS_ID, n_best)
+            return beam_search(prepared[0].step, states[0], limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
         step = ensemble([each.step for each in prepared])
-        return beam_search(step, EnsembleState(tuple(states)), limits, config, BOS_ID, EOS_ID, n_best)
+        return beam_search(step, EnsembleState(tuple(states)), limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
 
     def _prepared(self) -> list[SearchModel]:
         """The models as search uses them, prepared again where weights or the precision have been changed since."""

@@ -51,7 +51,8 @@ class DecoderConfig:
         )
         check(
             self.coupling != "bottom_up" or self.attention != "none",
-            "model.decoder.attention none gives upper layers no context: set model.decoder.coupling to none or input_feeding",
+            "model.decoder.attention none gives upper layers no context; set model.decoder.coupling to none or "
+            "input_feeding",
         )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seq2seq.config import SEARCH, Whole, check_numbers
 from seq2seq.errors import check
-from seq2seq.runtime.kernels import DECODING_STEP, best_continuations
+from seq2seq.runtime.kernels import best_continuations
 from seq2seq.search.step import State, StepFn
 
 NO_LIMIT = 1 << 30
@@ -83,7 +83,14 @@ def greedy_search(step: StepFn[State], state: State, limits: Tensor, bos: int, e
 
 @torch.inference_mode()
 def beam_search(
-    step: StepFn[State], state: State, limits: Tensor, config: SearchConfig, bos: int, eos: int, n_best: int = 1
+    step: StepFn[State],
+    state: State,
+    limits: Tensor,
+    config: SearchConfig,
+    bos: int,
+    eos: int,
+    n_best: int = 1,
+    row_step: int = 1,
 ) -> list[list[Hypothesis]]:
     """Beam search; each sentence's `n_best` best finished hypotheses, best score first.
 
@@ -92,13 +99,14 @@ def beam_search(
     are finished, or as soon as no live hypothesis can still enter the n best: log-probabilities only fall and the
     penalty is largest at the longest length, so log P / penalty(limit) bounds what a live hypothesis may reach.
     limits [B]: most tokens of output, eos included; a hypothesis that gets there is ended by eos, at eos's own
-    log-probability. Raises UserError where n_best is not from 1 to beam_size.
+    log-probability. row_step: finished sentences leave the batch so many at a time, so that few sizes of batch occur.
+    Raises UserError where n_best is not from 1 to beam_size.
     """
     check(
         Whole(1, config.beam_size).admits(n_best),
         f"n_best must be from 1 to beam_size ({config.beam_size}), not {n_best}",
     )
-    beam = _Beam(limits, config, bos, n_best)
+    beam = _Beam(limits, config, bos, n_best, row_step)
     while len(beam.sentences):
         slots = beam.tokens.shape[1]
         log_probs, state = step(beam.tokens.flatten(), state)
@@ -119,9 +127,9 @@ class _Beam:
     The first step has one slot per sentence, as there is one way to begin, and gives beam_size of them.
     """
 
-    def __init__(self, limits: Tensor, config: SearchConfig, bos: int, n_best: int) -> None:
+    def __init__(self, limits: Tensor, config: SearchConfig, bos: int, n_best: int, row_step: int) -> None:
         count, device = len(limits), limits.device
-        self.config, self.n_best = config, n_best
+        self.config, self.n_best, self.row_step = config, n_best, row_step
         self.finished: list[list[Hypothesis]] = [[] for _ in range(count)]
         self.sentences = torch.arange(count, device=device)
         self.limits = limits
@@ -175,7 +183,7 @@ class _Beam:
     def drop_finished(self) -> Tensor | None:
         """Forgets the sentences that are done; returns the rows that stay, or None if all do.
 
-        Some of them stay as ballast, without a live hypothesis, so that their number is a multiple of DECODING_STEP.
+        Some of them stay as ballast, without a live hypothesis, so that their number is a multiple of row_step.
         """
         if not self.any_ended and self.history.shape[2] < self.shortest_limit:
             return None
@@ -183,7 +191,7 @@ class _Beam:
         bound = self.config.normalise(best_live, self.limits)
         done = (best_live == -math.inf) | (bound <= self.worst) | (self.limits <= self.history.shape[2])
         going = len(done) - int(done.sum())
-        staying = min(len(done), -(-going // DECODING_STEP) * DECODING_STEP)
+        staying = min(len(done), -(-going // self.row_step) * self.row_step)
         self.totals = self.totals.masked_fill(done[:, None], -math.inf)
         self.limits = self.limits.masked_fill(done, NO_LIMIT)
         if staying == len(done):

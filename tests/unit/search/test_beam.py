@@ -33,8 +33,10 @@ def step(token: Tensor, state: ChainState) -> tuple[Tensor, ChainState]:
     return state.table[torch.arange(len(token)), token], state
 
 
-def search(tables: Tensor, limits: list[int], config: SearchConfig, n_best: int = 1) -> list[list[Hypothesis]]:
-    return beam_search(step, ChainState(tables), torch.tensor(limits), config, BOS, EOS, n_best)
+def search(
+    tables: Tensor, limits: list[int], config: SearchConfig, n_best: int = 1, row_step: int = 1
+) -> list[list[Hypothesis]]:
+    return beam_search(step, ChainState(tables), torch.tensor(limits), config, BOS, EOS, n_best, row_step)
 
 
 def exhaustive(table: Tensor, limit: int, config: SearchConfig) -> list[Hypothesis]:
@@ -89,6 +91,21 @@ def test_a_batch_equals_one_by_one_in_any_order(n_best: int) -> None:
     backwards = search(tables.flip(0), limits[::-1], config, n_best)[::-1]
     alone = [search(tables[i : i + 1], limits[i : i + 1], config, n_best)[0] for i in range(30)]
     assert together == alone == backwards
+
+
+@pytest.mark.parametrize("row_step", [3, 8, 64])
+def test_finished_sentences_that_stay_a_while_change_nothing(row_step: int) -> None:
+    tables, limits, config = chains(30, seed=4), [2 + i % 11 for i in range(30)], SearchConfig(beam_size=3)
+    sizes = []
+
+    def counting(token: Tensor, state: ChainState) -> tuple[Tensor, ChainState]:
+        sizes.append(len(token) // (1 if len(sizes) == 0 else config.beam_size))
+        return step(token, state)
+
+    expected = search(tables, limits, config, 2)
+    found = beam_search(counting, ChainState(tables), torch.tensor(limits), config, BOS, EOS, 2, row_step)
+    assert found == expected
+    assert all(size % row_step == 0 or size == len(limits) for size in sizes)
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.4, 1.0, 2.0])
