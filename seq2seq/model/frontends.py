@@ -92,7 +92,7 @@ class FeatureProjection(nn.Module):
 class ConvFeatures(nn.Module):
     """A small convolutional net; its feature map, read row by row, is the sequence (Xu et al. 2015, section 3.1.1).
 
-    Each block halves height and width. Position embeddings tell a recurrent reader where in the picture it is.
+    Each block halves height and width. Position embeddings say where in the picture a cell lies.
     """
 
     def __init__(self, channels: int, height: int, width: int, output_size: int, blocks: int, dropout: float) -> None:

@@ -40,7 +40,7 @@ class PooledHead(nn.Module):
         return self.output(self.pool(memory))
 
     def pool(self, memory: Memory) -> Tensor:
-        """[B, H]"""
+        """Memory with states [B, S, H] -> [B, H]."""
         real = memory.mask[..., None]
         match self.pooling:
             case "mean":
@@ -52,8 +52,8 @@ class PooledHead(nn.Module):
 
 
 class RolloutHead(nn.Module):
-    """Tells sequences of `steps` steps from the memory's summary alone, a decoder each, without seeing what it has
-    told: the composite model with unconditioned LSTM decoders of Srivastava et al. (2015, section 2.3)."""
+    """Generates `rollouts` sequences of `steps` steps from the encoder's final state. Each has its own LSTM, which does
+    not see its own outputs: the composite model with unconditioned decoders of Srivastava et al. (2015, section 2.3)."""
 
     def __init__(self, memory_size: int, outputs: int, rollouts: int, steps: int) -> None:
         super().__init__()

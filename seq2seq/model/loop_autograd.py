@@ -1,7 +1,7 @@
-"""What a loop over time needs to train fast: products with what stays the same, whose gradient is one product over all
-steps, and an LSTM's elementwise part with a backward of its own.
+"""Custom backward passes for recurrent loops.
 
-Left to itself, autograd would multiply, and add to a tensor of the size of what stays the same, once per step.
+A weight that is the same at every step gets its gradient from one matrix product after the loop, not from one product
+and one addition per step, as autograd would do it. An LSTM's elementwise part has a backward pass of its own, too.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 A cell is one matrix product of its input and its last hidden state, the gates, and an elementwise function of them.
 Every layer here answers to the same five calls:
 
-- `layer(inputs [B, S, I], lengths [B])` -> states [B, S, H] (of no meaning on padding), h [B, H] and c [B, H] of the
-  last real step: how encoders read padded sequences;
+- `layer(inputs [B, S, I], lengths [B])` -> states [B, S, H] (undefined on padding), h [B, H] and c [B, H] of the last
+  real step: how encoders read padded sequences;
 - `run(inputs [B, T, I], start)` -> states [B, T, H], from a given (h, c): how decoders are trained;
 - `step(inputs [N, I], h [N, H], c [N, H])` -> h, c: one step of search;
 - `joint_weights()` and `advance(gates, h, c)`: product and elementwise function apart, for loops that prepare the
@@ -47,7 +47,7 @@ class JointWeights(NamedTuple):
 
 
 class RecurrentLayer(Protocol):
-    """What encoders, decoders and search need of a layer; see the module's text."""
+    """What encoders, decoders and search need of a layer; the docstring of this file describes each call."""
 
     has_cell: ClassVar[bool]
     hidden_size: int
@@ -117,7 +117,7 @@ def lstm_weights(layer: nn.RNNBase) -> list[Tensor]:
 def from_cudnn(states: Tensor, weight: Tensor) -> Tensor:
     """A layer's output in the type of products with its weight.
 
-    Autocast runs cuDNN's layers in fp16 even where it is told bf16 (torch's AutocastRNN.cpp), and then refuses to join
+    Autocast runs cuDNN's layers in fp16 even where bf16 is set (torch's AutocastRNN.cpp), and then refuses to join
     tensors of fp16 (`prioritize` in its autocast_mode.h).
     """
     return states.to(product_type(weight)) if states.dtype == torch.float16 else states
@@ -169,7 +169,7 @@ def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tenso
     """Runs a one-layer LSTM whose cell state stands still on padding steps, so that the last c is that of the last real
     step.
 
-    inputs [B, S, I], padding [B, S] bool (True = padding) -> hidden states [B, S, H] (of no meaning on padding), last
+    inputs [B, S, I], padding [B, S] bool (True = padding) -> hidden states [B, S, H] (undefined on padding), last
     c [B, H].
 
     A flag "this step is padding" joins the input with fixed weights that close the input gate and open the forget

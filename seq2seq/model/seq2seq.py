@@ -84,7 +84,7 @@ def build_model(config: ModelConfig, source_vocabulary_size: int, target_vocabul
 
 
 def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int) -> Seq2Seq:
-    """The same with weights of no meaning, for those about to load trained ones."""
+    """The same without first weights, for callers that load trained ones."""
     check(
         config.tie != "three_way" or source_vocabulary_size == target_vocabulary_size,
         "model.tie three_way needs one joint vocabulary; with separate ones use two_way (or set vocabulary.joint true)",

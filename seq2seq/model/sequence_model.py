@@ -43,11 +43,11 @@ class PredictorConfig:
     """The recurrent encoder."""
     answer: Literal["steps", "mean", "max", "last", "rollout"] = "steps"
     """steps: an answer for every step; mean, max, last: one for the sequence, from its pooled states or its end;
-    rollout: new sequences, told from the end."""
+    rollout: new sequences, generated from its end."""
     outputs: int = 2
     """Numbers per answer: classes, or values."""
     rollouts: int = 1
-    """Sequences told of each input, by a decoder each (rollout)."""
+    """Sequences generated for each input, by a decoder each (rollout)."""
     rollout_steps: int = 10
     """Length of each of them (rollout)."""
 

@@ -1,4 +1,4 @@
-"""Files that are old or new, never half: written beside, synced, renamed."""
+"""Atomic file writes: readers see the old or the new content, never a part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hardware lore, each with its reason and measured gain, kept out of the model's sight."""
+"""Device, precision, memory and threads of a process: what depends on the hardware, apart from the models."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def compute_type(precision: Precision, device: torch.device) -> torch.dtype:
 
 
 def _cpu_multiplies_bf16() -> bool:
-    """Whether the CPU has AMX tiles or AVX512-BF16; False where this torch cannot tell."""
+    """Whether the CPU has AMX tiles or AVX512-BF16; False where this torch has no such test."""
     probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 

@@ -39,7 +39,7 @@ def product_of(weight: Tensor, precision: DecodingPrecision) -> Product:
 
 
 def cpu_multiplies_int8() -> bool:
-    """Whether int8 products are exact and fast (VNNI instructions); False where this torch cannot tell."""
+    """Whether int8 products are exact and fast (VNNI instructions); False where this torch has no such test."""
     return torch.backends.mkldnn.is_available() and bool(getattr(torch.cpu, "_is_vnni_supported", lambda: False)())
 
 
