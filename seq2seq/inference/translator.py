@@ -30,7 +30,7 @@ from seq2seq.runs.weights import save_model
 from seq2seq.runtime.device import compute_type, device_named, in_parts_that_fit
 from seq2seq.runtime.kernels import DECODING_STEP, DecodingPrecision
 from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
-from seq2seq.search.step import EnsembleState, ensemble
+from seq2seq.search.ensemble import EnsembleState, ensemble
 
 log = logging.getLogger(__name__)
 

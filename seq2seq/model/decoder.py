@@ -12,10 +12,11 @@ from seq2seq.config import LAYERS, SIZES, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check
 from seq2seq.model.attention import AttentionKind, build_attention
+from seq2seq.model.dropout import SequenceDropout
 from seq2seq.model.loop_autograd import LoopProduct
 from seq2seq.model.losses import LossSum, cross_entropy
 from seq2seq.model.memory import Memory
-from seq2seq.model.recurrent import Cell, RecurrentLayer, SequenceDropout, build_recurrent
+from seq2seq.model.recurrent import Cell, RecurrentLayer, build_recurrent
 from seq2seq.runtime.device import at_least_fp32, product_type
 
 Coupling = Literal["input_feeding", "bottom_up", "none"]

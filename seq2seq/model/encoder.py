@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.config import LAYERS, SIZES, Whole, check_numbers
+from seq2seq.model.dropout import SequenceDropout
 from seq2seq.model.memory import Memory, length_mask
-from seq2seq.model.recurrent import Cell, SequenceDropout, build_recurrent
+from seq2seq.model.recurrent import Cell, build_recurrent
 
 Merge = Literal["concat", "sum", "average", "multiply"]
 Direction = Literal["both", "forward", "backward"]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seq2seq.config import COUNTS, Whole, check_numbers
 from seq2seq.data.symbols import PAD_ID
-from seq2seq.model.recurrent import SequenceDropout
+from seq2seq.model.dropout import SequenceDropout
 
 GROUPS = 4
 """Of channels, normalised together."""

@@ -52,8 +52,11 @@ class PooledHead(nn.Module):
 
 
 class RolloutHead(nn.Module):
-    """Generates `rollouts` sequences of `steps` steps from the encoder's final state. Each has its own LSTM, which does
-    not see its own outputs: the composite model with unconditioned decoders of Srivastava et al. (2015, section 2.3)."""
+    """Generates `rollouts` sequences of `steps` steps from the encoder's final state.
+
+    Each has its own LSTM, which does not see its own outputs: the composite model with unconditioned decoders of
+    Srivastava et al. (2015, section 2.3).
+    """
 
     def __init__(self, memory_size: int, outputs: int, rollouts: int, steps: int) -> None:
         super().__init__()

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from seq2seq.config import DROPOUT, LAYERS, SIZES, check_numbers
 from seq2seq.data.symbols import PAD_ID
+from seq2seq.model.dropout import SequenceDropout
 from seq2seq.model.initialisation import initialise_model
 from seq2seq.model.memory import length_mask
-from seq2seq.model.recurrent import Cell, SequenceDropout, build_recurrent
+from seq2seq.model.recurrent import Cell, build_recurrent
 
 LEAST_TEMPERATURE = 1e-30
 """Long before it the most probable character is certain; log-probabilities divided by less leave the range of fp32."""

@@ -1,5 +1,5 @@
-"""Label-smoothed cross-entropy, fused with the output projection so that no [tokens, vocabulary] matrix is ever
-held."""
+"""Losses: label-smoothed cross-entropy, fused with the output projection so that no [tokens, vocabulary] matrix is ever
+held, and CTC."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seq2seq.data.symbols import PAD_ID
 from seq2seq.runtime.device import at_least_fp32, product_type
 
 CHUNK_ROWS = 256
@@ -125,3 +126,14 @@ def _accumulate(
         by_weight.addmm_(compact.t(), rows)
     else:
         by_weight += compact.t() @ rows
+
+
+def ctc_loss(logits: Tensor, mask: Tensor, targets: Tensor) -> LossSum:
+    """Connectionist temporal classification (Graves et al. 2006), summed over the labels, nats.
+
+    logits [B, S, V], mask [B, S] bool, True = real; targets [B, T] int64, padded with PAD_ID, which is also the blank.
+    """
+    real = targets != PAD_ID
+    log_probs = at_least_fp32(logits).log_softmax(-1).transpose(0, 1)
+    total = F.ctc_loss(log_probs, targets, mask.sum(1), real.sum(1), blank=PAD_ID, reduction="sum", zero_infinity=True)
+    return LossSum(total, real.sum())

@@ -68,28 +68,6 @@ class RecurrentLayer(Protocol):
         """gates [N, G], hidden [N, H], cell [N, H] -> the next h and c."""
 
 
-class SequenceDropout(nn.Module):
-    """Dropout with one mask per sequence, shared by its time steps (variational dropout, Gal & Ghahramani 2016).
-
-    It regularises recurrent nets better than a mask per step and draws T times fewer random numbers.
-    """
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.probability = probability
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """[B, T, H] -> [B, T, H]."""
-        if not self.training or self.probability == 0.0:
-            return inputs
-        return inputs * self.mask(inputs)
-
-    def mask(self, like: Tensor) -> Tensor:
-        """A fresh scaled mask [B, 1, H] for sequences of like's batch size and width; ones when not training."""
-        ones = torch.ones(like.shape[0], 1, like.shape[-1], dtype=like.dtype, device=like.device)
-        return nn.functional.dropout(ones, self.probability, self.training)
-
-
 def build_recurrent(cell: Cell, input_size: int, hidden_size: int) -> nn.Module:
     """The layer of that cell, a `RecurrentLayer`."""
     match cell:

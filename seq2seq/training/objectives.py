@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from seq2seq.data.batch import AnyBatch, Batch, SequenceBatch, halves
 from seq2seq.data.symbols import EOS_ID, PAD_ID
-from seq2seq.model.losses import LossSum
+from seq2seq.model.losses import LossSum, ctc_loss
 from seq2seq.model.seq2seq import CTCSeq2Seq, Seq2Seq
 from seq2seq.model.sequence_model import SequenceModel
-from seq2seq.runtime.device import at_least_fp32, in_parts_that_fit
+from seq2seq.runtime.device import in_parts_that_fit
 
 IGNORED = -100
 """A label that does not count."""
@@ -77,16 +76,6 @@ def ctc() -> ComputeSequenceLoss:
         return ctc_loss(logits, mask, batch.targets)
 
     return compute_loss
-
-
-def ctc_loss(logits: Tensor, mask: Tensor, targets: Tensor) -> LossSum:
-    """logits [B, S, V], mask [B, S], targets [B, T] padded with PAD_ID (which is also the blank)."""
-    real = targets != PAD_ID
-    log_probs = at_least_fp32(logits).log_softmax(-1).transpose(0, 1)
-    total = functional.ctc_loss(
-        log_probs, targets, mask.sum(1), real.sum(1), blank=PAD_ID, reduction="sum", zero_infinity=True
-    )
-    return LossSum(total, real.sum())
 
 
 def joint_attention_ctc(ctc_weight: float, label_smoothing: float = 0.0) -> ComputeLoss:

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from seq2seq.model.dropout import SequenceDropout
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig, join_steps
-from seq2seq.model.recurrent import SequenceDropout
 
 LENGTHS = torch.tensor([7, 1, 4])
 

@@ -19,7 +19,7 @@ from seq2seq.model.language_model import LanguageModel, LanguageModelConfig, bui
 from seq2seq.model.recurrent import Cell
 from seq2seq.model.seq2seq import ModelConfig, build_model
 from seq2seq.search.beam import SearchConfig, beam_search
-from seq2seq.search.step import FusedState, shallow_fusion
+from seq2seq.search.shallow_fusion import FusedState, shallow_fusion
 
 V = 7
 

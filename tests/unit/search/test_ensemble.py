@@ -11,7 +11,7 @@ from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.search.beam import SearchConfig, beam_search
-from seq2seq.search.step import EnsembleState, ensemble
+from seq2seq.search.ensemble import EnsembleState, ensemble
 
 V = 7
 
