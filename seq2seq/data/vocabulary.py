@@ -20,8 +20,6 @@ from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from seq2seq.errors import UserError, check
 from seq2seq.runtime.atomic_files import write_atomically
 
-JOINT_FILE, SOURCE_FILE, TARGET_FILE = "joint.spm.model", "source.spm.model", "target.spm.model"
-
 # SentencePiece ignores training sentences beyond 4,192 bytes; a character takes at most 4.
 MAX_TRAINING_CHARACTERS = 1000
 # SentencePiece cuts the names of its own symbols out of the training text. A space inside keeps their characters in,
@@ -214,35 +212,6 @@ def train_vocabularies(dataset: Any, config: VocabularyConfig, seed: int = 1) ->
         return joint, joint
     source, target = (Vocabulary.train(_column_texts(dataset, (name,)), config, seed) for name in ("source", "target"))
     return source, target
-
-
-def save_vocabularies(directory: str | PathLike[str], source: Vocabulary, target: Vocabulary) -> None:
-    """Write one joint model file when source and target are one vocabulary, two files otherwise, instead of what lies
-    there."""
-    for name in (JOINT_FILE, SOURCE_FILE, TARGET_FILE):
-        (Path(directory) / name).unlink(missing_ok=True)
-    if source is target:
-        source.save(Path(directory) / JOINT_FILE)
-    else:
-        source.save(Path(directory) / SOURCE_FILE)
-        target.save(Path(directory) / TARGET_FILE)
-
-
-def holds_vocabularies(directory: str | PathLike[str]) -> bool:
-    """Whether `load_vocabularies` finds what it needs; one of two, as a death between them leaves it, is not enough."""
-    present = [(Path(directory) / name).is_file() for name in (JOINT_FILE, SOURCE_FILE, TARGET_FILE)]
-    return present[0] or all(present[1:])
-
-
-def load_vocabularies(directory: str | PathLike[str]) -> tuple[Vocabulary, Vocabulary]:
-    """Read what `save_vocabularies` wrote; a joint vocabulary comes back as one object twice."""
-    joint = Path(directory) / JOINT_FILE
-    if joint.exists():
-        vocabulary = Vocabulary.load(joint)
-        return vocabulary, vocabulary
-    source = Path(directory) / SOURCE_FILE
-    check(source.exists(), f"{directory}: holds neither {JOINT_FILE} nor {SOURCE_FILE} and {TARGET_FILE}")
-    return Vocabulary.load(source), Vocabulary.load(Path(directory) / TARGET_FILE)
 
 
 def _column_texts(dataset: Any, columns: tuple[str, ...]) -> Iterator[str]:

@@ -10,10 +10,11 @@ import torch
 
 from seq2seq.data.batch import half_rows, pad_features
 from seq2seq.data.symbols import EOS_ID
-from seq2seq.data.vocabulary import SOURCE_FILE, Vocabulary
+from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError
 from seq2seq.inference.inputs import items_of, read_inputs
 from seq2seq.model.sequence_model import PredictorConfig, SequenceModel, assemble_predictor_model
+from seq2seq.runs.layout import SOURCE_FILE
 from seq2seq.runs.stored_model import load_model
 from seq2seq.runtime.device import in_parts_that_fit
 

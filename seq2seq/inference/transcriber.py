@@ -12,13 +12,13 @@ import torch
 from seq2seq.config import SEARCH, Real, Whole, check_number, read_config
 from seq2seq.data.batch import Batch, Ids, decoding_length_step, half_rows
 from seq2seq.data.symbols import BOS_ID, EOS_ID
-from seq2seq.data.vocabulary import TARGET_FILE, Vocabulary
+from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
 from seq2seq.inference.decoding import like_lengths
 from seq2seq.inference.fast_decoder import prepare
 from seq2seq.inference.inputs import collate_inputs, read_inputs, search_settings
 from seq2seq.model.seq2seq import CTCSeq2Seq, GeneratorConfig, Seq2Seq, assemble_generator_model
-from seq2seq.runs.layout import GENERATION_FILE
+from seq2seq.runs.layout import GENERATION_FILE, TARGET_FILE
 from seq2seq.runs.stored_model import load_model
 from seq2seq.runtime.device import in_parts_that_fit
 from seq2seq.runtime.kernels import DECODING_STEP

@@ -16,7 +16,7 @@ from torch import Tensor
 from seq2seq.config import from_dict, read_config, to_dict, write_config, write_run_config
 from seq2seq.data.batch import Pair, collate_to_decode, half_rows
 from seq2seq.data.symbols import BOS_ID, EOS_ID
-from seq2seq.data.vocabulary import Vocabulary, load_vocabularies, save_vocabularies
+from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
 from seq2seq.inference.decoding import decoding_batches, score_pairs
 from seq2seq.inference.fast_decoder import SearchModel, prepare
@@ -26,6 +26,7 @@ from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.runs.directory import find_run
 from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE, holds_training_run
 from seq2seq.runs.stored_model import load_model, stored_of_kind
+from seq2seq.runs.vocabularies import load_vocabularies, save_vocabularies
 from seq2seq.runs.weights import save_model
 from seq2seq.runtime.device import compute_type, device_named, in_parts_that_fit
 from seq2seq.runtime.kernels import DECODING_STEP, DecodingPrecision

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from seq2seq.config import FORMAT_OPTION
-from seq2seq.data.vocabulary import JOINT_FILE, SOURCE_FILE, TARGET_FILE
 from seq2seq.errors import UserError
 from seq2seq.runs.metrics_log import METRICS_FILE, TENSORBOARD_FOLDER
 
@@ -17,14 +16,11 @@ ATTENTION_FOLDER, EVALUATION_FOLDER = "attention", "evaluation"
 
 
 MODEL_FILE, CONFIG_FILE, GENERATION_FILE = "model.safetensors", "config.json", "generation_config.json"
-
+JOINT_FILE, SOURCE_FILE, TARGET_FILE = "joint.spm.model", "source.spm.model", "target.spm.model"
+CHECKPOINTS_FOLDER = "checkpoints"
 
 LEFT_BY_ATTEMPTS = (JOINT_FILE, SOURCE_FILE, TARGET_FILE, "characters.json", GENERATION_FILE, LOG_FILE, LOCK_FILE)
 """What training writes before it begins."""
-
-
-CHECKPOINTS_FOLDER = "checkpoints"
-
 
 WRITTEN = (
     *LEFT_BY_ATTEMPTS,

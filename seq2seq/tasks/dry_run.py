@@ -12,12 +12,12 @@ from torch import nn
 
 from seq2seq.config import to_dict
 from seq2seq.data.batch import Batch
-from seq2seq.data.vocabulary import holds_vocabularies
 from seq2seq.errors import check
 from seq2seq.model.initialisation import parameter_count
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runs.directory import refuse_other_data
 from seq2seq.runs.layout import WRITTEN, begun, refuse_foreign_files
+from seq2seq.runs.vocabularies import holds_vocabularies
 from seq2seq.runtime.device import device_named
 from seq2seq.runtime.distributed import World
 from seq2seq.tasks.base import load_start, refuse_changes

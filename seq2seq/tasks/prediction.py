@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from seq2seq.data.vocabulary import SOURCE_FILE, Vocabulary
+from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check
 from seq2seq.inference.predictor import Predictor
 from seq2seq.model.sequence_model import SequenceModel, build_predictor_model
-from seq2seq.runs.layout import begun
+from seq2seq.runs.layout import SOURCE_FILE, begun
 from seq2seq.tasks.base import build, example_batches, fingerprint, fit, mean_loss, run_directory, start_directory
 from seq2seq.tasks.configs import PredictorTask, check_best_metric
 from seq2seq.training.objectives import ComputeSequenceLoss

@@ -14,14 +14,14 @@ import numpy as np
 from seq2seq.config import write_config
 from seq2seq.data.batch import Batch
 from seq2seq.data.bucketing import Curriculum, ExampleBatches
-from seq2seq.data.vocabulary import TARGET_FILE, Vocabulary, VocabularyConfig
+from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.evaluation import plotting
 from seq2seq.evaluation.error_rates import error_rates
 from seq2seq.evaluation.metrics import bleu
 from seq2seq.inference.inputs import collate_inputs
 from seq2seq.inference.transcriber import Generator
 from seq2seq.model.seq2seq import Seq2Seq, build_generator_model
-from seq2seq.runs.layout import ATTENTION_FOLDER, GENERATION_FILE, begun
+from seq2seq.runs.layout import ATTENTION_FOLDER, GENERATION_FILE, TARGET_FILE, begun
 from seq2seq.tasks.base import build, fingerprint, fit, mean_loss, run_directory, start_directory
 from seq2seq.tasks.configs import GeneratorTask, check_best_metric
 from seq2seq.training.objectives import joint_attention_ctc, teacher_forcing

@@ -13,18 +13,13 @@ from seq2seq.config import write_config
 from seq2seq.data.batch import Batches
 from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
 from seq2seq.data.corpus import data_fingerprint, load_split, references, stream_tokenised, tokenise
-from seq2seq.data.vocabulary import (
-    Vocabulary,
-    holds_vocabularies,
-    load_vocabularies,
-    save_vocabularies,
-    train_vocabularies,
-)
+from seq2seq.data.vocabulary import Vocabulary, train_vocabularies
 from seq2seq.errors import UserError
 from seq2seq.evaluation import plotting
 from seq2seq.inference.translator import Translator
 from seq2seq.model.seq2seq import Seq2Seq, build_model
 from seq2seq.runs.layout import ATTENTION_FOLDER, CARD_FILE, EVALUATION_FOLDER, GENERATION_FILE, MODEL_FILE, begun
+from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies, save_vocabularies
 from seq2seq.runtime.distributed import World
 from seq2seq.tasks.base import build, fit, run_directory, start_directory
 from seq2seq.tasks.configs import ExperimentConfig

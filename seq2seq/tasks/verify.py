@@ -9,10 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config import read_config, read_mapping
-from seq2seq.data.vocabulary import CHARACTERS_FILE, JOINT_FILE, SOURCE_FILE, TARGET_FILE, holds_vocabularies
+from seq2seq.data.vocabulary import CHARACTERS_FILE
 from seq2seq.errors import UserError
 from seq2seq.runs.checkpoints import CheckpointStore, find_fault
-from seq2seq.runs.layout import CHECKPOINTS_FOLDER, CONFIG_FILE, MODEL_FILE, holds_training_run, is_bare
+from seq2seq.runs.layout import (
+    CHECKPOINTS_FOLDER,
+    CONFIG_FILE,
+    JOINT_FILE,
+    MODEL_FILE,
+    SOURCE_FILE,
+    TARGET_FILE,
+    holds_training_run,
+    is_bare,
+)
+from seq2seq.runs.vocabularies import holds_vocabularies
 from seq2seq.runs.weights import find_model_fault, stored_model, stored_shapes
 from seq2seq.tasks.configs import ExperimentConfig
 

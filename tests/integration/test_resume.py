@@ -12,9 +12,10 @@ import pytest
 import seq2seq
 from seq2seq.config import write_config
 from seq2seq.data.corpus import load_split
-from seq2seq.data.vocabulary import save_vocabularies, train_vocabularies
+from seq2seq.data.vocabulary import train_vocabularies
 from seq2seq.errors import Interrupted, UserError
 from seq2seq.model.seq2seq import Seq2Seq
+from seq2seq.runs.vocabularies import save_vocabularies
 from seq2seq.runtime.distributed import World
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.evaluate import Validator

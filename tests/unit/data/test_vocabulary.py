@@ -7,17 +7,10 @@ from pathlib import Path
 import pytest
 import sentencepiece
 
-from seq2seq.data.vocabulary import (
-    JOINT_FILE,
-    SOURCE_FILE,
-    Vocabulary,
-    VocabularyConfig,
-    holds_vocabularies,
-    load_vocabularies,
-    save_vocabularies,
-    train_vocabularies,
-)
+from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig, train_vocabularies
 from seq2seq.errors import UserError
+from seq2seq.runs.layout import JOINT_FILE, SOURCE_FILE
+from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies, save_vocabularies
 
 WORDS = [
     "river",

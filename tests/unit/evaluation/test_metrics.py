@@ -84,7 +84,7 @@ def test_validation_gives_the_figure_that_chooses_the_best_model(monkeypatch: py
     """Each by its definition, and no other than BLEU and the loss besides, which would take time."""
     references = [[line] for line in ONE]
     hypotheses = [*ONE[:10], *HYPOTHESES[10:]]
-    monkeypatch.setattr("seq2seq.inference.decoding.greedy_texts", lambda *_: hypotheses)
+    monkeypatch.setattr("seq2seq.tasks.evaluate.greedy_texts", lambda *_: hypotheses)
     monkeypatch.setattr(Validator, "_loss", lambda *_: 0.5)
     expected: dict[str, Any] = {
         "bleu": BLEU().corpus_score(hypotheses, [ONE]).score,

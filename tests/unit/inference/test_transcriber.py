@@ -9,7 +9,7 @@ from PIL import Image
 
 import seq2seq
 from seq2seq.config import write_config
-from seq2seq.data.vocabulary import SOURCE_FILE, TARGET_FILE, Vocabulary, VocabularyConfig
+from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.errors import UserError
 from seq2seq.inference.predictor import Predictor, text_ids
 from seq2seq.inference.transcriber import Generator
@@ -18,7 +18,7 @@ from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.frontends import FrontEndConfig
 from seq2seq.model.seq2seq import GeneratorConfig, build_generator_model
 from seq2seq.model.sequence_model import PredictorConfig, build_predictor_model
-from seq2seq.runs.layout import GENERATION_FILE
+from seq2seq.runs.layout import GENERATION_FILE, SOURCE_FILE, TARGET_FILE
 from seq2seq.runs.weights import model_tensors, save_tensors
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.configs import GeneratorTask, PredictorTask, TaskConfig
