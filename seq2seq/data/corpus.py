@@ -196,7 +196,7 @@ def _verdicts(
     max_length: int,
     max_ratio: float,
 ) -> npt.NDArray[np.int64]:
-    """Tell for pairs of these lengths in tokens whether they are KEPT, or why not."""
+    """[n] lengths in tokens of both sides -> [n] KEPT, or why the pair is dropped: EMPTY, TOO_LONG or RATIO."""
     longer, shorter = np.maximum(source_lengths, target_lengths), np.minimum(source_lengths, target_lengths)
     verdicts = np.full(len(longer), KEPT, dtype=np.int64)
     if max_ratio:

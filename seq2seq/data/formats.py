@@ -32,7 +32,7 @@ Pair = dict[str, Any]
 
 
 def row_format(path: Path) -> str:
-    """Return the suffix that tells a file's format, without that of its compression."""
+    """Return the suffix that names a file's format, without that of its compression."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     return next((suffix for suffix in reversed(suffixes) if suffix not in COMPRESSIONS), "")
 

@@ -104,7 +104,7 @@ def backbone(name: str) -> Encode:
 def encode_images(data: CaptionedImages, encode: Encode, name: str, cache: Path) -> Array:
     """All images of a split as a memory-mapped array [n, ...] float32, computed once and kept in the folder `cache`.
 
-    name: tells encodings apart. Raises UserError naming the row of an image that cannot be read.
+    name: of the encoding, part of the file's name. Raises UserError naming the row of an image that cannot be read.
     """
     path = cache / f"{digest(data.images._fingerprint, name)}.npy"
     if path.exists():

@@ -82,7 +82,7 @@ def open_any(data: str, split: str) -> "datasets.Dataset":
 
 
 def is_local(data: str) -> bool:
-    """Tell a path from a Hub id: what looks like a path is never looked up on the Hub."""
+    """Whether a name is a path, not a Hub id: what looks like a path is never looked up on the Hub."""
     suffix = formats.row_format(Path(data))
     return (
         data.startswith((".", "/", "~"))
@@ -104,11 +104,11 @@ def split_files(folder: Path, split: str, columns: Columns) -> tuple[Path, ...]:
                     return (folder / f"{stem}{suffix}{compression}",)
         for compression in compressions:
             pair = tuple(folder / f"{stem}.{side}{compression}" for side in columns)
-            found = [path for path in pair if path.is_file()]
-            if len(found) == 2:
+            present = [path for path in pair if path.is_file()]
+            if len(present) == 2:
                 return pair
-            if found:
-                raise UserError(f"{folder}: holds {found[0].name} but not both {pair[0].name} and {pair[1].name}")
+            if present:
+                raise UserError(f"{folder}: holds {present[0].name} but not both {pair[0].name} and {pair[1].name}")
     return ()
 
 
@@ -326,7 +326,7 @@ def _loading_errors(message: str) -> Iterator[None]:
         raise
     except Exception as error:
         cause: BaseException = error
-        if type(error).__name__ == "DatasetGenerationError" and error.__cause__:  # it tells nothing itself
+        if type(error).__name__ == "DatasetGenerationError" and error.__cause__:  # its own message says nothing
             cause = error.__cause__
         lines = str(cause).strip().split("\n")
         raise UserError(f"{message} ({type(cause).__name__}: {lines[0][:200]})") from error
@@ -360,5 +360,5 @@ def list_lengths(dataset: "datasets.Dataset", column: str) -> npt.NDArray[np.int
     import pyarrow.compute as pc
 
     pieces = dataset.select_columns([column]).with_format("arrow").iter(batch_size=100_000)
-    found = [np.asarray(pc.list_value_length(piece.column(column)), np.int64) for piece in pieces]
-    return np.concatenate(found) if found else np.zeros(0, np.int64)
+    lengths = [np.asarray(pc.list_value_length(piece.column(column)), np.int64) for piece in pieces]
+    return np.concatenate(lengths) if lengths else np.zeros(0, np.int64)

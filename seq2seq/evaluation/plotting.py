@@ -170,7 +170,7 @@ def _draw_scores(axes: Axes, points: list[tuple[float, float]], name: str, marks
 
 def epoch_steps(records: Sequence[Mapping[str, Any]]) -> dict[int, float]:
     """Step at which each whole epoch ended, the epochs thinned to a round spacing that leaves at most `MOST_TICKS`."""
-    # A stream tells whole epochs only, so that many entries have the same: the first of them is where it ended.
+    # A stream reports whole epochs only, so that many entries have the same: the first of them is where it ended.
     firsts = {record["epoch"]: record["step"] for record in reversed(records) if "epoch" in record}
     points = sorted(firsts.items())
     if not points:
@@ -220,9 +220,9 @@ def _labelled(count: int, inches: float) -> range:
 
 def _annotate(figure: Figure, *notes: str) -> None:
     """Writes what the reader has to know below the picture."""
-    told = "; ".join(note for note in notes if note)
-    if told:
-        figure.supxlabel(told, fontsize="small")
+    text = "; ".join(note for note in notes if note)
+    if text:
+        figure.supxlabel(text, fontsize="small")
 
 
 def _new_figure(width: float, height: float) -> Figure:

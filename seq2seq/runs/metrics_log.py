@@ -18,7 +18,7 @@ TENSORBOARD_FOLDER = "tensorboard"
 
 
 class Journal:
-    """Writes each entry at once, so that a run that is cut off has told all it knew."""
+    """Writes each entry at once, so that a run that is cut off loses none."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

@@ -1,4 +1,4 @@
-"""Where a run's figures come from: versions, revision, machine, data; and the model card that tells."""
+"""Where a run's figures come from: versions, revision, machine, data."""
 
 from __future__ import annotations
 

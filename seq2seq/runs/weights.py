@@ -28,8 +28,8 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[st
     """Writes tensors as safetensors with their checksum, atomically."""
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # Not save_file: it creates files that nobody but their owner may read.
-    told = {**(metadata or {}), CHECKSUM: _tensors_sha256(stored)}
-    write_atomically(path, save(stored, {METADATA: json.dumps(told, sort_keys=True)}))
+    entries = {**(metadata or {}), CHECKSUM: _tensors_sha256(stored)}
+    write_atomically(path, save(stored, {METADATA: json.dumps(entries, sort_keys=True)}))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
