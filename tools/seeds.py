@@ -77,7 +77,7 @@ class Row:
             f"{mean:,.{places}f}" if len(set(values)) == 1 else f"{mean:,.{max(places, 1)}f} ± {deviation:.2f}"
             for values, mean, deviation, places in figures
         )
-        return self.line.replace("{{", "{").replace("}}", "}") if not self.values else self.line.format(*shown)
+        return self.line.format(*shown)
 
 
 def options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
@@ -130,10 +130,11 @@ def read_result(path: Path) -> SeedRun | None:
 
 
 def rows_of(outputs: Sequence[str]) -> Iterator[tuple[Row, list[int]]]:
-    """Lines that all outputs have, but for their numbers, in the first one's order; and each number's decimals."""
+    """Lines with figures that all outputs have, but for their numbers, in the first one's order; and each number's
+    decimals."""
     tables = [dict(templates(output)) for output in outputs]
     for line, numbers in tables[0].items():
-        if all(line in table for table in tables):
+        if numbers and all(line in table for table in tables):
             values = [[as_float(table[line][place]) for table in tables] for place in range(len(numbers))]
             yield Row(line, values), [len(number.partition(".")[2].partition("e")[0]) for number in numbers]
 

@@ -136,6 +136,7 @@ if given.x == "stop" and given.seed == 2 and len((folder / "starts").read_text()
 print(f"BLEU-4 {10 * given.seed:.1f}, {1000 + given.seed:,} words {{cased}}")
 print(f"word {'ab'[given.seed % 2]}")
 print("100 sentences")
+print("no figure")
 """
 
 
