@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from seq2seq.evaluation import plotting
 from seq2seq.model.initialisation import parameter_count
 from seq2seq.model.losses import LossSum
 from seq2seq.runs.checkpoints import CheckpointStore, find_fault
-from seq2seq.runs.directory import differences, refuse_other_data, run_log, sole_trainer
+from seq2seq.runs.directory import differences, refuse_other_data, run_log
 from seq2seq.runs.layout import (
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
@@ -34,16 +34,18 @@ from seq2seq.runs.layout import (
     begun,
     refuse_foreign_files,
 )
+from seq2seq.runs.lock import sole_trainer
 from seq2seq.runs.metrics_log import read_journal
 from seq2seq.runs.provenance import provenance
 from seq2seq.runs.stored_model import check_fits, check_sizes, checked_model
 from seq2seq.runs.weights import load_weights, stored_model, stored_shapes
 from seq2seq.runtime.atomic_files import sweep, write_atomically
-from seq2seq.runtime.distributed import World, world
+from seq2seq.runtime.distributed import World
+from seq2seq.runtime.distributed import world as joined
 from seq2seq.tasks.capacity import fresh_model
 from seq2seq.tasks.configs import TaskConfig
 from seq2seq.training.objectives import loss_per_token
-from seq2seq.training.trainer import Trainer
+from seq2seq.training.trainer import Trainer, Validate
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,9 @@ Array = np.ndarray
 
 
 Model = TypeVar("Model", bound=nn.Module)
+Stored = TypeVar("Stored")
+Objective = Callable[[Any, Any], LossSum]
+"""Model and batch to the sum of the loss; see training/objectives.py."""
 
 FREE_TO_CHANGE = {"output", "search", "data", "validation_split", "test_split", "license"}
 FREE_IN_TRAINER = {
@@ -67,55 +72,76 @@ FREE_IN_TRAINER = {
 epochs, unless the learning rate falls towards the last one."""
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run directory in use, by the processes that train together."""
+
+    config: Any
+    directory: Path
+    world: World
+    """This process among them."""
+
+    def once(self, stored: bool, make: Callable[[], object], load: Callable[[], Stored]) -> Stored:
+        """What all processes load from the directory. Unless the run has begun and it is stored there, the main process
+        makes and stores it first."""
+        if self.world.is_main and not (stored and begun(self.directory)):
+            make()
+        self.world.barrier()
+        return load()
+
+    def build(self, make: Callable[..., Model], *sizes: int) -> Model:
+        """The untrained model, from the run's seed: what `make` gives for config.model and the sizes of vocabularies.
+
+        Raises UserError, before memory is taken for it, where the weights about to be loaded into it, the run's own or
+        those that training starts from, are another model's, or where the device has too little memory to train it."""
+        return build(self.config, self.directory, lambda: make(self.config.model, *sizes), self.world.device)
+
+    def fit(self, model: Model, batches: Batches, objective: Objective, validate: Validate, fingerprint: str) -> Model:
+        """Trains to the end, resuming where there is something to resume, and returns the model with its best weights.
+
+        fingerprint: of the data, for provenance.json.
+        """
+        config, directory = self.config, self.directory
+        log.info("model: %s parameters", f"{parameter_count(model):,}")
+        trainer = Trainer(directory, config.chosen_trainer(), config.optimizer, self.world)
+        if not trainer.store.list():
+            load_start(model, config)
+        if self.world.is_main:
+            self._describe(fingerprint)
+        before = trainer.store.list()
+        trainer.fit(model, batches, objective, validate)
+        if self.world.is_main and not (trainer.store.list() == before and (directory / CURVES_FILE).exists()):
+            draw_curves(directory, config.trainer.best_metric)
+        self.world.barrier()
+        load_weights(model, directory)
+        return model.eval()
+
+    def _describe(self, fingerprint: str) -> None:
+        """Writes what the run is: config.json, and where it comes from. Raises UserError where it was begun on other
+        data."""
+        refuse_other_data(self.directory, fingerprint)
+        write_run_config(self.directory / CONFIG_FILE, to_dict(self.config))
+        facts = provenance(self.config.trainer.seed, fingerprint, self.world.size)
+        write_atomically(self.directory / PROVENANCE_FILE, json.dumps(facts, indent=2) + "\n")
+
+
 @contextmanager
-def run_directory(config: TaskConfig, further: Iterable[str] = ()) -> Iterator[tuple[Path, World]]:
+def open_run(config: TaskConfig, further: Iterable[str] = ()) -> Iterator[Run]:
     """Joins the processes that train together and opens config.output, with its log; refuses a run begun otherwise, one
     that another process is training, and, before anything is written, files of others in the way.
 
     further: names of files that this kind of training writes besides those of every kind."""
     directory = config.directory()
-    with world(config.trainer.device) as here:
-        if here.is_main:
+    with joined(config.trainer.device) as world:
+        if world.is_main:
             refuse_foreign_files(directory, (*WRITTEN, *further))
             refuse_changes(directory, config)  # and again below, where nobody else can begin a run any more
-        with run_log(directory, here), sole_trainer(directory, here):
-            if here.is_main:
+        with run_log(directory, world), sole_trainer(directory, world):
+            if world.is_main:
                 sweep(directory)
             refuse_changes(directory, config)
-            yield directory, here
-            here.barrier()
-
-
-def fit(
-    config: TaskConfig,
-    directory: Path,
-    here: World,
-    model: Model,
-    batches: Batches,
-    compute_loss: Callable[[Any, Any], LossSum],
-    validate: Callable[[Any], Mapping[str, float]],
-    fingerprint: str,
-) -> Model:
-    """Trains to the end, resuming where there is something to resume, and returns the model with its best weights.
-
-    fingerprint: of the data, for provenance.json.
-    """
-    log.info("model: %s parameters", f"{parameter_count(model):,}")
-    trainer = Trainer(directory, config.chosen_trainer(), config.optimizer, here)
-    if not trainer.store.list():
-        load_start(model, config)
-    if here.is_main:
-        refuse_other_data(directory, fingerprint)
-        write_run_config(directory / CONFIG_FILE, to_dict(config))
-        facts = provenance(config.trainer.seed, fingerprint, here.size)
-        write_atomically(directory / PROVENANCE_FILE, json.dumps(facts, indent=2) + "\n")
-    before = trainer.store.list()
-    trainer.fit(model, batches, compute_loss, validate)
-    if here.is_main and not (trainer.store.list() == before and (directory / CURVES_FILE).exists()):
-        draw_curves(directory, config.trainer.best_metric)
-    here.barrier()
-    load_weights(model, directory)
-    return model.eval()
+            yield Run(config, directory, world)
+            world.barrier()
 
 
 def start_directory(config: TaskConfig) -> Path:
@@ -171,7 +197,7 @@ def load_start(model: nn.Module, config: TaskConfig) -> None:
     log.info("starting from the model in %s", start)
 
 
-def mean_loss(batches: Batches, compute_loss: Callable[[Any, Any], LossSum]) -> Callable[[nn.Module], float]:
+def mean_loss(batches: Batches, compute_loss: Objective) -> Callable[[nn.Module], float]:
     """A figure for validation: the loss per token or value over all batches."""
     return lambda model: loss_per_token(model, batches.iterate(0), compute_loss)
 
@@ -207,11 +233,11 @@ def refuse_changes(directory: Path, config: TaskConfig) -> None:
 
 
 def example_batches(
-    examples: Sequence[tuple[Array, Array]], config: TaskConfig, length_step: int, here: Any
+    examples: Sequence[tuple[Array, Array]], config: TaskConfig, length_step: int, world: World | None
 ) -> ExampleBatches:
     batching = replace(config.batching, length_step=length_step)
     lengths = [len(inputs) for inputs, _ in examples]
-    return ExampleBatches(examples, lengths, collate_sequences, batching, config.trainer.seed, here)
+    return ExampleBatches(examples, lengths, collate_sequences, batching, config.trainer.seed, world)
 
 
 def fingerprint(examples: Sequence[tuple[Array, Array | list[str]]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,16 @@ from seq2seq.config import to_dict
 from seq2seq.data.batch import Batch
 from seq2seq.errors import check
 from seq2seq.model.initialisation import parameter_count
-from seq2seq.model.seq2seq import Seq2Seq
+from seq2seq.model.seq2seq import Seq2Seq, build_model
 from seq2seq.runs.directory import refuse_other_data
 from seq2seq.runs.layout import WRITTEN, begun, refuse_foreign_files
 from seq2seq.runs.vocabularies import holds_vocabularies
 from seq2seq.runtime.device import device_named
 from seq2seq.runtime.distributed import World
-from seq2seq.tasks.base import load_start, refuse_changes
+from seq2seq.tasks.base import Run, load_start, refuse_changes
 from seq2seq.tasks.capacity import MEBIBYTE, training_bytes
 from seq2seq.tasks.configs import ExperimentConfig
-from seq2seq.tasks.translation import TEXT_FILES, Prepared, new_model, prepare
+from seq2seq.tasks.translation import TEXT_FILES, Prepared, prepare
 from seq2seq.training.objectives import teacher_forcing
 from seq2seq.training.trainer import Trainer
 
@@ -33,16 +34,16 @@ def dry_run(config: ExperimentConfig) -> str:
 
     Writes nothing to config.output. Raises UserError where training would before its first step.
     """
-    run = config.directory()
-    refuse_foreign_files(run, (*WRITTEN, *TEXT_FILES))
-    refuse_changes(run, config)
-    here = World(device=device_named(config.trainer.device))
-    trainer = Trainer(run, config.chosen_trainer(), config.optimizer, here)
+    directory = config.directory()
+    refuse_foreign_files(directory, (*WRITTEN, *TEXT_FILES))
+    refuse_changes(directory, config)
+    run = Run(config, directory, World(device=device_named(config.trainer.device)))
+    trainer = Trainer(directory, config.chosen_trainer(), config.optimizer, run.world)
     with tempfile.TemporaryDirectory() as temporary:
-        own = begun(run) and holds_vocabularies(run)
-        prepared = prepare(config, run if own else Path(temporary), here)
-    refuse_other_data(run, prepared.fingerprint)
-    model = new_model(config, prepared, run, here.device)
+        own = begun(directory) and holds_vocabularies(directory)
+        prepared = prepare(config, run if own else replace(run, directory=Path(temporary)))
+    refuse_other_data(directory, prepared.fingerprint)
+    model = run.build(build_model, len(prepared.source_vocabulary), len(prepared.target_vocabulary))
     if not trainer.store.list():
         load_start(model, config)
     trainer.begin(model, prepared.batches, teacher_forcing(config.label_smoothing))

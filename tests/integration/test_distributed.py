@@ -23,6 +23,7 @@ from seq2seq.data.bucketing import BucketedBatches
 from seq2seq.runs.weights import save_tensors
 from seq2seq.config import read_config
 from seq2seq.runtime.distributed import world
+from seq2seq.tasks.base import Run
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.translation import prepare
 from seq2seq.model.seq2seq import build_model
@@ -31,7 +32,7 @@ from seq2seq.training.trainer import Trainer
 
 config, output = read_config(sys.argv[1], ExperimentConfig), Path(sys.argv[2])
 with world("cpu") as here:
-    prepared = prepare(config, output, here)
+    prepared = prepare(config, Run(config, output, here))
     torch.manual_seed(1)
     model = build_model(config.model, len(prepared.source_vocabulary), len(prepared.target_vocabulary)).double()
     trainer = Trainer(output, config.trainer, config.optimizer, here)
