@@ -29,7 +29,7 @@ def load(run: Source, device: str = ..., *, kind: Literal["generator"], **hub_op
 @overload
 def load(run: Source, device: str = ..., *, kind: Literal["predictor"], **hub_options: Any) -> Predictor: ...
 @overload
-def load(run: Source, device: str = ..., *, kind: Literal["character_model"], **hub_options: Any) -> CharacterModel: ...
+def load(run: Source, device: str = ..., *, kind: Literal["language_model"], **hub_options: Any) -> CharacterModel: ...
 def load(run: Source, device: str = "cpu", *, kind: Kind | None = None, **hub_options: Any) -> Loaded:
     """The trained model of a run directory, or of a model on the Hugging Face Hub (`owner/name`; hub_options: see
     HUB_OPTIONS): a `Translator`, or for other tasks a `Generator`, `Predictor` or `CharacterModel`.
@@ -40,7 +40,7 @@ def load(run: Source, device: str = "cpu", *, kind: Kind | None = None, **hub_op
     """
     directory = find_run(run, hub_options)
     device = str(device_named(device))
-    stored, found = stored_of_kind(directory, kind)
+    stored, found, _ = stored_of_kind(directory, kind)
     where = str(directory / CONFIG_FILE)
     match found:  # each other kind is imported when it is needed: translating starts without them
         case "predictor":
@@ -48,7 +48,7 @@ def load(run: Source, device: str = "cpu", *, kind: Kind | None = None, **hub_op
             from seq2seq.model.sequence_model import PredictorConfig
 
             return load_predictor(directory, from_dict(PredictorConfig, stored, where), device)
-        case "character_model":
+        case "language_model":
             from seq2seq.inference.character_model import load_character_model
             from seq2seq.model.language_model import LanguageModelConfig
 

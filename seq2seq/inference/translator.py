@@ -263,7 +263,7 @@ class Translator(ModelHubMixin):
         """Writes what `load` needs: config.json, generation_config.json, model.safetensors and the SentencePiece
         models."""
         save_directory.mkdir(parents=True, exist_ok=True)
-        write_run_config(save_directory / CONFIG_FILE, {"model": to_dict(self.config)})
+        write_run_config(save_directory / CONFIG_FILE, {"model": to_dict(self.config)}, "translator")
         write_config(save_directory / GENERATION_FILE, self.search_config)
         save_vocabularies(save_directory, self.source_vocabulary, self.target_vocabulary)
         save_model(self.model, save_directory)
@@ -274,7 +274,7 @@ class Translator(ModelHubMixin):
         there."""
         device = str(device_named(options.pop("device", "cpu")))
         directory = find_run(pretrained_model_name_or_path, options)
-        return load_translator(directory, stored_of_kind(directory, "translator")[0], device)
+        return load_translator(directory, stored_of_kind(directory, "translator").model, device)
 
 
 def load_translator(directory: Path, stored: dict[str, Any], device: str) -> Translator:

@@ -120,7 +120,7 @@ class Run:
         """Writes what the run is: config.json, and where it comes from. Raises UserError where it was begun on other
         data."""
         refuse_other_data(self.directory, fingerprint)
-        write_run_config(self.directory / CONFIG_FILE, to_dict(self.config))
+        write_run_config(self.directory / CONFIG_FILE, to_dict(self.config), self.config.kind)
         facts = provenance(self.config.trainer.seed, fingerprint, self.world.size)
         write_atomically(self.directory / PROVENANCE_FILE, json.dumps(facts, indent=2) + "\n")
 
