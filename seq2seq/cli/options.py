@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
-from seq2seq.cli.arguments import dashed, spelled
+from seq2seq.cli.arguments import BUILD_HELP, dashed, spelled
+from seq2seq.cli.user_code import function_in
 from seq2seq.config import check_types, from_dict, option_types, read_mapping, refusal, to_dict
 from seq2seq.errors import UserError
 from seq2seq.runs.layout import begun
@@ -45,7 +46,9 @@ class _TrainingOptions(ExperimentConfig):
 
 def training_parser(program: str, description: str, defaults: ExperimentConfig | None = None) -> ArgumentParser:
     """Parser of all options of text to text; defaults: a recipe's choices, which options and files override."""
-    return _parser(program, description, _TrainingOptions, defaults)
+    parser = _parser(program, description, _TrainingOptions, defaults)
+    parser.add_argument("--build", metavar="FILE.py:FUNCTION", help=BUILD_HELP)
+    return parser
 
 
 def task_parser(program: str, description: str, defaults: Any) -> ArgumentParser:
@@ -66,11 +69,14 @@ def _parser(program: str, description: str, cls: type[Any], defaults: Any) -> Ar
     return parser
 
 
-def parse_training(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[ExperimentConfig, bool]:
-    """The configuration that the arguments give, and whether it is a dry run. Raises UserError on a wrong option."""
+def parse_training(
+    parser: ArgumentParser, arguments: Sequence[str]
+) -> tuple[ExperimentConfig, bool, Callable[..., Any] | None]:
+    """The configuration that the arguments give, whether it is a dry run, and the function that --build names. Raises
+    UserError on a wrong option."""
     values = _parse(parser, arguments, _TrainingOptions)
-    dry_run = bool(values.pop("dry_run"))
-    return from_dict(ExperimentConfig, values), dry_run
+    dry_run, build = bool(values.pop("dry_run")), values.pop("build")
+    return from_dict(ExperimentConfig, values), dry_run, function_in(build) if build else None
 
 
 def parse_task(parser: ArgumentParser, arguments: Sequence[str], cls: type[Config]) -> Config:

@@ -21,6 +21,9 @@ Model = TypeVar("Model", bound=nn.Module)
 Kind = Literal["translator", "generator", "predictor", "language_model"]
 """What a run can hold."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
+Build = Callable[..., Any]
+"""A user's function: a model's configuration and the sizes of its vocabularies (source and target of a translator, one
+of a generator or a language model, none of a predictor) to the model, with first weights."""
 
 
 class Stored(NamedTuple):
@@ -45,9 +48,9 @@ def checked_model(directory: Path) -> dict[str, Any]:
     return _checked(directory).model
 
 
-def stored_of_kind(directory: Path, kind: Kind | None) -> Stored:
+def stored_of_kind(directory: Path, kind: Kind | None, build: Build | None = None) -> Stored:
     """What config.json says of the model, checked as `checked_model` does. Raises UserError where it is not of the kind
-    that was asked for."""
+    that was asked for, or a user's function that built it is missing or given in vain."""
     check(kind is None or kind in KINDS, f"kind must be {' or '.join(KINDS)}, not {kind!r}")
     stored = _checked(directory)
     check(
@@ -55,7 +58,39 @@ def stored_of_kind(directory: Path, kind: Kind | None) -> Stored:
         f"{directory}: holds a {stored.kind}, not a {kind}; "
         f"in Python seq2seq.load({str(directory)!r}, kind={stored.kind!r}) gives it",
     )
+    check_builder(directory, stored.built_by, build)
     return stored
+
+
+def check_builder(directory: Path, built_by: str, build: Build | None) -> None:
+    """Raises UserError where a run's model was built by a user's function and none is given, or the other way round."""
+    name = built_by.rpartition(":")[2]
+    check(
+        build is not None or not built_by,
+        f"{directory}: its model was built by {built_by}, which is no part of this package; give that function: in "
+        f"Python build={name}, on the command line --build FILE.py:{name}",
+    )
+    check(
+        build is None or bool(built_by),
+        f"{directory}: holds a standard model, which no other function builds; leave build (--build) out",
+    )
+
+
+def builder_name(build: Build | None) -> str:
+    """What config.json records of a user's function: module:name; nothing where there is none."""
+    if build is None:
+        return ""
+    return f"{build.__module__}:{getattr(build, '__qualname__', type(build).__name__)}"
+
+
+def build_own(build: Callable[..., Model], *arguments: Any) -> Model:
+    """What a user's function gives. Raises UserError where that is no model."""
+    model = build(*arguments)
+    if not isinstance(model, nn.Module):
+        raise UserError(
+            f"{builder_name(build)} gave {type(model).__name__}; it must return a model (a torch.nn.Module)"
+        )
+    return model
 
 
 def _checked(directory: Path) -> Stored:
@@ -87,11 +122,12 @@ def _guessed_kind(stored: Mapping[str, Any]) -> Kind:
     return "generator" if "front_end" in stored else "translator"
 
 
-def load_model(directory: Path, assemble: Callable[[], Model]) -> Model:
-    """The model that `assemble` builds, with the weights of a run directory. Raises UserError where they do not belong
-    together, before memory is taken."""
-    check_fits(directory / MODEL_FILE, assemble)
-    model = assemble()
+def load_model(directory: Path, build: Build | None, assemble: Callable[..., Model], *arguments: Any) -> Model:
+    """The model that `build`, a user's function, or else `assemble` gives, with the weights of a run directory. Raises
+    UserError where they do not belong together; for `assemble`, before memory is taken."""
+    if build is None:
+        check_fits(directory / MODEL_FILE, lambda: assemble(*arguments))
+    model: Model = assemble(*arguments) if build is None else build_own(build, *arguments)
     load_weights(model, directory)
     return model
 

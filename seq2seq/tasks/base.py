@@ -20,6 +20,7 @@ from seq2seq.data.batch import Batches, collate_sequences
 from seq2seq.data.bucketing import ExampleBatches
 from seq2seq.errors import UserError, check
 from seq2seq.evaluation import plotting
+from seq2seq.inference.pretrained import Pretrained
 from seq2seq.model.initialisation import parameter_count
 from seq2seq.model.losses import LossSum
 from seq2seq.runs.checkpoints import CheckpointStore, find_fault
@@ -37,7 +38,16 @@ from seq2seq.runs.layout import (
 from seq2seq.runs.lock import sole_trainer
 from seq2seq.runs.metrics_log import read_journal
 from seq2seq.runs.provenance import provenance
-from seq2seq.runs.stored_model import check_fits, check_sizes, checked_model
+from seq2seq.runs.stored_model import (
+    Build,
+    build_own,
+    builder_name,
+    check_builder,
+    check_fits,
+    check_sizes,
+    checked_model,
+    read_stored,
+)
 from seq2seq.runs.weights import load_weights, stored_model, stored_shapes
 from seq2seq.runtime.atomic_files import sweep, write_atomically
 from seq2seq.runtime.distributed import World
@@ -54,6 +64,7 @@ Array = np.ndarray
 
 Model = TypeVar("Model", bound=nn.Module)
 Stored = TypeVar("Stored")
+Answerer = TypeVar("Answerer", bound=Pretrained)
 Objective = Callable[[Any, Any], LossSum]
 """Model and batch to the sum of the loss; see training/objectives.py."""
 
@@ -80,6 +91,13 @@ class Run:
     directory: Path
     world: World
     """This process among them."""
+    own_build: Build | None = None
+    """The user's function that builds the model; None: it is a standard model."""
+
+    @property
+    def built_by(self) -> str:
+        """What config.json records of the user's function."""
+        return builder_name(self.own_build)
 
     def once(self, stored: bool, make: Callable[[], object], load: Callable[[], Stored]) -> Stored:
         """What all processes load from the directory. Unless the run has begun and it is stored there, the main process
@@ -90,11 +108,15 @@ class Run:
         return load()
 
     def build(self, make: Callable[..., Model], *sizes: int) -> Model:
-        """The untrained model, from the run's seed: what `make` gives for config.model and the sizes of vocabularies.
+        """The untrained model, from the run's seed: what the user's function, or else `make`, gives for config.model
+        and the sizes of vocabularies.
 
         Raises UserError, before memory is taken for it, where the weights about to be loaded into it, the run's own or
         those that training starts from, are another model's, or where the device has too little memory to train it."""
-        return build(self.config, self.directory, lambda: make(self.config.model, *sizes), self.world.device)
+        if self.own_build is None:
+            return build(self.config, self.directory, lambda: make(self.config.model, *sizes), self.world.device)
+        torch.manual_seed(self.config.trainer.seed)
+        return build_own(self.own_build, self.config.model, *sizes)
 
     def fit(self, model: Model, batches: Batches, objective: Objective, validate: Validate, fingerprint: str) -> Model:
         """Trains to the end, resuming where there is something to resume, and returns the model with its best weights.
@@ -116,31 +138,38 @@ class Run:
         load_weights(model, directory)
         return model.eval()
 
+    def described(self, trained: Answerer) -> Answerer:
+        """The trained model, which knows what built it."""
+        trained.built_by = self.built_by
+        return trained
+
     def _describe(self, fingerprint: str) -> None:
         """Writes what the run is: config.json, and where it comes from. Raises UserError where it was begun on other
         data."""
         refuse_other_data(self.directory, fingerprint)
-        write_run_config(self.directory / CONFIG_FILE, to_dict(self.config), self.config.kind)
+        write_run_config(self.directory / CONFIG_FILE, to_dict(self.config), self.config.kind, self.built_by)
         facts = provenance(self.config.trainer.seed, fingerprint, self.world.size)
         write_atomically(self.directory / PROVENANCE_FILE, json.dumps(facts, indent=2) + "\n")
 
 
 @contextmanager
-def open_run(config: TaskConfig, further: Iterable[str] = ()) -> Iterator[Run]:
+def open_run(config: TaskConfig, own_build: Build | None = None, further: Iterable[str] = ()) -> Iterator[Run]:
     """Joins the processes that train together and opens config.output, with its log; refuses a run begun otherwise, one
     that another process is training, and, before anything is written, files of others in the way.
 
-    further: names of files that this kind of training writes besides those of every kind."""
+    own_build: the user's function that builds the model. further: names of files that this kind of training writes
+    besides those of every kind."""
     directory = config.directory()
     with joined(config.trainer.device) as world:
         if world.is_main:
             refuse_foreign_files(directory, (*WRITTEN, *further))
-            refuse_changes(directory, config)  # and again below, where nobody else can begin a run any more
+            # And again below, where nobody else can begin a run any more.
+            refuse_changes(directory, config, own_build)
         with run_log(directory, world), sole_trainer(directory, world):
             if world.is_main:
                 sweep(directory)
-            refuse_changes(directory, config)
-            yield Run(config, directory, world)
+            refuse_changes(directory, config, own_build)
+            yield Run(config, directory, world, own_build)
             world.barrier()
 
 
@@ -209,14 +238,16 @@ def draw_curves(directory: Path, best_metric: str) -> None:
         log.info("curves: %s", directory / CURVES_FILE)
 
 
-def refuse_changes(directory: Path, config: TaskConfig) -> None:
-    """Raises UserError, naming the differences, where a run in the directory was begun with other settings."""
+def refuse_changes(directory: Path, config: TaskConfig, own_build: Build | None = None) -> None:
+    """Raises UserError, naming the differences, where a run in the directory was begun with other settings, or with a
+    model of the user's own while this one is not, or the other way round."""
     if not begun(directory):
         return
     try:  # fills in options that the run's version did not have yet
         before = read_config(directory / CONFIG_FILE, type(config))
     except UserError as error:
         raise UserError(f"{error}; restore the run's configuration, or choose another --output") from None
+    check_builder(directory, read_stored(directory).built_by, own_build)
     cosine = config.optimizer.schedule == "cosine"
     # A run that started from another one has that one's vocabulary, whatever was recorded.
     free = FREE_TO_CHANGE | ({"vocabulary"} if config.start_from else set())

@@ -18,10 +18,11 @@ from seq2seq.model.initialisation import parameter_count
 from seq2seq.model.seq2seq import Seq2Seq, build_model
 from seq2seq.runs.directory import refuse_other_data
 from seq2seq.runs.layout import WRITTEN, begun, refuse_foreign_files
+from seq2seq.runs.stored_model import Build
 from seq2seq.runs.vocabularies import holds_vocabularies
 from seq2seq.runtime.device import device_named
 from seq2seq.runtime.distributed import World
-from seq2seq.tasks.base import Run, load_start, refuse_changes
+from seq2seq.tasks.base import Objective, Run, load_start, refuse_changes
 from seq2seq.tasks.capacity import MEBIBYTE, training_bytes
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.translation import TEXT_FILES, Prepared, prepare
@@ -29,15 +30,16 @@ from seq2seq.training.objectives import teacher_forcing
 from seq2seq.training.trainer import Trainer
 
 
-def dry_run(config: ExperimentConfig) -> str:
+def dry_run(config: ExperimentConfig, build: Build | None = None, objective: Objective | None = None) -> str:
     """Prepares everything as training would, runs one batch forward and backward, and describes what it found.
 
-    Writes nothing to config.output. Raises UserError where training would before its first step.
+    build, objective: as `run` takes them. Writes nothing to config.output. Raises UserError where training would before
+    its first step.
     """
     directory = config.directory()
     refuse_foreign_files(directory, (*WRITTEN, *TEXT_FILES))
-    refuse_changes(directory, config)
-    run = Run(config, directory, World(device=device_named(config.trainer.device)))
+    refuse_changes(directory, config, build)
+    run = Run(config, directory, World(device=device_named(config.trainer.device)), build)
     trainer = Trainer(directory, config.chosen_trainer(), config.optimizer, run.world)
     with tempfile.TemporaryDirectory() as temporary:
         own = begun(directory) and holds_vocabularies(directory)
@@ -46,7 +48,7 @@ def dry_run(config: ExperimentConfig) -> str:
     model = run.build(build_model, len(prepared.source_vocabulary), len(prepared.target_vocabulary))
     if not trainer.store.list():
         load_start(model, config)
-    trainer.begin(model, prepared.batches, teacher_forcing(config.label_smoothing))
+    trainer.begin(model, prepared.batches, objective or teacher_forcing(config.label_smoothing))
     batch = next(prepared.batches.iterate(0), None)
     check(batch is not None, "the training data gives no batch; see the counts of dropped pairs")
     assert batch is not None

@@ -13,6 +13,7 @@ from seq2seq.errors import check
 from seq2seq.inference.predictor import Predictor
 from seq2seq.model.sequence_model import SequenceModel, build_predictor_model
 from seq2seq.runs.layout import SOURCE_FILE
+from seq2seq.runs.stored_model import Build
 from seq2seq.tasks.base import example_batches, fingerprint, mean_loss, open_run, start_directory
 from seq2seq.tasks.configs import PredictorTask, check_best_metric
 from seq2seq.training.objectives import ComputeSequenceLoss
@@ -30,10 +31,12 @@ def train_predictor(
     objective: ComputeSequenceLoss,
     figures: Figures = types.MappingProxyType({}),
     vocabulary: Vocabulary | None = None,
+    build: Build | None = None,
 ) -> Predictor:
     """Trains in config.output, resuming what is there. Examples: inputs [S, ...] and targets, as `collate_sequences`
     takes them. Validation gives the loss and these figures; each may choose the best model. vocabulary: what inputs are
-    ids of; it is kept with the run, and must be that of the model that training starts from."""
+    ids of; it is kept with the run, and must be that of the model that training starts from. build: of the user's own,
+    as `run` takes it."""
     check_best_metric(config, ("loss", *figures))
     if vocabulary is not None and config.start_from:
         start = start_directory(config) / SOURCE_FILE
@@ -41,7 +44,7 @@ def train_predictor(
             Vocabulary.load(start).fingerprint() == vocabulary.fingerprint(),
             f"{start}: another vocabulary than that of this data; a model can only start from one with the same ids",
         )
-    with open_run(config) as run:
+    with open_run(config, build) as run:
         if vocabulary is not None:
             stored = run.directory / SOURCE_FILE
             run.once(stored.exists(), partial(vocabulary.save, stored), lambda: None)
@@ -56,4 +59,4 @@ def train_predictor(
             return {"loss": loss(model), **{name: figure(predictor) for name, figure in figures.items()}}
 
         run.fit(model, batches, objective, validate, fingerprint(training))
-        return Predictor(model, config.model, vocabulary)
+        return run.described(Predictor(model, config.model, vocabulary))

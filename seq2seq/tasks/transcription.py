@@ -21,8 +21,9 @@ from seq2seq.inference.inputs import collate_inputs
 from seq2seq.inference.transcriber import Generator
 from seq2seq.model.seq2seq import Seq2Seq, build_generator_model
 from seq2seq.runs.layout import ATTENTION_FOLDER, GENERATION_FILE, TARGET_FILE
+from seq2seq.runs.stored_model import Build
 from seq2seq.runtime.distributed import World
-from seq2seq.tasks.base import fingerprint, mean_loss, open_run, start_directory
+from seq2seq.tasks.base import Objective, fingerprint, mean_loss, open_run, start_directory
 from seq2seq.tasks.configs import GeneratorTask, check_best_metric
 from seq2seq.training.objectives import joint_attention_ctc, teacher_forcing
 
@@ -43,16 +44,23 @@ class Captioned:
     references: Sequence[list[str]]
 
 
-def train_generator(config: GeneratorTask, training: Captioned | Stages, validation: Captioned) -> Generator:
+def train_generator(
+    config: GeneratorTask,
+    training: Captioned | Stages,
+    validation: Captioned,
+    build: Build | None = None,
+    objective: Objective | None = None,
+) -> Generator:
     """Trains in config.output, resuming what is there; words of the training texts are the vocabulary, unless the model
     that training starts from has one.
 
     training: one set, or one per epoch (the last one stays), together a curriculum; each should give about as many
-    batches. Validation gives the loss, BLEU and the token error rate of greedy outputs.
+    batches. Validation gives the loss, BLEU and the token error rate of greedy outputs. build, objective: of the user's
+    own, as `run` takes them.
     """
     check_best_metric(config, ("error_rate", "bleu", "loss"))
     stages = [training] if isinstance(training, Captioned) else list(training)
-    with open_run(config) as run:
+    with open_run(config, build) as run:
         stored = run.directory / TARGET_FILE
         vocabulary = run.once(
             stored.exists(), lambda: _new_vocabulary(config, stages).save(stored), lambda: Vocabulary.load(stored)
@@ -61,9 +69,9 @@ def train_generator(config: GeneratorTask, training: Captioned | Stages, validat
         if run.world.is_main:
             write_config(run.directory / GENERATION_FILE, config.search)
         smoothing = config.label_smoothing
-        objective = (
-            joint_attention_ctc(config.ctc_weight, smoothing) if config.model.ctc else teacher_forcing(smoothing)
-        )
+        if objective is None and config.model.ctc:
+            objective = joint_attention_ctc(config.ctc_weight, smoothing)
+        objective = objective or teacher_forcing(smoothing)
         batches = Curriculum([_pairs(stage, config, vocabulary, run.world) for stage in stages])
         loss = mean_loss(_pairs(validation, config, vocabulary, None), objective)
 
@@ -75,7 +83,7 @@ def train_generator(config: GeneratorTask, training: Captioned | Stages, validat
 
         seen = [(each, texts) for stage in stages for each, texts in zip(stage.inputs, stage.references, strict=True)]
         run.fit(model, batches, objective, validate, fingerprint(seen))
-        return Generator(model, config.model, vocabulary, config.search)
+        return run.described(Generator(model, config.model, vocabulary, config.search))
 
 
 def _new_vocabulary(config: GeneratorTask, stages: Stages) -> Vocabulary:

@@ -2,7 +2,7 @@
 it."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from seq2seq.evaluation import plotting
 from seq2seq.inference.translator import Translator
 from seq2seq.model.seq2seq import build_model
 from seq2seq.runs.layout import ATTENTION_FOLDER, CARD_FILE, EVALUATION_FOLDER, GENERATION_FILE, MODEL_FILE
+from seq2seq.runs.stored_model import Build
 from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies, save_vocabularies
-from seq2seq.tasks.base import Run, open_run, start_directory
+from seq2seq.tasks.base import Objective, Run, open_run, start_directory
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
@@ -46,13 +47,17 @@ class Prepared:
     fingerprint: str
 
 
-def run(config: ExperimentConfig) -> tuple[Translator, Evaluation | None]:
+def run(
+    config: ExperimentConfig, build: Build | None = None, objective: Objective | None = None
+) -> tuple[Translator, Evaluation | None]:
     """Trains (or goes on training) in config.output and evaluates on the test split, where the data has one.
 
+    build: a function of the user's own that builds the model, in place of `build_model`; it is given again to resume
+    and to load. objective: what is learned, and validated as the loss, in place of smoothed cross-entropy.
     Raises UserError on anything the user can mend, Interrupted after SIGTERM or SIGINT, with the state saved.
     """
-    with open_run(config, TEXT_FILES) as run:
-        translator = train(config, run)
+    with open_run(config, build, TEXT_FILES) as run:
+        translator = train(config, run, objective)
         if not run.world.is_main:
             return translator, None
         evaluation = test(translator, config, run.directory)
@@ -60,20 +65,21 @@ def run(config: ExperimentConfig) -> tuple[Translator, Evaluation | None]:
         return translator, evaluation
 
 
-def train(config: ExperimentConfig, run: Run) -> Translator:
+def train(config: ExperimentConfig, run: Run, objective: Objective | None = None) -> Translator:
     """Trains to the end and returns the best model, ready to translate."""
-    prepared = prepare(config, run)
+    prepared = prepare(config, run, objective)
     source, target = prepared.source_vocabulary, prepared.target_vocabulary
     model = run.build(build_model, len(source), len(target))
     if run.world.is_main:
         write_config(run.directory / GENERATION_FILE, config.search)
-    objective = teacher_forcing(config.label_smoothing)
+    objective = objective or teacher_forcing(config.label_smoothing)
     run.fit(model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
-    return Translator(model, config.model, source, target, config.search)
+    return run.described(Translator(model, config.model, source, target, config.search))
 
 
-def prepare(config: ExperimentConfig, run: Run) -> Prepared:
-    """Reads the data, learns or loads the vocabularies, tokenises, and sets up batches and validation."""
+def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = None) -> Prepared:
+    """Reads the data, learns or loads the vocabularies, tokenises, and sets up batches and validation, whose loss is
+    `objective`, or else cross-entropy."""
     training = shortened(load_split(config, config.train_split), config, QUICK_PAIRS)
     validation = shortened(load_split(config, config.validation_split), config)
     source_vocabulary, target_vocabulary = vocabularies(config, run, training)
@@ -92,6 +98,8 @@ def prepare(config: ExperimentConfig, run: Run) -> Prepared:
         log.info("training data: %s", counts.describe())
         batches = BucketedBatches(tokenised, config.batching, config.trainer.seed, run.world)
     validator = make_validator(validation, source_vocabulary, target_vocabulary, config)
+    if objective is not None:
+        validator = replace(validator, objective=objective)
     return Prepared(source_vocabulary, target_vocabulary, batches, validator, data_fingerprint(training))
 
 

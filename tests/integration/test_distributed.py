@@ -92,23 +92,21 @@ EXHAUSTED = '''
 import os
 import sys
 import torch
-from seq2seq import experiment
-from seq2seq.config import read_config
+from seq2seq import ExperimentConfig, run
 from seq2seq.cli.exit_status import guarded
+from seq2seq.config import read_config
+from seq2seq.training.objectives import teacher_forcing
 
-teacher_forcing = experiment.teacher_forcing
+objective, batches = teacher_forcing(0.1), []
 
-def exhausted(*settings):
-    objective, batches = teacher_forcing(*settings), []
-    def compute(model, batch):
-        batches.append(batch)
-        if os.environ["RANK"] == "1" and len(batches) == 6:
-            raise torch.OutOfMemoryError("tried to allocate more than there is")
-        return objective(model, batch)
-    return compute
+def exhausted(model, batch):
+    batches.append(batch)
+    if os.environ["RANK"] == "1" and len(batches) == 6:
+        raise torch.OutOfMemoryError("tried to allocate more than there is")
+    return objective(model, batch)
 
-experiment.teacher_forcing = exhausted
-sys.exit(guarded("seq2seq", lambda: experiment.run(read_config(sys.argv[1], experiment.ExperimentConfig))))
+config = read_config(sys.argv[1], ExperimentConfig)
+sys.exit(guarded("seq2seq", lambda: run(config, objective=exhausted)))
 '''
 
 
