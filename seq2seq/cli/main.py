@@ -75,8 +75,8 @@ def _train(words: list[str]) -> int:
             from seq2seq.cli.script import print_figures, train_as_told
 
         parser = training_parser("seq2seq train", "Train a translation model.")
-        config, dry, build = parse_training(parser, words)
-        train_as_told(config, dry, print_figures, build)
+        config, build = parse_training(parser, words)
+        train_as_told(config, print_figures, build)
 
     return guarded("seq2seq", work)
 

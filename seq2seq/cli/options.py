@@ -36,17 +36,9 @@ class _Help(DefaultHelpFormatter):
         return text.replace("{true,false}", "[true|false]")
 
 
-@dataclasses.dataclass(frozen=True)
-class _TrainingOptions(ExperimentConfig):
-    """What `seq2seq train` and the recipes of text to text take."""
-
-    dry_run: bool = False
-    """Check configuration, data and one batch, print the model's shape and memory, train nothing."""
-
-
 def training_parser(program: str, description: str, defaults: ExperimentConfig | None = None) -> ArgumentParser:
     """Parser of all options of text to text; defaults: a recipe's choices, which options and files override."""
-    parser = _parser(program, description, _TrainingOptions, defaults)
+    parser = _parser(program, description, ExperimentConfig, defaults)
     parser.add_argument("--build", metavar="FILE.py:FUNCTION", help=BUILD_HELP)
     return parser
 
@@ -71,12 +63,12 @@ def _parser(program: str, description: str, cls: type[Any], defaults: Any) -> Ar
 
 def parse_training(
     parser: ArgumentParser, arguments: Sequence[str]
-) -> tuple[ExperimentConfig, bool, Callable[..., Any] | None]:
-    """The configuration that the arguments give, whether it is a dry run, and the function that --build names. Raises
-    UserError on a wrong option."""
-    values = _parse(parser, arguments, _TrainingOptions)
-    dry_run, build = bool(values.pop("dry_run")), values.pop("build")
-    return from_dict(ExperimentConfig, values), dry_run, function_in(build) if build else None
+) -> tuple[ExperimentConfig, Callable[..., Any] | None]:
+    """The configuration that the arguments give, and the function that --build names. Raises UserError on a wrong
+    option."""
+    values = _parse(parser, arguments, ExperimentConfig)
+    build = values.pop("build")
+    return from_dict(ExperimentConfig, values), function_in(build) if build else None
 
 
 def parse_task(parser: ArgumentParser, arguments: Sequence[str], cls: type[Config]) -> Config:

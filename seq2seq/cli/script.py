@@ -17,7 +17,7 @@ from seq2seq.runs.stored_model import Build
 from seq2seq.runtime.device import prepare_process
 from seq2seq.runtime.distributed import world
 from seq2seq.tasks.configs import ExperimentConfig, TaskConfig
-from seq2seq.tasks.dry_run import dry_run
+from seq2seq.tasks.dry_run import description_of, dry_run
 from seq2seq.tasks.evaluate import Evaluation
 from seq2seq.tasks.translation import TEXT_FILES, run
 
@@ -48,8 +48,8 @@ def main(
 
     def work() -> None:
         parser = training_parser(_script().name, _description(), defaults)
-        config, dry, build = parse_training(parser, sys.argv[1:] if arguments is None else arguments)
-        train_as_told(prepared(config, prepare and checked), dry, report or print_figures, build)
+        config, build = parse_training(parser, sys.argv[1:] if arguments is None else arguments)
+        train_as_told(prepared(config, prepare and checked), report or print_figures, build)
 
     sys.exit(guarded(_script().name, work))
 
@@ -71,7 +71,9 @@ def run_task(
         config = parse_task(parser, sys.argv[1:] if arguments is None else arguments, type(defaults))
         prepare_process()
         refuse_foreign_pictures(config.directory())
-        carry_out(prepared(config, prepare))
+        description = description_of(lambda: carry_out(prepared(config, prepare)))
+        if description:
+            print(description)
 
     sys.exit(guarded(_script().name, work))
 
@@ -110,10 +112,10 @@ def _with_output(defaults: Any) -> Any:
     return defaults if defaults.output else replace(defaults, output=str(Path("runs") / _script().stem))
 
 
-def train_as_told(config: ExperimentConfig, dry: bool, report: Report, build: Build | None = None) -> None:
+def train_as_told(config: ExperimentConfig, report: Report, build: Build | None = None) -> None:
     """Trains and reports; on a dry run prints what would be trained."""
     prepare_process()
-    if dry:
+    if config.dry_run:
         print(dry_run(config, build))
         return
     translator, evaluation = run(config, build)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,6 +33,7 @@ from seq2seq.runs.layout import (
     CURVES_FILE,
     MODEL_FILE,
     PROVENANCE_FILE,
+    VOCABULARY_FILES,
     WRITTEN,
     begun,
     refuse_foreign_files,
@@ -50,10 +53,12 @@ from seq2seq.runs.stored_model import (
 )
 from seq2seq.runs.weights import load_weights, stored_model, stored_shapes
 from seq2seq.runtime.atomic_files import sweep, write_atomically
+from seq2seq.runtime.device import device_named
 from seq2seq.runtime.distributed import World
 from seq2seq.runtime.distributed import world as joined
 from seq2seq.tasks.capacity import fresh_model
 from seq2seq.tasks.configs import TaskConfig
+from seq2seq.tasks.description import Described, describe
 from seq2seq.training.objectives import loss_per_token
 from seq2seq.training.trainer import Trainer, Validate
 
@@ -68,7 +73,7 @@ Answerer = TypeVar("Answerer", bound=Pretrained)
 Objective = Callable[[Any, Any], LossSum]
 """Model and batch to the sum of the loss; see training/objectives.py."""
 
-FREE_TO_CHANGE = {"output", "search", "data", "validation_split", "test_split", "license"}
+FREE_TO_CHANGE = {"output", "dry_run", "search", "data", "validation_split", "test_split", "license"}
 FREE_IN_TRAINER = {
     "max_steps",
     "log_every_steps",
@@ -114,20 +119,27 @@ class Run:
         Raises UserError, before memory is taken for it, where the weights about to be loaded into it, the run's own or
         those that training starts from, are another model's, or where the device has too little memory to train it."""
         if self.own_build is None:
-            return build(self.config, self.directory, lambda: make(self.config.model, *sizes), self.world.device)
+            return build(
+                self.config, self.config.directory(), lambda: make(self.config.model, *sizes), self.world.device
+            )
         torch.manual_seed(self.config.trainer.seed)
         return build_own(self.own_build, self.config.model, *sizes)
 
     def fit(self, model: Model, batches: Batches, objective: Objective, validate: Validate, fingerprint: str) -> Model:
         """Trains to the end, resuming where there is something to resume, and returns the model with its best weights.
+        On a dry run, raises `Described` instead.
 
         fingerprint: of the data, for provenance.json.
         """
         config, directory = self.config, self.directory
         log.info("model: %s parameters", f"{parameter_count(model):,}")
-        trainer = Trainer(directory, config.chosen_trainer(), config.optimizer, self.world)
+        trainer = Trainer(config.directory(), config.chosen_trainer(), config.optimizer, self.world)
         if not trainer.store.list():
             load_start(model, config)
+        if config.dry_run:
+            refuse_other_data(config.directory(), fingerprint)
+            trainer.begin(model, batches, objective)
+            raise Described(describe(config, trainer, model, batches, fingerprint))
         if self.world.is_main:
             self._describe(fingerprint)
         before = trainer.store.list()
@@ -160,6 +172,12 @@ def open_run(config: TaskConfig, own_build: Build | None = None, further: Iterab
     own_build: the user's function that builds the model. further: names of files that this kind of training writes
     besides those of every kind."""
     directory = config.directory()
+    if config.dry_run:
+        refuse_foreign_files(directory, (*WRITTEN, *further))
+        refuse_changes(directory, config, own_build)
+        with _shadow(directory) as shadow:
+            yield Run(config, shadow, World(device=device_named(config.trainer.device)), own_build)
+        return
     with joined(config.trainer.device) as world:
         if world.is_main:
             refuse_foreign_files(directory, (*WRITTEN, *further))
@@ -171,6 +189,16 @@ def open_run(config: TaskConfig, own_build: Build | None = None, further: Iterab
             refuse_changes(directory, config, own_build)
             yield Run(config, directory, world, own_build)
             world.barrier()
+
+
+@contextmanager
+def _shadow(directory: Path) -> Iterator[Path]:
+    """A temporary folder that a dry run may write to, with what of a run decides its vocabularies."""
+    with tempfile.TemporaryDirectory() as temporary:
+        if begun(directory):
+            for path in (path for pattern in (CONFIG_FILE, *VOCABULARY_FILES) for path in directory.glob(pattern)):
+                shutil.copy(path, temporary)
+        yield Path(temporary)
 
 
 def start_directory(config: TaskConfig) -> Path:

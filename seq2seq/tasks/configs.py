@@ -37,6 +37,9 @@ class TaskConfig:
     rate. On the command line, the model's options are those of that run; others must agree with it but for dropout."""
     quick: bool = False
     """A smoke run: little data, a few steps, figures of no meaning."""
+    dry_run: bool = False
+    """Check configuration, data and one batch, print the model's shape and memory, train nothing; of a script that
+    trains several models, the first one."""
     batching: BatchingConfig = field(default_factory=BatchingConfig)
     """How examples are grouped into batches."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

@@ -44,8 +44,8 @@ def test_every_boolean_is_a_switch(words: list[str], quick: bool) -> None:
     words = [word for word in words if word != "--seed-text"] + ["--trainer.deterministic", "--trainer.epochs", "3"]
     config = parse_task(task_parser("p", "", defaults), words, LanguageModelTask)
     assert (config.quick, config.trainer.deterministic, config.trainer.epochs) == (quick, True, 3)
-    assert parse_training(training_parser("train", ""), [*GIVEN, "--dry-run"])[1] is True
-    assert parse_training(training_parser("train", ""), [*GIVEN, "--dry_run", "false"])[1] is False
+    assert parse_training(training_parser("train", ""), [*GIVEN, "--dry-run"])[0].dry_run is True
+    assert parse_training(training_parser("train", ""), [*GIVEN, "--dry_run", "false"])[0].dry_run is False
 
 
 def test_the_help_shows_dashes() -> None:
