@@ -28,10 +28,15 @@ FLOAT_WITHOUT_DOT = re.compile(r"^[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$")
 SCALAR_NAMES = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
 
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout of checkpoints and run directories; CHANGELOG.md says which release reads which."""
 FORMAT_OPTION = "format"
 """What it is called in a run's config.json; files without it are of format 1."""
+KIND_OPTION, BUILD_OPTION = "kind", "build"
+"""What a run's config.json says from format 2 on: the kind of its model, and the user's function that built it
+(module:name, information only), where one did."""
+RUN_FACTS = (FORMAT_OPTION, KIND_OPTION, BUILD_OPTION)
+"""What a run's config.json holds besides options."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -154,9 +159,12 @@ def write_config(path: str | os.PathLike[str], config: Any) -> None:
     _write_mapping(Path(path), to_dict(config))
 
 
-def write_run_config(path: Path, mapping: dict[str, Any]) -> None:
-    """Write a run's config.json: the options in ``mapping``, and the format of what lies beside it."""
-    _write_mapping(path, {FORMAT_OPTION: FORMAT, **mapping})
+def write_run_config(path: Path, mapping: dict[str, Any], kind: str, built_by: str = "") -> None:
+    """Write a run's config.json: the options in ``mapping``, the format of what lies beside it, the kind of the model,
+    and the user's function that built it, where one did.
+    """
+    built = {BUILD_OPTION: built_by} if built_by else {}
+    _write_mapping(path, {FORMAT_OPTION: FORMAT, KIND_OPTION: kind, **built, **mapping})
 
 
 def _write_mapping(path: Path, mapping: dict[str, Any]) -> None:
@@ -177,16 +185,24 @@ def _file_format(path: Path) -> Literal["json", "yaml"]:
 
 
 def read_mapping(path: Path) -> Any:
-    """The content of a JSON or YAML file, without its format. Raises UserError naming file and line where it cannot be
-    read, or is of a newer format."""
+    """The options in a JSON or YAML file, without what else a run's config.json holds. Raises UserError naming file and
+    line where it cannot be read, or is of a newer format."""
     mapping = _parsed(path)
     check_format(mapping, str(path))
-    return {key: value for key, value in mapping.items() if key != FORMAT_OPTION} if _is_mapping(mapping) else mapping
+    if not _is_mapping(mapping):
+        return mapping
+    facts = RUN_FACTS if format_of(mapping) > 1 else (FORMAT_OPTION,)
+    return {key: value for key, value in mapping.items() if key not in facts}
+
+
+def format_of(mapping: dict[str, Any]) -> Any:
+    """The format that a file's content names: a whole number, once `check_format` has passed it."""
+    return mapping.get(FORMAT_OPTION, 1)
 
 
 def check_format(mapping: Any, where: str) -> None:
     """Raise `UserError` where a file's content is of a newer format than this version reads."""
-    number = mapping.get(FORMAT_OPTION, FORMAT) if _is_mapping(mapping) else FORMAT
+    number = format_of(mapping) if _is_mapping(mapping) else FORMAT
     check(
         type(number) is int and number > 0,
         f"{where}: option '{FORMAT_OPTION}' must be a whole number from 1 on, got {_shown(number)}",

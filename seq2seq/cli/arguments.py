@@ -13,6 +13,7 @@ from seq2seq.config import Real, Whole
 from seq2seq.errors import UserError
 
 SWITCH_VALUES = ("true", "false")
+BUILD_HELP = "a function of your own that builds the model, given again whenever the run is used; the file is run"
 
 
 def dashed(option: str) -> str:

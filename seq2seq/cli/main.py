@@ -13,7 +13,7 @@ from itertools import count, islice, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seq2seq.cli.arguments import Parser, number_within
+from seq2seq.cli.arguments import BUILD_HELP, Parser, number_within
 from seq2seq.config import SEARCH, Whole
 
 if TYPE_CHECKING:
@@ -74,8 +74,9 @@ def _train(words: list[str]) -> int:
             from seq2seq.cli.options import parse_training, training_parser
             from seq2seq.cli.script import print_figures, train_as_told
 
-        config, dry = parse_training(training_parser("seq2seq train", "Train a translation model."), words)
-        train_as_told(config, dry, print_figures)
+        parser = training_parser("seq2seq train", "Train a translation model.")
+        config, build = parse_training(parser, words)
+        train_as_told(config, print_figures, build)
 
     return guarded("seq2seq", work)
 
@@ -142,6 +143,7 @@ def _verb(verbs: Any, name: str, description: str, run: Callable[[argparse.Names
     parser.set_defaults(run=run, ensemble=[], precision="fp32")
     parser.add_argument("model", metavar="RUN", help="run directory, or the Hub id of a model")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument("--build", metavar="FILE.py:FUNCTION", help=BUILD_HELP)
     parser.add_argument(
         "--max-input-length",
         type=number_within(INPUT_LENGTHS),
@@ -203,12 +205,16 @@ def _load(options: argparse.Namespace) -> Translator:
 
     with quick_imports():
         from seq2seq.inference.load import load
+        from seq2seq.runs.directory import find_run
+        from seq2seq.runs.stored_model import read_stored
         from seq2seq.runtime.device import prepare_process
     prepare_process()
 
-    translator = load(options.model, options.device, kind="translator")
+    build = _own_build(options)
+    translator = load(options.model, options.device, kind="translator", build=build)
     for run in options.ensemble:
-        other = load(run, options.device, kind="translator")
+        standard = not read_stored(find_run(run, {})).built_by
+        other = load(run, options.device, kind="translator", build=None if standard else build)
         try:
             translator.join(other)
         except UserError as error:
@@ -216,6 +222,15 @@ def _load(options: argparse.Namespace) -> Translator:
     translator.precision = options.precision
     translator.max_source_tokens = options.max_input_length or translator.max_source_tokens
     return translator
+
+
+def _own_build(options: argparse.Namespace) -> Callable[..., Any] | None:
+    """The user's function that --build names."""
+    if not options.build:
+        return None
+    from seq2seq.cli.user_code import function_in
+
+    return function_in(options.build)
 
 
 def _search_settings(options: argparse.Namespace) -> dict[str, Any]:

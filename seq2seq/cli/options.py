@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
-from seq2seq.cli.arguments import dashed, spelled
+from seq2seq.cli.arguments import BUILD_HELP, dashed, spelled
+from seq2seq.cli.user_code import function_in
 from seq2seq.config import check_types, from_dict, option_types, read_mapping, refusal, to_dict
 from seq2seq.errors import UserError
 from seq2seq.runs.layout import begun
@@ -35,17 +36,11 @@ class _Help(DefaultHelpFormatter):
         return text.replace("{true,false}", "[true|false]")
 
 
-@dataclasses.dataclass(frozen=True)
-class _TrainingOptions(ExperimentConfig):
-    """What `seq2seq train` and the recipes of text to text take."""
-
-    dry_run: bool = False
-    """Check configuration, data and one batch, print the model's shape and memory, train nothing."""
-
-
 def training_parser(program: str, description: str, defaults: ExperimentConfig | None = None) -> ArgumentParser:
     """Parser of all options of text to text; defaults: a recipe's choices, which options and files override."""
-    return _parser(program, description, _TrainingOptions, defaults)
+    parser = _parser(program, description, ExperimentConfig, defaults)
+    parser.add_argument("--build", metavar="FILE.py:FUNCTION", help=BUILD_HELP)
+    return parser
 
 
 def task_parser(program: str, description: str, defaults: Any) -> ArgumentParser:
@@ -66,11 +61,14 @@ def _parser(program: str, description: str, cls: type[Any], defaults: Any) -> Ar
     return parser
 
 
-def parse_training(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[ExperimentConfig, bool]:
-    """The configuration that the arguments give, and whether it is a dry run. Raises UserError on a wrong option."""
-    values = _parse(parser, arguments, _TrainingOptions)
-    dry_run = bool(values.pop("dry_run"))
-    return from_dict(ExperimentConfig, values), dry_run
+def parse_training(
+    parser: ArgumentParser, arguments: Sequence[str]
+) -> tuple[ExperimentConfig, Callable[..., Any] | None]:
+    """The configuration that the arguments give, and the function that --build names. Raises UserError on a wrong
+    option."""
+    values = _parse(parser, arguments, ExperimentConfig)
+    build = values.pop("build")
+    return from_dict(ExperimentConfig, values), function_in(build) if build else None
 
 
 def parse_task(parser: ArgumentParser, arguments: Sequence[str], cls: type[Config]) -> Config:

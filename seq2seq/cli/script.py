@@ -13,10 +13,11 @@ from seq2seq.cli.exit_status import guarded
 from seq2seq.cli.options import parse_task, parse_training, task_parser, training_parser
 from seq2seq.inference.translator import Translator
 from seq2seq.runs.layout import CURVES_FILE, WRITTEN, begun, refuse_foreign_files
+from seq2seq.runs.stored_model import Build
 from seq2seq.runtime.device import prepare_process
 from seq2seq.runtime.distributed import world
 from seq2seq.tasks.configs import ExperimentConfig, TaskConfig
-from seq2seq.tasks.dry_run import dry_run
+from seq2seq.tasks.dry_run import description_of, dry_run
 from seq2seq.tasks.evaluate import Evaluation
 from seq2seq.tasks.translation import TEXT_FILES, run
 
@@ -47,8 +48,8 @@ def main(
 
     def work() -> None:
         parser = training_parser(_script().name, _description(), defaults)
-        config, dry = parse_training(parser, sys.argv[1:] if arguments is None else arguments)
-        train_as_told(prepared(config, prepare and checked), dry, report or print_figures)
+        config, build = parse_training(parser, sys.argv[1:] if arguments is None else arguments)
+        train_as_told(prepared(config, prepare and checked), report or print_figures, build)
 
     sys.exit(guarded(_script().name, work))
 
@@ -70,7 +71,9 @@ def run_task(
         config = parse_task(parser, sys.argv[1:] if arguments is None else arguments, type(defaults))
         prepare_process()
         refuse_foreign_pictures(config.directory())
-        carry_out(prepared(config, prepare))
+        description = description_of(lambda: carry_out(prepared(config, prepare)))
+        if description:
+            print(description)
 
     sys.exit(guarded(_script().name, work))
 
@@ -109,13 +112,13 @@ def _with_output(defaults: Any) -> Any:
     return defaults if defaults.output else replace(defaults, output=str(Path("runs") / _script().stem))
 
 
-def train_as_told(config: ExperimentConfig, dry: bool, report: Report) -> None:
+def train_as_told(config: ExperimentConfig, report: Report, build: Build | None = None) -> None:
     """Trains and reports; on a dry run prints what would be trained."""
     prepare_process()
-    if dry:
-        print(dry_run(config))
+    if config.dry_run:
+        print(dry_run(config, build))
         return
-    translator, evaluation = run(config)
+    translator, evaluation = run(config, build)
     if evaluation is not None:
         report(config, translator, evaluation)
 

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from seq2seq.config import COUNTS_OR_NONE, SEEDS, Real, check_number
+from seq2seq.config import COUNTS_OR_NONE, SEEDS, Real, check_number, from_dict
 from seq2seq.data.symbols import BOS_ID
 from seq2seq.data.vocabulary import FIRST_CHARACTER_ID, Characters
 from seq2seq.errors import check
 from seq2seq.inference.inputs import check_text
-from seq2seq.model.language_model import LEAST_TEMPERATURE, LanguageModel, LanguageModelConfig
-from seq2seq.runs.stored_model import load_model
+from seq2seq.inference.pretrained import Pretrained
+from seq2seq.model.language_model import (
+    LEAST_TEMPERATURE,
+    LanguageModel,
+    LanguageModelConfig,
+    assemble_language_model,
+)
+from seq2seq.runs.layout import CONFIG_FILE
+from seq2seq.runs.stored_model import Build, load_model
 
 
-class CharacterModel:
+class CharacterModel(Pretrained):
     """A trained language model over characters."""
+
+    kind = "language_model"
+    model: LanguageModel
 
     def __init__(self, model: LanguageModel, config: LanguageModelConfig, characters: Characters) -> None:
         self.model, self.config, self.characters = model.eval(), config, characters
@@ -57,11 +68,16 @@ class CharacterModel:
         return total / len(ids) / math.log(2)
 
     def _token(self, token: int) -> Tensor:
-        return torch.tensor([token], device=self.model.output.weight.device)
+        return torch.tensor([token], device=self.device)
 
+    def save_belongings(self, directory: Path) -> None:
+        """As `Pretrained` has it."""
+        self.characters.save(directory)
 
-def load_character_model(directory: Path, config: LanguageModelConfig, device: str = "cpu") -> CharacterModel:
-    """A run's language model. Raises UserError where a file is missing or damaged."""
-    characters = Characters.load(directory)
-    model = load_model(directory, lambda: LanguageModel(len(characters), config))
-    return CharacterModel(model.to(device), config, characters)
+    @classmethod
+    def assembled(cls, directory: Path, model: dict[str, Any], build: Build | None) -> CharacterModel:
+        """As `Pretrained` has it."""
+        config = from_dict(LanguageModelConfig, model, str(directory / CONFIG_FILE))
+        characters = Characters.load(directory)
+        module = load_model(directory, build, assemble_language_model, config, len(characters))
+        return cls(module, config, characters)

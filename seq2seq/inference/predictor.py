@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from seq2seq.config import from_dict
 from seq2seq.data.batch import half_rows, pad_features
 from seq2seq.data.symbols import EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError
 from seq2seq.inference.inputs import items_of, read_inputs
+from seq2seq.inference.pretrained import Pretrained
 from seq2seq.model.sequence_model import PredictorConfig, SequenceModel, assemble_predictor_model
-from seq2seq.runs.layout import SOURCE_FILE
-from seq2seq.runs.stored_model import load_model
+from seq2seq.runs.layout import CONFIG_FILE, SOURCE_FILE
+from seq2seq.runs.stored_model import Build, load_model
 from seq2seq.runtime.device import in_parts_that_fit
 
 Array = np.ndarray
@@ -24,8 +27,11 @@ Array = np.ndarray
 INPUTS_PER_BATCH = 64
 
 
-class Predictor:
-    """A trained model."""
+class Predictor(Pretrained):
+    """A trained model that labels, classifies or forecasts."""
+
+    kind = "predictor"
+    model: SequenceModel
 
     def __init__(self, model: SequenceModel, config: PredictorConfig, vocabulary: Vocabulary | None = None) -> None:
         self.model, self.config, self.vocabulary = model.eval(), config, vocabulary
@@ -34,14 +40,15 @@ class Predictor:
     def predict(self, inputs: Sequence[Array] | Sequence[str]) -> list[Array]:
         """The head's outputs for each input, [S, ...] or text: [S', O] per step, or [O]; logits where it learned
         classes. Raises UserError for inputs of another kind or shape."""
-        device = next(self.model.parameters()).device
         given = items_of(inputs, "arrays or strings", "input")
         arrays = read_inputs(self.config.front_end, map(self._encoded, given))
         found: list[Array] = [np.empty(0)] * len(arrays)
 
         def predict(group: list[int]) -> None:
             padded, lengths = pad_features([arrays[row] for row in group])
-            outputs, mask = self.model(torch.from_numpy(padded).to(device), torch.from_numpy(lengths).to(device))
+            outputs, mask = self.model(
+                torch.from_numpy(padded).to(self.device), torch.from_numpy(lengths).to(self.device)
+            )
             rows = outputs.float().cpu().numpy()
             for place, row, steps in zip(group, rows, mask.sum(1).tolist(), strict=True):
                 found[place] = row[:steps] if self.config.answer == "steps" else row
@@ -63,15 +70,21 @@ class Predictor:
             raise UserError("this model reads arrays, not text: it has no vocabulary")
         return text_ids(self.vocabulary, one)
 
+    def save_belongings(self, directory: Path) -> None:
+        """As `Pretrained` has it."""
+        (directory / SOURCE_FILE).unlink(missing_ok=True)
+        if self.vocabulary is not None:
+            self.vocabulary.save(directory / SOURCE_FILE)
+
+    @classmethod
+    def assembled(cls, directory: Path, model: dict[str, Any], build: Build | None) -> Predictor:
+        """As `Pretrained` has it."""
+        config = from_dict(PredictorConfig, model, str(directory / CONFIG_FILE))
+        stored = directory / SOURCE_FILE
+        vocabulary = Vocabulary.load(stored) if config.front_end.kind == "tokens" and stored.exists() else None
+        return cls(load_model(directory, build, assemble_predictor_model, config), config, vocabulary)
+
 
 def text_ids(vocabulary: Vocabulary, text: str) -> Array:
     """[S] int64 ids of a text, end of sentence included, so that an empty one has a step too."""
     return np.array([*vocabulary.encode(text), EOS_ID], np.int64)
-
-
-def load_predictor(directory: Path, config: PredictorConfig, device: str = "cpu") -> Predictor:
-    """A run's predictor. Raises UserError where a file is missing or damaged."""
-    model = load_model(directory, lambda: assemble_predictor_model(config))
-    stored = directory / SOURCE_FILE
-    vocabulary = Vocabulary.load(stored) if config.front_end.kind == "tokens" and stored.exists() else None
-    return Predictor(model.to(device), config, vocabulary)

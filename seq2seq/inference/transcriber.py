@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from seq2seq.config import SEARCH, Real, Whole, check_number, read_config
+from seq2seq.config import SEARCH, Real, Whole, check_number, from_dict, read_config, write_config
 from seq2seq.data.batch import Batch, Ids, decoding_length_step, half_rows
 from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
@@ -17,9 +17,10 @@ from seq2seq.errors import UserError, check
 from seq2seq.inference.decoding import like_lengths
 from seq2seq.inference.fast_decoder import prepare
 from seq2seq.inference.inputs import collate_inputs, read_inputs, search_settings
+from seq2seq.inference.pretrained import Pretrained
 from seq2seq.model.seq2seq import CTCSeq2Seq, GeneratorConfig, Seq2Seq, assemble_generator_model
-from seq2seq.runs.layout import GENERATION_FILE, TARGET_FILE
-from seq2seq.runs.stored_model import load_model
+from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE, TARGET_FILE
+from seq2seq.runs.stored_model import Build, load_model
 from seq2seq.runtime.device import in_parts_that_fit
 from seq2seq.runtime.kernels import DECODING_STEP
 from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
@@ -32,8 +33,11 @@ Array = np.ndarray
 INPUTS_PER_BATCH, STEPS_PER_BATCH = 64, 65_536
 
 
-class Generator:
-    """A trained model with its vocabulary and search settings."""
+class Generator(Pretrained):
+    """A trained model of features or images to text."""
+
+    kind = "generator"
+    model: Seq2Seq
 
     def __init__(
         self, model: Seq2Seq, config: GeneratorConfig, vocabulary: Vocabulary, search: SearchConfig | None = None
@@ -41,11 +45,6 @@ class Generator:
         self.model = model.eval()
         self.config, self.vocabulary = config, vocabulary
         self.search_config = search or SearchConfig()
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model computes."""
-        return next(self.model.parameters()).device
 
     def generate(self, inputs: Sequence[Any], ctc_weight: float = 0.0, **search_options: Any) -> list[str]:
         """The best text for each input, in order: features [S, F], ids [S], or, for a model of images, Pillow images or
@@ -128,15 +127,21 @@ class Generator:
         step = decoding_length_step(max(len(inputs[row]) for row in rows))
         return collate_inputs(self.config.front_end, pairs, step).to(self.device)
 
+    def save_belongings(self, directory: Path) -> None:
+        """As `Pretrained` has it."""
+        write_config(directory / GENERATION_FILE, self.search_config)
+        self.vocabulary.save(directory / TARGET_FILE)
+
+    @classmethod
+    def assembled(cls, directory: Path, model: dict[str, Any], build: Build | None) -> Generator:
+        """As `Pretrained` has it."""
+        config = from_dict(GeneratorConfig, model, str(directory / CONFIG_FILE))
+        vocabulary = Vocabulary.load(directory / TARGET_FILE)
+        search = read_config(directory / GENERATION_FILE, SearchConfig)
+        module = load_model(directory, build, assemble_generator_model, config, len(vocabulary))
+        return cls(module, config, vocabulary, search)
+
 
 def _batches(inputs: Sequence[Array]) -> Iterator[list[int]]:
     """Row numbers of inputs to decode together."""
     return like_lengths({row: len(array) for row, array in enumerate(inputs)}, INPUTS_PER_BATCH, STEPS_PER_BATCH)
-
-
-def load_generator(directory: Path, config: GeneratorConfig, device: str = "cpu") -> Generator:
-    """A run's generator. Raises UserError where a file is missing or damaged."""
-    vocabulary = Vocabulary.load(directory / TARGET_FILE)
-    search = read_config(directory / GENERATION_FILE, SearchConfig)
-    model = load_model(directory, lambda: assemble_generator_model(config, len(vocabulary)))
-    return Generator(model.to(device), config, vocabulary, search)

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from huggingface_hub import ModelHubMixin
 from torch import Tensor
 
-from seq2seq.config import from_dict, read_config, to_dict, write_config, write_run_config
+from seq2seq.config import from_dict, read_config, write_config
 from seq2seq.data.batch import Pair, collate_to_decode, half_rows
 from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
@@ -22,13 +21,12 @@ from seq2seq.inference.decoding import decoding_batches, score_pairs
 from seq2seq.inference.fast_decoder import SearchModel, prepare
 from seq2seq.inference.inputs import checked_texts, items_of, list_of_texts, search_settings
 from seq2seq.inference.outputs import BLANK, Alignment, PairScore, Translation
+from seq2seq.inference.pretrained import Pretrained
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, assemble_model
-from seq2seq.runs.directory import find_run
-from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE, holds_training_run
-from seq2seq.runs.stored_model import load_model, stored_of_kind
+from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE
+from seq2seq.runs.stored_model import Build, load_model
 from seq2seq.runs.vocabularies import load_vocabularies, save_vocabularies
-from seq2seq.runs.weights import save_model
-from seq2seq.runtime.device import compute_type, device_named, in_parts_that_fit
+from seq2seq.runtime.device import compute_type, in_parts_that_fit
 from seq2seq.runtime.kernels import DECODING_STEP, DecodingPrecision
 from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
 from seq2seq.search.ensemble import EnsembleState, ensemble
@@ -52,11 +50,12 @@ class _Prepared(NamedTuple):
     """Address and version of every weight."""
 
 
-class Translator(ModelHubMixin):
-    """A model ready for use. `from_pretrained`, `save_pretrained` and `push_to_hub` follow the Hub's habits.
+class Translator(Pretrained):
+    """A trained model of text to text. Several threads may call it at once, while none of them changes its settings,
+    partners or weights."""
 
-    Several threads may call it at once, while none of them changes its settings, partners or weights.
-    """
+    kind = "translator"
+    model: Seq2Seq
 
     def __init__(
         self,
@@ -80,11 +79,6 @@ class Translator(ModelHubMixin):
     def __getstate__(self) -> dict[str, Any]:
         """Copies prepare the model for search themselves: packed weights cannot be copied."""
         return {**self.__dict__, "_search_models": None}
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model computes."""
-        return next(self.model.parameters()).device
 
     @property
     def _models(self) -> tuple[Seq2Seq, ...]:
@@ -251,37 +245,19 @@ class Translator(ModelHubMixin):
         """As the Hub's habit is. Raises UserError, before a file is touched, where this is an ensemble, or a training
         run lies in the directory."""
         check(not self.partners, "an ensemble is not saved as one model; save each of its models")
-        check(
-            not holds_training_run(Path(save_directory)),
-            f"{save_directory}: holds a training run, which could not go on with the files of a saved model; "
-            "choose another folder",
-        )
-        saved: str | None = super().save_pretrained(save_directory, **options)
-        return saved
+        return super().save_pretrained(save_directory, **options)
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        """Writes what `load` needs: config.json, generation_config.json, model.safetensors and the SentencePiece
-        models."""
-        save_directory.mkdir(parents=True, exist_ok=True)
-        write_run_config(save_directory / CONFIG_FILE, {"model": to_dict(self.config)})
-        write_config(save_directory / GENERATION_FILE, self.search_config)
-        save_vocabularies(save_directory, self.source_vocabulary, self.target_vocabulary)
-        save_model(self.model, save_directory)
+    def save_belongings(self, directory: Path) -> None:
+        """As `Pretrained` has it."""
+        write_config(directory / GENERATION_FILE, self.search_config)
+        save_vocabularies(directory, self.source_vocabulary, self.target_vocabulary)
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Translator:
-        """`load`, by the name that the Hub has for it, with its options. Raises UserError where no translator is
-        there."""
-        device = str(device_named(options.pop("device", "cpu")))
-        directory = find_run(pretrained_model_name_or_path, options)
-        return load_translator(directory, stored_of_kind(directory, "translator")[0], device)
-
-
-def load_translator(directory: Path, stored: dict[str, Any], device: str) -> Translator:
-    """The translator of a run directory. stored: the model's part of its configuration."""
-    config = from_dict(ModelConfig, stored, str(directory / CONFIG_FILE))
-    generation = directory / GENERATION_FILE
-    search = read_config(generation, SearchConfig) if generation.exists() else None
-    source, target = load_vocabularies(directory)
-    model = load_model(directory, lambda: assemble_model(config, len(source), len(target)))
-    return Translator(model.to(device), config, source, target, search)
+    def assembled(cls, directory: Path, model: dict[str, Any], build: Build | None) -> Translator:
+        """As `Pretrained` has it."""
+        config = from_dict(ModelConfig, model, str(directory / CONFIG_FILE))
+        generation = directory / GENERATION_FILE
+        search = read_config(generation, SearchConfig) if generation.exists() else None
+        source, target = load_vocabularies(directory)
+        module = load_model(directory, build, assemble_model, config, len(source), len(target))
+        return cls(module, config, source, target, search)

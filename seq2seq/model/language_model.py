@@ -91,4 +91,9 @@ class LanguageModel(nn.Module):
 
 def build_language_model(config: LanguageModelConfig, vocabulary_size: int) -> LanguageModel:
     """The model, freshly initialised from torch's global random state."""
-    return initialise_model(LanguageModel(vocabulary_size, config))
+    return initialise_model(assemble_language_model(config, vocabulary_size))
+
+
+def assemble_language_model(config: LanguageModelConfig, vocabulary_size: int) -> LanguageModel:
+    """The same with weights of no meaning, for those about to load trained ones."""
+    return LanguageModel(vocabulary_size, config)

@@ -1,10 +1,9 @@
-"""A run directory in use: its lock, its log, whether it may go on with these settings; download from the Hub."""
+"""A run directory in use: its log, whether it may go on with these settings; download from the Hub."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,12 +11,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import portalocker
 from huggingface_hub import snapshot_download
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from seq2seq.errors import UserError, check
-from seq2seq.runs.layout import LOCK_FILE, LOG_FILE, PROVENANCE_FILE
+from seq2seq.runs.layout import LOG_FILE, PROVENANCE_FILE
 from seq2seq.runtime.distributed import World
 
 
@@ -49,31 +47,10 @@ def differences(
 
 
 @contextmanager
-def sole_trainer(directory: Path, here: World) -> Iterator[None]:
-    """Holds the directory's lock, which ends with the process however it ends; names who holds it otherwise."""
-    if not here.is_main:
-        yield
-        return
-    path = directory / LOCK_FILE
-    with path.open("a+") as file:
-        try:
-            portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
-        except portalocker.LockException:
-            holder = path.read_text().strip()
-            raise UserError(
-                f"{directory}: process {holder} is training there; wait for it, stop it, or choose another --output"
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
-
-
-@contextmanager
-def run_log(directory: Path, here: World) -> Iterator[None]:
+def run_log(directory: Path, world: World) -> Iterator[None]:
     """Sends this package's log to stderr (around the progress bars) and to train.log, from the main process only."""
     package = logging.getLogger("seq2seq")
-    if not here.is_main:
+    if not world.is_main:
         package.setLevel(logging.ERROR)
         yield
         return

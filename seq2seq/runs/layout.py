@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from seq2seq.config import FORMAT_OPTION
+from seq2seq.config import RUN_FACTS
 from seq2seq.errors import UserError
 from seq2seq.runs.metrics_log import METRICS_FILE, TENSORBOARD_FOLDER
 
@@ -53,7 +53,7 @@ def holds_training_run(directory: Path) -> bool:
 def is_bare(directory: Path) -> bool:
     """Whether config.json holds the model alone, as that of a saved model does."""
     try:
-        return set(json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))) - {FORMAT_OPTION} == {"model"}
+        return set(json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))) - set(RUN_FACTS) == {"model"}
     except (OSError, ValueError, TypeError, RecursionError):
         return False
 

@@ -5,20 +5,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from seq2seq.config import BUILD_OPTION, KIND_OPTION, format_of
 from seq2seq.errors import UserError, check
 from seq2seq.runs.layout import CONFIG_FILE, MODEL_FILE
-from seq2seq.runs.weights import check_bound, check_shapes, load_weights, model_tensors, stored_model, stored_shapes
+from seq2seq.runs.weights import check_bound, check_shapes, load_weights, model_tensors, stored_config, stored_shapes
 
 Model = TypeVar("Model", bound=nn.Module)
 
-Kind = Literal["translator", "generator", "predictor", "character_model"]
+Kind = Literal["translator", "generator", "predictor", "language_model"]
 """What a run can hold."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+Build = Callable[..., Any]
+"""A user's function: a model's configuration and the sizes of its vocabularies (source and target of a translator, one
+of a generator or a language model, none of a predictor) to the model, with first weights."""
+
+
+class Stored(NamedTuple):
+    """What a run's config.json says of its model."""
+
+    model: dict[str, Any]
+    """Its part of the configuration."""
+    kind: Kind
+    built_by: str = ""
+    """The user's function that built it, module:name; empty of a standard model."""
+
 
 COUNTS = ("layers", "forward_layers", "rollouts", "blocks")
 """Options that count parts of a model. Each part has a tensor at least."""
@@ -29,38 +45,89 @@ WIDTHS = ("embedding_size", "hidden_size", "size", "outputs", "input_size")
 def checked_model(directory: Path) -> dict[str, Any]:
     """The model's part of a run's configuration, once it is known to be the one that the weights were trained with, and
     of no larger sizes than they have. Reads no tensor. Raises UserError otherwise."""
-    stored = stored_model(directory)
-    check_sizes(stored, check_bound(directory), str(directory / CONFIG_FILE))
+    return _checked(directory).model
+
+
+def stored_of_kind(directory: Path, kind: Kind | None, build: Build | None = None) -> Stored:
+    """What config.json says of the model, checked as `checked_model` does. Raises UserError where it is not of the kind
+    that was asked for, or a user's function that built it is missing or given in vain."""
+    check(kind is None or kind in KINDS, f"kind must be {' or '.join(KINDS)}, not {kind!r}")
+    stored = _checked(directory)
+    check(
+        kind in (None, stored.kind),
+        f"{directory}: holds a {stored.kind}, not a {kind}; "
+        f"in Python seq2seq.load({str(directory)!r}, kind={stored.kind!r}) gives it",
+    )
+    check_builder(directory, stored.built_by, build)
     return stored
 
 
-def stored_of_kind(directory: Path, kind: Kind | None) -> tuple[dict[str, Any], Kind]:
-    """`checked_model`, and the kind of it. Raises UserError where it is not the kind that was asked for."""
-    check(kind is None or kind in get_args(Kind), f"kind must be {' or '.join(get_args(Kind))}, not {kind!r}")
-    stored = checked_model(directory)
-    found = _kind_of(stored)
+def check_builder(directory: Path, built_by: str, build: Build | None) -> None:
+    """Raises UserError where a run's model was built by a user's function and none is given, or the other way round."""
+    name = built_by.rpartition(":")[2]
     check(
-        kind in (None, found),
-        f"{directory}: holds a {found}, not a {kind}; "
-        f"in Python seq2seq.load({str(directory)!r}, kind={found!r}) gives it",
+        build is not None or not built_by,
+        f"{directory}: its model was built by {built_by}, which is no part of this package; give that function: in "
+        f"Python build={name}, on the command line --build FILE.py:{name}",
     )
-    return stored, found
+    check(
+        build is None or bool(built_by),
+        f"{directory}: holds a standard model, which no other function builds; leave build (--build) out",
+    )
 
 
-def _kind_of(stored: Mapping[str, Any]) -> Kind:
-    """The kind of a stored model: each has a field that the others lack."""
+def builder_name(build: Build | None) -> str:
+    """What config.json records of a user's function: module:name; nothing where there is none."""
+    if build is None:
+        return ""
+    return f"{build.__module__}:{getattr(build, '__qualname__', type(build).__name__)}"
+
+
+def build_own(build: Callable[..., Model], *arguments: Any) -> Model:
+    """What a user's function gives. Raises UserError where that is no model."""
+    model = build(*arguments)
+    if not isinstance(model, nn.Module):
+        raise UserError(
+            f"{builder_name(build)} gave {type(model).__name__}; it must return a model (a torch.nn.Module)"
+        )
+    return model
+
+
+def _checked(directory: Path) -> Stored:
+    stored, shapes = read_stored(directory), check_bound(directory)
+    if not stored.built_by:  # what of its configuration a user's function goes by is not known
+        check_sizes(stored.model, shapes, str(directory / CONFIG_FILE))
+    return stored
+
+
+def read_stored(directory: Path) -> Stored:
+    """What a run's config.json says of its model. Raises UserError where it is missing or damaged."""
+    config = stored_config(directory)
+    if format_of(config) == 1:
+        return Stored(config["model"], _guessed_kind(config["model"]))
+    kind: Any = config.get(KIND_OPTION)
+    built_by = config.get(BUILD_OPTION, "")
+    path = directory / CONFIG_FILE
+    check(kind in KINDS, f"{path}: option '{KIND_OPTION}' must be {' or '.join(KINDS)}; restore the run's own")
+    check(isinstance(built_by, str), f"{path}: option '{BUILD_OPTION}' must be a string; restore the run's own")
+    return Stored(config["model"], kind, built_by)
+
+
+def _guessed_kind(stored: Mapping[str, Any]) -> Kind:
+    """The kind of a model of format 1: each has a field that the others lack."""
     if "outputs" in stored:
         return "predictor"
     if "hidden_size" in stored:
-        return "character_model"
+        return "language_model"
     return "generator" if "front_end" in stored else "translator"
 
 
-def load_model(directory: Path, assemble: Callable[[], Model]) -> Model:
-    """The model that `assemble` builds, with the weights of a run directory. Raises UserError where they do not belong
-    together, before memory is taken."""
-    check_fits(directory / MODEL_FILE, assemble)
-    model = assemble()
+def load_model(directory: Path, build: Build | None, assemble: Callable[..., Model], *arguments: Any) -> Model:
+    """The model that `build`, a user's function, or else `assemble` gives, with the weights of a run directory. Raises
+    UserError where they do not belong together; for `assemble`, before memory is taken."""
+    if build is None:
+        check_fits(directory / MODEL_FILE, lambda: assemble(*arguments))
+    model: Model = assemble(*arguments) if build is None else build_own(build, *arguments)
     load_weights(model, directory)
     return model
 

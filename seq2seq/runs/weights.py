@@ -100,6 +100,11 @@ def _belongings(directory: Path) -> dict[str, str]:
 
 def stored_model(directory: Path) -> dict[str, Any]:
     """The model's part of a run's configuration. Raises UserError where there is none."""
+    return dict(stored_config(directory)["model"])
+
+
+def stored_config(directory: Path) -> dict[str, Any]:
+    """All of a run's config.json, which has a mapping `model`. Raises UserError otherwise."""
     path = directory / CONFIG_FILE
     if not path.is_file():
         raise UserError(f"{directory}: not a run directory (it has no {CONFIG_FILE})")
@@ -109,7 +114,7 @@ def stored_model(directory: Path) -> dict[str, Any]:
         stored = None
     check_format(stored, str(path))
     try:
-        return dict(stored["model"])
+        return {**stored, "model": dict(stored["model"])}
     except (ValueError, KeyError, TypeError, RecursionError):
         raise UserError(f"{path}: not a run's configuration; restore it or train again") from None
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,30 +22,45 @@ from seq2seq.data.batch import Batches, collate_sequences
 from seq2seq.data.bucketing import ExampleBatches
 from seq2seq.errors import UserError, check
 from seq2seq.evaluation import plotting
+from seq2seq.inference.pretrained import Pretrained
 from seq2seq.model.initialisation import parameter_count
 from seq2seq.model.losses import LossSum
 from seq2seq.runs.checkpoints import CheckpointStore, find_fault
-from seq2seq.runs.directory import differences, refuse_other_data, run_log, sole_trainer
+from seq2seq.runs.directory import differences, refuse_other_data, run_log
 from seq2seq.runs.layout import (
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
     CURVES_FILE,
     MODEL_FILE,
     PROVENANCE_FILE,
+    VOCABULARY_FILES,
     WRITTEN,
     begun,
     refuse_foreign_files,
 )
+from seq2seq.runs.lock import sole_trainer
 from seq2seq.runs.metrics_log import read_journal
 from seq2seq.runs.provenance import provenance
-from seq2seq.runs.stored_model import check_fits, check_sizes, checked_model
+from seq2seq.runs.stored_model import (
+    Build,
+    build_own,
+    builder_name,
+    check_builder,
+    check_fits,
+    check_sizes,
+    checked_model,
+    read_stored,
+)
 from seq2seq.runs.weights import load_weights, stored_model, stored_shapes
 from seq2seq.runtime.atomic_files import sweep, write_atomically
-from seq2seq.runtime.distributed import World, world
+from seq2seq.runtime.device import device_named
+from seq2seq.runtime.distributed import World
+from seq2seq.runtime.distributed import world as joined
 from seq2seq.tasks.capacity import fresh_model
 from seq2seq.tasks.configs import TaskConfig
+from seq2seq.tasks.description import Described, describe
 from seq2seq.training.objectives import loss_per_token
-from seq2seq.training.trainer import Trainer
+from seq2seq.training.trainer import Trainer, Validate
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +68,12 @@ Array = np.ndarray
 
 
 Model = TypeVar("Model", bound=nn.Module)
+Stored = TypeVar("Stored")
+Answerer = TypeVar("Answerer", bound=Pretrained)
+Objective = Callable[[Any, Any], LossSum]
+"""Model and batch to the sum of the loss; see training/objectives.py."""
 
-FREE_TO_CHANGE = {"output", "search", "data", "validation_split", "test_split", "license"}
+FREE_TO_CHANGE = {"output", "dry_run", "search", "data", "validation_split", "test_split", "license"}
 FREE_IN_TRAINER = {
     "max_steps",
     "log_every_steps",
@@ -67,55 +88,117 @@ FREE_IN_TRAINER = {
 epochs, unless the learning rate falls towards the last one."""
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run directory in use, by the processes that train together."""
+
+    config: Any
+    directory: Path
+    world: World
+    """This process among them."""
+    own_build: Build | None = None
+    """The user's function that builds the model; None: it is a standard model."""
+
+    @property
+    def built_by(self) -> str:
+        """What config.json records of the user's function."""
+        return builder_name(self.own_build)
+
+    def once(self, stored: bool, make: Callable[[], object], load: Callable[[], Stored]) -> Stored:
+        """What all processes load from the directory. Unless the run has begun and it is stored there, the main process
+        makes and stores it first."""
+        if self.world.is_main and not (stored and begun(self.directory)):
+            make()
+        self.world.barrier()
+        return load()
+
+    def build(self, make: Callable[..., Model], *sizes: int) -> Model:
+        """The untrained model, from the run's seed: what the user's function, or else `make`, gives for config.model
+        and the sizes of vocabularies.
+
+        Raises UserError, before memory is taken for it, where the weights about to be loaded into it, the run's own or
+        those that training starts from, are another model's, or where the device has too little memory to train it."""
+        if self.own_build is None:
+            return build(
+                self.config, self.config.directory(), lambda: make(self.config.model, *sizes), self.world.device
+            )
+        torch.manual_seed(self.config.trainer.seed)
+        return build_own(self.own_build, self.config.model, *sizes)
+
+    def fit(self, model: Model, batches: Batches, objective: Objective, validate: Validate, fingerprint: str) -> Model:
+        """Trains to the end, resuming where there is something to resume, and returns the model with its best weights.
+        On a dry run, raises `Described` instead.
+
+        fingerprint: of the data, for provenance.json.
+        """
+        config, directory = self.config, self.directory
+        log.info("model: %s parameters", f"{parameter_count(model):,}")
+        trainer = Trainer(config.directory(), config.chosen_trainer(), config.optimizer, self.world)
+        if not trainer.store.list():
+            load_start(model, config)
+        if config.dry_run:
+            refuse_other_data(config.directory(), fingerprint)
+            trainer.begin(model, batches, objective)
+            raise Described(describe(config, trainer, model, batches, fingerprint))
+        if self.world.is_main:
+            self._describe(fingerprint)
+        before = trainer.store.list()
+        trainer.fit(model, batches, objective, validate)
+        if self.world.is_main and not (trainer.store.list() == before and (directory / CURVES_FILE).exists()):
+            draw_curves(directory, config.trainer.best_metric)
+        self.world.barrier()
+        load_weights(model, directory)
+        return model.eval()
+
+    def described(self, trained: Answerer) -> Answerer:
+        """The trained model, which knows what built it."""
+        trained.built_by = self.built_by
+        return trained
+
+    def _describe(self, fingerprint: str) -> None:
+        """Writes what the run is: config.json, and where it comes from. Raises UserError where it was begun on other
+        data."""
+        refuse_other_data(self.directory, fingerprint)
+        write_run_config(self.directory / CONFIG_FILE, to_dict(self.config), self.config.kind, self.built_by)
+        facts = provenance(self.config.trainer.seed, fingerprint, self.world.size)
+        write_atomically(self.directory / PROVENANCE_FILE, json.dumps(facts, indent=2) + "\n")
+
+
 @contextmanager
-def run_directory(config: TaskConfig, further: Iterable[str] = ()) -> Iterator[tuple[Path, World]]:
+def open_run(config: TaskConfig, own_build: Build | None = None, further: Iterable[str] = ()) -> Iterator[Run]:
     """Joins the processes that train together and opens config.output, with its log; refuses a run begun otherwise, one
     that another process is training, and, before anything is written, files of others in the way.
 
-    further: names of files that this kind of training writes besides those of every kind."""
+    own_build: the user's function that builds the model. further: names of files that this kind of training writes
+    besides those of every kind."""
     directory = config.directory()
-    with world(config.trainer.device) as here:
-        if here.is_main:
+    if config.dry_run:
+        refuse_foreign_files(directory, (*WRITTEN, *further))
+        refuse_changes(directory, config, own_build)
+        with _shadow(directory) as shadow:
+            yield Run(config, shadow, World(device=device_named(config.trainer.device)), own_build)
+        return
+    with joined(config.trainer.device) as world:
+        if world.is_main:
             refuse_foreign_files(directory, (*WRITTEN, *further))
-            refuse_changes(directory, config)  # and again below, where nobody else can begin a run any more
-        with run_log(directory, here), sole_trainer(directory, here):
-            if here.is_main:
+            # And again below, where nobody else can begin a run any more.
+            refuse_changes(directory, config, own_build)
+        with run_log(directory, world), sole_trainer(directory, world):
+            if world.is_main:
                 sweep(directory)
-            refuse_changes(directory, config)
-            yield directory, here
-            here.barrier()
+            refuse_changes(directory, config, own_build)
+            yield Run(config, directory, world, own_build)
+            world.barrier()
 
 
-def fit(
-    config: TaskConfig,
-    directory: Path,
-    here: World,
-    model: Model,
-    batches: Batches,
-    compute_loss: Callable[[Any, Any], LossSum],
-    validate: Callable[[Any], Mapping[str, float]],
-    fingerprint: str,
-) -> Model:
-    """Trains to the end, resuming where there is something to resume, and returns the model with its best weights.
-
-    fingerprint: of the data, for provenance.json.
-    """
-    log.info("model: %s parameters", f"{parameter_count(model):,}")
-    trainer = Trainer(directory, config.chosen_trainer(), config.optimizer, here)
-    if not trainer.store.list():
-        load_start(model, config)
-    if here.is_main:
-        refuse_other_data(directory, fingerprint)
-        write_run_config(directory / CONFIG_FILE, to_dict(config))
-        facts = provenance(config.trainer.seed, fingerprint, here.size)
-        write_atomically(directory / PROVENANCE_FILE, json.dumps(facts, indent=2) + "\n")
-    before = trainer.store.list()
-    trainer.fit(model, batches, compute_loss, validate)
-    if here.is_main and not (trainer.store.list() == before and (directory / CURVES_FILE).exists()):
-        draw_curves(directory, config.trainer.best_metric)
-    here.barrier()
-    load_weights(model, directory)
-    return model.eval()
+@contextmanager
+def _shadow(directory: Path) -> Iterator[Path]:
+    """A temporary folder that a dry run may write to, with what of a run decides its vocabularies."""
+    with tempfile.TemporaryDirectory() as temporary:
+        if begun(directory):
+            for path in (path for pattern in (CONFIG_FILE, *VOCABULARY_FILES) for path in directory.glob(pattern)):
+                shutil.copy(path, temporary)
+        yield Path(temporary)
 
 
 def start_directory(config: TaskConfig) -> Path:
@@ -171,7 +254,7 @@ def load_start(model: nn.Module, config: TaskConfig) -> None:
     log.info("starting from the model in %s", start)
 
 
-def mean_loss(batches: Batches, compute_loss: Callable[[Any, Any], LossSum]) -> Callable[[nn.Module], float]:
+def mean_loss(batches: Batches, compute_loss: Objective) -> Callable[[nn.Module], float]:
     """A figure for validation: the loss per token or value over all batches."""
     return lambda model: loss_per_token(model, batches.iterate(0), compute_loss)
 
@@ -183,14 +266,16 @@ def draw_curves(directory: Path, best_metric: str) -> None:
         log.info("curves: %s", directory / CURVES_FILE)
 
 
-def refuse_changes(directory: Path, config: TaskConfig) -> None:
-    """Raises UserError, naming the differences, where a run in the directory was begun with other settings."""
+def refuse_changes(directory: Path, config: TaskConfig, own_build: Build | None = None) -> None:
+    """Raises UserError, naming the differences, where a run in the directory was begun with other settings, or with a
+    model of the user's own while this one is not, or the other way round."""
     if not begun(directory):
         return
     try:  # fills in options that the run's version did not have yet
         before = read_config(directory / CONFIG_FILE, type(config))
     except UserError as error:
         raise UserError(f"{error}; restore the run's configuration, or choose another --output") from None
+    check_builder(directory, read_stored(directory).built_by, own_build)
     cosine = config.optimizer.schedule == "cosine"
     # A run that started from another one has that one's vocabulary, whatever was recorded.
     free = FREE_TO_CHANGE | ({"vocabulary"} if config.start_from else set())
@@ -207,11 +292,11 @@ def refuse_changes(directory: Path, config: TaskConfig) -> None:
 
 
 def example_batches(
-    examples: Sequence[tuple[Array, Array]], config: TaskConfig, length_step: int, here: Any
+    examples: Sequence[tuple[Array, Array]], config: TaskConfig, length_step: int, world: World | None
 ) -> ExampleBatches:
     batching = replace(config.batching, length_step=length_step)
     lengths = [len(inputs) for inputs, _ in examples]
-    return ExampleBatches(examples, lengths, collate_sequences, batching, config.trainer.seed, here)
+    return ExampleBatches(examples, lengths, collate_sequences, batching, config.trainer.seed, world)
 
 
 def fingerprint(examples: Sequence[tuple[Array, Array | list[str]]]) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 from seq2seq.config import SIZES, Real, check_numbers
 from seq2seq.data.bucketing import BatchingConfig
@@ -15,6 +16,7 @@ from seq2seq.errors import check
 from seq2seq.model.language_model import LanguageModelConfig
 from seq2seq.model.seq2seq import GeneratorConfig, ModelConfig
 from seq2seq.model.sequence_model import PredictorConfig
+from seq2seq.runs.stored_model import Kind
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.evaluate import VALIDATED
 from seq2seq.training.optimizer import OptimizerConfig, check_end
@@ -25,6 +27,9 @@ from seq2seq.training.trainer import TrainerConfig
 class TaskConfig:
     """What training decides in every task; a recipe adds fields of its own."""
 
+    kind: ClassVar[Kind]
+    """Of the model, see `load`."""
+
     output: str = ""
     """Run directory; a run found there is taken up again."""
     start_from: str = ""
@@ -32,6 +37,9 @@ class TaskConfig:
     rate. On the command line, the model's options are those of that run; others must agree with it but for dropout."""
     quick: bool = False
     """A smoke run: little data, a few steps, figures of no meaning."""
+    dry_run: bool = False
+    """Check configuration, data and one batch, print the model's shape and memory, train nothing; of a script that
+    trains several models, the first one."""
     batching: BatchingConfig = field(default_factory=BatchingConfig)
     """How examples are grouped into batches."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -56,6 +64,8 @@ class TaskConfig:
 @dataclass(frozen=True)
 class ExperimentConfig(TaskConfig, DataConfig):
     """Everything that decides a training run."""
+
+    kind: ClassVar[Kind] = "translator"
 
     label_smoothing: float = 0.1
     """Share of the target probability spread evenly over the vocabulary (Szegedy et al. 2016)."""
@@ -98,6 +108,8 @@ def check_best_metric(config: TaskConfig, figures: Iterable[str]) -> None:
 class GeneratorTask(TaskConfig):
     """Training of a model from features or images to text."""
 
+    kind: ClassVar[Kind] = "generator"
+
     model: GeneratorConfig = field(default_factory=GeneratorConfig)
     """Sizes and structure of the model."""
     label_smoothing: float = 0.1
@@ -115,6 +127,8 @@ class GeneratorTask(TaskConfig):
 class PredictorTask(TaskConfig):
     """Training of a model that labels, classifies or forecasts."""
 
+    kind: ClassVar[Kind] = "predictor"
+
     model: PredictorConfig = field(default_factory=PredictorConfig)
     """Sizes and structure of the model."""
 
@@ -122,6 +136,8 @@ class PredictorTask(TaskConfig):
 @dataclass(frozen=True)
 class LanguageModelTask(TaskConfig):
     """Training of a language model over characters."""
+
+    kind: ClassVar[Kind] = "language_model"
 
     model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
     """Sizes and structure of the model."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from seq2seq.inference.translator import Translator
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runtime.atomic_files import write_atomically
 from seq2seq.search.beam import SearchConfig
-from seq2seq.training.objectives import loss_per_token, teacher_forcing
+from seq2seq.training.objectives import ComputeLoss, loss_per_token, teacher_forcing
 
 PAIRS_PER_BATCH = 64
 
@@ -62,6 +62,8 @@ class Validator:
     """BLEU's tokenizer; empty: the target language's."""
     best_metric: str = "bleu"
     """Which of `VALIDATED` is computed besides loss and BLEU."""
+    objective: ComputeLoss = field(default_factory=teacher_forcing)
+    """What the loss is."""
 
     def __post_init__(self) -> None:
         bleu_metric(self.target_language, self.bleu_tokenizer)  # where its package is missing, training does not begin
@@ -69,8 +71,8 @@ class Validator:
 
     @torch.inference_mode()
     def __call__(self, model: Seq2Seq) -> dict[str, float]:
-        """loss: nats per target token, without label smoothing; bleu: greedy, detokenised, sacreBLEU's defaults; the
-        others: of the same texts, in percent."""
+        """loss: of the objective, by default nats per target token without label smoothing; bleu: greedy, detokenised,
+        sacreBLEU's defaults; the others: of the same texts, in percent."""
         hypotheses = greedy_texts(model, [source for source, _ in self.pairs], self.target_vocabulary, self.search)
         score = bleu(hypotheses, self.references, self.target_language, self.bleu_tokenizer)
         chosen = {name: ON_DEMAND[name] for name in (self.best_metric,) if name in ON_DEMAND}
@@ -81,7 +83,7 @@ class Validator:
         ordered = sorted(self.pairs, key=lambda pair: (len(pair[1]), len(pair[0])))
         starts = range(0, len(ordered), PAIRS_PER_BATCH)
         batches = (collate(ordered[start : start + PAIRS_PER_BATCH]) for start in starts)
-        return loss_per_token(model, batches, teacher_forcing())
+        return loss_per_token(model, batches, self.objective)
 
 
 @dataclass(frozen=True)

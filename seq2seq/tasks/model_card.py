@@ -13,11 +13,13 @@ import yaml
 
 from seq2seq.data.languages import language_tag
 from seq2seq.runs.figures import title
-from seq2seq.runs.layout import CARD_FILE
+from seq2seq.runs.layout import CARD_FILE, begun
 from seq2seq.runs.provenance import read_provenance
+from seq2seq.runs.stored_model import read_stored
 from seq2seq.runtime.atomic_files import write_atomically
 
 if TYPE_CHECKING:
+    from seq2seq.model.decoder import DecoderConfig
     from seq2seq.model.encoder import EncoderConfig
     from seq2seq.tasks.configs import ExperimentConfig
     from seq2seq.tasks.evaluate import Evaluation
@@ -30,7 +32,7 @@ FIRST_RELEASE = "---\nlibrary_name: seq2seq\n"
 SUM = re.compile(r"<!-- seq2seq wrote this card; SHA-256 of the text above: ([0-9a-f]{64}) -->\n")
 
 
-def _cell(text: str) -> str:
+def _table_cell(text: str) -> str:
     """Text for a Markdown table, where a bare bar would start another cell."""
     return text.replace("|", "\\|")
 
@@ -42,8 +44,21 @@ def _languages(*columns: str) -> list[str]:
     return [f"language: {json.dumps(tags)}"] if tags else []
 
 
+def _cell_name(cell: str) -> str:
+    """What a recurrent cell is called in print; a cell that is not listed goes by its option's value."""
+    return {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN", "peephole": "peephole LSTM"}.get(cell, cell)
+
+
+def _decoder(decoder: DecoderConfig) -> str:
+    attention = f"{decoder.attention} attention (coupling {decoder.coupling})"
+    return (
+        f"{decoder.layers}-layer {_cell_name(decoder.cell)} decoder ({decoder.hidden_size} units), "
+        f"{'no attention' if decoder.attention == 'none' else attention}"
+    )
+
+
 def _encoder(encoder: EncoderConfig) -> str:
-    cell = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN", "peephole": "peephole LSTM"}[encoder.cell]
+    cell = _cell_name(encoder.cell)
     direction = {"both": "bidirectional ", "forward": "", "backward": "backward "}[encoder.direction]
     units = f"{encoder.hidden_size} units{' a direction' if encoder.direction == 'both' else ''}"
     further = f", {encoder.forward_layers} forward layers on top" if encoder.forward_layers else ""
@@ -64,7 +79,7 @@ def _figures(config: ExperimentConfig, evaluation: Evaluation, split: str, beam_
         ("word error rate (of tokens between spaces), %", "error_rate"): scores.word_error_rate,
         ("character error rate, %", "character_error_rate"): scores.character_error_rate,
     }
-    rows = {key: f"{metric.score:.2f} | `{_cell(metric.signature)}`" for key, metric in of_sacrebleu.items()}
+    rows = {key: f"{metric.score:.2f} | `{_table_cell(metric.signature)}`" for key, metric in of_sacrebleu.items()}
     rows |= {key: f"{rate:.2f} | " for key, rate in percentages.items()}
     ordered = sorted(rows.items(), key=lambda row: row[0][1] != best_metric)
     sentences = f"{len(evaluation.sources):,} sentences"
@@ -102,11 +117,17 @@ def sha256_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _own(directory: Path) -> str:
+    """What is said of a model that a user's function built: its configuration does not describe it."""
+    built_by = read_stored(directory).built_by if begun(directory) else ""
+    return f"a model built by `{built_by}`" if built_by else ""
+
+
 def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation | None, beam_size: int) -> str:
     """README.md of a run, as the Hub shows it: licence, task, data, figures with signatures (none where there was no
     test split), how to use and to reproduce. beam_size: of the evaluation."""
     facts = read_provenance(directory)
-    decoder = config.model.decoder
+    structure = _own(directory) or f"{_encoder(config.model.encoder)}, {_decoder(config.model.decoder)}"
     return "\n".join(
         [
             "---",
@@ -117,9 +138,7 @@ def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation
             "---",
             f"# {config.source} to {config.target}",
             "",
-            f"Translates `{config.source}` to `{config.target}`: {_encoder(config.model.encoder)}, "
-            f"{decoder.layers}-layer LSTM decoder ({decoder.hidden_size} units), "
-            f"{decoder.attention} attention (coupling {decoder.coupling}).",
+            f"Translates `{config.source}` to `{config.target}`: {structure}.",
             "",
             f"Trained on `{Path(str(config.data)).name}` (split {config.train_split}, "
             f"fingerprint `{facts['data_fingerprint'][:16]}`), "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -11,8 +12,9 @@ from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check
 from seq2seq.inference.predictor import Predictor
 from seq2seq.model.sequence_model import SequenceModel, build_predictor_model
-from seq2seq.runs.layout import SOURCE_FILE, begun
-from seq2seq.tasks.base import build, example_batches, fingerprint, fit, mean_loss, run_directory, start_directory
+from seq2seq.runs.layout import SOURCE_FILE
+from seq2seq.runs.stored_model import Build
+from seq2seq.tasks.base import example_batches, fingerprint, mean_loss, open_run, start_directory
 from seq2seq.tasks.configs import PredictorTask, check_best_metric
 from seq2seq.training.objectives import ComputeSequenceLoss
 
@@ -29,10 +31,12 @@ def train_predictor(
     objective: ComputeSequenceLoss,
     figures: Figures = types.MappingProxyType({}),
     vocabulary: Vocabulary | None = None,
+    build: Build | None = None,
 ) -> Predictor:
     """Trains in config.output, resuming what is there. Examples: inputs [S, ...] and targets, as `collate_sequences`
     takes them. Validation gives the loss and these figures; each may choose the best model. vocabulary: what inputs are
-    ids of; it is kept with the run, and must be that of the model that training starts from."""
+    ids of; it is kept with the run, and must be that of the model that training starts from. build: of the user's own,
+    as `run` takes it."""
     check_best_metric(config, ("loss", *figures))
     if vocabulary is not None and config.start_from:
         start = start_directory(config) / SOURCE_FILE
@@ -40,19 +44,19 @@ def train_predictor(
             Vocabulary.load(start).fingerprint() == vocabulary.fingerprint(),
             f"{start}: another vocabulary than that of this data; a model can only start from one with the same ids",
         )
-    with run_directory(config) as (directory, here):
-        stored = directory / SOURCE_FILE
-        if vocabulary is not None and here.is_main and not (begun(directory) and stored.exists()):
-            vocabulary.save(stored)
-        model = build(config, directory, lambda: build_predictor_model(config.model), here.device)
+    with open_run(config, build) as run:
+        if vocabulary is not None:
+            stored = run.directory / SOURCE_FILE
+            run.once(stored.exists(), partial(vocabulary.save, stored), lambda: None)
+        model = run.build(build_predictor_model)
         # Labels lie beside the inputs' steps, and are padded as these are; other targets have a shape of their own.
         step = config.batching.length_step if config.model.answer == "steps" else 1
-        batches = example_batches(training, config, step, here)
+        batches = example_batches(training, config, step, run.world)
         loss = mean_loss(example_batches(validation, config, step, None), objective)
 
         def validate(model: SequenceModel) -> dict[str, float]:
             predictor = Predictor(model, config.model)
             return {"loss": loss(model), **{name: figure(predictor) for name, figure in figures.items()}}
 
-        fit(config, directory, here, model, batches, objective, validate, fingerprint(training))
-        return Predictor(model, config.model, vocabulary)
+        run.fit(model, batches, objective, validate, fingerprint(training))
+        return run.described(Predictor(model, config.model, vocabulary))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,8 +20,10 @@ from seq2seq.evaluation.metrics import bleu
 from seq2seq.inference.inputs import collate_inputs
 from seq2seq.inference.transcriber import Generator
 from seq2seq.model.seq2seq import Seq2Seq, build_generator_model
-from seq2seq.runs.layout import ATTENTION_FOLDER, GENERATION_FILE, TARGET_FILE, begun
-from seq2seq.tasks.base import build, fingerprint, fit, mean_loss, run_directory, start_directory
+from seq2seq.runs.layout import ATTENTION_FOLDER, GENERATION_FILE, TARGET_FILE
+from seq2seq.runs.stored_model import Build
+from seq2seq.runtime.distributed import World
+from seq2seq.tasks.base import Objective, fingerprint, mean_loss, open_run, start_directory
 from seq2seq.tasks.configs import GeneratorTask, check_best_metric
 from seq2seq.training.objectives import joint_attention_ctc, teacher_forcing
 
@@ -43,29 +44,35 @@ class Captioned:
     references: Sequence[list[str]]
 
 
-def train_generator(config: GeneratorTask, training: Captioned | Stages, validation: Captioned) -> Generator:
+def train_generator(
+    config: GeneratorTask,
+    training: Captioned | Stages,
+    validation: Captioned,
+    build: Build | None = None,
+    objective: Objective | None = None,
+) -> Generator:
     """Trains in config.output, resuming what is there; words of the training texts are the vocabulary, unless the model
     that training starts from has one.
 
     training: one set, or one per epoch (the last one stays), together a curriculum; each should give about as many
-    batches. Validation gives the loss, BLEU and the token error rate of greedy outputs.
+    batches. Validation gives the loss, BLEU and the token error rate of greedy outputs. build, objective: of the user's
+    own, as `run` takes them.
     """
     check_best_metric(config, ("error_rate", "bleu", "loss"))
     stages = [training] if isinstance(training, Captioned) else list(training)
-    with run_directory(config) as (directory, here):
-        stored = directory / TARGET_FILE
-        if here.is_main and not (begun(directory) and stored.exists()):
-            _new_vocabulary(config, stages).save(stored)
-        here.barrier()
-        vocabulary = Vocabulary.load(stored)
-        model = build(config, directory, lambda: build_generator_model(config.model, len(vocabulary)), here.device)
-        if here.is_main:
-            write_config(directory / GENERATION_FILE, config.search)
-        smoothing = config.label_smoothing
-        objective = (
-            joint_attention_ctc(config.ctc_weight, smoothing) if config.model.ctc else teacher_forcing(smoothing)
+    with open_run(config, build) as run:
+        stored = run.directory / TARGET_FILE
+        vocabulary = run.once(
+            stored.exists(), lambda: _new_vocabulary(config, stages).save(stored), lambda: Vocabulary.load(stored)
         )
-        batches = Curriculum([_pairs(stage, config, vocabulary, here) for stage in stages])
+        model = run.build(build_generator_model, len(vocabulary))
+        if run.world.is_main:
+            write_config(run.directory / GENERATION_FILE, config.search)
+        smoothing = config.label_smoothing
+        if objective is None and config.model.ctc:
+            objective = joint_attention_ctc(config.ctc_weight, smoothing)
+        objective = objective or teacher_forcing(smoothing)
+        batches = Curriculum([_pairs(stage, config, vocabulary, run.world) for stage in stages])
         loss = mean_loss(_pairs(validation, config, vocabulary, None), objective)
 
         def validate(model: Seq2Seq) -> dict[str, float]:
@@ -75,8 +82,8 @@ def train_generator(config: GeneratorTask, training: Captioned | Stages, validat
             return {"loss": loss(model), "bleu": bleu(texts, validation.references), "error_rate": rate}
 
         seen = [(each, texts) for stage in stages for each, texts in zip(stage.inputs, stage.references, strict=True)]
-        fit(config, directory, here, model, batches, objective, validate, fingerprint(seen))
-        return Generator(model, config.model, vocabulary, config.search)
+        run.fit(model, batches, objective, validate, fingerprint(seen))
+        return run.described(Generator(model, config.model, vocabulary, config.search))
 
 
 def _new_vocabulary(config: GeneratorTask, stages: Stages) -> Vocabulary:
@@ -116,7 +123,7 @@ def draw_attention(generator: Generator, inputs: Sequence[Array], directory: Pat
     log.info("attention maps: %s", folder)
 
 
-def _pairs(data: Captioned, config: GeneratorTask, vocabulary: Vocabulary, here: Any) -> ExampleBatches:
+def _pairs(data: Captioned, config: GeneratorTask, vocabulary: Vocabulary, world: World | None) -> ExampleBatches:
     """A pair for every reference."""
     pairs = [
         (features, ids)
@@ -130,4 +137,4 @@ def _pairs(data: Captioned, config: GeneratorTask, vocabulary: Vocabulary, here:
     def collate(some: Sequence[tuple[Array, list[int]]], step: int) -> Batch:
         return collate_inputs(front_end, some, step)
 
-    return ExampleBatches(pairs, lengths, collate, config.batching, config.trainer.seed, here)
+    return ExampleBatches(pairs, lengths, collate, config.batching, config.trainer.seed, world)

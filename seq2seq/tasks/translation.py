@@ -2,12 +2,10 @@
 it."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from seq2seq.config import write_config
 from seq2seq.data.batch import Batches
@@ -17,11 +15,11 @@ from seq2seq.data.vocabulary import Vocabulary, train_vocabularies
 from seq2seq.errors import UserError
 from seq2seq.evaluation import plotting
 from seq2seq.inference.translator import Translator
-from seq2seq.model.seq2seq import Seq2Seq, build_model
-from seq2seq.runs.layout import ATTENTION_FOLDER, CARD_FILE, EVALUATION_FOLDER, GENERATION_FILE, MODEL_FILE, begun
+from seq2seq.model.seq2seq import build_model
+from seq2seq.runs.layout import ATTENTION_FOLDER, CARD_FILE, EVALUATION_FOLDER, GENERATION_FILE, MODEL_FILE
+from seq2seq.runs.stored_model import Build
 from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies, save_vocabularies
-from seq2seq.runtime.distributed import World
-from seq2seq.tasks.base import build, fit, run_directory, start_directory
+from seq2seq.tasks.base import Objective, Run, open_run, start_directory
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
@@ -49,57 +47,59 @@ class Prepared:
     fingerprint: str
 
 
-def run(config: ExperimentConfig) -> tuple[Translator, Evaluation | None]:
+def run(
+    config: ExperimentConfig, build: Build | None = None, objective: Objective | None = None
+) -> tuple[Translator, Evaluation | None]:
     """Trains (or goes on training) in config.output and evaluates on the test split, where the data has one.
 
+    build: a function of the user's own that builds the model, in place of `build_model`; it is given again to resume
+    and to load. objective: what is learned, and validated as the loss, in place of smoothed cross-entropy.
     Raises UserError on anything the user can mend, Interrupted after SIGTERM or SIGINT, with the state saved.
     """
-    with run_directory(config, TEXT_FILES) as (directory, here):
-        translator = train(config, directory, here)
-        if not here.is_main:
+    with open_run(config, build, TEXT_FILES) as run:
+        translator = train(config, run, objective)
+        if not run.world.is_main:
             return translator, None
-        evaluation = test(translator, config, directory)
-        write_card(directory, config, evaluation, config.search.beam_size)
+        evaluation = test(translator, config, run.directory)
+        write_card(run.directory, config, evaluation, config.search.beam_size)
         return translator, evaluation
 
 
-def train(config: ExperimentConfig, directory: Path, here: World) -> Translator:
+def train(config: ExperimentConfig, run: Run, objective: Objective | None = None) -> Translator:
     """Trains to the end and returns the best model, ready to translate."""
-    prepared = prepare(config, directory, here)
-    model = new_model(config, prepared, directory, here.device)
-    if here.is_main:
-        write_config(directory / GENERATION_FILE, config.search)
-    objective = teacher_forcing(config.label_smoothing)
-    fit(config, directory, here, model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
-    return Translator(model, config.model, prepared.source_vocabulary, prepared.target_vocabulary, config.search)
+    prepared = prepare(config, run, objective)
+    source, target = prepared.source_vocabulary, prepared.target_vocabulary
+    model = run.build(build_model, len(source), len(target))
+    if run.world.is_main:
+        write_config(run.directory / GENERATION_FILE, config.search)
+    objective = objective or teacher_forcing(config.label_smoothing)
+    run.fit(model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
+    return run.described(Translator(model, config.model, source, target, config.search))
 
 
-def new_model(config: ExperimentConfig, prepared: Prepared, directory: Path, device: torch.device) -> Seq2Seq:
-    """The untrained model. Raises UserError as `build` does."""
-    sizes = len(prepared.source_vocabulary), len(prepared.target_vocabulary)
-    return build(config, directory, lambda: build_model(config.model, *sizes), device)
-
-
-def prepare(config: ExperimentConfig, directory: Path, here: World) -> Prepared:
-    """Reads the data, learns or loads the vocabularies, tokenises, and sets up batches and validation."""
+def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = None) -> Prepared:
+    """Reads the data, learns or loads the vocabularies, tokenises, and sets up batches and validation, whose loss is
+    `objective`, or else cross-entropy."""
     training = shortened(load_split(config, config.train_split), config, QUICK_PAIRS)
     validation = shortened(load_split(config, config.validation_split), config)
-    source_vocabulary, target_vocabulary = vocabularies(config, directory, training, here)
+    source_vocabulary, target_vocabulary = vocabularies(config, run, training)
     if config.streaming:
         batches: Batches = StreamedBatches(
             lambda epoch: stream_tokenised(training, source_vocabulary, target_vocabulary, config),
             config.batching,
             config.shuffle_buffer_size,
             config.trainer.seed,
-            here,
+            run.world,
         )
     else:
         tokenised, counts = tokenise(
             training, source_vocabulary, target_vocabulary, config.max_length, config.max_ratio
         )
         log.info("training data: %s", counts.describe())
-        batches = BucketedBatches(tokenised, config.batching, config.trainer.seed, here)
+        batches = BucketedBatches(tokenised, config.batching, config.trainer.seed, run.world)
     validator = make_validator(validation, source_vocabulary, target_vocabulary, config)
+    if objective is not None:
+        validator = replace(validator, objective=objective)
     return Prepared(source_vocabulary, target_vocabulary, batches, validator, data_fingerprint(training))
 
 
@@ -108,14 +108,13 @@ def shortened(split: Any, config: ExperimentConfig, pairs: int = QUICK_SENTENCES
     return split.take(pairs) if config.quick else split
 
 
-def vocabularies(
-    config: ExperimentConfig, directory: Path, training: Any, here: World
-) -> tuple[Vocabulary, Vocabulary]:
+def vocabularies(config: ExperimentConfig, run: Run, training: Any) -> tuple[Vocabulary, Vocabulary]:
     """The run's own vocabularies, or new ones, stored in the run."""
-    if here.is_main and not (begun(directory) and holds_vocabularies(directory)):
-        save_vocabularies(directory, *new_vocabularies(config, training))
-    here.barrier()
-    source, target = load_vocabularies(directory)
+    source, target = run.once(
+        holds_vocabularies(run.directory),
+        lambda: save_vocabularies(run.directory, *new_vocabularies(config, training)),
+        lambda: load_vocabularies(run.directory),
+    )
     if source is target:
         log.info("vocabulary: %d pieces, shared by source and target", len(source))
     else:

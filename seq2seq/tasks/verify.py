@@ -3,10 +3,8 @@ belong together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from seq2seq.config import read_config, read_mapping
 from seq2seq.data.vocabulary import CHARACTERS_FILE
@@ -22,8 +20,9 @@ from seq2seq.runs.layout import (
     holds_training_run,
     is_bare,
 )
+from seq2seq.runs.stored_model import Kind, read_stored
 from seq2seq.runs.vocabularies import holds_vocabularies
-from seq2seq.runs.weights import find_model_fault, stored_model, stored_shapes
+from seq2seq.runs.weights import find_model_fault, stored_shapes
 from seq2seq.tasks.configs import ExperimentConfig
 
 
@@ -66,8 +65,7 @@ def find_misfit(run: Path) -> str | None:
     if is_bare(run) and holds_training_run(run):
         return f"{path}: holds the model alone, as that of a saved model does; restore the run's own"
     try:
-        stored = stored_model(run)
-        missing = _missing_vocabulary(run, stored)
+        missing = _missing_vocabulary(run, read_stored(run).kind)
         if missing:
             return missing
         if "source" in read_mapping(path):
@@ -85,12 +83,12 @@ def _model_shapes(checkpoint: Path) -> dict[str, list[int]]:
     return stored_shapes(checkpoint / MODEL_FILE)[0]
 
 
-def _missing_vocabulary(run: Path, model: Mapping[str, Any]) -> str | None:
+def _missing_vocabulary(run: Path, kind: Kind) -> str | None:
     """Names what a model of this kind cannot be loaded without; a predictor needs none."""
-    if "outputs" in model:
+    if kind == "predictor":
         return None
-    if "hidden_size" in model or "front_end" in model:
-        name = CHARACTERS_FILE if "hidden_size" in model else TARGET_FILE
+    if kind != "translator":
+        name = CHARACTERS_FILE if kind == "language_model" else TARGET_FILE
         return None if (run / name).is_file() else f"{run / name}: missing; restore it"
     names = f"{JOINT_FILE}, or {SOURCE_FILE} and {TARGET_FILE}"
     return None if holds_vocabularies(run) else f"{run}: the vocabulary is missing ({names}); restore it"

@@ -23,6 +23,7 @@ from seq2seq.data.bucketing import BucketedBatches
 from seq2seq.runs.weights import save_tensors
 from seq2seq.config import read_config
 from seq2seq.runtime.distributed import world
+from seq2seq.tasks.base import Run
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.translation import prepare
 from seq2seq.model.seq2seq import build_model
@@ -31,7 +32,7 @@ from seq2seq.training.trainer import Trainer
 
 config, output = read_config(sys.argv[1], ExperimentConfig), Path(sys.argv[2])
 with world("cpu") as here:
-    prepared = prepare(config, output, here)
+    prepared = prepare(config, Run(config, output, here))
     torch.manual_seed(1)
     model = build_model(config.model, len(prepared.source_vocabulary), len(prepared.target_vocabulary)).double()
     trainer = Trainer(output, config.trainer, config.optimizer, here)
@@ -91,23 +92,21 @@ EXHAUSTED = '''
 import os
 import sys
 import torch
-from seq2seq import experiment
-from seq2seq.config import read_config
+from seq2seq import ExperimentConfig, run
 from seq2seq.cli.exit_status import guarded
+from seq2seq.config import read_config
+from seq2seq.training.objectives import teacher_forcing
 
-teacher_forcing = experiment.teacher_forcing
+objective, batches = teacher_forcing(0.1), []
 
-def exhausted(*settings):
-    objective, batches = teacher_forcing(*settings), []
-    def compute(model, batch):
-        batches.append(batch)
-        if os.environ["RANK"] == "1" and len(batches) == 6:
-            raise torch.OutOfMemoryError("tried to allocate more than there is")
-        return objective(model, batch)
-    return compute
+def exhausted(model, batch):
+    batches.append(batch)
+    if os.environ["RANK"] == "1" and len(batches) == 6:
+        raise torch.OutOfMemoryError("tried to allocate more than there is")
+    return objective(model, batch)
 
-experiment.teacher_forcing = exhausted
-sys.exit(guarded("seq2seq", lambda: experiment.run(read_config(sys.argv[1], experiment.ExperimentConfig))))
+config = read_config(sys.argv[1], ExperimentConfig)
+sys.exit(guarded("seq2seq", lambda: run(config, objective=exhausted)))
 '''
 
 

@@ -19,8 +19,8 @@ def test_readme_code_runs(
     assert len(BLOCKS) == 2
     for block in BLOCKS:
         exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
-    assert "[14, 15, 16, 17]" in capsys.readouterr().out
+    assert "['MI BA LU']" in capsys.readouterr().out
 
 
-def test_the_custom_model_takes_fewer_than_40_lines() -> None:
-    assert len([line for line in BLOCKS[1].split("\n") if line.strip()]) < 40
+def test_the_custom_model_takes_fewer_than_45_lines() -> None:
+    assert len([line for line in BLOCKS[1].split("\n") if line.strip()]) < 45

@@ -1,5 +1,6 @@
 """A run that is interrupted and resumed follows the uninterrupted one bit for bit (fp32, CPU)."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -214,3 +215,19 @@ def test_a_finished_run_is_only_evaluated_again(toy_data: Path, uninterrupted: P
     before = final_state(uninterrupted)
     run(toy_config(toy_data, uninterrupted, epochs=3))
     assert_same(before, final_state(uninterrupted))
+
+
+def test_a_run_begun_by_format_1_goes_on(
+    toy_data: Path, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its config.json names no format and no kind."""
+    config = toy_config(toy_data, tmp_path / "run", epochs=3)
+    interrupt_after(20, config, monkeypatch)
+    path = tmp_path / "run" / "config.json"
+    content = json.loads(path.read_text())
+    assert (content.pop("format"), content.pop("kind")) == (2, "translator")
+    path.write_text(json.dumps(content))
+    assert type(seq2seq.load(tmp_path / "run")) is seq2seq.Translator
+    run(config)
+    assert json.loads(path.read_text())["kind"] == "translator"
+    assert_same(final_state(uninterrupted), final_state(tmp_path / "run"))

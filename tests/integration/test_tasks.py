@@ -3,15 +3,18 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import seq2seq
+from seq2seq.data.bucketing import BatchingConfig
 from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.errors import UserError
 from seq2seq.inference.character_model import CharacterModel
 from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.tasks.dry_run import description_of
 from seq2seq.tasks.language_modelling import train_language_model
 from seq2seq.tasks.prediction import train_predictor
 from seq2seq.tasks.transcription import Captioned, train_generator
@@ -130,6 +133,34 @@ def test_a_predictor_starts_only_where_ids_mean_the_same(tmp_path: Path) -> None
     with pytest.raises(UserError, match="another vocabulary than that of this data"):
         train_predictor(second, examples, examples, labelling(), vocabulary=words("mi lu"))
     train_predictor(second, examples, examples, labelling(), vocabulary=words("ba ko"))
+
+
+@pytest.mark.parametrize("kind", ["generator", "predictor", "language_model"])
+def test_a_dry_run_of_any_task_describes_and_writes_nothing(kind: str, tmp_path: Path) -> None:
+    """Neither where no run has begun, nor in one that has: there it goes by what lies in it."""
+
+    def train(**changes: Any) -> str:
+        match kind:
+            case "generator":
+                task: Any = replace(generator_task(tmp_path / kind), quick=True, **changes)
+                return description_of(lambda: train_generator(task, spelled(60, 1), spelled(8, 2)))
+            case "predictor":
+                task = replace(predictor_task(tmp_path / kind), quick=True, **changes)
+                return description_of(lambda: train_predictor(task, sums(60), sums(8), labelling()))
+        task = replace(language_model_task(tmp_path / kind), quick=True, **changes)
+        return description_of(lambda: train_language_model(task, RHYME, RHYME[:90], lambda _: None))
+
+    described = train(dry_run=True)
+    assert "parameters: " in described
+    assert "memory estimate" in described
+    assert "first batch: " in described
+    assert not (tmp_path / kind).exists()
+    assert train() == ""
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert train(dry_run=True) == described
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    with pytest.raises(UserError, match=r"batching\.max_tokens_per_batch was"):
+        train(dry_run=True, batching=BatchingConfig(max_tokens_per_batch=333))
 
 
 def test_a_figure_that_a_task_lacks_is_refused_at_the_start(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tests.reliability.conftest import STORED, Trials
 from tests.tiny_runs import answers
 
 
-@pytest.mark.fault(18, "runs of earlier releases, one of each kind", len(STORED), len(STORED))
+@pytest.mark.fault(18, "runs of earlier releases and formats, one of each kind", len(STORED), len(STORED))
 def test_stored_runs_give_their_stored_output(trials: Trials) -> None:
     assert STORED
     for _ in trials:

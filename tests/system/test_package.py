@@ -50,7 +50,7 @@ USER = """import seq2seq
 translator = seq2seq.load("run")
 texts: list[str] = translator.translate(["a"])
 captions: list[str] = seq2seq.load("run", kind="generator").generate([])
-more: str = seq2seq.load("run", kind="character_model").sample("a", 3)
+more: str = seq2seq.load("run", kind="language_model").sample("a", 3)
 config = seq2seq.ExperimentConfig(data="data", source="en", target="de", trainer=seq2seq.TrainerConfig(epochs=3))
 """
 MYPY = """[mypy-*]
@@ -85,9 +85,9 @@ def test_a_users_type_checker_finds_their_mistakes_and_no_others(tmp_path: Path)
         assert told in error
 
 
-@pytest.mark.parametrize("kind", ["translator", "generator", "predictor", "character_model"])
+@pytest.mark.parametrize("kind", ["translator", "generator", "predictor", "language_model"])
 def test_a_kind_asked_for_is_given_or_refused(kind: str) -> None:
-    folders = {"character_model": "characters-0.1.0"}
+    folders = {"language_model": "characters-0.1.0"}
     folder = FIXTURES / folders.get(kind, f"{kind}-0.1.0")
     assert type(seq2seq.load(folder, kind=kind)) is type(seq2seq.load(str(folder)))
     other = "generator" if kind == "translator" else "translator"
@@ -99,7 +99,7 @@ def test_what_cannot_be_loaded_is_refused() -> None:
     for run in (None, 5):
         with pytest.raises(UserError, match=f"run is of type {type(run).__name__}; give a run directory or a Hub id"):
             seq2seq.load(run)
-    with pytest.raises(UserError, match="kind must be translator or generator or predictor or character_model"):
+    with pytest.raises(UserError, match="kind must be translator or generator or predictor or language_model"):
         seq2seq.load(FIXTURES / "translator-0.1.0", kind="banana")
     with pytest.raises(UserError, match="holds a generator, not a translator"):
         seq2seq.Translator.from_pretrained(FIXTURES / "generator-0.1.0")

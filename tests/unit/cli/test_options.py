@@ -9,7 +9,7 @@ from seq2seq.cli.options import parse_task, parse_training, task_parser, trainin
 from seq2seq.config import to_dict, write_run_config
 from seq2seq.errors import UserError
 from seq2seq.model.language_model import LanguageModelConfig
-from seq2seq.tasks.configs import ExperimentConfig, GeneratorTask, LanguageModelTask, PredictorTask
+from seq2seq.tasks.configs import ExperimentConfig, GeneratorTask, LanguageModelTask, PredictorTask, TaskConfig
 from tests.conftest import toy_config
 from tests.tiny_runs import generator_task, language_model_task, predictor_task
 
@@ -44,8 +44,8 @@ def test_every_boolean_is_a_switch(words: list[str], quick: bool) -> None:
     words = [word for word in words if word != "--seed-text"] + ["--trainer.deterministic", "--trainer.epochs", "3"]
     config = parse_task(task_parser("p", "", defaults), words, LanguageModelTask)
     assert (config.quick, config.trainer.deterministic, config.trainer.epochs) == (quick, True, 3)
-    assert parse_training(training_parser("train", ""), [*GIVEN, "--dry-run"])[1] is True
-    assert parse_training(training_parser("train", ""), [*GIVEN, "--dry_run", "false"])[1] is False
+    assert parse_training(training_parser("train", ""), [*GIVEN, "--dry-run"])[0].dry_run is True
+    assert parse_training(training_parser("train", ""), [*GIVEN, "--dry_run", "false"])[0].dry_run is False
 
 
 def test_the_help_shows_dashes() -> None:
@@ -93,7 +93,7 @@ def test_a_file_gives_way_to_the_command_line_wherever_it_stands(tmp_path: Path)
         ({"trainer": {"epcohs": 3}}, "unknown option 'trainer.epcohs'; did you mean 'epochs'?"),
         (
             {"format": 3, "novelty": 1},
-            "written by a newer version of seq2seq (format 3; this one reads up to 1): upgrade",
+            "written by a newer version of seq2seq (format 3; this one reads up to 2): upgrade",
         ),
         ({"format": "x"}, "option 'format' must be a whole number from 1 on"),
     ],
@@ -106,9 +106,9 @@ def test_a_mistake_in_a_file_is_named_with_the_file(content: object, message: st
     assert str(error.value).startswith(f"{file}: {message}")
 
 
-def write_run(directory: Path, config: object) -> str:
+def write_run(directory: Path, config: TaskConfig) -> str:
     directory.mkdir()
-    write_run_config(directory / "config.json", to_dict(config))
+    write_run_config(directory / "config.json", to_dict(config), config.kind)
     return str(directory)
 
 

@@ -35,7 +35,7 @@ def predictor() -> Predictor:
 
 @pytest.fixture(scope="module")
 def characters() -> CharacterModel:
-    return seq2seq.load(FIXTURES / "characters-0.1.0", kind="character_model")
+    return seq2seq.load(FIXTURES / "characters-0.1.0", kind="language_model")
 
 
 def refused(call: Callable[..., Any], told: str, *arguments: Any, **options: Any) -> None:

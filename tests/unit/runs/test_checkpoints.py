@@ -257,8 +257,9 @@ def test_a_model_stays_bound_to_its_configuration_whatever_the_format_says(tmp_p
     model = nn.Linear(2, 2)
     save_model(model, tmp_path)
     before = (tmp_path / MODEL_FILE).read_bytes()
-    write_run_config(tmp_path / "config.json", {"model": {"size": 3}})
-    assert json.loads((tmp_path / "config.json").read_text()) == {"format": FORMAT, "model": {"size": 3}}
+    write_run_config(tmp_path / "config.json", {"model": {"size": 3}}, "generator", "my:model")
+    facts = {"format": FORMAT, "kind": "generator", "build": "my:model"}
+    assert json.loads((tmp_path / "config.json").read_text()) == {**facts, "model": {"size": 3}}
     load_weights(nn.Linear(2, 2), tmp_path)
     save_model(model, tmp_path)
     assert (tmp_path / MODEL_FILE).read_bytes() == before

@@ -11,6 +11,7 @@ import yaml
 
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import corpus_scores
+from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.runs.provenance import provenance
 from seq2seq.tasks.evaluate import Evaluation
@@ -93,6 +94,23 @@ def test_the_card_of_g2p_begins_with_its_phoneme_error_rate(tmp_path: Path) -> N
 def test_the_encoder_is_named_as_it_is(encoder: EncoderConfig, named: str, tmp_path: Path) -> None:
     _, text = card(tmp_path, "en", "de", encoder)
     assert named in text
+
+
+@pytest.mark.parametrize(
+    ("decoder", "named"),
+    [
+        (DecoderConfig(8, 2, cell="gru"), "2-layer GRU decoder (8 units), general attention (coupling bottom_up)."),
+        (DecoderConfig(8, 1, attention="none", coupling="none"), "1-layer LSTM decoder (8 units), no attention."),
+    ],
+)
+def test_the_decoder_is_named_as_it_is(decoder: DecoderConfig, named: str, tmp_path: Path) -> None:
+    (tmp_path / "provenance.json").write_text(json.dumps(provenance(1, "0" * 64, 1)))
+    config = toy_config(tmp_path / "data", tmp_path)
+    config = replace(config, model=replace(config.model, decoder=decoder))
+    assert named in model_card(tmp_path, config, None, 5)
+    object.__setattr__(config.model.encoder, "cell", "cell_to_come")
+    object.__setattr__(config.model.decoder, "cell", "cell_to_come")
+    assert model_card(tmp_path, config, None, 5).count("cell_to_come") == 2
 
 
 @pytest.mark.parametrize("license", ["unknown", "cc-by-4.0", "no", "1.0"])

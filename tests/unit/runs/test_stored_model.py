@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from seq2seq.config import read_config
+from seq2seq.config import read_config, write_run_config
 from seq2seq.errors import UserError
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.frontends import FrontEndConfig
@@ -20,7 +20,7 @@ from seq2seq.model.language_model import LanguageModel, LanguageModelConfig
 from seq2seq.model.seq2seq import GeneratorConfig, assemble_generator_model
 from seq2seq.model.sequence_model import PredictorConfig, assemble_predictor_model
 from seq2seq.runs.layout import MODEL_FILE
-from seq2seq.runs.stored_model import check_fits
+from seq2seq.runs.stored_model import check_fits, read_stored
 from seq2seq.runs.weights import load_tensors, model_tensors, save_tensors
 from seq2seq.tasks.base import build, check_start
 from seq2seq.tasks.configs import ExperimentConfig
@@ -68,3 +68,20 @@ def test_training_does_not_start_from_hostile_sizes(toy_run: Path, tmp_path: Pat
     taken_up = replace(read_config(run / "whole.json", ExperimentConfig), output=str(run))
     with pytest.raises(UserError, match=rf"model\.encoder\.{option} is {size}"):
         build(taken_up, run, lambda: pytest.fail("built"), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("model", [{"outputs": 2}, {"hidden_size": 2}, {"front_end": {}}, {"tie": "none"}])
+def test_a_run_is_of_the_kind_that_it_says(model: dict[str, Any], tmp_path: Path) -> None:
+    """Whatever its model's fields are called; of runs of format 1, which do not say it, these decide."""
+    write_run_config(tmp_path / "config.json", {"model": model}, "generator", "my:model")
+    assert read_stored(tmp_path) == (model, "generator", "my:model")
+    (tmp_path / "config.json").write_text(json.dumps({"format": 1, "model": model}))
+    guessed = {"outputs": "predictor", "hidden_size": "language_model", "front_end": "generator", "tie": "translator"}
+    assert read_stored(tmp_path) == (model, guessed[next(iter(model))], "")
+
+
+@pytest.mark.parametrize("kind", [None, "banana", 5, ["translator"]])
+def test_a_kind_that_is_none_is_damage(kind: object, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"format": 2, "kind": kind, "model": {}}))
+    with pytest.raises(UserError, match=r"config\.json: option 'kind' must be translator or .*; restore the run's own"):
+        read_stored(tmp_path)

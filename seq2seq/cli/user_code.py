@@ -1,0 +1,44 @@
+"""A function of the user's own, which `--build FILE.py:FUNCTION` names: the one place where a name becomes code. Only
+the command line gives such names, never a file."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from seq2seq.errors import UserError, check
+
+
+def function_in(place: str) -> Callable[..., Any]:
+    """The function that FILE.py:FUNCTION names; runs the file. Raises UserError where there is none, or the file ends
+    with an error."""
+    file, _, name = place.rpartition(":")
+    check(file.endswith(".py") and name.isidentifier(), f"--build must be FILE.py:FUNCTION, not {place!r}")
+    check(Path(file).is_file(), f"--build {place}: there is no file {file}")
+    function = getattr(_module_in(Path(file)), name, None)
+    check(callable(function), f"--build {place}: {file} defines no function {name}")
+    assert callable(function)
+    return function
+
+
+def _module_in(path: Path) -> ModuleType:
+    known = getattr(sys.modules.get(path.stem), "__file__", str(path)) if path.stem in sys.modules else str(path)
+    check(known == str(path), f"--build {path}: a module {path.stem} is imported already; rename the file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look their own module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[path.stem]
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+        raise UserError(f"--build: {path}, line {line}: {type(error).__name__}: {error}") from None
+    return module
