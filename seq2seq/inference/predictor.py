@@ -8,20 +8,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from seq2seq.data.batch import half_rows, pad_features
+from seq2seq.data.batch import pad_features
 from seq2seq.data.symbols import EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError
+from seq2seq.inference.decoding import INPUTS_PER_BATCH, STEPS_PER_BATCH, decode_in_batches
 from seq2seq.inference.inputs import items_of, read_inputs
 from seq2seq.model.sequence_model import PredictorConfig, SequenceModel, assemble_predictor_model
 from seq2seq.runs.layout import SOURCE_FILE
 from seq2seq.runs.stored_model import load_model
-from seq2seq.runtime.device import in_parts_that_fit
 
 Array = np.ndarray
-
-
-INPUTS_PER_BATCH = 64
 
 
 class Predictor:
@@ -37,19 +34,14 @@ class Predictor:
         device = next(self.model.parameters()).device
         given = items_of(inputs, "arrays or strings", "input")
         arrays = read_inputs(self.config.front_end, map(self._encoded, given))
-        found: list[Array] = [np.empty(0)] * len(arrays)
 
-        def predict(group: list[int]) -> None:
-            padded, lengths = pad_features([arrays[row] for row in group])
+        def predict(rows: list[int]) -> list[Array]:
+            padded, lengths = pad_features([arrays[row] for row in rows])
             outputs, mask = self.model(torch.from_numpy(padded).to(device), torch.from_numpy(lengths).to(device))
-            rows = outputs.float().cpu().numpy()
-            for place, row, steps in zip(group, rows, mask.sum(1).tolist(), strict=True):
-                found[place] = row[:steps] if self.config.answer == "steps" else row
+            steps = mask.sum(1).tolist() if self.config.answer == "steps" else [None] * len(rows)
+            return [row[:count] for row, count in zip(outputs.float().cpu().numpy(), steps, strict=True)]
 
-        for start in range(0, len(arrays), INPUTS_PER_BATCH):
-            group = list(range(start, min(start + INPUTS_PER_BATCH, len(arrays))))
-            in_parts_that_fit(group, predict, half_rows)
-        return found
+        return decode_in_batches([len(array) for array in arrays], predict, INPUTS_PER_BATCH, STEPS_PER_BATCH)
 
     def classify(self, inputs: Sequence[Array] | Sequence[str]) -> list[Array]:
         """The most probable class of each step, or of each sequence (an array of no dimension)."""

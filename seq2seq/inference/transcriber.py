@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +10,22 @@ import numpy as np
 import torch
 
 from seq2seq.config import SEARCH, Real, Whole, check_number, read_config
-from seq2seq.data.batch import Batch, Ids, decoding_length_step, half_rows
+from seq2seq.data.batch import Batch, Ids, decoding_length_step
 from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
-from seq2seq.inference.decoding import like_lengths
-from seq2seq.inference.fast_decoder import prepare
+from seq2seq.inference.decoding import INPUTS_PER_BATCH, STEPS_PER_BATCH, decode_in_batches
+from seq2seq.inference.fast_decoder import PreparedModels
 from seq2seq.inference.inputs import collate_inputs, read_inputs, search_settings
 from seq2seq.model.seq2seq import CTCSeq2Seq, GeneratorConfig, Seq2Seq, assemble_generator_model
 from seq2seq.runs.layout import GENERATION_FILE, TARGET_FILE
 from seq2seq.runs.stored_model import load_model
-from seq2seq.runtime.device import in_parts_that_fit
 from seq2seq.runtime.kernels import DECODING_STEP
 from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
 from seq2seq.search.ctc import ctc_beam_search, ctc_greedy, joint_step, start_joint
 from seq2seq.search.step import StepFn
 
 Array = np.ndarray
-
-
-INPUTS_PER_BATCH, STEPS_PER_BATCH = 64, 65_536
 
 
 class Generator:
@@ -41,6 +37,7 @@ class Generator:
         self.model = model.eval()
         self.config, self.vocabulary = config, vocabulary
         self.search_config = search or SearchConfig()
+        self._prepared = PreparedModels()
 
     @property
     def device(self) -> torch.device:
@@ -64,10 +61,9 @@ class Generator:
         config = search_settings(self.search_config, n_best, search_options)
         check_number("ctc_weight", ctc_weight, Real(0, 1))
         inputs = read_inputs(self.config.front_end, inputs)
-        found: list[list[Hypothesis]] = [[] for _ in inputs]
-        model = prepare(self.model)
+        (model,) = self._prepared.of((self.model,))
 
-        def decode(rows: list[int]) -> None:
+        def decode(rows: list[int]) -> list[list[Hypothesis]]:
             batch = self._collate(inputs, rows)
             memory = self.model.encode(batch.source, batch.source_lengths)
             step: StepFn[Any] = model.step
@@ -76,35 +72,28 @@ class Generator:
                 log_probs = self._ctc_model().ctc_log_probs(memory)
                 step, state = joint_step(step, ctc_weight), start_joint(state, log_probs, memory.mask)
             limits = config.limits(batch.source_lengths)
-            hypotheses = beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
-            for row, best in zip(rows, hypotheses, strict=True):
-                found[row] = best
+            return beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
 
-        for rows in _batches(inputs):
-            in_parts_that_fit(rows, decode, half_rows)
-        return found
+        return decode_in_batches([len(array) for array in inputs], decode, INPUTS_PER_BATCH, STEPS_PER_BATCH)
 
     @torch.inference_mode()
     def generate_by_ctc(self, inputs: Sequence[Any], beam_size: int = 1) -> list[str]:
         """Texts by the CTC head alone: greedy, or by prefix search."""
         check_number("beam_size", beam_size, SEARCH["beam_size"])
         inputs = read_inputs(self.config.front_end, inputs)
-        labels: list[list[int]] = [[] for _ in inputs]
 
-        def decode(rows: list[int]) -> None:
+        def decode(rows: list[int]) -> list[list[int]]:
             batch = self._collate(inputs, rows)
             memory = self.model.encode(batch.source, batch.source_lengths)
             log_probs = self._ctc_model().ctc_log_probs(memory)
-            if beam_size > 1:
-                decoded = ctc_beam_search(log_probs, memory.mask, beam_size)
-            else:
-                decoded = ctc_greedy(log_probs, memory.mask)
-            for row, ids in zip(rows, decoded, strict=True):
-                labels[row] = ids
+            return (
+                ctc_beam_search(log_probs, memory.mask, beam_size)
+                if beam_size > 1
+                else ctc_greedy(log_probs, memory.mask)
+            )
 
-        for rows in _batches(inputs):
-            in_parts_that_fit(rows, decode, half_rows)
-        return self.vocabulary.decode_batch(labels)
+        lengths = [len(array) for array in inputs]
+        return self.vocabulary.decode_batch(decode_in_batches(lengths, decode, INPUTS_PER_BATCH, STEPS_PER_BATCH))
 
     @torch.inference_mode()
     def attention(self, source: Any, tokens: Ids) -> tuple[list[str], list[list[float]]]:
@@ -127,11 +116,6 @@ class Generator:
         pairs = [(inputs[row], empty) for row in rows]
         step = decoding_length_step(max(len(inputs[row]) for row in rows))
         return collate_inputs(self.config.front_end, pairs, step).to(self.device)
-
-
-def _batches(inputs: Sequence[Array]) -> Iterator[list[int]]:
-    """Row numbers of inputs to decode together."""
-    return like_lengths({row: len(array) for row, array in enumerate(inputs)}, INPUTS_PER_BATCH, STEPS_PER_BATCH)
 
 
 def load_generator(directory: Path, config: GeneratorConfig, device: str = "cpu") -> Generator:
