@@ -1,4 +1,4 @@
-"""The command line: seq2seq train | translate | score | evaluate | verify."""
+"""The command line: seq2seq train | translate | predict | sample | score | evaluate | verify."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from pathlib import Path
 
 from seq2seq.cli.arguments import Parser
 from seq2seq.cli.evaluate import add_evaluate
+from seq2seq.cli.predict import add_predict, add_sample
 from seq2seq.cli.translate import add_score, add_translate
 
 VERBS = """verbs:
   train      train a model:           seq2seq train --data DIR --source en --target de --output RUN
   translate  translate lines of text: seq2seq translate RUN < in > out
+  predict    answer any input:        seq2seq predict RUN a.wav b.wav
+  sample     go on writing a text:    seq2seq sample RUN "It was"
   score      score given pairs:       seq2seq score RUN --source-file a --target-file b
   evaluate   translate and score:     seq2seq evaluate RUN --data DIR --split test
   verify     check a run's files:     seq2seq verify RUN
@@ -70,7 +73,7 @@ def _train(words: list[str]) -> int:
 def _parser() -> Parser:
     parser = Parser(
         prog="seq2seq",
-        description="Recurrent sequence-to-sequence models: train, translate, score.",
+        description="Recurrent sequence-to-sequence models: train, translate, predict, score.",
         epilog=VERBS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -78,6 +81,8 @@ def _parser() -> Parser:
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     verbs.add_parser("train", add_help=False)
     add_translate(verbs)
+    add_predict(verbs)
+    add_sample(verbs)
     add_score(verbs)
     add_evaluate(verbs)
     verify = verbs.add_parser("verify", description="Check a run's files against their checksums.")

@@ -71,7 +71,17 @@ def _translate(options: argparse.Namespace) -> None:
     check(not (options.interactive and options.files), "--interactive reads standard input: leave the files out")
     with lines_of(options.files, "the sentences to translate") as lines:  # before the model: it takes seconds
         translator = load_translator(options)
+        if options.attention:
+            _check_attends(translator, options)
         _write_translations(translator, prompted_lines() if options.interactive else lines, options)
+
+
+def _check_attends(translator: Translator, options: argparse.Namespace) -> None:
+    """Raises UserError, before anything is translated or the file is overwritten, where there is nothing to write."""
+    from seq2seq.errors import check
+    from seq2seq.inference.decoding import attends
+
+    check(attends(translator.model), f"--attention: {options.model} has no attention (model.decoder.attention none)")
 
 
 def _write_translations(translator: Translator, given: Iterator[str], options: argparse.Namespace) -> None:

@@ -11,7 +11,9 @@ from torch import Tensor
 from seq2seq.data.batch import Batch, collate_to_decode, half_rows
 from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID
 from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.errors import check
 from seq2seq.inference.fast_decoder import prepare
+from seq2seq.model.attention import NoAttention
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runtime.device import in_parts_that_fit
 from seq2seq.runtime.kernels import DECODING_STEP
@@ -65,6 +67,16 @@ def like_lengths(lengths: Mapping[int, int], most_rows: int, most_steps: int) ->
         batch += batch[-1:] * (-len(batch) % DECODING_STEP)
     if batch:
         yield batch
+
+
+def attends(model: Seq2Seq) -> bool:
+    """Whether the decoder looks at the encoder's states, so that there is something to show."""
+    return not isinstance(getattr(model.decoder, "attention", None), NoAttention)
+
+
+def check_attends(model: Seq2Seq) -> None:
+    """Raises UserError where there is no attention to show."""
+    check(attends(model), "this model has no attention (model.decoder.attention none): there are no weights to show")
 
 
 @torch.inference_mode()

@@ -11,12 +11,14 @@ import torch
 
 from seq2seq.config import SEARCH, Real, Whole, check_number, read_config
 from seq2seq.data.batch import Batch, Ids, decoding_length_step
+from seq2seq.data.readers import ReaderConfig
 from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
-from seq2seq.inference.decoding import INPUTS_PER_BATCH, STEPS_PER_BATCH, decode_in_batches
+from seq2seq.inference.decoding import INPUTS_PER_BATCH, STEPS_PER_BATCH, check_attends, decode_in_batches
 from seq2seq.inference.fast_decoder import PreparedModels
 from seq2seq.inference.inputs import collate_inputs, read_inputs, search_settings
+from seq2seq.inference.reading import read_source, stored_reader
 from seq2seq.model.seq2seq import CTCSeq2Seq, GeneratorConfig, Seq2Seq, assemble_generator_model
 from seq2seq.runs.layout import GENERATION_FILE, TARGET_FILE
 from seq2seq.runs.stored_model import load_model
@@ -32,17 +34,28 @@ class Generator:
     """A trained model with its vocabulary and search settings."""
 
     def __init__(
-        self, model: Seq2Seq, config: GeneratorConfig, vocabulary: Vocabulary, search: SearchConfig | None = None
+        self,
+        model: Seq2Seq,
+        config: GeneratorConfig,
+        vocabulary: Vocabulary,
+        search: SearchConfig | None = None,
+        reader: ReaderConfig | None = None,
     ) -> None:
         self.model = model.eval()
         self.config, self.vocabulary = config, vocabulary
         self.search_config = search or SearchConfig()
+        self.reader = reader or ReaderConfig()
         self._prepared = PreparedModels()
 
     @property
     def device(self) -> torch.device:
         """Where the model computes."""
         return next(self.model.parameters()).device
+
+    def read(self, source: str | Path) -> Array:
+        """An input from a file, or from a text where the model reads texts. Raises UserError where it cannot be
+        read."""
+        return read_source(self.reader, self.config.front_end, source)
 
     def generate(self, inputs: Sequence[Any], ctc_weight: float = 0.0, **search_options: Any) -> list[str]:
         """The best text for each input, in order: features [S, F], ids [S], or, for a model of images, Pillow images or
@@ -97,7 +110,9 @@ class Generator:
 
     @torch.inference_mode()
     def attention(self, source: Any, tokens: Ids) -> tuple[list[str], list[list[float]]]:
-        """Pieces of an output, end of sentence last, and each one's attention over the encoder's steps."""
+        """Pieces of an output, end of sentence last, and each one's attention over the encoder's steps. Raises
+        UserError where the model has no attention."""
+        check_attends(self.model)
         for token in tokens:
             check_number("token", token, Whole(0, len(self.vocabulary) - 1))
         front_end = self.config.front_end
@@ -123,4 +138,4 @@ def load_generator(directory: Path, config: GeneratorConfig, device: str = "cpu"
     vocabulary = Vocabulary.load(directory / TARGET_FILE)
     search = read_config(directory / GENERATION_FILE, SearchConfig)
     model = load_model(directory, lambda: assemble_generator_model(config, len(vocabulary)))
-    return Generator(model.to(device), config, vocabulary, search)
+    return Generator(model.to(device), config, vocabulary, search, stored_reader(directory))

@@ -18,7 +18,7 @@ from seq2seq.data.batch import Pair, collate_to_decode
 from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
-from seq2seq.inference.decoding import decode_in_batches, score_pairs
+from seq2seq.inference.decoding import check_attends, decode_in_batches, score_pairs
 from seq2seq.inference.fast_decoder import PreparedModels
 from seq2seq.inference.inputs import checked_texts, items_of, list_of_texts, search_settings
 from seq2seq.inference.outputs import BLANK, Alignment, PairScore, Translation
@@ -137,7 +137,9 @@ class Translator(ModelHubMixin):
 
     def align(self, sources: Sequence[str], targets: Sequence[Translation | str]) -> list[Alignment]:
         """Attention weights of given targets, translations or any strings, by forced decoding, so that searching need
-        not keep them. Raises UserError where a string has more tokens than max_source_tokens."""
+        not keep them. Raises UserError where a string has more tokens than max_source_tokens, or the model has no
+        attention."""
+        check_attends(self.model)
         given = list(items_of(targets, "strings or Translations", "target"))
         pairs = self._pairs(list_of_texts(sources, "source"), given)
 

@@ -52,7 +52,7 @@ Array = np.ndarray
 
 Model = TypeVar("Model", bound=nn.Module)
 
-FREE_TO_CHANGE = {"output", "search", "data", "validation_split", "test_split", "license"}
+FREE_TO_CHANGE = {"output", "search", "data", "validation_split", "test_split", "license", "reader"}
 FREE_IN_TRAINER = {
     "max_steps",
     "log_every_steps",

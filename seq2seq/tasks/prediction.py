@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from seq2seq.data.labels import load_labels, save_labels
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check
 from seq2seq.inference.predictor import Predictor
 from seq2seq.model.sequence_model import SequenceModel, build_predictor_model
-from seq2seq.runs.layout import SOURCE_FILE, begun
+from seq2seq.runs.layout import LABELS_FILE, SOURCE_FILE, begun
 from seq2seq.tasks.base import build, example_batches, fingerprint, fit, mean_loss, run_directory, start_directory
 from seq2seq.tasks.configs import PredictorTask, check_best_metric
 from seq2seq.training.objectives import ComputeSequenceLoss
@@ -29,10 +31,14 @@ def train_predictor(
     objective: ComputeSequenceLoss,
     figures: Figures = types.MappingProxyType({}),
     vocabulary: Vocabulary | None = None,
+    labels: Sequence[str] | None = None,
 ) -> Predictor:
     """Trains in config.output, resuming what is there. Examples: inputs [S, ...] and targets, as `collate_sequences`
     takes them. Validation gives the loss and these figures; each may choose the best model. vocabulary: what inputs are
-    ids of; it is kept with the run, and must be that of the model that training starts from."""
+    ids of; it is kept with the run, and must be that of the model that training starts from. labels: names of the
+    classes, kept with the run, where outputs are classes."""
+    wanted = config.model.outputs
+    check(labels is None or len(labels) == wanted, f"labels must be {wanted} names, one for each of model.outputs")
     check_best_metric(config, ("loss", *figures))
     if vocabulary is not None and config.start_from:
         start = start_directory(config) / SOURCE_FILE
@@ -44,6 +50,8 @@ def train_predictor(
         stored = directory / SOURCE_FILE
         if vocabulary is not None and here.is_main and not (begun(directory) and stored.exists()):
             vocabulary.save(stored)
+        if labels is not None and here.is_main:
+            _keep_labels(list(labels), directory)
         model = build(config, directory, lambda: build_predictor_model(config.model), here.device)
         # Labels lie beside the inputs' steps, and are padded as these are; other targets have a shape of their own.
         step = config.batching.length_step if config.model.answer == "steps" else 1
@@ -55,4 +63,12 @@ def train_predictor(
             return {"loss": loss(model), **{name: figure(predictor) for name, figure in figures.items()}}
 
         fit(config, directory, here, model, batches, objective, validate, fingerprint(training))
-        return Predictor(model, config.model, vocabulary)
+        return Predictor(model, config.model, vocabulary, labels, config.reader)
+
+
+def _keep_labels(labels: list[str], directory: Path) -> None:
+    """Writes the names of the classes. Raises UserError where a run that has begun there has others."""
+    path = directory / LABELS_FILE
+    if not (begun(directory) and path.exists()):
+        return save_labels(labels, path)
+    check(load_labels(path, len(labels)) == labels, f"{path}: the run has other classes; choose another --output")
