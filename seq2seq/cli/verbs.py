@@ -19,7 +19,7 @@ INPUT_LENGTHS = Whole(1, 1_000_000)
 def add_verb(verbs: Any, name: str, description: str, run: Callable[[argparse.Namespace], None]) -> Parser:
     """The parser of a verb that loads a run."""
     parser: Parser = verbs.add_parser(name, description=description)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, verb=name)
     parser.add_argument("model", metavar="RUN", help="run directory, or the Hub id of a model")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     return parser
@@ -96,14 +96,19 @@ def search_settings(options: argparse.Namespace) -> dict[str, Any]:
 def load_translator(options: argparse.Namespace) -> Translator:
     """The run, with its ensemble, at the precision asked for."""
     from seq2seq.cli.exit_status import quick_imports
-    from seq2seq.errors import UserError
+    from seq2seq.errors import UserError, check
 
     with quick_imports():
         from seq2seq.inference.load import load
         from seq2seq.runtime.device import prepare_process
     prepare_process()
 
-    translator = load(options.model, options.device, kind="translator")
+    translator = load(options.model, options.device)
+    check(
+        hasattr(translator, "translate"),
+        f"{options.model}: holds no translator, which {options.verb} is for; "
+        f"seq2seq predict {options.model} INPUT answers what other runs read",
+    )
     for run in options.ensemble:
         other = load(run, options.device, kind="translator")
         try:

@@ -333,6 +333,19 @@ def test_options_of_sample_are_checked(words: list[str], told: str, capsys: pyte
     assert "holds a generator, not a character_model" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["translate"], ["evaluate"], ["score", "--source-file", "-", "--target-file", "a"]])
+def test_what_is_for_translators_alone_says_what_else_to_call(
+    words: list[str], given, monkeypatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "a").write_text("")
+    monkeypatch.chdir(tmp_path)
+    for run in (GENERATOR, PREDICTOR):
+        given(b"")
+        assert main([words[0], str(run), *words[1:]]) == 2
+        told = f"{run}: holds no translator, which {words[0]} is for; seq2seq predict {run} INPUT answers"
+        assert told in capsys.readouterr().err
+
+
 def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
