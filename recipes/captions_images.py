@@ -20,8 +20,10 @@ from generated.scenes import HELD_OUT, PIXELS, THINGS, scenes
 from seq2seq.cli import script
 from seq2seq.config import Whole, check_numbers
 from seq2seq.data.images import CaptionedImages, backbone, encode_images, open_captioned, pixels
+from seq2seq.data.readers import ReaderConfig
 from seq2seq.evaluation import plotting
 from seq2seq.evaluation.captions import caption_scores
+from seq2seq.inference.decoding import attends
 from seq2seq.model.frontends import FrontEndConfig
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.configs import GeneratorTask
@@ -105,11 +107,14 @@ def main(config: Config) -> None:
     front_end = FrontEndConfig("features", shape[-1], normalise=True)
     if not config.backbone:
         front_end = FrontEndConfig("image", 3, height=shape[1], width=shape[2])
-    config = replace(config, model=replace(config.model, front_end=front_end))
+    model, reader = replace(config.model, front_end=front_end), ReaderConfig("image", backbone=config.backbone)
+    config = replace(config, model=model, reader=reader)
     generator = train_generator(config, training, validation)
     script.end_other_processes()
     captions = generator.generate(test.inputs)
     print(caption_scores(captions, test.references).describe())
+    if not attends(generator.model):
+        return
     (output / "attention").mkdir(exist_ok=True)
     for number, caption in enumerate(captions[: config.count(6, quick=1)]):
         words, weights = generator.attention(test.inputs[number], generator.vocabulary.encode(caption))

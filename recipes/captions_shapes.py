@@ -18,8 +18,10 @@ from generated.scenes import HELD_OUT, PIXELS, THINGS, scenes
 from seq2seq.cli import script
 from seq2seq.config import COUNTS, check_numbers
 from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.data.readers import ReaderConfig
 from seq2seq.evaluation import plotting
 from seq2seq.evaluation.captions import caption_scores
+from seq2seq.inference.decoding import attends
 from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.frontends import FrontEndConfig
@@ -57,6 +59,7 @@ CONFIG = Config(
     optimizer=OptimizerConfig(learning_rate=0.003, warmup_steps=100),
     trainer=TrainerConfig(epochs=3, average_decay=0.99),
     search=SearchConfig(max_length=24),
+    reader=ReaderConfig("image"),
 )
 
 
@@ -70,6 +73,8 @@ def main(config: Config) -> None:
     test = scenes(count, THINGS, seed=3, needed=HELD_OUT)
     captions = generator.generate(test.inputs)
     print(caption_scores(captions, test.references).describe())
+    if not attends(generator.model):
+        return
     for number, (image, caption) in enumerate(zip(test.inputs[: config.count(6, quick=1)], captions, strict=False), 1):
         words, weights = generator.attention(image, generator.vocabulary.encode(caption))
         cells = math.ceil(PIXELS / 2**config.model.front_end.blocks)

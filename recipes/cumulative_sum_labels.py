@@ -73,7 +73,7 @@ def main(config: Config) -> None:
     predictors = {}
     for name, encoder in ENCODERS.items():
         chosen = replace(config, output=str(directories[name]), model=replace(config.model, encoder=encoder))
-        predictors[name] = train_predictor(chosen, training, validation, labelling())
+        predictors[name] = train_predictor(chosen, training, validation, labelling(), labels=["0", "1"])
     script.end_other_processes()
     curves = {}
     for name, predictor in predictors.items():

@@ -16,6 +16,7 @@ import numpy as np
 from seq2seq.cli import script
 from seq2seq.config import COUNTS, check_numbers
 from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.data.readers import ReaderConfig
 from seq2seq.data.vocabulary import Characters
 from seq2seq.evaluation.metrics import exact_match
 from seq2seq.inference.transcriber import Generator
@@ -67,6 +68,7 @@ CONFIG = Config(
     optimizer=OptimizerConfig(learning_rate=0.004, warmup_steps=100),
     trainer=TrainerConfig(epochs=EPOCHS, best_metric="error_rate", average_decay=0.99),
     search=SearchConfig(max_length=16, length_penalty=0.0),
+    reader=ReaderConfig("characters", symbols=CHARACTERS.symbols),
 )
 
 

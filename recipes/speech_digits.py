@@ -11,7 +11,7 @@ for the held-out strings.
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from seq2seq.config import COUNTS, check_numbers
 from seq2seq.data.audio import LogMel
 from seq2seq.data.bucketing import BatchingConfig
 from seq2seq.data.loading import open_any
+from seq2seq.data.readers import ReaderConfig
 from seq2seq.errors import UserError, check
 from seq2seq.evaluation.error_rates import error_rates
 from seq2seq.model.decoder import DecoderConfig
@@ -156,6 +157,8 @@ def main(config: Config) -> None:
     """Trains, and prints the error rates of attention, of CTC and of both together."""
     check(bool(config.data), "give --data DIR_OR_HUB_ID, such as a folder of the Free Spoken Digit Dataset")
     training, held_out, rate = read_recordings(config.data)
+    reader = ReaderConfig("sound", rate, BANDS, WINDOW_SECONDS, STEP_SECONDS)
+    config = replace(config, reader=reader)  # seq2seq predict RUN a.wav b.wav
     count = config.count(config.held_out_strings, quick=16)
     validation, test = (strings(held_out, rate, count, seed) for seed in (2, 3))
     generator = train_generator(config, strings(training, rate, config.count(config.training_strings), 1), validation)

@@ -18,6 +18,7 @@ from seq2seq.cli import script
 from seq2seq.config import COUNTS, Whole, check_numbers
 from seq2seq.data.bucketing import BatchingConfig
 from seq2seq.data.loading import open_any
+from seq2seq.data.readers import ReaderConfig
 from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.errors import check
 from seq2seq.inference.predictor import Predictor, text_ids
@@ -65,6 +66,7 @@ CONFIG = Config(
     batching=BatchingConfig(max_tokens_per_batch=2_000),
     optimizer=OptimizerConfig(learning_rate=0.003, warmup_steps=50),
     trainer=TrainerConfig(epochs=6, best_metric="accuracy", average_decay=0.98),
+    reader=ReaderConfig("subwords"),
 )
 
 
@@ -174,6 +176,7 @@ def main(config: Config) -> None:
             classification(),
             {"accuracy": lambda each: accuracy(each, held_out)},
             vocabulary,
+            labels,
         )
     script.end_other_processes()
     print_baselines(training, test)

@@ -16,6 +16,7 @@ import numpy as np
 from seq2seq.cli import script
 from seq2seq.config import Whole, check_numbers
 from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.data.readers import ReaderConfig
 from seq2seq.evaluation import plotting
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.frontends import FrontEndConfig
@@ -60,6 +61,7 @@ CONFIG = Config(
     batching=BatchingConfig(max_tokens_per_batch=1_024, length_step=1),
     optimizer=OptimizerConfig(learning_rate=0.003, warmup_steps=50),
     trainer=TrainerConfig(epochs=8, best_metric="loss", average_decay=0.99),
+    reader=ReaderConfig("array", scale=FREE_SPEED, offset=FREE_SPEED / 2),
 )
 
 
@@ -150,8 +152,7 @@ def main(config: Config) -> None:
         "mean of the week's hour": seasonal_means(speeds, cut, middle, steps),
     }
     for name, predictor in predictors.items():
-        outputs = np.stack(predictor.predict([inputs for inputs, _ in test]))
-        forecasts[name] = outputs * FREE_SPEED + FREE_SPEED / 2
+        forecasts[name] = np.stack(predictor.answer([inputs for inputs, _ in test]))
     for name, forecast in forecasts.items():
         print(f"{name:<24} {describe(forecast, true)}")
     shown = {"measured": true, **{name: forecasts[name] for name in ("mean of the week's hour", "BiLSTM + LSTM")}}

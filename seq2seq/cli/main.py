@@ -1,40 +1,30 @@
-"""The command line: seq2seq train | translate | score | evaluate | verify."""
+"""The command line: seq2seq train | translate | predict | sample | score | evaluate | verify."""
 
 from __future__ import annotations
 
 import argparse
 import atexit
 import gc
-import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from importlib import metadata
-from itertools import count, islice, tee
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from seq2seq.cli.arguments import BUILD_HELP, Parser, number_within
-from seq2seq.config import SEARCH, Whole
-
-if TYPE_CHECKING:
-    from seq2seq.inference.outputs import Translation
-    from seq2seq.inference.translator import Translator
-
+from seq2seq.cli.arguments import Parser
+from seq2seq.cli.evaluate import add_evaluate
+from seq2seq.cli.predict import add_predict, add_sample
+from seq2seq.cli.translate import add_score, add_translate
 
 VERBS = """verbs:
   train      train a model:           seq2seq train --data DIR --source en --target de --output RUN
   translate  translate lines of text: seq2seq translate RUN < in > out
+  predict    answer any input:        seq2seq predict RUN a.wav b.wav
+  sample     go on writing a text:    seq2seq sample RUN "It was"
   score      score given pairs:       seq2seq score RUN --source-file a --target-file b
   evaluate   translate and score:     seq2seq evaluate RUN --data DIR --split test
   verify     check a run's files:     seq2seq verify RUN
 
 seq2seq VERB --help tells a verb's options."""
-
-
-INPUT_LENGTHS = Whole(1, 1_000_000)
-"""Tokens that --max-input-length may allow."""
-LINES_WRITTEN_TOGETHER = 64
-"""Translated lines that are aligned in one batch; in interactive use every line goes out at once."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,245 +74,22 @@ def _train(words: list[str]) -> int:
 def _parser() -> Parser:
     parser = Parser(
         prog="seq2seq",
-        description="Recurrent sequence-to-sequence models: train, translate, score.",
+        description="Recurrent sequence-to-sequence models: train, translate, predict, score.",
         epilog=VERBS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"seq2seq {metadata.version('seq2seq')}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     verbs.add_parser("train", add_help=False)
-    translate = _verb(verbs, "translate", "Translate text line by line to standard output.", _translate)
-    translate.add_argument(
-        "files", nargs="*", metavar="FILE", help="text, one sentence per line, UTF-8; - is standard input (default: -)"
-    )
-    _search_options(translate)
-    translate.add_argument(
-        "--n-best",
-        type=number_within(SEARCH["beam_size"]),
-        metavar="K",
-        help="write the K best as TSV: line, rank, score, text",
-    )
-    translate.add_argument(
-        "--scores", action="store_true", help="write the score (log-probability over length) before the text"
-    )
-    translate.add_argument(
-        "--attention", type=Path, metavar="FILE", help="write attention weights to FILE as JSON lines"
-    )
-    translate.add_argument(
-        "--interactive", action="store_true", help="translate each line at once; with a prompt on a terminal"
-    )
-    score = _verb(verbs, "score", "Log-probability (nats) and number of tokens of given pairs, as TSV.", _score)
-    score.add_argument("--source-file", type=Path, required=True, help="source sentences, one per line, UTF-8, or -")
-    score.add_argument("--target-file", type=Path, required=True, help="their translations, one per line, UTF-8, or -")
+    add_translate(verbs)
+    add_predict(verbs)
+    add_sample(verbs)
+    add_score(verbs)
+    add_evaluate(verbs)
     verify = verbs.add_parser("verify", description="Check a run's files against their checksums.")
     verify.set_defaults(run=_verify)
     verify.add_argument("model", metavar="RUN", type=Path, help="run directory")
-    evaluate = _verb(verbs, "evaluate", "Translate a split of a corpus and score it.", _evaluate)
-    _search_options(evaluate)
-    evaluate.add_argument("--data", help="folder, file or Hub id of text (default: what the run was trained on)")
-    evaluate.add_argument("--split", default="test", help="split to translate (default: test)")
-    evaluate.add_argument("--source", help="source column (default: the run's)")
-    evaluate.add_argument("--target", help="target column (default: the run's)")
-    evaluate.add_argument(
-        "--bleu-tokenizer",
-        metavar="NAME",
-        help="sacreBLEU's tokenizer for BLEU (default: the run's, else that of the target column's language)",
-    )
-    evaluate.add_argument(
-        "--output",
-        type=Path,
-        help="folder of hypotheses, references, metrics (default: RUN/evaluation, where settings other than the run's "
-        "own are part of the names; needed with the Hub id of a model)",
-    )
-    evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
     return parser
-
-
-def _verb(verbs: Any, name: str, description: str, run: Callable[[argparse.Namespace], None]) -> Parser:
-    parser: Parser = verbs.add_parser(name, description=description)
-    parser.set_defaults(run=run, ensemble=[], precision="fp32")
-    parser.add_argument("model", metavar="RUN", help="run directory, or the Hub id of a model")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    parser.add_argument("--build", metavar="FILE.py:FUNCTION", help=BUILD_HELP)
-    parser.add_argument(
-        "--max-input-length",
-        type=number_within(INPUT_LENGTHS),
-        metavar="N",
-        help="cut longer inputs to their first N tokens, with a warning; score refuses longer targets (default: 1000)",
-    )
-    return parser
-
-
-def _search_options(parser: Parser) -> None:
-    parser.add_argument(
-        "--ensemble",
-        nargs="+",
-        action="extend",
-        metavar="RUN",
-        help="further runs of the same vocabulary: the mean of all their probabilities chooses each token",
-    )
-    told = "default: the run's generation_config.json"
-    parser.add_argument(
-        "--beam-size",
-        type=number_within(SEARCH["beam_size"]),
-        metavar="N",
-        help=f"hypotheses kept per sentence, 1 = greedy ({told})",
-    )
-    parser.add_argument(
-        "--length-penalty",
-        type=number_within(SEARCH["length_penalty"]),
-        metavar="A",
-        help=f"exponent of the length normalisation ({told})",
-    )
-    parser.add_argument(
-        "--length-penalty-kind",
-        choices=("average", "gnmt"),
-        help=f"divide log-probabilities by length^A, or by ((5 + length) / 6)^A ({told})",
-    )
-    parser.add_argument(
-        "--max-length",
-        type=number_within(SEARCH["max_length"]),
-        metavar="N",
-        help=f"longest output in tokens, where --max-length-ratio allows as many ({told})",
-    )
-    parser.add_argument(
-        "--max-length-ratio",
-        type=number_within(SEARCH["max_length_ratio"]),
-        metavar="R",
-        help=f"longest output in tokens per source token, plus 10 ({told})",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=("fp32", "int8"),
-        help="int8: quantised, 1.5 to 1.8 times as fast on CPUs with VNNI; a few outputs differ (default: fp32)",
-    )
-
-
-def _load(options: argparse.Namespace) -> Translator:
-    """The run, with its ensemble, at the precision asked for."""
-    from seq2seq.cli.exit_status import quick_imports
-    from seq2seq.errors import UserError
-
-    with quick_imports():
-        from seq2seq.inference.load import load
-        from seq2seq.runs.directory import find_run
-        from seq2seq.runs.stored_model import read_stored
-        from seq2seq.runtime.device import prepare_process
-    prepare_process()
-
-    build = _own_build(options)
-    translator = load(options.model, options.device, kind="translator", build=build)
-    for run in options.ensemble:
-        standard = not read_stored(find_run(run, {})).built_by
-        other = load(run, options.device, kind="translator", build=None if standard else build)
-        try:
-            translator.join(other)
-        except UserError as error:
-            raise UserError(f"--ensemble {run}: {error}") from None
-    translator.precision = options.precision
-    translator.max_source_tokens = options.max_input_length or translator.max_source_tokens
-    return translator
-
-
-def _own_build(options: argparse.Namespace) -> Callable[..., Any] | None:
-    """The user's function that --build names."""
-    if not options.build:
-        return None
-    from seq2seq.cli.user_code import function_in
-
-    return function_in(options.build)
-
-
-def _search_settings(options: argparse.Namespace) -> dict[str, Any]:
-    names = ("beam_size", "length_penalty", "length_penalty_kind", "max_length", "max_length_ratio")
-    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-
-
-def _translate(options: argparse.Namespace) -> None:
-    from seq2seq.cli.lines import lines_of, prompted_lines
-    from seq2seq.errors import check
-
-    check(not (options.interactive and options.files), "--interactive reads standard input: leave the files out")
-    with lines_of(options.files, "the sentences to translate") as lines:  # before the model: it takes seconds
-        translator = _load(options)
-        _write_translations(translator, prompted_lines() if options.interactive else lines, options)
-
-
-def _write_translations(translator: Translator, given: Iterator[str], options: argparse.Namespace) -> None:
-    settings = {"n_best": options.n_best or 1, **_search_settings(options)}
-    lines, sources = tee(given)
-    if options.interactive:
-        found: Iterable[list[Translation]] = (translator.search([line], **settings)[0] for line in lines)
-    else:
-        found = translator.stream(lines, **settings)
-    attention = options.attention.open("w", encoding="utf-8", newline="\n") if options.attention else None
-    translated = zip(count(1), sources, _with_progress(found, options.interactive), strict=False)
-    try:
-        while group := list(islice(translated, 1 if options.interactive else LINES_WRITTEN_TOGETHER)):
-            for number, _, best in group:
-                sys.stdout.buffer.write(_output(number, best, options).encode("utf-8", errors="replace"))
-            sys.stdout.buffer.flush()
-            if attention is not None:
-                attention.writelines(_attention_lines(translator, group))
-    finally:
-        if attention is not None:
-            attention.close()
-
-
-def _with_progress(found: Iterable[list[Translation]], interactive: bool) -> Iterable[list[Translation]]:
-    from tqdm import tqdm
-
-    disable = True if interactive or sys.stdout.isatty() else None
-    progress: Iterable[list[Translation]] = tqdm(
-        found, desc="translating", unit="line", dynamic_ncols=True, disable=disable
-    )
-    return progress
-
-
-def _output(number: int, best: list[Translation], options: argparse.Namespace) -> str:
-    """The output lines of one input line; tabs separate columns, so those inside a text become spaces there."""
-    if options.n_best:
-        rows = [(number, rank, f"{each.score:.6f}", _cell(each.text)) for rank, each in enumerate(best, 1)]
-        return "".join("\t".join(map(str, row)) + "\n" for row in rows)
-    if options.scores:
-        return f"{best[0].score:.6f}\t{_cell(best[0].text)}\n"
-    return best[0].text + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("\t", " ")
-
-
-def _attention_lines(translator: Translator, group: list[tuple[int, str, list[Translation]]]) -> Iterator[str]:
-    """A JSON line per input line: its number, the pieces of both sides and the attention weights of the best
-    translation."""
-    alignments = translator.align([source for _, source, _ in group], [best[0] for _, _, best in group])
-    for (number, _, _), alignment in zip(group, alignments, strict=True):
-        weights = [[round(weight, 6) for weight in row] for row in alignment.weights]
-        line = {"line": number, "source": alignment.source, "target": alignment.target, "weights": weights}
-        yield json.dumps(line, ensure_ascii=False) + "\n"
-
-
-def _score(options: argparse.Namespace) -> None:
-    from seq2seq.errors import UserError, check
-
-    paths = (options.source_file, options.target_file)
-    check([str(path) for path in paths] != ["-", "-"], "only one side of the pairs can come from standard input")
-    sources, targets = map(_file_lines, paths)
-    if len(sources) != len(targets):
-        raise UserError(
-            f"{options.source_file} has {len(sources)} lines, {options.target_file} has {len(targets)}; "
-            "line n of one belongs to line n of the other"
-        )
-    for score in _load(options).score(sources, targets):
-        print(f"{score.log_probability:.6f}\t{score.tokens}")
-
-
-def _file_lines(path: Path) -> list[str]:
-    from seq2seq.cli.lines import lines_of
-
-    with lines_of([path], "one side of the pairs") as lines:
-        return list(lines)
 
 
 def _verify(options: argparse.Namespace) -> None:
@@ -335,29 +102,3 @@ def _verify(options: argparse.Namespace) -> None:
     faults = sum(line.fault is not None for line in lines)
     if faults:
         raise UserError(f"{options.model}: {faults} of {len(lines)} parts are damaged; restore them, or train again")
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    from seq2seq.cli.exit_status import quick_imports
-    from seq2seq.data.languages import check_tokenizer
-    from seq2seq.errors import UserError
-
-    if options.bleu_tokenizer:
-        check_tokenizer(options.bleu_tokenizer)
-    if options.output is None and options.ensemble:
-        raise UserError("the figures of an ensemble are not those of one run; tell with --output where they go")
-    with quick_imports():
-        from seq2seq.cli.evaluate import evaluate_as_told
-    translator = _load(options)
-    if options.output is None and not Path(options.model).is_dir():
-        raise UserError(f"{options.model} is on the Hub; tell with --output where the results go")
-    evaluation = evaluate_as_told(options, translator, _search_settings(options))
-    if options.json:
-        print(json.dumps(evaluation.figures(), indent=1, ensure_ascii=False))
-        return
-    scores, lowercased = evaluation.scores, evaluation.lowercased.bleu
-    for metric in (scores.bleu, scores.chrf, scores.ter):
-        print(f"{metric.describe()}\t{metric.signature}")
-    print(f"lowercased {lowercased.describe()}\t{lowercased.signature}")
-    for name, rate in scores.percentages().items():
-        print(f"{name} {rate:.2f} %")

@@ -1,8 +1,9 @@
-"""Decoding of many inputs in batches of similar length, and scores of given outputs."""
+"""THE decoding loop, which all who decode many inputs go through, and scores of given outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -10,15 +11,48 @@ from torch import Tensor
 from seq2seq.data.batch import Batch, collate_to_decode, half_rows
 from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID
 from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.errors import check
 from seq2seq.inference.fast_decoder import prepare
+from seq2seq.model.attention import NoAttention
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runtime.device import in_parts_that_fit
 from seq2seq.runtime.kernels import DECODING_STEP
 from seq2seq.search.beam import SearchConfig, greedy_search
 
+Result = TypeVar("Result")
+
+ROWS_PER_BATCH, TOKENS_PER_BATCH = 192, 8_192
+"""Sentences, and padded source tokens, that are decoded together; a matter of speed and memory, never of the result."""
+INPUTS_PER_BATCH, STEPS_PER_BATCH = 64, 65_536
+"""The same of inputs that are no text, whose steps are many and cheap."""
+
+
+def decode_in_batches(
+    lengths: Sequence[int],
+    work: Callable[[list[int]], Iterable[Result]],
+    most_rows: int = ROWS_PER_BATCH,
+    most_steps: int = TOKENS_PER_BATCH,
+    blank: Result | None = None,
+) -> list[Result]:
+    """What `work` gives for row indices of similar length, in the order of `lengths`. Where memory runs out, `work`
+    gets half as many rows at a time.
+
+    blank: the result of rows of length 0, which are not decoded; without it they are decoded like others.
+    """
+    results: list[Any] = [blank] * len(lengths)
+
+    def decode(rows: list[int]) -> None:
+        for row, result in zip(rows, work(rows), strict=True):
+            results[row] = result
+
+    chosen = {row: length for row, length in enumerate(lengths) if length or blank is None}
+    for rows in like_lengths(chosen, most_rows, most_steps):
+        in_parts_that_fit(rows, decode, half_rows)
+    return results
+
 
 def like_lengths(lengths: Mapping[int, int], most_rows: int, most_steps: int) -> Iterator[list[int]]:
-    """Numbers of rows to decode together, given each one's length: like lengths, at most so many rows and padded steps.
+    """Groups row indices of similar length into batches of at most `most_rows` rows and `most_steps` padded steps.
 
     A batch of more than DECODING_STEP rows has a multiple of it: where there are too few, its last row comes again.
     """
@@ -35,6 +69,16 @@ def like_lengths(lengths: Mapping[int, int], most_rows: int, most_steps: int) ->
         yield batch
 
 
+def attends(model: Seq2Seq) -> bool:
+    """Whether the decoder looks at the encoder's states, so that there is something to show."""
+    return not isinstance(getattr(model.decoder, "attention", None), NoAttention)
+
+
+def check_attends(model: Seq2Seq) -> None:
+    """Raises UserError where there is no attention to show."""
+    check(attends(model), "this model has no attention (model.decoder.attention none): there are no weights to show")
+
+
 @torch.inference_mode()
 def score_pairs(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """Forced decoding: log-probability of each target [B] fp32, its tokens [B] (eos included), attention [B, T, S]."""
@@ -45,33 +89,18 @@ def score_pairs(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     return (picked * real).sum(1), real.sum(1), output.attention
 
 
-ROWS_PER_BATCH = 192
-TOKENS_PER_BATCH = 8_192
-"""Sentences, and padded source tokens, that are decoded together; a matter of speed and memory, never of the result."""
-
-
-def decoding_batches(sources: Sequence[Sequence[int]], blank: bool = True) -> Iterator[list[int]]:
-    """Row numbers of sentences to decode together. Blank sentences are left out where asked."""
-    lengths = {row: len(ids) for row, ids in enumerate(sources) if ids or not blank}
-    return like_lengths(lengths, ROWS_PER_BATCH, TOKENS_PER_BATCH)
-
-
 @torch.inference_mode()
 def greedy_texts(
     model: Seq2Seq, sources: Sequence[Sequence[int]], vocabulary: Vocabulary, config: SearchConfig
 ) -> list[str]:
     """Greedy translations of token ids: what validation during training decodes with."""
-    texts = [""] * len(sources)
     device = next(model.parameters()).device
     prepared = prepare(model)
 
-    def translate(rows: list[int]) -> None:
+    def translate(rows: list[int]) -> list[str]:
         batch = collate_to_decode([(sources[row], ()) for row in rows]).to(device)
         state = prepared.start_from(model.encode(batch.source, batch.source_lengths), batch.source)
         found = greedy_search(prepared.step, state, config.limits(batch.source_lengths), BOS_ID, EOS_ID)
-        for row, text in zip(rows, vocabulary.decode_batch(found), strict=True):
-            texts[row] = text
+        return vocabulary.decode_batch(found)
 
-    for rows in decoding_batches(sources):
-        in_parts_that_fit(rows, translate, half_rows)
-    return texts
+    return decode_in_batches([len(ids) for ids in sources], translate, blank="")

@@ -13,7 +13,7 @@ The second holds for attentions that score keys, without feedback; decoders with
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -85,6 +85,39 @@ def _is_stateless(attention: Attention) -> bool:
     kind = type(attention)
     inherited = (kind.forward is ScoredAttention.forward, kind.start is ScoredAttention.start)
     return isinstance(attention, ScoredAttention) and all(inherited)
+
+
+class _Prepared(NamedTuple):
+    """Models as search uses them, and what they were made from."""
+
+    models: list[SearchModel]
+    precision: DecodingPrecision
+    weights: list[tuple[int, int]]
+    """Address and version of every weight."""
+
+
+class PreparedModels:
+    """`prepare`, of which the last result is kept until weights, models or the precision change. Several threads may
+    use it at once."""
+
+    def __init__(self) -> None:
+        self._last: _Prepared | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies prepare the models themselves: packed weights cannot be copied."""
+        return {"_last": None}
+
+    def of(self, models: Sequence[Seq2Seq], precision: DecodingPrecision = "fp32") -> list[SearchModel]:
+        """The models as search uses them. Raises UserError as `prepare` does."""
+        weights = [
+            (weight.data_ptr(), 0 if weight.is_inference() else weight._version)
+            for model in models
+            for weight in model.parameters()
+        ]
+        last = self._last  # read once, and written once: another thread may do so meanwhile
+        if last is None or last[1:] != (precision, weights):
+            self._last = last = _Prepared([prepare(model, precision) for model in models], precision, weights)
+        return last.models
 
 
 class PreparedLayer(NamedTuple):

@@ -84,28 +84,35 @@ def read_inputs(config: FrontEndConfig, inputs: Any) -> list[Array]:
     Raises UserError where they are no list, and, with the input's number, where one is of another shape, has no steps,
     or holds no numbers.
     """
-    return [_read_input(config, one, number) for number, one in enumerate(items_of(inputs, "arrays", "input"), 1)]
+    numbered = enumerate(items_of(inputs, "arrays", "input"), 1)
+    return [read_input(config, one, f"input {number}") for number, one in numbered]
 
 
-def _read_input(config: FrontEndConfig, one: Any, number: int) -> Array:
+def read_input(config: FrontEndConfig, one: Any, name: str) -> Array:
+    """One input, as `read_inputs` gives it. name: says in errors which."""
     wanted = config.input_shape
     shown = ", ".join("S" if size is None else str(size) for size in wanted)
-    refusal = f"input {number}: this model reads arrays [{shown}], not {type(one).__name__}"
+    refusal = f"{name}: this model reads arrays [{shown}], not {type(one).__name__}"
     if config.kind == "image" and hasattr(one, "convert"):  # a Pillow image
         resized = one.convert("RGB").resize((config.width, config.height))
         one = np.asarray(resized, np.float32).transpose(2, 0, 1) / 255
     elif config.kind == "image" and getattr(one, "dtype", None) == np.uint8:
         one = one / np.float32(255)
     try:
-        array = np.asarray(one, np.int64 if config.kind == "tokens" else np.float32)
-    except (TypeError, ValueError):  # no numbers, or rows of unequal length
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            array = np.asarray(one, np.int64 if config.kind == "tokens" else np.float32)
+    except (TypeError, ValueError, OverflowError):  # no numbers, or rows of unequal length
         raise UserError(refusal) from None
     fits = array.ndim == len(wanted) and all(
         size in (None, found) for size, found in zip(wanted, array.shape, strict=True)
     )
     check(fits, f"{refusal} of shape {list(array.shape)}")
-    check(len(array) > 0, f"input {number} has no steps; leave it out")
-    check(bool(np.isfinite(array).all()), f"input {number} holds infinite or undefined values")
+    check(len(array) > 0, f"{name} has no steps; leave it out")
+    check(bool(np.isfinite(array).all()), f"{name} holds infinite or undefined values")
+    if config.kind == "tokens":
+        whole = bool(np.all(array == np.asarray(one)))
+        within = int(array.min()) >= 0 and int(array.max()) < config.input_size
+        check(whole and within, f"{name}: ids are whole numbers from 0 to {config.input_size - 1}")
     return array
 
 

@@ -9,32 +9,46 @@ from typing import Any
 import numpy as np
 import torch
 
-from seq2seq.config import from_dict
-from seq2seq.data.batch import half_rows, pad_features
-from seq2seq.data.symbols import EOS_ID
+from seq2seq.config import from_dict, to_dict
+from seq2seq.data.batch import pad_features
+from seq2seq.data.labels import load_labels, save_labels
+from seq2seq.data.readers import ReaderConfig
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError
+from seq2seq.inference.decoding import INPUTS_PER_BATCH, STEPS_PER_BATCH, decode_in_batches
 from seq2seq.inference.inputs import items_of, read_inputs
 from seq2seq.inference.pretrained import Pretrained
+from seq2seq.inference.reading import read_source, stored_reader, text_ids
 from seq2seq.model.sequence_model import PredictorConfig, SequenceModel, assemble_predictor_model
-from seq2seq.runs.layout import CONFIG_FILE, SOURCE_FILE
+from seq2seq.runs.layout import CONFIG_FILE, LABELS_FILE, SOURCE_FILE
 from seq2seq.runs.stored_model import Build, load_model
-from seq2seq.runtime.device import in_parts_that_fit
 
 Array = np.ndarray
 
 
-INPUTS_PER_BATCH = 64
-
-
 class Predictor(Pretrained):
-    """A trained model that labels, classifies or forecasts."""
+    """A trained model that labels, classifies or forecasts, with the vocabulary of its inputs where these are texts,
+    and the names of its classes where it has learned some."""
 
     kind = "predictor"
     model: SequenceModel
 
-    def __init__(self, model: SequenceModel, config: PredictorConfig, vocabulary: Vocabulary | None = None) -> None:
+    def __init__(
+        self,
+        model: SequenceModel,
+        config: PredictorConfig,
+        vocabulary: Vocabulary | None = None,
+        labels: Sequence[str] | None = None,
+        reader: ReaderConfig | None = None,
+    ) -> None:
         self.model, self.config, self.vocabulary = model.eval(), config, vocabulary
+        self.labels = None if labels is None else list(labels)
+        self.reader = reader or ReaderConfig()
+
+    def read(self, source: str | Path) -> Array:
+        """An input from a file, or from a text where the model reads texts. Raises UserError where it cannot be
+        read."""
+        return read_source(self.reader, self.config.front_end, source, self.vocabulary)
 
     @torch.inference_mode()
     def predict(self, inputs: Sequence[Array] | Sequence[str]) -> list[Array]:
@@ -42,25 +56,30 @@ class Predictor(Pretrained):
         classes. Raises UserError for inputs of another kind or shape."""
         given = items_of(inputs, "arrays or strings", "input")
         arrays = read_inputs(self.config.front_end, map(self._encoded, given))
-        found: list[Array] = [np.empty(0)] * len(arrays)
 
-        def predict(group: list[int]) -> None:
-            padded, lengths = pad_features([arrays[row] for row in group])
-            outputs, mask = self.model(
-                torch.from_numpy(padded).to(self.device), torch.from_numpy(lengths).to(self.device)
-            )
-            rows = outputs.float().cpu().numpy()
-            for place, row, steps in zip(group, rows, mask.sum(1).tolist(), strict=True):
-                found[place] = row[:steps] if self.config.answer == "steps" else row
+        def predict(rows: list[int]) -> list[Array]:
+            padded, lengths = pad_features([arrays[row] for row in rows])
+            tensors = (torch.from_numpy(each).to(self.device) for each in (padded, lengths))
+            outputs, mask = self.model(*tensors)
+            steps = mask.sum(1).tolist() if self.config.answer == "steps" else [None] * len(rows)
+            return [row[:count] for row, count in zip(outputs.float().cpu().numpy(), steps, strict=True)]
 
-        for start in range(0, len(arrays), INPUTS_PER_BATCH):
-            group = list(range(start, min(start + INPUTS_PER_BATCH, len(arrays))))
-            in_parts_that_fit(group, predict, half_rows)
-        return found
+        return decode_in_batches([len(array) for array in arrays], predict, INPUTS_PER_BATCH, STEPS_PER_BATCH)
 
     def classify(self, inputs: Sequence[Array] | Sequence[str]) -> list[Array]:
         """The most probable class of each step, or of each sequence (an array of no dimension)."""
         return [np.asarray(row.argmax(-1)) for row in self.predict(inputs)]
+
+    def answer(self, inputs: Sequence[Array] | Sequence[str]) -> list[Any]:
+        """What the model says of each input: see `meaning`."""
+        return [self.meaning(outputs) for outputs in self.predict(inputs)]
+
+    def meaning(self, outputs: Array) -> Any:
+        """What the outputs for one input mean. Where the names of the classes are known: the name (a string), or the
+        names of all steps (a list); else the values as the data has them, an array of the same shape."""
+        if self.labels is None:
+            return outputs * self.reader.scale + self.reader.offset
+        return np.array(self.labels)[outputs.argmax(-1)].tolist()
 
     def _encoded(self, one: Array | str) -> Array:
         """A text as ids; what is no text as it is."""
@@ -70,11 +89,18 @@ class Predictor(Pretrained):
             raise UserError("this model reads arrays, not text: it has no vocabulary")
         return text_ids(self.vocabulary, one)
 
+    def further_settings(self) -> dict[str, Any]:
+        """As `Pretrained` has it."""
+        return {"reader": to_dict(self.reader)}
+
     def save_belongings(self, directory: Path) -> None:
         """As `Pretrained` has it."""
         (directory / SOURCE_FILE).unlink(missing_ok=True)
         if self.vocabulary is not None:
             self.vocabulary.save(directory / SOURCE_FILE)
+        (directory / LABELS_FILE).unlink(missing_ok=True)
+        if self.labels is not None:
+            save_labels(self.labels, directory / LABELS_FILE)
 
     @classmethod
     def assembled(cls, directory: Path, model: dict[str, Any], build: Build | None) -> Predictor:
@@ -82,9 +108,7 @@ class Predictor(Pretrained):
         config = from_dict(PredictorConfig, model, str(directory / CONFIG_FILE))
         stored = directory / SOURCE_FILE
         vocabulary = Vocabulary.load(stored) if config.front_end.kind == "tokens" and stored.exists() else None
-        return cls(load_model(directory, build, assemble_predictor_model, config), config, vocabulary)
-
-
-def text_ids(vocabulary: Vocabulary, text: str) -> Array:
-    """[S] int64 ids of a text, end of sentence included, so that an empty one has a step too."""
-    return np.array([*vocabulary.encode(text), EOS_ID], np.int64)
+        names = directory / LABELS_FILE
+        labels = load_labels(names, config.outputs) if names.exists() else None
+        module = load_model(directory, build, assemble_predictor_model, config)
+        return cls(module, config, vocabulary, labels, stored_reader(directory))

@@ -48,9 +48,14 @@ class Pretrained(ModelHubMixin):
     def _save_pretrained(self, save_directory: Path) -> None:
         """Writes what `load` needs: config.json, the model's other files, and model.safetensors, bound to them."""
         save_directory.mkdir(parents=True, exist_ok=True)
-        write_run_config(save_directory / CONFIG_FILE, {"model": to_dict(self.config)}, self.kind, self.built_by)
+        stored = {"model": to_dict(self.config), **self.further_settings()}
+        write_run_config(save_directory / CONFIG_FILE, stored, self.kind, self.built_by)
         self.save_belongings(save_directory)
         save_model(self.model, save_directory)
+
+    def further_settings(self) -> dict[str, Any]:
+        """Sections of config.json besides the model that `load` needs."""
+        return {}
 
     def save_belongings(self, directory: Path) -> None:
         """Writes vocabularies and settings of the search, as far as the model has any."""

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from seq2seq.config import SEARCH, Real, Whole, check_number, from_dict, read_config, write_config
-from seq2seq.data.batch import Batch, Ids, decoding_length_step, half_rows
+from seq2seq.config import SEARCH, Real, Whole, check_number, from_dict, read_config, to_dict, write_config
+from seq2seq.data.batch import Batch, Ids, decoding_length_step
+from seq2seq.data.readers import ReaderConfig
 from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
-from seq2seq.inference.decoding import like_lengths
-from seq2seq.inference.fast_decoder import prepare
+from seq2seq.inference.decoding import INPUTS_PER_BATCH, STEPS_PER_BATCH, check_attends, decode_in_batches
+from seq2seq.inference.fast_decoder import PreparedModels
 from seq2seq.inference.inputs import collate_inputs, read_inputs, search_settings
 from seq2seq.inference.pretrained import Pretrained
+from seq2seq.inference.reading import read_source, stored_reader
 from seq2seq.model.seq2seq import CTCSeq2Seq, GeneratorConfig, Seq2Seq, assemble_generator_model
 from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE, TARGET_FILE
 from seq2seq.runs.stored_model import Build, load_model
-from seq2seq.runtime.device import in_parts_that_fit
 from seq2seq.runtime.kernels import DECODING_STEP
 from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
 from seq2seq.search.ctc import ctc_beam_search, ctc_greedy, joint_step, start_joint
 from seq2seq.search.step import StepFn
 
 Array = np.ndarray
-
-
-INPUTS_PER_BATCH, STEPS_PER_BATCH = 64, 65_536
 
 
 class Generator(Pretrained):
@@ -40,11 +38,23 @@ class Generator(Pretrained):
     model: Seq2Seq
 
     def __init__(
-        self, model: Seq2Seq, config: GeneratorConfig, vocabulary: Vocabulary, search: SearchConfig | None = None
+        self,
+        model: Seq2Seq,
+        config: GeneratorConfig,
+        vocabulary: Vocabulary,
+        search: SearchConfig | None = None,
+        reader: ReaderConfig | None = None,
     ) -> None:
         self.model = model.eval()
         self.config, self.vocabulary = config, vocabulary
         self.search_config = search or SearchConfig()
+        self.reader = reader or ReaderConfig()
+        self._prepared = PreparedModels()
+
+    def read(self, source: str | Path) -> Array:
+        """An input from a file, or from a text where the model reads texts. Raises UserError where it cannot be
+        read."""
+        return read_source(self.reader, self.config.front_end, source)
 
     def generate(self, inputs: Sequence[Any], ctc_weight: float = 0.0, **search_options: Any) -> list[str]:
         """The best text for each input, in order: features [S, F], ids [S], or, for a model of images, Pillow images or
@@ -63,10 +73,9 @@ class Generator(Pretrained):
         config = search_settings(self.search_config, n_best, search_options)
         check_number("ctc_weight", ctc_weight, Real(0, 1))
         inputs = read_inputs(self.config.front_end, inputs)
-        found: list[list[Hypothesis]] = [[] for _ in inputs]
-        model = prepare(self.model)
+        (model,) = self._prepared.of((self.model,))
 
-        def decode(rows: list[int]) -> None:
+        def decode(rows: list[int]) -> list[list[Hypothesis]]:
             batch = self._collate(inputs, rows)
             memory = self.model.encode(batch.source, batch.source_lengths)
             step: StepFn[Any] = model.step
@@ -75,39 +84,34 @@ class Generator(Pretrained):
                 log_probs = self._ctc_model().ctc_log_probs(memory)
                 step, state = joint_step(step, ctc_weight), start_joint(state, log_probs, memory.mask)
             limits = config.limits(batch.source_lengths)
-            hypotheses = beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
-            for row, best in zip(rows, hypotheses, strict=True):
-                found[row] = best
+            return beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
 
-        for rows in _batches(inputs):
-            in_parts_that_fit(rows, decode, half_rows)
-        return found
+        return decode_in_batches([len(array) for array in inputs], decode, INPUTS_PER_BATCH, STEPS_PER_BATCH)
 
     @torch.inference_mode()
     def generate_by_ctc(self, inputs: Sequence[Any], beam_size: int = 1) -> list[str]:
         """Texts by the CTC head alone: greedy, or by prefix search."""
         check_number("beam_size", beam_size, SEARCH["beam_size"])
         inputs = read_inputs(self.config.front_end, inputs)
-        labels: list[list[int]] = [[] for _ in inputs]
 
-        def decode(rows: list[int]) -> None:
+        def decode(rows: list[int]) -> list[list[int]]:
             batch = self._collate(inputs, rows)
             memory = self.model.encode(batch.source, batch.source_lengths)
             log_probs = self._ctc_model().ctc_log_probs(memory)
-            if beam_size > 1:
-                decoded = ctc_beam_search(log_probs, memory.mask, beam_size)
-            else:
-                decoded = ctc_greedy(log_probs, memory.mask)
-            for row, ids in zip(rows, decoded, strict=True):
-                labels[row] = ids
+            return (
+                ctc_beam_search(log_probs, memory.mask, beam_size)
+                if beam_size > 1
+                else ctc_greedy(log_probs, memory.mask)
+            )
 
-        for rows in _batches(inputs):
-            in_parts_that_fit(rows, decode, half_rows)
-        return self.vocabulary.decode_batch(labels)
+        lengths = [len(array) for array in inputs]
+        return self.vocabulary.decode_batch(decode_in_batches(lengths, decode, INPUTS_PER_BATCH, STEPS_PER_BATCH))
 
     @torch.inference_mode()
     def attention(self, source: Any, tokens: Ids) -> tuple[list[str], list[list[float]]]:
-        """Pieces of an output, end of sentence last, and each one's attention over the encoder's steps."""
+        """Pieces of an output, end of sentence last, and each one's attention over the encoder's steps. Raises
+        UserError where the model has no attention."""
+        check_attends(self.model)
         for token in tokens:
             check_number("token", token, Whole(0, len(self.vocabulary) - 1))
         front_end = self.config.front_end
@@ -127,6 +131,10 @@ class Generator(Pretrained):
         step = decoding_length_step(max(len(inputs[row]) for row in rows))
         return collate_inputs(self.config.front_end, pairs, step).to(self.device)
 
+    def further_settings(self) -> dict[str, Any]:
+        """As `Pretrained` has it."""
+        return {"reader": to_dict(self.reader)}
+
     def save_belongings(self, directory: Path) -> None:
         """As `Pretrained` has it."""
         write_config(directory / GENERATION_FILE, self.search_config)
@@ -139,9 +147,4 @@ class Generator(Pretrained):
         vocabulary = Vocabulary.load(directory / TARGET_FILE)
         search = read_config(directory / GENERATION_FILE, SearchConfig)
         module = load_model(directory, build, assemble_generator_model, config, len(vocabulary))
-        return cls(module, config, vocabulary, search)
-
-
-def _batches(inputs: Sequence[Array]) -> Iterator[list[int]]:
-    """Row numbers of inputs to decode together."""
-    return like_lengths({row: len(array) for row, array in enumerate(inputs)}, INPUTS_PER_BATCH, STEPS_PER_BATCH)
+        return cls(module, config, vocabulary, search, stored_reader(directory))

@@ -7,18 +7,18 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from seq2seq.config import from_dict, read_config, write_config
-from seq2seq.data.batch import Pair, collate_to_decode, half_rows
+from seq2seq.data.batch import Pair, collate_to_decode
 from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
-from seq2seq.inference.decoding import decoding_batches, score_pairs
-from seq2seq.inference.fast_decoder import SearchModel, prepare
+from seq2seq.inference.decoding import check_attends, decode_in_batches, score_pairs
+from seq2seq.inference.fast_decoder import PreparedModels
 from seq2seq.inference.inputs import checked_texts, items_of, list_of_texts, search_settings
 from seq2seq.inference.outputs import BLANK, Alignment, PairScore, Translation
 from seq2seq.inference.pretrained import Pretrained
@@ -26,7 +26,7 @@ from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE
 from seq2seq.runs.stored_model import Build, load_model
 from seq2seq.runs.vocabularies import load_vocabularies, save_vocabularies
-from seq2seq.runtime.device import compute_type, in_parts_that_fit
+from seq2seq.runtime.device import compute_type
 from seq2seq.runtime.kernels import DECODING_STEP, DecodingPrecision
 from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
 from seq2seq.search.ensemble import EnsembleState, ensemble
@@ -39,15 +39,6 @@ LINES_IN_MEMORY = 1_024
 MAX_SOURCE_TOKENS = 1_000
 """Longer inputs are cut here, with a warning, unless a translator is told otherwise: nothing was trained on them, and
 memory grows with the length."""
-
-
-class _Prepared(NamedTuple):
-    """Models as search uses them, and what they were made from."""
-
-    models: list[SearchModel]
-    precision: DecodingPrecision
-    weights: list[tuple[int, int]]
-    """Address and version of every weight."""
 
 
 class Translator(Pretrained):
@@ -74,11 +65,7 @@ class Translator(Pretrained):
         """int8: 1.5 to 1.8 times as fast on CPUs with VNNI instructions, at the price of a few outputs that differ."""
         self.partners: list[Seq2Seq] = []
         """Further models of an ensemble, see `join`."""
-        self._search_models: _Prepared | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies prepare the model for search themselves: packed weights cannot be copied."""
-        return {**self.__dict__, "_search_models": None}
+        self._prepared = PreparedModels()
 
     @property
     def _models(self) -> tuple[Seq2Seq, ...]:
@@ -108,16 +95,14 @@ class Translator(Pretrained):
         is not given, the beam is widened to n_best. texts and options are those of `translate`."""
         config = search_settings(self.search_config, n_best, search_options)
         sources, cut = self._encode_sources(list_of_texts(texts))
-        results: list[list[Translation]] = [[BLANK]] * len(sources)
 
-        def translate(rows: list[int]) -> None:
-            found = self._decode([sources[row] for row in rows], config, n_best)
-            for row, translations in zip(rows, self._translations(found), strict=True):
-                results[row] = [each._replace(truncated=row in cut) for each in translations]
+        def translate(rows: list[int]) -> list[list[Translation]]:
+            found = self._translations(self._decode([sources[row] for row in rows], config, n_best))
+            return [
+                [each._replace(truncated=row in cut) for each in best] for row, best in zip(rows, found, strict=True)
+            ]
 
-        for rows in decoding_batches(sources):
-            in_parts_that_fit(rows, translate, half_rows)
-        return results
+        return decode_in_batches([len(ids) for ids in sources], translate, blank=[BLANK])
 
     def stream(self, texts: Iterable[str], n_best: int = 1, **search_options: Any) -> Iterator[list[Translation]]:
         """`search` over any number of texts, in order, holding only some of them in memory. texts: as `search` takes
@@ -136,34 +121,28 @@ class Translator(Pretrained):
         max_source_tokens: cut like a source, it would get the score of another target."""
         check(not self.partners, "an ensemble does not score given pairs; score them with one model")
         pairs = self._pairs(list_of_texts(sources, "source"), list_of_texts(targets, "target"))
-        scores = [PairScore(0.0, 0)] * len(pairs)
 
-        def score(rows: list[int]) -> None:
+        def score(rows: list[int]) -> list[PairScore]:
             batch = collate_to_decode([pairs[row] for row in rows]).to(self.device)
             log_probs, counts, _ = score_pairs(self.model, batch)
-            for row, log_prob, count in zip(rows, log_probs.tolist(), counts.tolist(), strict=True):
-                scores[row] = PairScore(log_prob, count)
+            return list(map(PairScore, log_probs.tolist(), counts.tolist()))
 
-        for rows in decoding_batches([(*source, *target) for source, target in pairs], blank=False):
-            in_parts_that_fit(rows, score, half_rows)
-        return scores
+        return decode_in_batches([len(source) + len(target) for source, target in pairs], score)
 
     def align(self, sources: Sequence[str], targets: Sequence[Translation | str]) -> list[Alignment]:
         """Attention weights of given targets, translations or any strings, by forced decoding, so that searching need
-        not keep them. Raises UserError where a string has more tokens than max_source_tokens."""
+        not keep them. Raises UserError where a string has more tokens than max_source_tokens, or the model has no
+        attention."""
+        check_attends(self.model)
         given = list(items_of(targets, "strings or Translations", "target"))
         pairs = self._pairs(list_of_texts(sources, "source"), given)
-        alignments = [Alignment([], [], [])] * len(pairs)
 
-        def align(rows: list[int]) -> None:
+        def align(rows: list[int]) -> list[Alignment]:
             batch = collate_to_decode([pairs[row] for row in rows]).to(self.device)
             _, _, weights = score_pairs(self.model, batch)
-            for row, matrix in zip(rows, weights, strict=True):
-                alignments[row] = self._alignment(pairs[row], matrix)
+            return [self._alignment(pairs[row], matrix) for row, matrix in zip(rows, weights, strict=True)]
 
-        for rows in decoding_batches([source for source, _ in pairs]):
-            in_parts_that_fit(rows, align, half_rows)
-        return alignments
+        return decode_in_batches([len(source) for source, _ in pairs], align, blank=Alignment([], [], []))
 
     def _encode_sources(self, texts: list[str]) -> tuple[list[list[int]], set[int]]:
         """Token ids per text, and the rows of those that were cut, with a warning, because they are longer than the
@@ -199,7 +178,7 @@ class Translator(Pretrained):
     def _decode(self, sources: Sequence[Sequence[int]], config: SearchConfig, n_best: int) -> list[list[Hypothesis]]:
         batch = collate_to_decode([(source, ()) for source in sources]).to(self.device)
         limits = config.limits(batch.source_lengths)
-        prepared = self._prepared()
+        prepared = self._prepared.of(self._models, self.precision)
         encoding = compute_type("auto", self.device) if self.precision == "int8" else torch.float32
         with torch.autocast(self.device.type, encoding, enabled=encoding != torch.float32):
             states = [
@@ -210,19 +189,6 @@ class Translator(Pretrained):
             return beam_search(prepared[0].step, states[0], limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
         step = ensemble([each.step for each in prepared])
         return beam_search(step, EnsembleState(tuple(states)), limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
-
-    def _prepared(self) -> list[SearchModel]:
-        """The models as search uses them, prepared again where weights or the precision have been changed since."""
-        weights = [
-            (weight.data_ptr(), 0 if weight.is_inference() else weight._version)
-            for model in self._models
-            for weight in model.parameters()
-        ]
-        prepared = self._search_models  # read once, and written once: another thread may do so meanwhile
-        if prepared is None or prepared[1:] != (self.precision, weights):
-            models = [prepare(model, self.precision) for model in self._models]
-            self._search_models = prepared = _Prepared(models, self.precision, weights)
-        return prepared.models
 
     def _translations(self, found: list[list[Hypothesis]]) -> list[list[Translation]]:
         tokens = [hypothesis.tokens for hypotheses in found for hypothesis in hypotheses]

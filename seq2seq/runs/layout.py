@@ -17,9 +17,19 @@ ATTENTION_FOLDER, EVALUATION_FOLDER = "attention", "evaluation"
 
 MODEL_FILE, CONFIG_FILE, GENERATION_FILE = "model.safetensors", "config.json", "generation_config.json"
 JOINT_FILE, SOURCE_FILE, TARGET_FILE = "joint.spm.model", "source.spm.model", "target.spm.model"
+LABELS_FILE = "labels.json"
 CHECKPOINTS_FOLDER = "checkpoints"
 
-LEFT_BY_ATTEMPTS = (JOINT_FILE, SOURCE_FILE, TARGET_FILE, "characters.json", GENERATION_FILE, LOG_FILE, LOCK_FILE)
+LEFT_BY_ATTEMPTS = (
+    JOINT_FILE,
+    SOURCE_FILE,
+    TARGET_FILE,
+    LABELS_FILE,
+    "characters.json",
+    GENERATION_FILE,
+    LOG_FILE,
+    LOCK_FILE,
+)
 """What training writes before it begins."""
 
 WRITTEN = (
@@ -51,9 +61,11 @@ def holds_training_run(directory: Path) -> bool:
 
 
 def is_bare(directory: Path) -> bool:
-    """Whether config.json holds the model alone, as that of a saved model does."""
+    """Whether config.json holds the model, and how it reads files, alone, as that of a saved model does."""
     try:
-        return set(json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))) - set(RUN_FACTS) == {"model"}
+        return set(json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))) - {*RUN_FACTS, "reader"} == {
+            "model"
+        }
     except (OSError, ValueError, TypeError, RecursionError):
         return False
 
@@ -82,4 +94,4 @@ def _is_ours(lock: Path) -> bool:
     return not content or content.isdecimal()
 
 
-VOCABULARY_FILES = ("*.spm.model", "characters.json")
+VOCABULARY_FILES = ("*.spm.model", "characters.json", LABELS_FILE)

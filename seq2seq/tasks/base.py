@@ -73,7 +73,7 @@ Answerer = TypeVar("Answerer", bound=Pretrained)
 Objective = Callable[[Any, Any], LossSum]
 """Model and batch to the sum of the loss; see training/objectives.py."""
 
-FREE_TO_CHANGE = {"output", "dry_run", "search", "data", "validation_split", "test_split", "license"}
+FREE_TO_CHANGE = {"output", "dry_run", "search", "data", "validation_split", "test_split", "license", "reader"}
 FREE_IN_TRAINER = {
     "max_steps",
     "log_every_steps",

@@ -11,6 +11,7 @@ from typing import ClassVar
 from seq2seq.config import SIZES, Real, check_numbers
 from seq2seq.data.bucketing import BatchingConfig
 from seq2seq.data.corpus import DataConfig
+from seq2seq.data.readers import ReaderConfig
 from seq2seq.data.vocabulary import VocabularyConfig
 from seq2seq.errors import check
 from seq2seq.model.language_model import LanguageModelConfig
@@ -118,6 +119,8 @@ class GeneratorTask(TaskConfig):
     """Share of CTC in the loss and in joint decoding, where the model has a CTC head."""
     search: SearchConfig = field(default_factory=SearchConfig)
     """Beam search of the finished model."""
+    reader: ReaderConfig = field(default_factory=ReaderConfig)
+    """How files and texts become inputs of the finished model."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)), ctc_weight=Real(0, 1))
@@ -131,6 +134,8 @@ class PredictorTask(TaskConfig):
 
     model: PredictorConfig = field(default_factory=PredictorConfig)
     """Sizes and structure of the model."""
+    reader: ReaderConfig = field(default_factory=ReaderConfig)
+    """How files and texts become inputs of the finished model, and what its values mean."""
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from functools import partial
 
 import numpy as np
 
+from seq2seq.data.labels import load_labels, save_labels
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check
 from seq2seq.inference.predictor import Predictor
 from seq2seq.model.sequence_model import SequenceModel, build_predictor_model
-from seq2seq.runs.layout import SOURCE_FILE
+from seq2seq.runs.layout import LABELS_FILE, SOURCE_FILE
 from seq2seq.runs.stored_model import Build
 from seq2seq.tasks.base import example_batches, fingerprint, mean_loss, open_run, start_directory
 from seq2seq.tasks.configs import PredictorTask, check_best_metric
@@ -31,12 +32,15 @@ def train_predictor(
     objective: ComputeSequenceLoss,
     figures: Figures = types.MappingProxyType({}),
     vocabulary: Vocabulary | None = None,
+    labels: Sequence[str] | None = None,
     build: Build | None = None,
 ) -> Predictor:
     """Trains in config.output, resuming what is there. Examples: inputs [S, ...] and targets, as `collate_sequences`
     takes them. Validation gives the loss and these figures; each may choose the best model. vocabulary: what inputs are
     ids of; it is kept with the run, and must be that of the model that training starts from. build: of the user's own,
-    as `run` takes it."""
+    as `run` takes it. labels: names of the classes, kept with the run, where outputs are classes."""
+    wanted = config.model.outputs
+    check(labels is None or len(labels) == wanted, f"labels must be {wanted} names, one for each of model.outputs")
     check_best_metric(config, ("loss", *figures))
     if vocabulary is not None and config.start_from:
         start = start_directory(config) / SOURCE_FILE
@@ -48,6 +52,12 @@ def train_predictor(
         if vocabulary is not None:
             stored = run.directory / SOURCE_FILE
             run.once(stored.exists(), partial(vocabulary.save, stored), lambda: None)
+        if labels is not None:
+            path = run.directory / LABELS_FILE
+            names = run.once(
+                path.exists(), partial(save_labels, list(labels), path), partial(load_labels, path, wanted)
+            )
+            check(names == list(labels), f"{path}: the run has other classes; choose another --output")
         model = run.build(build_predictor_model)
         # Labels lie beside the inputs' steps, and are padded as these are; other targets have a shape of their own.
         step = config.batching.length_step if config.model.answer == "steps" else 1
@@ -59,4 +69,4 @@ def train_predictor(
             return {"loss": loss(model), **{name: figure(predictor) for name, figure in figures.items()}}
 
         run.fit(model, batches, objective, validate, fingerprint(training))
-        return run.described(Predictor(model, config.model, vocabulary))
+        return run.described(Predictor(model, config.model, vocabulary, labels, config.reader))

@@ -17,6 +17,7 @@ from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.evaluation import plotting
 from seq2seq.evaluation.error_rates import error_rates
 from seq2seq.evaluation.metrics import bleu
+from seq2seq.inference.decoding import attends
 from seq2seq.inference.inputs import collate_inputs
 from seq2seq.inference.transcriber import Generator
 from seq2seq.model.seq2seq import Seq2Seq, build_generator_model
@@ -83,7 +84,7 @@ def train_generator(
 
         seen = [(each, texts) for stage in stages for each, texts in zip(stage.inputs, stage.references, strict=True)]
         run.fit(model, batches, objective, validate, fingerprint(seen))
-        return run.described(Generator(model, config.model, vocabulary, config.search))
+        return run.described(Generator(model, config.model, vocabulary, config.search, config.reader))
 
 
 def _new_vocabulary(config: GeneratorTask, stages: Stages) -> Vocabulary:
@@ -109,8 +110,8 @@ def decode_every_way(generator: Generator, inputs: Sequence[Array], ctc_weight: 
 
 def draw_attention(generator: Generator, inputs: Sequence[Array], directory: Path, count: int = 2) -> None:
     """Writes attention/NUMBER.png of the first few inputs [S, F]: where each word of the output looked. Nothing where
-    matplotlib is not installed."""
-    if not plotting.available():
+    matplotlib is not installed, or the model has no attention."""
+    if not plotting.available() or not attends(generator.model):
         return
     folder = directory / ATTENTION_FOLDER
     folder.mkdir(exist_ok=True)

@@ -14,6 +14,7 @@ from seq2seq.data.corpus import data_fingerprint, load_split, references, stream
 from seq2seq.data.vocabulary import Vocabulary, train_vocabularies
 from seq2seq.errors import UserError
 from seq2seq.evaluation import plotting
+from seq2seq.inference.decoding import attends
 from seq2seq.inference.translator import Translator
 from seq2seq.model.seq2seq import build_model
 from seq2seq.runs.layout import ATTENTION_FOLDER, CARD_FILE, EVALUATION_FOLDER, GENERATION_FILE, MODEL_FILE
@@ -156,7 +157,8 @@ def test(translator: Translator, config: ExperimentConfig, directory: Path) -> E
     sources, lines = [row["source"] for row in split], references(split)
     folder, name = directory / EVALUATION_FOLDER, config.test_split
     settings = settings_of(directory, translator, config.search, (config.target, config.bleu_tokenizer), sources, lines)
-    stored = read_evaluation(folder, name, settings, sources, lines) if attention_is_drawn(directory) else None
+    drawn = attention_is_drawn(translator, directory)
+    stored = read_evaluation(folder, name, settings, sources, lines) if drawn else None
     if stored is not None:
         log.info("%s: taken from %s.*, same model and settings: %s", name, folder / name, stored.scores.describe())
         return stored
@@ -168,17 +170,17 @@ def test(translator: Translator, config: ExperimentConfig, directory: Path) -> E
     return evaluation
 
 
-def attention_is_drawn(directory: Path) -> bool:
+def attention_is_drawn(translator: Translator, directory: Path) -> bool:
     """Whether the attention maps are later than the model, or cannot be drawn."""
     first = directory / ATTENTION_FOLDER / "1.png"
-    if not plotting.available():
+    if not plotting.available() or not attends(translator.model):
         return True
     return first.exists() and first.stat().st_mtime_ns >= (directory / MODEL_FILE).stat().st_mtime_ns
 
 
 def draw_attention(translator: Translator, evaluation: Evaluation, directory: Path, count: int = 3) -> None:
-    """Attention maps of the first few test sentences, where matplotlib is installed."""
-    if not plotting.available():
+    """Attention maps of the first few test sentences, where matplotlib is installed and the model attends."""
+    if not plotting.available() or not attends(translator.model):
         return
     folder = directory / ATTENTION_FOLDER
     folder.mkdir(exist_ok=True)

@@ -71,6 +71,6 @@ def test_the_walk_finds_what_there_is() -> None:
 def test_no_field_takes_what_is_no_number_of_sensible_size(cls: type[Any], name: str) -> None:
     config = made(cls)
     for value in BAD:
-        with pytest.raises(UserError, match=rf"\b{name} must be a (whole )?number from [\d.,]+ to [\d.,]+") as error:
+        with pytest.raises(UserError, match=rf"\b{name} must be a (whole )?number from -?[\d.,]+ to [\d.,]+") as error:
             dataclasses.replace(config, **{name: value})
         assert "\n" not in str(error.value)

@@ -1,5 +1,6 @@
 """Generators and predictors: alone as in company, stored and loaded, refused where they cannot."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,19 @@ def test_a_model_may_be_cast_to_another_precision(kind: str, dtype: torch.dtype)
     assert len(model.generate_by_ctc(given)) == len(given)
     _, weights = model.attention(given[0], [4])
     assert [sum(row) for row in weights] == pytest.approx([1, 1], abs=0.02)
+
+
+def test_weights_are_prepared_once_and_again_when_they_change() -> None:
+    model = generator()
+    model.generate(inputs())
+    prepared = model._prepared.of((model.model,))
+    model.search(inputs(), n_best=2)
+    assert model._prepared.of((model.model,)) is prepared
+    with torch.no_grad():
+        model.model.decoder.output.weight.mul_(-1)
+    fresh = Generator(model.model, model.config, model.vocabulary, model.search_config)
+    assert model.search(inputs()) == fresh.search(inputs())
+    assert copy.deepcopy(model).search(inputs()) == fresh.search(inputs())  # packed weights cannot be copied
 
 
 def test_a_stored_generator_comes_back(tmp_path: Path) -> None:

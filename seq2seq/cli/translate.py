@@ -1,0 +1,161 @@
+"""seq2seq translate, seq2seq score."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import count, islice, tee
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seq2seq.cli.arguments import number_within
+from seq2seq.cli.verbs import (
+    add_input_length,
+    add_search_options,
+    add_translator_options,
+    add_verb,
+    load_translator,
+    search_settings,
+)
+from seq2seq.config import SEARCH
+
+if TYPE_CHECKING:
+    from seq2seq.inference.outputs import Translation
+    from seq2seq.inference.translator import Translator
+
+LINES_WRITTEN_TOGETHER = 64
+"""Translated lines that are aligned in one batch; in interactive use every line goes out at once."""
+
+
+def add_translate(verbs: Any) -> None:
+    """Adds the verb."""
+    translate = add_verb(verbs, "translate", "Translate text line by line to standard output.", _translate)
+    translate.add_argument(
+        "files", nargs="*", metavar="FILE", help="text, one sentence per line, UTF-8; - is standard input (default: -)"
+    )
+    add_input_length(translate)
+    add_search_options(translate)
+    add_translator_options(translate)
+    translate.add_argument(
+        "--n-best",
+        type=number_within(SEARCH["beam_size"]),
+        metavar="K",
+        help="write the K best as TSV: line, rank, score, text",
+    )
+    translate.add_argument(
+        "--scores", action="store_true", help="write the score (log-probability over length) before the text"
+    )
+    translate.add_argument(
+        "--attention", type=Path, metavar="FILE", help="write attention weights to FILE as JSON lines"
+    )
+    translate.add_argument(
+        "--interactive", action="store_true", help="translate each line at once; with a prompt on a terminal"
+    )
+
+
+def add_score(verbs: Any) -> None:
+    """Adds the verb."""
+    score = add_verb(verbs, "score", "Log-probability (nats) and number of tokens of given pairs, as TSV.", _score)
+    score.set_defaults(ensemble=[], precision="fp32")
+    add_input_length(score)
+    score.add_argument("--source-file", type=Path, required=True, help="source sentences, one per line, UTF-8, or -")
+    score.add_argument("--target-file", type=Path, required=True, help="their translations, one per line, UTF-8, or -")
+
+
+def _translate(options: argparse.Namespace) -> None:
+    from seq2seq.cli.lines import lines_of, prompted_lines
+    from seq2seq.errors import check
+
+    check(not (options.interactive and options.files), "--interactive reads standard input: leave the files out")
+    with lines_of(options.files, "the sentences to translate") as lines:  # before the model: it takes seconds
+        translator = load_translator(options)
+        if options.attention:
+            _check_attends(translator, options)
+        _write_translations(translator, prompted_lines() if options.interactive else lines, options)
+
+
+def _check_attends(translator: Translator, options: argparse.Namespace) -> None:
+    """Raises UserError, before anything is translated or the file is overwritten, where there is nothing to write."""
+    from seq2seq.errors import check
+    from seq2seq.inference.decoding import attends
+
+    check(attends(translator.model), f"--attention: {options.model} has no attention (model.decoder.attention none)")
+
+
+def _write_translations(translator: Translator, given: Iterator[str], options: argparse.Namespace) -> None:
+    settings = {"n_best": options.n_best or 1, **search_settings(options)}
+    lines, sources = tee(given)
+    if options.interactive:
+        found: Iterable[list[Translation]] = (translator.search([line], **settings)[0] for line in lines)
+    else:
+        found = translator.stream(lines, **settings)
+    attention = options.attention.open("w", encoding="utf-8", newline="\n") if options.attention else None
+    translated = zip(count(1), sources, _with_progress(found, options.interactive), strict=False)
+    try:
+        while group := list(islice(translated, 1 if options.interactive else LINES_WRITTEN_TOGETHER)):
+            for number, _, best in group:
+                sys.stdout.buffer.write(_output(number, best, options).encode("utf-8", errors="replace"))
+            sys.stdout.buffer.flush()
+            if attention is not None:
+                attention.writelines(_attention_lines(translator, group))
+    finally:
+        if attention is not None:
+            attention.close()
+
+
+def _with_progress(found: Iterable[list[Translation]], interactive: bool) -> Iterable[list[Translation]]:
+    from tqdm import tqdm
+
+    disable = True if interactive or sys.stdout.isatty() else None
+    progress: Iterable[list[Translation]] = tqdm(
+        found, desc="translating", unit="line", dynamic_ncols=True, disable=disable
+    )
+    return progress
+
+
+def _output(number: int, best: list[Translation], options: argparse.Namespace) -> str:
+    """The output lines of one input line; tabs separate columns, so those inside a text become spaces there."""
+    if options.n_best:
+        rows = [(number, rank, f"{each.score:.6f}", _cell(each.text)) for rank, each in enumerate(best, 1)]
+        return "".join("\t".join(map(str, row)) + "\n" for row in rows)
+    if options.scores:
+        return f"{best[0].score:.6f}\t{_cell(best[0].text)}\n"
+    return best[0].text + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("\t", " ")
+
+
+def _attention_lines(translator: Translator, group: list[tuple[int, str, list[Translation]]]) -> Iterator[str]:
+    """A JSON line per input line: its number, the pieces of both sides and the attention weights of the best
+    translation."""
+    alignments = translator.align([source for _, source, _ in group], [best[0] for _, _, best in group])
+    for (number, _, _), alignment in zip(group, alignments, strict=True):
+        weights = [[round(weight, 6) for weight in row] for row in alignment.weights]
+        line = {"line": number, "source": alignment.source, "target": alignment.target, "weights": weights}
+        yield json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def _score(options: argparse.Namespace) -> None:
+    from seq2seq.errors import UserError, check
+
+    paths = (options.source_file, options.target_file)
+    check([str(path) for path in paths] != ["-", "-"], "only one side of the pairs can come from standard input")
+    sources, targets = map(_file_lines, paths)
+    if len(sources) != len(targets):
+        raise UserError(
+            f"{options.source_file} has {len(sources)} lines, {options.target_file} has {len(targets)}; "
+            "line n of one belongs to line n of the other"
+        )
+    for score in load_translator(options).score(sources, targets):
+        print(f"{score.log_probability:.6f}\t{score.tokens}")
+
+
+def _file_lines(path: Path) -> list[str]:
+    from seq2seq.cli.lines import lines_of
+
+    with lines_of([path], "one side of the pairs") as lines:
+        return list(lines)

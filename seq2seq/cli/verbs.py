@@ -1,0 +1,134 @@
+"""What the verbs of the command line share: how one is added, options of a search, loading. Needs no torch."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from seq2seq.cli.arguments import BUILD_HELP, Parser, number_within
+from seq2seq.config import SEARCH, Whole
+
+if TYPE_CHECKING:
+    from seq2seq.inference.translator import Translator
+
+INPUT_LENGTHS = Whole(1, 1_000_000)
+"""Tokens that --max-input-length may allow."""
+
+
+def add_verb(verbs: Any, name: str, description: str, run: Callable[[argparse.Namespace], None]) -> Parser:
+    """The parser of a verb that loads a run."""
+    parser: Parser = verbs.add_parser(name, description=description)
+    parser.set_defaults(run=run, verb=name)
+    parser.add_argument("model", metavar="RUN", help="run directory, or the Hub id of a model")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument("--build", metavar="FILE.py:FUNCTION", help=BUILD_HELP)
+    return parser
+
+
+def add_input_length(parser: Parser) -> None:
+    """How much of a text is read."""
+    parser.add_argument(
+        "--max-input-length",
+        type=number_within(INPUT_LENGTHS),
+        metavar="N",
+        help="cut longer inputs to their first N tokens, with a warning; score refuses longer targets (default: 1000)",
+    )
+
+
+def add_translator_options(parser: Parser) -> None:
+    """How several runs, or a quantised one, translate."""
+    parser.add_argument(
+        "--ensemble",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="RUN",
+        help="further runs of the same vocabulary: the mean of all their probabilities chooses each token",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "int8"),
+        default="fp32",
+        help="int8: quantised, 1.5 to 1.8 times as fast on CPUs with VNNI; a few outputs differ (default: fp32)",
+    )
+
+
+def add_search_options(parser: Parser) -> None:
+    """The settings of a search."""
+    told = "default: the run's generation_config.json"
+    parser.add_argument(
+        "--beam-size",
+        type=number_within(SEARCH["beam_size"]),
+        metavar="N",
+        help=f"hypotheses kept per sentence, 1 = greedy ({told})",
+    )
+    parser.add_argument(
+        "--length-penalty",
+        type=number_within(SEARCH["length_penalty"]),
+        metavar="A",
+        help=f"exponent of the length normalisation ({told})",
+    )
+    parser.add_argument(
+        "--length-penalty-kind",
+        choices=("average", "gnmt"),
+        help=f"divide log-probabilities by length^A, or by ((5 + length) / 6)^A ({told})",
+    )
+    parser.add_argument(
+        "--max-length",
+        type=number_within(SEARCH["max_length"]),
+        metavar="N",
+        help=f"longest output in tokens, where --max-length-ratio allows as many ({told})",
+    )
+    parser.add_argument(
+        "--max-length-ratio",
+        type=number_within(SEARCH["max_length_ratio"]),
+        metavar="R",
+        help=f"longest output in tokens per source token, plus 10 ({told})",
+    )
+
+
+def search_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Those of the search's settings that were given."""
+    names = ("beam_size", "length_penalty", "length_penalty_kind", "max_length", "max_length_ratio")
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def load_translator(options: argparse.Namespace) -> Translator:
+    """The run, with its ensemble, at the precision asked for."""
+    from seq2seq.cli.exit_status import quick_imports
+    from seq2seq.errors import UserError, check
+
+    with quick_imports():
+        from seq2seq.inference.load import load
+        from seq2seq.runs.directory import find_run
+        from seq2seq.runs.stored_model import read_stored
+        from seq2seq.runtime.device import prepare_process
+    prepare_process()
+
+    build = own_build(options)
+    translator = load(options.model, options.device, build=build)
+    check(
+        hasattr(translator, "translate"),
+        f"{options.model}: holds no translator, which {options.verb} is for; "
+        f"seq2seq predict {options.model} INPUT answers what other runs read",
+    )
+    for run in options.ensemble:
+        standard = not read_stored(find_run(run, {})).built_by
+        other = load(run, options.device, kind="translator", build=None if standard else build)
+        try:
+            translator.join(other)
+        except UserError as error:
+            raise UserError(f"--ensemble {run}: {error}") from None
+    translator.precision = options.precision
+    translator.max_source_tokens = options.max_input_length or translator.max_source_tokens
+    return translator
+
+
+def own_build(options: argparse.Namespace) -> Callable[..., Any] | None:
+    """The user's function that --build names."""
+    if not options.build:
+        return None
+    from seq2seq.cli.user_code import function_in
+
+    return function_in(options.build)

@@ -1,0 +1,53 @@
+"""Files and texts as a run's model reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from seq2seq.config import from_dict, read_mapping
+from seq2seq.data.readers import ReaderConfig, read_file
+from seq2seq.data.symbols import EOS_ID
+from seq2seq.data.vocabulary import Characters, Vocabulary
+from seq2seq.errors import UserError
+from seq2seq.inference.inputs import check_text, read_input
+from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.runs.layout import CONFIG_FILE
+
+Array = np.ndarray
+
+
+def stored_reader(directory: Path) -> ReaderConfig:
+    """How a run's inputs are read; arrays where its configuration does not say."""
+    path = directory / CONFIG_FILE
+    return from_dict(ReaderConfig, read_mapping(path).get("reader", {}), f"{path}, reader")
+
+
+def read_source(
+    reader: ReaderConfig, front_end: FrontEndConfig, source: str | Path, vocabulary: Vocabulary | None = None
+) -> Array:
+    """An input as the front end reads it, of a file, or of a text where the reader takes one. vocabulary: that of
+    subwords. Raises UserError where it cannot be read, or is of another shape."""
+    if reader.reads_text:
+        check_text(source, "the text")
+        return read_input(front_end, _ids(reader, str(source), vocabulary), "the text")
+    given = read_file(reader, Path(source))
+    if front_end.kind == "tokens" and getattr(given, "shape", ())[1:] == (1,):
+        given = given[:, 0]  # a CSV file of ids has one column
+    return read_input(front_end, given, str(source))
+
+
+def _ids(reader: ReaderConfig, text: str, vocabulary: Vocabulary | None) -> Array:
+    if reader.kind == "subwords":
+        if vocabulary is None:
+            raise UserError("this model reads arrays, not text: it has no vocabulary")
+        return text_ids(vocabulary, text)
+    if "\\" not in reader.symbols:  # so that a text of several lines can be written as one line
+        text = text.replace("\\n", "\n")
+    return np.array(Characters(reader.symbols).encode(text), np.int64)
+
+
+def text_ids(vocabulary: Vocabulary, text: str) -> Array:
+    """[S] int64 ids of a text, end of sentence included, so that an empty one has a step too."""
+    return np.array([*vocabulary.encode(text), EOS_ID], np.int64)
