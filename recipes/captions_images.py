@@ -26,7 +26,7 @@ from seq2seq.model.frontends import FrontEndConfig
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.configs import GeneratorTask
 from seq2seq.tasks.transcription import Captioned, train_generator
-from seq2seq.training.trainer import TrainerConfig
+from seq2seq.training.config import TrainerConfig
 
 
 @dataclass(frozen=True)

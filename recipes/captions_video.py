@@ -23,8 +23,8 @@ from seq2seq.model.seq2seq import GeneratorConfig
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.configs import GeneratorTask
 from seq2seq.tasks.transcription import Captioned, draw_attention, train_generator
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 
 DIRECTIONS = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}
 OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up"}

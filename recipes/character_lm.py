@@ -20,8 +20,8 @@ from seq2seq.inference.character_model import CharacterModel
 from seq2seq.model.language_model import LanguageModelConfig
 from seq2seq.tasks.configs import LanguageModelTask
 from seq2seq.tasks.language_modelling import train_language_model
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 HELD_OUT = 10

@@ -22,9 +22,9 @@ from seq2seq.model.sequence_model import PredictorConfig
 from seq2seq.runs.metrics_log import read_journal
 from seq2seq.tasks.configs import PredictorTask
 from seq2seq.tasks.prediction import train_predictor
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.objectives import labelling
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 
 LSTM = EncoderConfig(hidden_size=20, direction="forward")
 ENCODERS = {

@@ -29,8 +29,8 @@ from seq2seq.model.seq2seq import ModelConfig
 from seq2seq.runs.layout import CONFIG_FILE
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.evaluate import Evaluation
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 
 HELD_OUT = 50
 NOT_GIVEN = "not given"

@@ -25,8 +25,8 @@ from seq2seq.model.seq2seq import GeneratorConfig
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.configs import GeneratorTask
 from seq2seq.tasks.transcription import Captioned, decode_every_way, draw_attention, train_generator
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 
 HEIGHT = 12
 """Pixels of a strip: the digits' 8 and room to shift."""

@@ -26,8 +26,8 @@ from seq2seq.model.seq2seq import GeneratorConfig
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.configs import GeneratorTask
 from seq2seq.tasks.transcription import Captioned, train_generator
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 
 LENGTHS, NESTINGS = (1, 2, 3), (1, 2, 3)
 EPOCHS = 6

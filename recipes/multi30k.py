@@ -6,8 +6,8 @@ from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.seq2seq import ModelConfig
 from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 
 BASE = ExperimentConfig(
     data="bentrevett/multi30k",

@@ -21,9 +21,9 @@ from seq2seq.model.frontends import FrontEndConfig
 from seq2seq.model.sequence_model import PredictorConfig
 from seq2seq.tasks.configs import PredictorTask
 from seq2seq.tasks.prediction import train_predictor
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.objectives import regression
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 
 FRAMES = 10
 """Frames that are read, and as many that are told."""

@@ -27,9 +27,9 @@ from seq2seq.model.heads import Pooling
 from seq2seq.model.sequence_model import PredictorConfig
 from seq2seq.tasks.configs import PredictorTask
 from seq2seq.tasks.prediction import train_predictor
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.objectives import classification
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 
 Examples = list[tuple[str, str]]
 """Texts and their labels."""

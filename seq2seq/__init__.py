@@ -37,8 +37,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.tasks.transcription import Captioned as Captioned
     from seq2seq.tasks.transcription import train_generator as train_generator
     from seq2seq.tasks.translation import run as run
+    from seq2seq.training.config import TrainerConfig as TrainerConfig
     from seq2seq.training.optimizer import OptimizerConfig as OptimizerConfig
-    from seq2seq.training.trainer import TrainerConfig as TrainerConfig
 
 _NAMES = {
     "data.bucketing": ("BatchingConfig",),
@@ -83,8 +83,8 @@ _NAMES = {
         "train_generator",
     ),
     "tasks.translation": ("run",),
+    "training.config": ("TrainerConfig",),
     "training.optimizer": ("OptimizerConfig",),
-    "training.trainer": ("TrainerConfig",),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 __all__ = sorted(_HOMES)

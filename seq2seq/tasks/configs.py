@@ -17,8 +17,8 @@ from seq2seq.model.seq2seq import GeneratorConfig, ModelConfig
 from seq2seq.model.sequence_model import PredictorConfig
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.evaluate import VALIDATED
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.optimizer import OptimizerConfig, check_end
-from seq2seq.training.trainer import TrainerConfig
 
 
 @dataclass(frozen=True)

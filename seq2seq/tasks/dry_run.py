@@ -25,6 +25,7 @@ from seq2seq.tasks.capacity import MEBIBYTE, training_bytes
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.translation import TEXT_FILES, Prepared, new_model, prepare
 from seq2seq.training.objectives import teacher_forcing
+from seq2seq.training.step import TrainingStep
 from seq2seq.training.trainer import Trainer
 
 
@@ -45,11 +46,11 @@ def dry_run(config: ExperimentConfig) -> str:
     model = new_model(config, prepared, run, here.device)
     if not trainer.store.list():
         load_start(model, config)
-    trainer.begin(model, prepared.batches, teacher_forcing(config.label_smoothing))
+    step = trainer.begin(model, prepared.batches, teacher_forcing(config.label_smoothing))
     batch = next(prepared.batches.iterate(0), None)
     check(batch is not None, "the training data gives no batch; see the counts of dropped pairs")
     assert batch is not None
-    activations, loss = _try_batch(trainer, batch)
+    activations, loss = _try_batch(step, batch)
     return "\n".join(
         [
             *_describe_start(config),
@@ -60,7 +61,7 @@ def dry_run(config: ExperimentConfig) -> str:
     )
 
 
-def _try_batch(trainer: Trainer, batch: Batch) -> tuple[int, float]:
+def _try_batch(step: TrainingStep, batch: Batch) -> tuple[int, float]:
     """Runs the batch forward and backward; returns the bytes that the backward pass keeps, and the loss per token."""
     kept = 0
 
@@ -70,7 +71,7 @@ def _try_batch(trainer: Trainer, batch: Batch) -> tuple[int, float]:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        total, tokens = trainer.gradients([batch])
+        total, tokens = step.gradients([batch])
     return kept, float(total / tokens)
 
 

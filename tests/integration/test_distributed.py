@@ -35,11 +35,9 @@ with world("cpu") as here:
     torch.manual_seed(1)
     model = build_model(config.model, len(prepared.source_vocabulary), len(prepared.target_vocabulary)).double()
     trainer = Trainer(output, config.trainer, config.optimizer, here)
-    trainer.model, trainer.compute_loss = model, teacher_forcing(0.1)
-    trainer.parameters = list(model.parameters())
-    trainer.optimizer = torch.optim.SGD(trainer.parameters, 1.0)
+    step = trainer.begin(model, prepared.batches, teacher_forcing(0.1))
     batches = prepared.batches.iterate(0)
-    trainer.gradients([next(batches) for _ in range(2 // here.size)])
+    step.gradients([next(batches) for _ in range(2 // here.size)])
     named = {name: parameter.grad for name, parameter in model.named_parameters()}
     save_tensors(named, output / f"gradients-{here.rank}-of-{here.size}.safetensors")
 '''
@@ -91,11 +89,12 @@ EXHAUSTED = '''
 import os
 import sys
 import torch
-from seq2seq import experiment
 from seq2seq.config import read_config
 from seq2seq.cli.exit_status import guarded
+from seq2seq.tasks import translation
+from seq2seq.tasks.configs import ExperimentConfig
 
-teacher_forcing = experiment.teacher_forcing
+teacher_forcing = translation.teacher_forcing
 
 def exhausted(*settings):
     objective, batches = teacher_forcing(*settings), []
@@ -106,8 +105,8 @@ def exhausted(*settings):
         return objective(model, batch)
     return compute
 
-experiment.teacher_forcing = exhausted
-sys.exit(guarded("seq2seq", lambda: experiment.run(read_config(sys.argv[1], experiment.ExperimentConfig))))
+translation.teacher_forcing = exhausted
+sys.exit(guarded("seq2seq", lambda: translation.run(read_config(sys.argv[1], ExperimentConfig))))
 '''
 
 
@@ -160,7 +159,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from seq2seq import recipe
+from seq2seq.cli import script
 from seq2seq.tasks.configs import TaskConfig
 
 folder, rank = Path(sys.argv[1]), os.environ["RANK"]
@@ -172,7 +171,7 @@ def prepare(config):
 def carry_out(config):
     (folder / f"told-{rank}").write_text(config.output)
 
-recipe.run_task(TaskConfig(), carry_out, ["--trainer.device", "cpu"], prepare)
+script.run_task(TaskConfig(), carry_out, ["--trainer.device", "cpu"], prepare)
 '''
 
 
