@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seq2seq.data.batch import Batch, halves
+from seq2seq.data.batch import Batch, halves, row_count
 from seq2seq.errors import UserError
 from seq2seq.model.losses import LossSum
 from seq2seq.runs.checkpoints import load_optimizer_tensors, optimizer_tensors
@@ -194,7 +194,7 @@ class TrainingStep:
         advice = "lower batching.max_tokens_per_batch (and raise trainer.accumulation to make up for it)"
         if self.world.size > 1:  # the other ranks are about to wait for this one: all end
             raise UserError(f"out of memory on rank {self.world.rank} ({error}); {advice}")
-        if max(len(batch[0]) for batch in group) == 1:
+        if max(map(row_count, group)) == 1:
             raise UserError(f"out of memory with a single example ({error}); lower max_length or the model's sizes")
         if not self.progress.halved:
             log.warning("out of memory: batches are halved where they do not fit; to avoid the waste, %s", advice)
