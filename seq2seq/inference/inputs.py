@@ -12,7 +12,7 @@ import torch
 from seq2seq.config import SEARCH, check_number, suggestion
 from seq2seq.data.batch import Batch, Ids, collate_features
 from seq2seq.errors import UserError, check
-from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.model.frontends import FrontEnd, FrontEndConfig
 from seq2seq.search.beam import SearchConfig
 
 Array = np.ndarray
@@ -84,20 +84,16 @@ def read_inputs(config: FrontEndConfig, inputs: Any) -> list[Array]:
     Raises UserError where they are no list, and, with the input's number, where one is of another shape, has no steps,
     or holds no numbers.
     """
-    return [_read_input(config, one, number) for number, one in enumerate(items_of(inputs, "arrays", "input"), 1)]
+    front_end = config.form()
+    return [_read_input(front_end, one, number) for number, one in enumerate(items_of(inputs, "arrays", "input"), 1)]
 
 
-def _read_input(config: FrontEndConfig, one: Any, number: int) -> Array:
-    wanted = config.input_shape
+def _read_input(front_end: FrontEnd, one: Any, number: int) -> Array:
+    wanted = front_end.input_shape
     shown = ", ".join("S" if size is None else str(size) for size in wanted)
     refusal = f"input {number}: this model reads arrays [{shown}], not {type(one).__name__}"
-    if config.kind == "image" and hasattr(one, "convert"):  # a Pillow image
-        resized = one.convert("RGB").resize((config.width, config.height))
-        one = np.asarray(resized, np.float32).transpose(2, 0, 1) / 255
-    elif config.kind == "image" and getattr(one, "dtype", None) == np.uint8:
-        one = one / np.float32(255)
     try:
-        array = np.asarray(one, np.int64 if config.kind == "tokens" else np.float32)
+        array = front_end.read(one)
     except (TypeError, ValueError):  # no numbers, or rows of unequal length
         raise UserError(refusal) from None
     fits = array.ndim == len(wanted) and all(
@@ -111,10 +107,11 @@ def _read_input(config: FrontEndConfig, one: Any, number: int) -> Array:
 
 def collate_inputs(config: FrontEndConfig, pairs: Sequence[tuple[Array, Ids]], length_step: int = 1) -> Batch:
     """Pairs of an input ([S, F] features, or a [C, height, width] image) and target ids -> Batch."""
-    if config.kind != "image":
+    steps = config.form().steps
+    if steps is None:
         return collate_features(pairs, length_step)
     batch = collate_features([(image[None], target) for image, target in pairs], length_step)
     return batch._replace(
         source=torch.from_numpy(np.stack([image for image, _ in pairs])),
-        source_lengths=torch.full((len(pairs),), config.image_steps),
+        source_lengths=torch.full((len(pairs),), steps),
     )

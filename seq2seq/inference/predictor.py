@@ -13,6 +13,7 @@ from seq2seq.data.symbols import EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError
 from seq2seq.inference.inputs import items_of, read_inputs
+from seq2seq.model.frontends import Tokens
 from seq2seq.model.sequence_model import PredictorConfig, SequenceModel, assemble_predictor_model
 from seq2seq.runs.layout import SOURCE_FILE
 from seq2seq.runs.stored_model import load_model
@@ -73,5 +74,5 @@ def load_predictor(directory: Path, config: PredictorConfig, device: str = "cpu"
     """A run's predictor. Raises UserError where a file is missing or damaged."""
     model = load_model(directory, lambda: assemble_predictor_model(config))
     stored = directory / SOURCE_FILE
-    vocabulary = Vocabulary.load(stored) if config.front_end.kind == "tokens" and stored.exists() else None
+    vocabulary = Vocabulary.load(stored) if isinstance(config.front_end.form(), Tokens) and stored.exists() else None
     return Predictor(model.to(device), config, vocabulary)
