@@ -8,6 +8,12 @@ Flickr8k: --data jxie/flickr8k --backbone microsoft/resnet-18. Without --data th
 written to disk as such a folder first.
 """
 
+import seq2seq
+
+if __name__ == "__main__":
+    seq2seq.guard_imports()
+
+
 import json
 import re
 from dataclasses import dataclass, replace
@@ -17,22 +23,9 @@ import numpy as np
 from captions_shapes import CONFIG as SHAPES
 from generated.scenes import HELD_OUT, PIXELS, THINGS, scenes
 
-from seq2seq.cli import script
-from seq2seq.config import Whole, check_numbers
-from seq2seq.data.images import CaptionedImages, backbone, encode_images, open_captioned, pixels
-from seq2seq.data.readers import ReaderConfig
-from seq2seq.evaluation import plotting
-from seq2seq.evaluation.captions import caption_scores
-from seq2seq.inference.decoding import attends
-from seq2seq.model.frontends import FrontEndConfig
-from seq2seq.search.beam import SearchConfig
-from seq2seq.tasks.configs import GeneratorTask
-from seq2seq.tasks.transcription import Captioned, train_generator
-from seq2seq.training.trainer import TrainerConfig
-
 
 @dataclass(frozen=True)
-class Config(GeneratorTask):
+class Config(seq2seq.GeneratorTask):
     """Choices of this script."""
 
     data: str = ""
@@ -48,15 +41,15 @@ class Config(GeneratorTask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, "", pixels=Whole(1, 10_000))
+        seq2seq.check_numbers(self, "", pixels=seq2seq.Whole(1, 10_000))
 
 
 CONFIG = Config(
     model=SHAPES.model,
     batching=SHAPES.batching,
     optimizer=SHAPES.optimizer,
-    trainer=TrainerConfig(epochs=4, average_decay=0.99),
-    search=SearchConfig(max_length=32),
+    trainer=seq2seq.TrainerConfig(epochs=4, average_decay=0.99),
+    search=seq2seq.SearchConfig(max_length=32),
 )
 
 
@@ -94,26 +87,28 @@ def spoken(caption: str) -> str:
 def main(config: Config) -> None:
     """Trains, prints the scores on the test split, and draws where each word looked."""
     output = Path(config.output)
-    encode = backbone(config.backbone) if config.backbone else pixels(config.pixels)
+    encode = seq2seq.backbone(config.backbone) if config.backbone else seq2seq.pixels(config.pixels)
     name = config.backbone or f"pixels {config.pixels}"
 
-    def read(split: str) -> tuple[CaptionedImages, Captioned]:
-        opened = open_captioned(config.data, split, config.image, config.captions)
-        features = encode_images(opened, encode, name, output / "features")
-        return opened, Captioned(list(features), [[spoken(text) for text in texts] for texts in opened.captions])
+    def read(split: str) -> tuple[seq2seq.CaptionedImages, seq2seq.Captioned]:
+        opened = seq2seq.open_captioned(config.data, split, config.image, config.captions)
+        features = seq2seq.encode_images(opened, encode, name, output / "features")
+        return opened, seq2seq.Captioned(
+            list(features), [[spoken(text) for text in texts] for texts in opened.captions]
+        )
 
     (_, training), (_, validation), (images, test) = (read(split) for split in ("train", "validation", "test"))
     shape = training.inputs[0].shape
-    front_end = FrontEndConfig("features", shape[-1], normalise=True)
+    front_end = seq2seq.FrontEndConfig("features", shape[-1], normalise=True)
     if not config.backbone:
-        front_end = FrontEndConfig("image", 3, height=shape[1], width=shape[2])
-    model, reader = replace(config.model, front_end=front_end), ReaderConfig("image", backbone=config.backbone)
-    config = replace(config, model=model, reader=reader)
-    generator = train_generator(config, training, validation)
-    script.end_other_processes()
+        front_end = seq2seq.FrontEndConfig("image", 3, height=shape[1], width=shape[2])
+    model = replace(config.model, front_end=front_end)
+    config = replace(config, model=model, reader=seq2seq.ReaderConfig("image", backbone=config.backbone))
+    generator = seq2seq.train_generator(config, training, validation)
+    seq2seq.end_other_processes()
     captions = generator.generate(test.inputs)
-    print(caption_scores(captions, test.references).describe())
-    if not attends(generator.model):
+    print(seq2seq.caption_scores(captions, test.references).describe())
+    if not seq2seq.attends(generator.model):
         return
     (output / "attention").mkdir(exist_ok=True)
     for number, caption in enumerate(captions[: config.count(6, quick=1)]):
@@ -122,9 +117,9 @@ def main(config: Config) -> None:
         maps = [np.reshape(row[-side * side :], (side, side)) for row in weights]  # a ViT's first state is no place
         picture = np.asarray(images.images[number]["image"].convert("RGB"))
         path = output / "attention" / f"{number + 1}.png"
-        plotting.plot_image_attention(picture, [word.strip("▁") for word in words], maps, path)
+        seq2seq.plot_image_attention(picture, [word.strip("▁") for word in words], maps, path)
         print(f"{path}\t{caption}")
 
 
 if __name__ == "__main__":
-    script.run_task(CONFIG, main, prepare=prepare)
+    seq2seq.run_task(CONFIG, main, prepare=prepare)

@@ -8,6 +8,12 @@ After Vinyals et al. (2015) and Xu et al. (2015). Attention maps of some test im
 the run directory.
 """
 
+import seq2seq
+
+if __name__ == "__main__":
+    seq2seq.guard_imports()
+
+
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,26 +21,9 @@ from pathlib import Path
 import numpy as np
 from generated.scenes import HELD_OUT, PIXELS, THINGS, scenes
 
-from seq2seq.cli import script
-from seq2seq.config import COUNTS, check_numbers
-from seq2seq.data.bucketing import BatchingConfig
-from seq2seq.data.readers import ReaderConfig
-from seq2seq.evaluation import plotting
-from seq2seq.evaluation.captions import caption_scores
-from seq2seq.inference.decoding import attends
-from seq2seq.model.decoder import DecoderConfig
-from seq2seq.model.encoder import EncoderConfig
-from seq2seq.model.frontends import FrontEndConfig
-from seq2seq.model.seq2seq import GeneratorConfig
-from seq2seq.search.beam import SearchConfig
-from seq2seq.tasks.configs import GeneratorTask
-from seq2seq.tasks.transcription import train_generator
-from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
-
 
 @dataclass(frozen=True)
-class Config(GeneratorTask):
+class Config(seq2seq.GeneratorTask):
     """Choices of this script."""
 
     training_scenes: int = 6_000
@@ -44,22 +33,22 @@ class Config(GeneratorTask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, "", training_scenes=COUNTS, held_out_scenes=COUNTS)
+        seq2seq.check_numbers(self, "", training_scenes=seq2seq.COUNTS, held_out_scenes=seq2seq.COUNTS)
 
 
 CONFIG = Config(
-    model=GeneratorConfig(
-        FrontEndConfig("image", input_size=3, height=PIXELS, width=PIXELS, blocks=3),
+    model=seq2seq.GeneratorConfig(
+        seq2seq.FrontEndConfig("image", input_size=3, height=PIXELS, width=PIXELS, blocks=3),
         embedding_size=128,
         dropout=0.1,
-        encoder=EncoderConfig(hidden_size=96),
-        decoder=DecoderConfig(hidden_size=192, layers=2, coupling="bottom_up"),
+        encoder=seq2seq.EncoderConfig(hidden_size=96),
+        decoder=seq2seq.DecoderConfig(hidden_size=192, layers=2, coupling="bottom_up"),
     ),
-    batching=BatchingConfig(max_tokens_per_batch=1_800),
-    optimizer=OptimizerConfig(learning_rate=0.003, warmup_steps=100),
-    trainer=TrainerConfig(epochs=3, average_decay=0.99),
-    search=SearchConfig(max_length=24),
-    reader=ReaderConfig("image"),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=1_800),
+    optimizer=seq2seq.OptimizerConfig(learning_rate=0.003, warmup_steps=100),
+    trainer=seq2seq.TrainerConfig(epochs=3, average_decay=0.99),
+    search=seq2seq.SearchConfig(max_length=24),
+    reader=seq2seq.ReaderConfig("image"),
 )
 
 
@@ -68,12 +57,12 @@ def main(config: Config) -> None:
     known = [thing for thing in THINGS if thing not in HELD_OUT]
     count = config.count(config.held_out_scenes, quick=16)
     training = scenes(config.count(config.training_scenes), known, seed=1)
-    generator = train_generator(config, training, scenes(count, known, seed=2))
-    script.end_other_processes()
+    generator = seq2seq.train_generator(config, training, scenes(count, known, seed=2))
+    seq2seq.end_other_processes()
     test = scenes(count, THINGS, seed=3, needed=HELD_OUT)
     captions = generator.generate(test.inputs)
-    print(caption_scores(captions, test.references).describe())
-    if not attends(generator.model):
+    print(seq2seq.caption_scores(captions, test.references).describe())
+    if not seq2seq.attends(generator.model):
         return
     for number, (image, caption) in enumerate(zip(test.inputs[: config.count(6, quick=1)], captions, strict=False), 1):
         words, weights = generator.attention(image, generator.vocabulary.encode(caption))
@@ -81,9 +70,9 @@ def main(config: Config) -> None:
         maps = [np.reshape(row, (cells, cells)) for row in weights]
         path = Path(config.output) / "attention" / f"{number}.png"
         path.parent.mkdir(exist_ok=True)
-        plotting.plot_image_attention(image.transpose(1, 2, 0), [word.strip("▁") for word in words], maps, path)
+        seq2seq.plot_image_attention(image.transpose(1, 2, 0), [word.strip("▁") for word in words], maps, path)
         print(f"{path}\t{caption}")
 
 
 if __name__ == "__main__":
-    script.run_task(CONFIG, main)
+    seq2seq.run_task(CONFIG, main)

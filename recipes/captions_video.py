@@ -6,25 +6,17 @@ Each clip shows a shape that moves one way and then another; the captions say wh
 reads the order of frames, the test clips are described again played backwards and with their frames shuffled.
 """
 
+import seq2seq
+
+if __name__ == "__main__":
+    seq2seq.guard_imports()
+
+
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from generated.moving_shapes import FREE, SHAPES, SIDE, clip
-
-from seq2seq.cli import script
-from seq2seq.config import COUNTS, check_numbers
-from seq2seq.data.bucketing import BatchingConfig
-from seq2seq.evaluation.captions import caption_scores
-from seq2seq.model.decoder import DecoderConfig
-from seq2seq.model.encoder import EncoderConfig
-from seq2seq.model.frontends import FrontEndConfig
-from seq2seq.model.seq2seq import GeneratorConfig
-from seq2seq.search.beam import SearchConfig
-from seq2seq.tasks.configs import GeneratorTask
-from seq2seq.tasks.transcription import Captioned, draw_attention, train_generator
-from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 
 DIRECTIONS = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}
 OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up"}
@@ -34,7 +26,7 @@ Motion = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Config(GeneratorTask):
+class Config(seq2seq.GeneratorTask):
     """Choices of this script."""
 
     training_clips: int = 4_000
@@ -44,21 +36,21 @@ class Config(GeneratorTask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, "", training_clips=COUNTS, held_out_clips=COUNTS)
+        seq2seq.check_numbers(self, "", training_clips=seq2seq.COUNTS, held_out_clips=seq2seq.COUNTS)
 
 
 CONFIG = Config(
-    model=GeneratorConfig(
-        FrontEndConfig("features", SIDE * SIDE),
+    model=seq2seq.GeneratorConfig(
+        seq2seq.FrontEndConfig("features", SIDE * SIDE),
         embedding_size=96,
         dropout=0.1,
-        encoder=EncoderConfig(hidden_size=96),
-        decoder=DecoderConfig(hidden_size=128, layers=1, coupling="none"),
+        encoder=seq2seq.EncoderConfig(hidden_size=96),
+        decoder=seq2seq.DecoderConfig(hidden_size=128, layers=1, coupling="none"),
     ),
-    batching=BatchingConfig(max_tokens_per_batch=1_600),
-    optimizer=OptimizerConfig(learning_rate=0.003, warmup_steps=100),
-    trainer=TrainerConfig(epochs=5, average_decay=0.99),
-    search=SearchConfig(max_length=24),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=1_600),
+    optimizer=seq2seq.OptimizerConfig(learning_rate=0.003, warmup_steps=100),
+    trainer=seq2seq.TrainerConfig(epochs=5, average_decay=0.99),
+    search=seq2seq.SearchConfig(max_length=24),
 )
 
 
@@ -97,22 +89,22 @@ def main(config: Config) -> None:
     """Trains, and prints the scores of the test clips as they are, played backwards, and shuffled."""
     count = config.count(config.held_out_clips, quick=16)
     training, validation = (
-        Captioned(inputs, [captions(motion) for motion in motions])
+        seq2seq.Captioned(inputs, [captions(motion) for motion in motions])
         for inputs, motions in (clips(config.count(config.training_clips), seed=1), clips(count, seed=2))
     )
-    generator = train_generator(config, training, validation)
-    script.end_other_processes()
+    generator = seq2seq.train_generator(config, training, validation)
+    seq2seq.end_other_processes()
     inputs, motions = clips(count, seed=3)
     random = np.random.default_rng(4)
     true, reversed_true = ([captions(motion) for motion in each] for each in (motions, map(backwards, motions)))
     played_backwards = generator.generate([frames[::-1] for frames in inputs])
     shuffled = generator.generate([random.permutation(frames) for frames in inputs])
-    print(f"as they are                     {caption_scores(generator.generate(inputs), true).describe()}")
-    print(f"backwards, against the captions {caption_scores(played_backwards, true).describe()}")
-    print(f"backwards, against the reverse  {caption_scores(played_backwards, reversed_true).describe()}")
-    print(f"frames shuffled                 {caption_scores(shuffled, true).describe()}")
-    draw_attention(generator, inputs, Path(config.output))
+    print(f"as they are                     {seq2seq.caption_scores(generator.generate(inputs), true).describe()}")
+    print(f"backwards, against the captions {seq2seq.caption_scores(played_backwards, true).describe()}")
+    print(f"backwards, against the reverse  {seq2seq.caption_scores(played_backwards, reversed_true).describe()}")
+    print(f"frames shuffled                 {seq2seq.caption_scores(shuffled, true).describe()}")
+    seq2seq.draw_attention(generator, inputs, Path(config.output))
 
 
 if __name__ == "__main__":
-    script.run_task(CONFIG, main)
+    seq2seq.run_task(CONFIG, main)

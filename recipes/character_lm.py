@@ -8,20 +8,15 @@ and --optimizer.name (adam, adamw, rmsprop, sgd) are worth a comparison. How to 
 beam search: seq2seq.search.shallow_fusion.
 """
 
+import seq2seq
+
+if __name__ == "__main__":
+    seq2seq.guard_imports()
+
+
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-
-from seq2seq.cli import script
-from seq2seq.config import Whole, check_numbers
-from seq2seq.data.bucketing import BatchingConfig
-from seq2seq.errors import UserError, check
-from seq2seq.inference.character_model import CharacterModel
-from seq2seq.model.language_model import LanguageModelConfig
-from seq2seq.tasks.configs import LanguageModelTask
-from seq2seq.tasks.language_modelling import train_language_model
-from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 HELD_OUT = 10
@@ -31,7 +26,7 @@ log = logging.getLogger("seq2seq.recipes.character_lm")
 
 
 @dataclass(frozen=True)
-class Config(LanguageModelTask):
+class Config(seq2seq.LanguageModelTask):
     """Choices of this script."""
 
     text: str = ""
@@ -43,15 +38,15 @@ class Config(LanguageModelTask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, "", sample_length=Whole(0, 1_000_000))
+        seq2seq.check_numbers(self, "", sample_length=seq2seq.Whole(0, 1_000_000))
 
 
 CONFIG = Config(
-    model=LanguageModelConfig(cell="lstm", hidden_size=256, layers=1, embedding_size=64, dropout=0.1),
+    model=seq2seq.LanguageModelConfig(cell="lstm", hidden_size=256, layers=1, embedding_size=64, dropout=0.1),
     window=128,
-    batching=BatchingConfig(max_tokens_per_batch=4_096, length_step=1),
-    optimizer=OptimizerConfig(learning_rate=0.005, warmup_steps=50),
-    trainer=TrainerConfig(epochs=12, best_metric="loss", average_decay=0.99),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=4_096, length_step=1),
+    optimizer=seq2seq.OptimizerConfig(learning_rate=0.005, warmup_steps=50),
+    trainer=seq2seq.TrainerConfig(epochs=12, best_metric="loss", average_decay=0.99),
 )
 
 
@@ -63,23 +58,25 @@ def read_text(config: Config) -> str:
     try:
         return Path(config.text).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{config.text}: cannot be read as UTF-8 text ({error}); give another --text") from None
+        raise seq2seq.UserError(f"{config.text}: cannot be read as UTF-8 text ({error}); give another --text") from None
 
 
 def main(config: Config) -> None:
     """Trains, with a sample after each epoch, and prints bits per character and samples at three temperatures."""
     text = read_text(config)
-    check(len(text) >= 1_000, f"{config.text}: {len(text)} characters are too few to learn from; give 1,000 at least")
+    seq2seq.check(
+        len(text) >= 1_000, f"{config.text}: {len(text)} characters are too few to learn from; give 1,000 at least"
+    )
     tenth = len(text) // HELD_OUT
     training, validation, held_out = text[: -2 * tenth], text[-2 * tenth : -tenth], text[-tenth:]
     if config.quick:
         training, validation, held_out = training[:10_000], validation[:500], held_out[:500]
 
-    def show_sample(model: CharacterModel) -> None:
+    def show_sample(model: seq2seq.CharacterModel) -> None:
         log.info("sample: %s", repr(config.seed_text + model.sample(config.seed_text, 100, temperature=0.7)))
 
-    model = train_language_model(config, training, validation, show_sample)
-    script.end_other_processes()
+    model = seq2seq.train_language_model(config, training, validation, show_sample)
+    seq2seq.end_other_processes()
     print(f"held-out text: {model.bits_per_character(held_out):.3f} bits per character")
     for temperature in (0.3, 0.7, 1.0):
         print(f"--- temperature {temperature}")
@@ -87,4 +84,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    script.run_task(CONFIG, main)
+    seq2seq.run_task(CONFIG, main)

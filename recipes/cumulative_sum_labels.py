@@ -7,38 +7,30 @@ LSTM, one that reads the sequence backwards, and the BiLSTM with each of the way
 log-losses while training go into one plot, curves.png.
 """
 
+import seq2seq
+
+if __name__ == "__main__":
+    seq2seq.guard_imports()
+
+
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from seq2seq.cli import script
-from seq2seq.config import COUNTS, Whole, check_numbers
-from seq2seq.data.bucketing import BatchingConfig
-from seq2seq.evaluation import plotting
-from seq2seq.model.encoder import EncoderConfig
-from seq2seq.model.frontends import FrontEndConfig
-from seq2seq.model.sequence_model import PredictorConfig
-from seq2seq.runs.metrics_log import read_journal
-from seq2seq.tasks.configs import PredictorTask
-from seq2seq.tasks.prediction import train_predictor
-from seq2seq.training.objectives import labelling
-from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
-
-LSTM = EncoderConfig(hidden_size=20, direction="forward")
+LSTM = seq2seq.EncoderConfig(hidden_size=20, direction="forward")
 ENCODERS = {
     "LSTM": LSTM,
     "LSTM, reversed input": replace(LSTM, direction="backward"),
-    "BiLSTM, concat": EncoderConfig(hidden_size=20),
-    "BiLSTM, sum": EncoderConfig(hidden_size=20, merge="sum"),
-    "BiLSTM, multiply": EncoderConfig(hidden_size=20, merge="multiply"),
-    "BiLSTM, average": EncoderConfig(hidden_size=20, merge="average"),
+    "BiLSTM, concat": seq2seq.EncoderConfig(hidden_size=20),
+    "BiLSTM, sum": seq2seq.EncoderConfig(hidden_size=20, merge="sum"),
+    "BiLSTM, multiply": seq2seq.EncoderConfig(hidden_size=20, merge="multiply"),
+    "BiLSTM, average": seq2seq.EncoderConfig(hidden_size=20, merge="average"),
 }
 
 
 @dataclass(frozen=True)
-class Config(PredictorTask):
+class Config(seq2seq.PredictorTask):
     """Choices of this script."""
 
     steps: int = 10
@@ -47,14 +39,14 @@ class Config(PredictorTask):
     """Sequences to train on."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "", steps=Whole(1, 10_000), training_sequences=COUNTS)
+        seq2seq.check_numbers(self, "", steps=seq2seq.Whole(1, 10_000), training_sequences=seq2seq.COUNTS)
 
 
 CONFIG = Config(
-    model=PredictorConfig(FrontEndConfig(input_size=1), size=8, dropout=0.0, outputs=2),
-    batching=BatchingConfig(max_tokens_per_batch=640, length_step=1),
-    optimizer=OptimizerConfig(learning_rate=0.01, schedule="constant", warmup_steps=0),
-    trainer=TrainerConfig(epochs=1, log_every_steps=10, best_metric="loss", average_decay=0.0),
+    model=seq2seq.PredictorConfig(seq2seq.FrontEndConfig(input_size=1), size=8, dropout=0.0, outputs=2),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=640, length_step=1),
+    optimizer=seq2seq.OptimizerConfig(learning_rate=0.01, schedule="constant", warmup_steps=0),
+    trainer=seq2seq.TrainerConfig(epochs=1, log_every_steps=10, best_metric="loss", average_decay=0.0),
 )
 
 
@@ -69,12 +61,12 @@ def main(config: Config) -> None:
     """Trains each encoder, prints losses and accuracies, and draws the curves."""
     training = sequences(config.count(config.training_sequences), config.steps, seed=1)
     validation, test = (sequences(config.count(2_000), config.steps, seed) for seed in (2, 3))
-    directories = {name: Path(config.output) / name.lower().replace(", ", "-").replace(" ", "-") for name in ENCODERS}
-    predictors = {}
-    for name, encoder in ENCODERS.items():
-        chosen = replace(config, output=str(directories[name]), model=replace(config.model, encoder=encoder))
-        predictors[name] = train_predictor(chosen, training, validation, labelling(), labels=["0", "1"])
-    script.end_other_processes()
+    variants = {name: replace(config, model=replace(config.model, encoder=each)) for name, each in ENCODERS.items()}
+
+    def train(_name: str, variant: Config) -> seq2seq.Predictor:
+        return seq2seq.train_predictor(variant, training, validation, seq2seq.labelling(), labels=["0", "1"])
+
+    predictors = seq2seq.train_variants(variants, train)
     curves = {}
     for name, predictor in predictors.items():
         outputs = np.concatenate(predictor.predict([numbers for numbers, _ in test]))
@@ -82,11 +74,11 @@ def main(config: Config) -> None:
         log_probs = outputs - np.logaddexp.reduce(outputs, axis=-1, keepdims=True)
         loss = -np.take_along_axis(log_probs, labels[:, None], axis=-1).mean()
         right = np.mean(outputs.argmax(-1) == labels)
-        entries = read_journal(directories[name])
+        entries = seq2seq.read_journal(seq2seq.variant_folder(config, name))
         curves[name] = [(entry["step"], entry["train_loss"]) for entry in entries if "train_loss" in entry]
         print(f"{name:<22} held-out log-loss {loss:.4f}, accuracy {100 * right:.2f} % of labels")
-    plotting.plot_lines(curves, Path(config.output) / "curves.png", "step", "log-loss per label")
+    seq2seq.plot_lines(curves, Path(config.output) / "curves.png", "step", "log-loss per label")
 
 
 if __name__ == "__main__":
-    script.run_task(CONFIG, main)
+    seq2seq.run_task(CONFIG, main)

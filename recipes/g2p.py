@@ -8,6 +8,12 @@ training file is kept out to choose the best model; the figures are those of val
 pronunciations is right when it equals one of them.
 """
 
+import seq2seq
+
+if __name__ == "__main__":
+    seq2seq.guard_imports()
+
+
 import hashlib
 import json
 import re
@@ -16,49 +22,33 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from seq2seq.cli import script
-from seq2seq.data.bucketing import BatchingConfig
-from seq2seq.data.corpus import load_split, references
-from seq2seq.data.vocabulary import VocabularyConfig
-from seq2seq.errors import check
-from seq2seq.evaluation.error_rates import error_rates
-from seq2seq.inference.translator import Translator
-from seq2seq.model.decoder import DecoderConfig
-from seq2seq.model.encoder import EncoderConfig
-from seq2seq.model.seq2seq import ModelConfig
-from seq2seq.runs.layout import CONFIG_FILE
-from seq2seq.tasks.configs import ExperimentConfig
-from seq2seq.tasks.evaluate import Evaluation
-from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
-
 HELD_OUT = 50
 NOT_GIVEN = "not given"
 
-CONFIG = ExperimentConfig(
+CONFIG = seq2seq.ExperimentConfig(
     data=NOT_GIVEN,
     source="word",
     target="phonemes",
-    vocabulary=VocabularyConfig(model_type="word", joint=False, size=100),
-    model=ModelConfig(
+    vocabulary=seq2seq.VocabularyConfig(model_type="word", joint=False, size=100),
+    model=seq2seq.ModelConfig(
         embedding_size=128,
         dropout=0.1,
         tie="two_way",
-        encoder=EncoderConfig(hidden_size=192, layers=1),
-        decoder=DecoderConfig(hidden_size=256, layers=2, coupling="bottom_up"),
+        encoder=seq2seq.EncoderConfig(hidden_size=192, layers=1),
+        decoder=seq2seq.DecoderConfig(hidden_size=256, layers=2, coupling="bottom_up"),
     ),
-    batching=BatchingConfig(max_tokens_per_batch=3_000),
-    optimizer=OptimizerConfig(learning_rate=0.004, warmup_steps=200),
-    trainer=TrainerConfig(epochs=5, best_metric="error_rate"),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=3_000),
+    optimizer=seq2seq.OptimizerConfig(learning_rate=0.004, warmup_steps=200),
+    trainer=seq2seq.TrainerConfig(epochs=5, best_metric="error_rate"),
 )
 
 
-def prepare(config: ExperimentConfig) -> ExperimentConfig:
+def prepare(config: seq2seq.ExperimentConfig) -> seq2seq.ExperimentConfig:
     """Writes three splits of spaced letters and lists of pronunciations; returns the configuration for them, unchanged
     where a run's config.json names them already."""
-    check(config.data != NOT_GIVEN, "give --data DIR, with train.tsv and validation.tsv of the CMU dictionary")
+    seq2seq.check(config.data != NOT_GIVEN, "give --data DIR, with train.tsv and validation.tsv of the CMU dictionary")
     given = Path(str(config.data))
-    if (given / "test.jsonl").exists() and (given.parent / CONFIG_FILE).exists():
+    if (given / "test.jsonl").exists() and seq2seq.begun(given.parent):
         return config
     training = pronunciations(config, "train")
     words = {name: dict(held_out(training, name == "validation")) for name in ("train", "validation")}
@@ -72,11 +62,11 @@ def prepare(config: ExperimentConfig) -> ExperimentConfig:
     return replace(config, data=str(folder))
 
 
-def pronunciations(config: ExperimentConfig, split: str) -> dict[str, list[str]]:
+def pronunciations(config: seq2seq.ExperimentConfig, split: str) -> dict[str, list[str]]:
     """Each word's pronunciations, without stress, each once, in the order of the file."""
     found: dict[str, list[str]] = defaultdict(list)
-    rows = load_split(config, split)
-    for row, several in zip(rows, references(rows), strict=True):
+    rows = seq2seq.load_split(config, split)
+    for row, several in zip(rows, seq2seq.references(rows), strict=True):
         known = found[row["source"]]
         spoken = (re.sub(r"\d", "", each) for each in several)
         known += [each for each in dict.fromkeys(spoken) if each not in known]
@@ -91,9 +81,9 @@ def held_out(words: dict[str, list[str]], wanted: bool) -> Iterator[tuple[str, l
             yield word, spoken
 
 
-def report(_config: ExperimentConfig, _translator: Translator, evaluation: Evaluation) -> None:
+def report(_config: seq2seq.ExperimentConfig, _translator: seq2seq.Translator, evaluation: seq2seq.Evaluation) -> None:
     """Prints phoneme and word error rate, and some words that went wrong."""
-    print(error_rates(evaluation.hypotheses, evaluation.references).describe("phoneme"))
+    print(seq2seq.error_rates(evaluation.hypotheses, evaluation.references).describe("phoneme"))
     compared = zip(evaluation.sources, evaluation.hypotheses, evaluation.references, strict=True)
     wrong = [each for each in compared if each[1] not in each[2]][:10]
     for source, hypothesis, accepted in wrong:
@@ -101,4 +91,4 @@ def report(_config: ExperimentConfig, _translator: Translator, evaluation: Evalu
 
 
 if __name__ == "__main__":
-    script.main(CONFIG, prepare=prepare, report=report)
+    seq2seq.run_recipe(CONFIG, prepare=prepare, report=report)

@@ -9,35 +9,26 @@ them. The same model is trained with an encoder of one direction for comparison.
 together.
 """
 
+import seq2seq
+
+if __name__ == "__main__":
+    seq2seq.guard_imports()
+
+
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-
-from seq2seq.cli import script
-from seq2seq.config import COUNTS, check_numbers
-from seq2seq.data.bucketing import BatchingConfig
-from seq2seq.evaluation.error_rates import error_rates
-from seq2seq.model.decoder import DecoderConfig
-from seq2seq.model.encoder import Direction, EncoderConfig
-from seq2seq.model.frontends import FrontEndConfig
-from seq2seq.model.seq2seq import GeneratorConfig
-from seq2seq.search.beam import SearchConfig
-from seq2seq.tasks.configs import GeneratorTask
-from seq2seq.tasks.transcription import Captioned, decode_every_way, draw_attention, train_generator
-from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 
 HEIGHT = 12
 """Pixels of a strip: the digits' 8 and room to shift."""
 SPLITS = {"train": slice(1_300), "validation": slice(1_300, 1_450), "test": slice(1_450, None)}
 """Places of the 1,797 digits once shuffled; they do not say who wrote them, so a writer may be on both sides."""
 
-DIRECTIONS: dict[str, Direction] = {"BiLSTM": "both", "LSTM, one direction": "forward"}
+DIRECTIONS: dict[str, seq2seq.Direction] = {"BiLSTM": "both", "LSTM, one direction": "forward"}
 
 
 @dataclass(frozen=True)
-class Config(GeneratorTask):
+class Config(seq2seq.GeneratorTask):
     """Choices of this script."""
 
     training_strips: int = 10_000
@@ -47,22 +38,22 @@ class Config(GeneratorTask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, "", training_strips=COUNTS, held_out_strips=COUNTS)
+        seq2seq.check_numbers(self, "", training_strips=seq2seq.COUNTS, held_out_strips=seq2seq.COUNTS)
 
 
 CONFIG = Config(
-    model=GeneratorConfig(
-        FrontEndConfig("features", HEIGHT),
+    model=seq2seq.GeneratorConfig(
+        seq2seq.FrontEndConfig("features", HEIGHT),
         embedding_size=64,
         dropout=0.1,
-        encoder=EncoderConfig(hidden_size=96, layers=2, subsampling=2),
-        decoder=DecoderConfig(hidden_size=128, layers=1, attention="additive", coupling="none"),
+        encoder=seq2seq.EncoderConfig(hidden_size=96, layers=2, subsampling=2),
+        decoder=seq2seq.DecoderConfig(hidden_size=128, layers=1, attention="additive", coupling="none"),
         ctc=True,
     ),
-    batching=BatchingConfig(max_tokens_per_batch=2_000, length_step=8),
-    optimizer=OptimizerConfig(learning_rate=0.004, warmup_steps=100),
-    trainer=TrainerConfig(epochs=7, best_metric="error_rate", average_decay=0.99),
-    search=SearchConfig(max_length_ratio=0.3),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=2_000, length_step=8),
+    optimizer=seq2seq.OptimizerConfig(learning_rate=0.004, warmup_steps=100),
+    trainer=seq2seq.TrainerConfig(epochs=7, best_metric="error_rate", average_decay=0.99),
+    search=seq2seq.SearchConfig(max_length_ratio=0.3),
 )
 
 
@@ -79,7 +70,7 @@ def distorted(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 def strips(
     images: np.ndarray, labels: np.ndarray, count: int, seed: int, most: int = 8, distort: bool = False
-) -> Captioned:
+) -> seq2seq.Captioned:
     """Columns [S, HEIGHT] float32 in [0, 1] of joined digits, each strip with its digits as text."""
     random = np.random.default_rng(seed)
     inputs, references = [], []
@@ -95,7 +86,7 @@ def strips(
             column += int(random.integers(7, 10))  # an overlap, none, or a gap, of one column
         inputs.append(strip[: column + int(random.integers(1, 4))])
         references.append([" ".join(map(str, labels[chosen]))])
-    return Captioned(inputs, references)
+    return seq2seq.Captioned(inputs, references)
 
 
 def main(config: Config) -> None:
@@ -105,7 +96,7 @@ def main(config: Config) -> None:
     digits = load_digits()
     order = np.random.default_rng(0).permutation(len(digits.target))
 
-    def joined(split: str, count: int, seed: int, most: int = 8) -> Captioned:
+    def joined(split: str, count: int, seed: int, most: int = 8) -> seq2seq.Captioned:
         rows = order[SPLITS[split]]
         return strips(digits.images[rows], digits.target[rows], count, seed, most, distort=split == "train")
 
@@ -114,18 +105,17 @@ def main(config: Config) -> None:
     training = [joined("train", number, seed, most) for seed, most in ((1, 3), (4, 8))]
     count = config.count(config.held_out_strips, quick=16)
     validation, test = joined("validation", count, 2), joined("test", count, 3)
-    generators = {}
-    for name, direction in DIRECTIONS.items():
-        encoder = replace(config.model.encoder, direction=direction)
-        chosen = replace(config, model=replace(config.model, encoder=encoder))
-        chosen = replace(chosen, output=str(Path(config.output) / direction))
-        generators[name] = train_generator(chosen, training, validation)
-    script.end_other_processes()
-    for name, generator in generators.items():
-        for way, texts in decode_every_way(generator, test.inputs, config.ctc_weight).items():
-            print(f"{name:<20} {way:<20} {error_rates(texts, test.references).describe('character')}")
-        draw_attention(generator, test.inputs, Path(config.output) / DIRECTIONS[name])
+    encoders = {name: replace(config.model.encoder, direction=each) for name, each in DIRECTIONS.items()}
+    variants = {name: replace(config, model=replace(config.model, encoder=each)) for name, each in encoders.items()}
+
+    def train(_name: str, variant: Config) -> seq2seq.Generator:
+        return seq2seq.train_generator(variant, training, validation)
+
+    for name, generator in seq2seq.train_variants(variants, train).items():
+        for way, texts in seq2seq.decode_every_way(generator, test.inputs, config.ctc_weight).items():
+            print(f"{name:<20} {way:<20} {seq2seq.error_rates(texts, test.references).describe('character')}")
+        seq2seq.draw_attention(generator, test.inputs, seq2seq.variant_folder(config, name))
 
 
 if __name__ == "__main__":
-    script.run_task(CONFIG, main)
+    seq2seq.run_task(CONFIG, main)

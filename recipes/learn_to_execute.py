@@ -8,31 +8,19 @@ curriculum that begins with short numbers and no nesting and then mixes all kind
 "combined" strategy). The tables show exact match by length and nesting.
 """
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+import seq2seq
+
+if __name__ == "__main__":
+    seq2seq.guard_imports()
+
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from seq2seq.cli import script
-from seq2seq.config import COUNTS, check_numbers
-from seq2seq.data.bucketing import BatchingConfig
-from seq2seq.data.readers import ReaderConfig
-from seq2seq.data.vocabulary import Characters
-from seq2seq.evaluation.metrics import exact_match
-from seq2seq.inference.transcriber import Generator
-from seq2seq.model.decoder import DecoderConfig
-from seq2seq.model.encoder import EncoderConfig
-from seq2seq.model.frontends import FrontEndConfig
-from seq2seq.model.seq2seq import GeneratorConfig
-from seq2seq.search.beam import SearchConfig
-from seq2seq.tasks.configs import GeneratorTask
-from seq2seq.tasks.transcription import Captioned, train_generator
-from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
-
 LENGTHS, NESTINGS = (1, 2, 3), (1, 2, 3)
 EPOCHS = 6
-CHARACTERS = Characters("\n()*+-0123456789:<=>abcdefghijklmnoprstux ")
+CHARACTERS = seq2seq.Characters("\n()*+-0123456789:<=>abcdefghijklmnoprstux ")
 
 Kind = tuple[int, int]
 """Digits of the numbers, nesting of the operations."""
@@ -42,7 +30,7 @@ HARDEST = KINDS[-1]
 
 
 @dataclass(frozen=True)
-class Config(GeneratorTask):
+class Config(seq2seq.GeneratorTask):
     """Choices of this script."""
 
     training_programs: int = 20_000
@@ -52,23 +40,23 @@ class Config(GeneratorTask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, "", training_programs=COUNTS, held_out_programs=COUNTS)
+        seq2seq.check_numbers(self, "", training_programs=seq2seq.COUNTS, held_out_programs=seq2seq.COUNTS)
 
 
 CONFIG = Config(
-    model=GeneratorConfig(
-        FrontEndConfig("tokens", len(CHARACTERS)),
+    model=seq2seq.GeneratorConfig(
+        seq2seq.FrontEndConfig("tokens", len(CHARACTERS)),
         embedding_size=64,
         dropout=0.0,
-        encoder=EncoderConfig(hidden_size=128),
-        decoder=DecoderConfig(hidden_size=192, layers=1, coupling="none"),
+        encoder=seq2seq.EncoderConfig(hidden_size=128),
+        decoder=seq2seq.DecoderConfig(hidden_size=192, layers=1, coupling="none"),
     ),
     label_smoothing=0.0,
-    batching=BatchingConfig(max_tokens_per_batch=6_000, length_step=8),
-    optimizer=OptimizerConfig(learning_rate=0.004, warmup_steps=100),
-    trainer=TrainerConfig(epochs=EPOCHS, best_metric="error_rate", average_decay=0.99),
-    search=SearchConfig(max_length=16, length_penalty=0.0),
-    reader=ReaderConfig("characters", symbols=CHARACTERS.symbols),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=6_000, length_step=8),
+    optimizer=seq2seq.OptimizerConfig(learning_rate=0.004, warmup_steps=100),
+    trainer=seq2seq.TrainerConfig(epochs=EPOCHS, best_metric="error_rate", average_decay=0.99),
+    search=seq2seq.SearchConfig(max_length=16, length_penalty=0.0),
+    reader=seq2seq.ReaderConfig("characters", symbols=CHARACTERS.symbols),
 )
 
 
@@ -118,13 +106,13 @@ def programs(kinds: list[Kind], count: int, seed: int) -> list[tuple[str, str]]:
     return [Writer(random, length).program(nesting) for length, nesting in drawn]
 
 
-def examples(written: list[tuple[str, str]]) -> Captioned:
+def examples(written: list[tuple[str, str]]) -> seq2seq.Captioned:
     """Programs as ids of characters, their output with a space between characters."""
     inputs = [np.array(CHARACTERS.encode(program)) for program, _ in written]
-    return Captioned(inputs, [[" ".join(printed)] for _, printed in written])
+    return seq2seq.Captioned(inputs, [[" ".join(printed)] for _, printed in written])
 
 
-def curriculum(count: int) -> list[Captioned]:
+def curriculum(count: int) -> list[seq2seq.Captioned]:
     """One set per epoch: each admits longer numbers and deeper nesting, the last ones all kinds, with extra weight on
     the hardest."""
     stages = []
@@ -134,14 +122,14 @@ def curriculum(count: int) -> list[Captioned]:
     return stages
 
 
-def print_table(generator: Generator, tests: dict[Kind, Captioned]) -> None:
+def print_table(generator: seq2seq.Generator, tests: dict[Kind, seq2seq.Captioned]) -> None:
     """Exact match by length and nesting."""
     print("digits  " + "  ".join(f"nesting {nesting}" for nesting in NESTINGS))
     for length in LENGTHS:
         scores = []
         for nesting in NESTINGS:
             test = tests[length, nesting]
-            scores.append(exact_match(generator.generate(test.inputs), test.references))
+            scores.append(seq2seq.exact_match(generator.generate(test.inputs), test.references))
         print(f"{length:>6}  " + "  ".join(f"{score:>7.1f} %" for score in scores))
 
 
@@ -152,15 +140,15 @@ def main(config: Config) -> None:
     validation = examples(programs([HARDEST], 2 * per_kind, seed=2))
     tests = {kind: examples(programs([kind], per_kind, seed=3)) for kind in KINDS}
     hardest_only = [examples(programs([HARDEST], count, seed=10 + epoch)) for epoch in range(EPOCHS)]
-    generators = {}
-    for name, stages in (("hardest only", hardest_only), ("curriculum", curriculum(count))):
-        chosen = replace(config, output=str(Path(config.output) / name.replace(" ", "-")))
-        generators[name] = train_generator(chosen, stages, validation)
-    script.end_other_processes()
-    for name, generator in generators.items():
+    stages = {"hardest only": hardest_only, "curriculum": curriculum(count)}
+
+    def train(name: str, variant: Config) -> seq2seq.Generator:
+        return seq2seq.train_generator(variant, stages[name], validation)
+
+    for name, generator in seq2seq.train_variants(dict.fromkeys(stages, config), train).items():
         print(f"--- trained on: {name}")
         print_table(generator, tests)
 
 
 if __name__ == "__main__":
-    script.run_task(CONFIG, main)
+    seq2seq.run_task(CONFIG, main)

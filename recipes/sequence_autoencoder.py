@@ -6,31 +6,24 @@ Clips of two shapes that drift and bounce off the edges. The encoder reads ten f
 decoder tells them again, the last one first, and another tells the ten frames to come. Nothing is labelled.
 """
 
+import seq2seq
+
+if __name__ == "__main__":
+    seq2seq.guard_imports()
+
+
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from generated.moving_shapes import FREE, SHAPES, SIDE, clip
 
-from seq2seq.cli import script
-from seq2seq.config import COUNTS, check_numbers
-from seq2seq.data.bucketing import BatchingConfig
-from seq2seq.evaluation import plotting
-from seq2seq.model.encoder import EncoderConfig
-from seq2seq.model.frontends import FrontEndConfig
-from seq2seq.model.sequence_model import PredictorConfig
-from seq2seq.tasks.configs import PredictorTask
-from seq2seq.tasks.prediction import train_predictor
-from seq2seq.training.objectives import regression
-from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
-
 FRAMES = 10
 """Frames that are read, and as many that are told."""
 
 
 @dataclass(frozen=True)
-class Config(PredictorTask):
+class Config(seq2seq.PredictorTask):
     """Choices of this script."""
 
     training_clips: int = 8_000
@@ -39,23 +32,23 @@ class Config(PredictorTask):
     """Clips to test on."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "", training_clips=COUNTS, held_out_clips=COUNTS)
+        seq2seq.check_numbers(self, "", training_clips=seq2seq.COUNTS, held_out_clips=seq2seq.COUNTS)
 
 
 CONFIG = Config(
-    model=PredictorConfig(
-        FrontEndConfig("features", SIDE * SIDE),
+    model=seq2seq.PredictorConfig(
+        seq2seq.FrontEndConfig("features", SIDE * SIDE),
         size=192,
         dropout=0.0,
-        encoder=EncoderConfig(hidden_size=256, direction="forward"),
+        encoder=seq2seq.EncoderConfig(hidden_size=256, direction="forward"),
         answer="rollout",
         outputs=SIDE * SIDE,
         rollouts=2,
         rollout_steps=FRAMES,
     ),
-    batching=BatchingConfig(max_tokens_per_batch=640, length_step=1),
-    optimizer=OptimizerConfig(learning_rate=0.002, warmup_steps=100),
-    trainer=TrainerConfig(epochs=20, best_metric="loss", average_decay=0.99),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=640, length_step=1),
+    optimizer=seq2seq.OptimizerConfig(learning_rate=0.002, warmup_steps=100),
+    trainer=seq2seq.TrainerConfig(epochs=20, best_metric="loss", average_decay=0.99),
 )
 
 
@@ -87,8 +80,8 @@ def main(config: Config) -> None:
     """Trains, prints the errors beside those of simple guesses, and draws clips with what was made of them."""
     training = clips(config.count(config.training_clips), seed=1)
     validation, held_out = (clips(config.count(config.held_out_clips), seed) for seed in (2, 3))
-    predictor = train_predictor(config, training, validation, regression())
-    script.end_other_processes()
+    predictor = seq2seq.train_predictor(config, training, validation, seq2seq.regression())
+    seq2seq.end_other_processes()
     read, true = (np.stack(each) for each in zip(*held_out, strict=True))
     told = np.stack(predictor.predict(list(read)))
     mean = np.mean([frames for _, frames in training], axis=(0, 1))
@@ -102,9 +95,9 @@ def main(config: Config) -> None:
         for name, frames in (("true", true[number]), ("told", told[number])):
             rows[f"{name} {number + 1}"] = frames.reshape(-1, SIDE, SIDE)
     path = Path(config.output) / "clips.png"
-    plotting.plot_frames(rows, path)
+    seq2seq.plot_frames(rows, path)
     print(f"{path}: left the frames read, last first; right the frames to come")
 
 
 if __name__ == "__main__":
-    script.run_task(CONFIG, main)
+    seq2seq.run_task(CONFIG, main)

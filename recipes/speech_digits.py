@@ -8,6 +8,12 @@ are joined, with short silences of random length, to a string. Recordings number
 for the held-out strings.
 """
 
+import seq2seq
+
+if __name__ == "__main__":
+    seq2seq.guard_imports()
+
+
 import io
 import re
 from collections.abc import Iterator
@@ -18,24 +24,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from seq2seq.cli import script
-from seq2seq.config import COUNTS, check_numbers
-from seq2seq.data.audio import LogMel
-from seq2seq.data.bucketing import BatchingConfig
-from seq2seq.data.loading import open_any
-from seq2seq.data.readers import ReaderConfig
-from seq2seq.errors import UserError, check
-from seq2seq.evaluation.error_rates import error_rates
-from seq2seq.model.decoder import DecoderConfig
-from seq2seq.model.encoder import EncoderConfig
-from seq2seq.model.frontends import FrontEndConfig
-from seq2seq.model.seq2seq import GeneratorConfig
-from seq2seq.search.beam import SearchConfig
-from seq2seq.tasks.configs import GeneratorTask
-from seq2seq.tasks.transcription import Captioned, decode_every_way, draw_attention, train_generator
-from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
-
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 FIRST_TRAINING_NUMBER = 10
 BANDS = 40
@@ -45,7 +33,7 @@ Recordings = dict[tuple[str, int], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Config(GeneratorTask):
+class Config(seq2seq.GeneratorTask):
     """Choices of this script."""
 
     data: str = ""
@@ -57,22 +45,22 @@ class Config(GeneratorTask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, "", training_strings=COUNTS, held_out_strings=COUNTS)
+        seq2seq.check_numbers(self, "", training_strings=seq2seq.COUNTS, held_out_strings=seq2seq.COUNTS)
 
 
 CONFIG = Config(
-    model=GeneratorConfig(
-        FrontEndConfig("features", BANDS, normalise=True),
+    model=seq2seq.GeneratorConfig(
+        seq2seq.FrontEndConfig("features", BANDS, normalise=True),
         embedding_size=128,
         dropout=0.2,
-        encoder=EncoderConfig(hidden_size=128, layers=3, subsampling=2),
-        decoder=DecoderConfig(hidden_size=128, layers=1, attention="additive", coupling="input_feeding"),
+        encoder=seq2seq.EncoderConfig(hidden_size=128, layers=3, subsampling=2),
+        decoder=seq2seq.DecoderConfig(hidden_size=128, layers=1, attention="additive", coupling="input_feeding"),
         ctc=True,
     ),
-    batching=BatchingConfig(max_tokens_per_batch=6_000, length_step=16),
-    optimizer=OptimizerConfig(learning_rate=0.003, warmup_steps=200),
-    trainer=TrainerConfig(epochs=5, best_metric="error_rate", average_decay=0.99),
-    search=SearchConfig(max_length_ratio=0.1),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=6_000, length_step=16),
+    optimizer=seq2seq.OptimizerConfig(learning_rate=0.003, warmup_steps=200),
+    trainer=seq2seq.TrainerConfig(epochs=5, best_metric="error_rate", average_decay=0.99),
+    search=seq2seq.SearchConfig(max_length_ratio=0.1),
 )
 
 
@@ -85,7 +73,7 @@ def named_sounds(data: str) -> Iterator[tuple[str, Any]]:
         return
     from datasets import Audio
 
-    for row in open_any(data, "train").cast_column("audio", Audio(decode=False)):
+    for row in seq2seq.open_any(data, "train").cast_column("audio", Audio(decode=False)):
         sound = row["audio"]
         yield sound["path"], io.BytesIO(sound["bytes"]) if sound["bytes"] else sound["path"]
 
@@ -100,16 +88,20 @@ def read_recordings(data: str) -> tuple[Recordings, Recordings, int]:
     for name, source in named_sounds(data):
         parts = re.fullmatch(r"(\d)_([^_]+)_(\d+)\.wav", Path(name).name)
         if parts is None:
-            raise UserError(f"{name}: a recording is named digit_speaker_number.wav")
+            raise seq2seq.UserError(f"{name}: a recording is named digit_speaker_number.wav")
         digit, speaker, number = parts.groups()
         try:
             samples, rate = soundfile.read(source, dtype="float32")
         except soundfile.LibsndfileError as error:
-            raise UserError(f"{name}: cannot be read as sound ({error.error_string}); remove or replace it") from None
+            raise seq2seq.UserError(
+                f"{name}: cannot be read as sound ({error.error_string}); remove or replace it"
+            ) from None
         rates.setdefault(rate, name)
         if samples.ndim > 1 or len(rates) > 1:
             first = next(iter(rates.values()))
-            raise UserError(f"{name}: not one channel at the rate of {first}; convert the recordings to one form")
+            raise seq2seq.UserError(
+                f"{name}: not one channel at the rate of {first}; convert the recordings to one form"
+            )
         target = training if int(number) >= FIRST_TRAINING_NUMBER else held_out
         target.setdefault((speaker, int(digit)), []).append(samples)
     refuse_gaps(data, training, held_out)
@@ -120,18 +112,18 @@ def refuse_gaps(data: str, training: Recordings, held_out: Recordings) -> None:
     """Strings are drawn from all digits of a speaker."""
     speakers = sorted({speaker for speaker, _ in [*training, *held_out]})
     if not speakers:
-        raise UserError(f"{data}: holds no recordings named digit_speaker_number.wav")
+        raise seq2seq.UserError(f"{data}: holds no recordings named digit_speaker_number.wav")
     for digit in range(10):
         for speaker in speakers:
             if (speaker, digit) not in training or (speaker, digit) not in held_out:
                 sides = f"numbered below {FIRST_TRAINING_NUMBER} and from {FIRST_TRAINING_NUMBER} on"
-                raise UserError(f"{data}: {speaker}'s {digit} needs recordings {sides}")
+                raise seq2seq.UserError(f"{data}: {speaker}'s {digit} needs recordings {sides}")
 
 
-def strings(recordings: Recordings, rate: int, count: int, seed: int) -> Captioned:
+def strings(recordings: Recordings, rate: int, count: int, seed: int) -> seq2seq.Captioned:
     """Joined recordings as log-mel frames, each with its words."""
     random = np.random.default_rng(seed)
-    log_mel = LogMel(rate, BANDS, WINDOW_SECONDS, STEP_SECONDS)
+    log_mel = seq2seq.LogMel(rate, BANDS, WINDOW_SECONDS, STEP_SECONDS)
     speakers = sorted({speaker for speaker, _ in recordings})
     inputs, references = [], []
     for _ in range(count):
@@ -145,7 +137,7 @@ def strings(recordings: Recordings, rate: int, count: int, seed: int) -> Caption
         with torch.inference_mode():
             inputs.append(log_mel(torch.from_numpy(np.concatenate(pieces))).numpy())
         references.append([" ".join(WORDS[digit] for digit in digits)])
-    return Captioned(inputs, references)
+    return seq2seq.Captioned(inputs, references)
 
 
 def silence(random: np.random.Generator, rate: int) -> np.ndarray:
@@ -155,18 +147,20 @@ def silence(random: np.random.Generator, rate: int) -> np.ndarray:
 
 def main(config: Config) -> None:
     """Trains, and prints the error rates of attention, of CTC and of both together."""
-    check(bool(config.data), "give --data DIR_OR_HUB_ID, such as a folder of the Free Spoken Digit Dataset")
+    seq2seq.check(bool(config.data), "give --data DIR_OR_HUB_ID, such as a folder of the Free Spoken Digit Dataset")
     training, held_out, rate = read_recordings(config.data)
-    reader = ReaderConfig("sound", rate, BANDS, WINDOW_SECONDS, STEP_SECONDS)
+    reader = seq2seq.ReaderConfig("sound", rate, BANDS, WINDOW_SECONDS, STEP_SECONDS)
     config = replace(config, reader=reader)  # seq2seq predict RUN a.wav b.wav
     count = config.count(config.held_out_strings, quick=16)
     validation, test = (strings(held_out, rate, count, seed) for seed in (2, 3))
-    generator = train_generator(config, strings(training, rate, config.count(config.training_strings), 1), validation)
-    script.end_other_processes()
-    for name, texts in decode_every_way(generator, test.inputs, config.ctc_weight).items():
-        print(f"{name:<22} {error_rates(texts, test.references).describe('digit')}")
-    draw_attention(generator, test.inputs, Path(config.output))
+    generator = seq2seq.train_generator(
+        config, strings(training, rate, config.count(config.training_strings), 1), validation
+    )
+    seq2seq.end_other_processes()
+    for name, texts in seq2seq.decode_every_way(generator, test.inputs, config.ctc_weight).items():
+        print(f"{name:<22} {seq2seq.error_rates(texts, test.references).describe('digit')}")
+    seq2seq.draw_attention(generator, test.inputs, Path(config.output))
 
 
 if __name__ == "__main__":
-    script.run_task(CONFIG, main)
+    seq2seq.run_task(CONFIG, main)

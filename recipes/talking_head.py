@@ -7,36 +7,29 @@ numbers follow them like damped springs and lean towards the next target before 
 So a frame depends on what comes after it as well as on what came before.
 """
 
+import seq2seq
+
+if __name__ == "__main__":
+    seq2seq.guard_imports()
+
+
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from seq2seq.cli import script
-from seq2seq.config import COUNTS, check_numbers
-from seq2seq.data.bucketing import BatchingConfig
-from seq2seq.evaluation import plotting
-from seq2seq.model.encoder import EncoderConfig
-from seq2seq.model.frontends import FrontEndConfig
-from seq2seq.model.sequence_model import PredictorConfig
-from seq2seq.tasks.configs import PredictorTask
-from seq2seq.tasks.prediction import train_predictor
-from seq2seq.training.objectives import regression
-from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
-
 LABELS, VALUES = 20, 4
 LOOK_AHEAD = 4
 """Frames by which the mouth leans towards what comes."""
 ENCODERS = {
-    "LSTM": EncoderConfig(hidden_size=64, direction="forward"),
-    "BiLSTM": EncoderConfig(hidden_size=48),
-    "deep BiLSTM": EncoderConfig(hidden_size=48, layers=3),
+    "LSTM": seq2seq.EncoderConfig(hidden_size=64, direction="forward"),
+    "BiLSTM": seq2seq.EncoderConfig(hidden_size=48),
+    "deep BiLSTM": seq2seq.EncoderConfig(hidden_size=48, layers=3),
 }
 
 
 @dataclass(frozen=True)
-class Config(PredictorTask):
+class Config(seq2seq.PredictorTask):
     """Choices of this script."""
 
     training_utterances: int = 1_500
@@ -45,14 +38,14 @@ class Config(PredictorTask):
     """Utterances to choose the best model on, and as many to test on."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "", training_utterances=COUNTS, held_out_utterances=COUNTS)
+        seq2seq.check_numbers(self, "", training_utterances=seq2seq.COUNTS, held_out_utterances=seq2seq.COUNTS)
 
 
 CONFIG = Config(
-    model=PredictorConfig(FrontEndConfig("features", LABELS), size=32, dropout=0.0, outputs=VALUES),
-    batching=BatchingConfig(max_tokens_per_batch=2_000, length_step=16),
-    optimizer=OptimizerConfig(learning_rate=0.004, warmup_steps=50),
-    trainer=TrainerConfig(epochs=8, best_metric="loss", average_decay=0.98),
+    model=seq2seq.PredictorConfig(seq2seq.FrontEndConfig("features", LABELS), size=32, dropout=0.0, outputs=VALUES),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=2_000, length_step=16),
+    optimizer=seq2seq.OptimizerConfig(learning_rate=0.004, warmup_steps=50),
+    trainer=seq2seq.TrainerConfig(epochs=8, best_metric="loss", average_decay=0.98),
 )
 
 
@@ -81,20 +74,20 @@ def main(config: Config) -> None:
     """Trains each encoder, prints the errors, and draws one utterance with what each of them made of it."""
     training = utterances(config.count(config.training_utterances), seed=1)
     validation, held_out = (utterances(config.count(config.held_out_utterances), seed) for seed in (2, 3))
-    predictors = {}
-    for name, encoder in ENCODERS.items():
-        chosen = replace(config, model=replace(config.model, encoder=encoder))
-        chosen = replace(chosen, output=str(Path(config.output) / name.replace(" ", "-").lower()))
-        predictors[name] = train_predictor(chosen, training, validation, regression())
-    script.end_other_processes()
+    variants = {name: replace(config, model=replace(config.model, encoder=each)) for name, each in ENCODERS.items()}
+
+    def train(_name: str, variant: Config) -> seq2seq.Predictor:
+        return seq2seq.train_predictor(variant, training, validation, seq2seq.regression())
+
+    predictors = seq2seq.train_variants(variants, train)
     curves = {"true": list(enumerate(held_out[0][1][:, 0].tolist()))}
     for name, predictor in predictors.items():
         outputs = predictor.predict([frames for frames, _ in held_out])
         errors = np.concatenate([found - wanted for found, (_, wanted) in zip(outputs, held_out, strict=True)])
         print(f"{name:<12} root mean squared error {np.sqrt((errors**2).mean()):.4f}")
         curves[name] = list(enumerate(outputs[0][:, 0].tolist()))
-    plotting.plot_lines(curves, Path(config.output) / "trajectories.png", "frame", "first value")
+    seq2seq.plot_lines(curves, Path(config.output) / "trajectories.png", "frame", "first value")
 
 
 if __name__ == "__main__":
-    script.run_task(CONFIG, main)
+    seq2seq.run_task(CONFIG, main)

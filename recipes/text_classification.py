@@ -7,35 +7,22 @@ else a tenth of train). Without --data: guests' remarks on hotels, generated her
 in the end. Negations, turns ("... but ...") and who says it decide, so that the words alone do not tell.
 """
 
+import seq2seq
+
+if __name__ == "__main__":
+    seq2seq.guard_imports()
+
+
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seq2seq.cli import script
-from seq2seq.config import COUNTS, Whole, check_numbers
-from seq2seq.data.bucketing import BatchingConfig
-from seq2seq.data.loading import open_any
-from seq2seq.data.readers import ReaderConfig
-from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
-from seq2seq.errors import check
-from seq2seq.inference.predictor import Predictor, text_ids
-from seq2seq.model.encoder import EncoderConfig
-from seq2seq.model.frontends import FrontEndConfig
-from seq2seq.model.heads import Pooling
-from seq2seq.model.sequence_model import PredictorConfig
-from seq2seq.tasks.configs import PredictorTask
-from seq2seq.tasks.prediction import train_predictor
-from seq2seq.training.objectives import classification
-from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
-
 Examples = list[tuple[str, str]]
 """Texts and their labels."""
 
-POOLINGS: tuple[Pooling, ...] = ("mean", "max", "last")
+POOLINGS: tuple[seq2seq.Pooling, ...] = ("mean", "max", "last")
 GOOD = ["clean", "quiet", "friendly", "spacious", "bright", "cheap", "cosy", "fast"]
 BAD = ["dirty", "noisy", "rude", "cramped", "dark", "expensive", "cold", "slow"]
 THINGS = ["room", "staff", "breakfast", "bathroom", "lobby", "lift", "garden", "bar"]
@@ -43,7 +30,7 @@ OTHERS = ["my sister", "the man next door", "a colleague", "the leaflet"]
 
 
 @dataclass(frozen=True)
-class Config(PredictorTask):
+class Config(seq2seq.PredictorTask):
     """Choices of this script."""
 
     data: str = ""
@@ -58,15 +45,15 @@ class Config(PredictorTask):
     """Remarks generated where no data is given; an eighth of them is for validation, another for the test."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "", vocabulary_size=Whole(8, 1_000_000), generated=COUNTS)
+        seq2seq.check_numbers(self, "", vocabulary_size=seq2seq.Whole(8, 1_000_000), generated=seq2seq.COUNTS)
 
 
 CONFIG = Config(
-    model=PredictorConfig(size=64, dropout=0.2, encoder=EncoderConfig(hidden_size=64)),
-    batching=BatchingConfig(max_tokens_per_batch=2_000),
-    optimizer=OptimizerConfig(learning_rate=0.003, warmup_steps=50),
-    trainer=TrainerConfig(epochs=6, best_metric="accuracy", average_decay=0.98),
-    reader=ReaderConfig("subwords"),
+    model=seq2seq.PredictorConfig(size=64, dropout=0.2, encoder=seq2seq.EncoderConfig(hidden_size=64)),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=2_000),
+    optimizer=seq2seq.OptimizerConfig(learning_rate=0.003, warmup_steps=50),
+    trainer=seq2seq.TrainerConfig(epochs=6, best_metric="accuracy", average_decay=0.98),
+    reader=seq2seq.ReaderConfig("subwords"),
 )
 
 
@@ -109,17 +96,17 @@ def read(config: Config) -> tuple[Examples, Examples, Examples]:
         eighth = len(made) // 8
         return made[2 * eighth :], made[:eighth], made[eighth : 2 * eighth]
     training, test = (columns(config, split) for split in ("train", "test"))
-    if "validation" in open_any(config.data, "train").info.splits:
+    if "validation" in seq2seq.open_any(config.data, "train").info.splits:
         return training, columns(config, "validation"), test
     return training[len(training) // 10 :], training[: len(training) // 10], test
 
 
 def columns(config: Config, split: str) -> Examples:
     """A split of a data set, shuffled; labels by their names."""
-    dataset: Any = open_any(config.data, split)
+    dataset: Any = seq2seq.open_any(config.data, split)
     for name in (config.text, config.label):
         known = ", ".join(dataset.column_names)
-        check(name in dataset.column_names, f"{config.data}: no column '{name}'; the columns are {known}")
+        seq2seq.check(name in dataset.column_names, f"{config.data}: no column '{name}'; the columns are {known}")
     names = getattr(dataset.features[config.label], "names", None)
     refuse_hidden_labels(dataset[config.label], names, f"{config.data}, split {split}")
     dataset = dataset.shuffle(seed=config.trainer.seed)
@@ -133,7 +120,9 @@ def refuse_hidden_labels(labels: Iterable[Any], names: list[str] | None, place: 
     """Published test sets often have -1 or null for each label; as an index, -1 would be the last class."""
     for row, label in enumerate(labels, 1):
         known = label is not None and (names is None or label >= 0)
-        check(known, f"{place}, row {row}: the label is hidden ({label}); give data whose splits all have labels")
+        seq2seq.check(
+            known, f"{place}, row {row}: the label is hidden ({label}); give data whose splits all have labels"
+        )
 
 
 def print_baselines(training: Examples, test: Examples) -> None:
@@ -153,36 +142,33 @@ def main(config: Config) -> None:
     training, *others = read(config)
     labels = sorted({label for _, label in training})
     validation, test = ([each for each in examples if each[1] in labels] for examples in others)
-    settings = VocabularyConfig(size=config.vocabulary_size, byte_fallback=False)
-    vocabulary = Vocabulary.train((text for text, _ in training), settings, config.trainer.seed)
+    settings = seq2seq.VocabularyConfig(size=config.vocabulary_size, byte_fallback=False)
+    vocabulary = seq2seq.Vocabulary.train((text for text, _ in training), settings, config.trainer.seed)
 
     def encode(examples: Examples) -> list[tuple[np.ndarray, np.ndarray]]:
-        return [(text_ids(vocabulary, text), np.array(labels.index(label))) for text, label in examples]
+        return [(seq2seq.text_ids(vocabulary, text), np.array(labels.index(label))) for text, label in examples]
 
-    def accuracy(predictor: Predictor, examples: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    def accuracy(predictor: seq2seq.Predictor, examples: list[tuple[np.ndarray, np.ndarray]]) -> float:
         found = predictor.classify([ids for ids, _ in examples])
         return 100 * float(np.mean([int(one) == int(label) for one, (_, label) in zip(found, examples, strict=True)]))
 
-    train, held_out, tested = encode(training), encode(validation), encode(test)
-    front_end = FrontEndConfig("tokens", len(vocabulary))
-    predictors = {}
-    for pooling in POOLINGS:
-        model = replace(config.model, front_end=front_end, answer=pooling, outputs=len(labels))
-        chosen = replace(config, output=str(Path(config.output) / pooling), model=model)
-        predictors[pooling] = train_predictor(
-            chosen,
-            train,
-            held_out,
-            classification(),
-            {"accuracy": lambda each: accuracy(each, held_out)},
-            vocabulary,
-            labels,
-        )
-    script.end_other_processes()
+    held_out, tested = encode(validation), encode(test)
+    front_end = seq2seq.FrontEndConfig("tokens", len(vocabulary))
+    model = replace(config.model, front_end=front_end, outputs=len(labels))
+    variants: dict[str, Config] = {
+        pooling: replace(config, model=replace(model, answer=pooling)) for pooling in POOLINGS
+    }
+    figures = {"accuracy": lambda each: accuracy(each, held_out)}
+
+    def train(_name: str, variant: Config) -> seq2seq.Predictor:
+        objective = seq2seq.classification()
+        return seq2seq.train_predictor(variant, encode(training), held_out, objective, figures, vocabulary, labels)
+
+    predictors = seq2seq.train_variants(variants, train)
     print_baselines(training, test)
     for pooling, predictor in predictors.items():
         print(f"{f'BiLSTM, {pooling}':<20} {accuracy(predictor, tested):.2f} %")
 
 
 if __name__ == "__main__":
-    script.run_task(CONFIG, main)
+    seq2seq.run_task(CONFIG, main)

@@ -8,24 +8,16 @@ channel that says so, and those to be forecast do not count. Compared with the l
 hour of the week, and with the same model without the backward direction.
 """
 
+import seq2seq
+
+if __name__ == "__main__":
+    seq2seq.guard_imports()
+
+
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-
-from seq2seq.cli import script
-from seq2seq.config import Whole, check_numbers
-from seq2seq.data.bucketing import BatchingConfig
-from seq2seq.data.readers import ReaderConfig
-from seq2seq.evaluation import plotting
-from seq2seq.model.encoder import EncoderConfig
-from seq2seq.model.frontends import FrontEndConfig
-from seq2seq.model.sequence_model import PredictorConfig
-from seq2seq.tasks.configs import PredictorTask
-from seq2seq.tasks.prediction import train_predictor
-from seq2seq.training.objectives import regression
-from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 
 ROADS, SENSORS_PER_ROAD = 4, 6
 SENSORS = ROADS * SENSORS_PER_ROAD
@@ -36,7 +28,7 @@ WINDOW, AHEAD = 16, 2
 """Steps that are read, and how far after them the forecast lies."""
 FREE_SPEED = 100.0
 """km/h"""
-STACKED = EncoderConfig(hidden_size=64, layers=1, forward_layers=1)
+STACKED = seq2seq.EncoderConfig(hidden_size=64, layers=1, forward_layers=1)
 ENCODERS = {
     "BiLSTM + LSTM": STACKED,
     "LSTM + LSTM": replace(STACKED, direction="forward", hidden_size=96),
@@ -44,24 +36,24 @@ ENCODERS = {
 
 
 @dataclass(frozen=True)
-class Config(PredictorTask):
+class Config(seq2seq.PredictorTask):
     """Choices of this script."""
 
     days: int = DAYS
     """Length of the series; the last fifth is held out, half of it to choose the best model and half to test."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "", days=Whole(1, 100_000))
+        seq2seq.check_numbers(self, "", days=seq2seq.Whole(1, 100_000))
 
 
 CONFIG = Config(
-    model=PredictorConfig(
-        FrontEndConfig("features", 2 * SENSORS + 4), size=64, dropout=0.1, answer="last", outputs=SENSORS
+    model=seq2seq.PredictorConfig(
+        seq2seq.FrontEndConfig("features", 2 * SENSORS + 4), size=64, dropout=0.1, answer="last", outputs=SENSORS
     ),
-    batching=BatchingConfig(max_tokens_per_batch=1_024, length_step=1),
-    optimizer=OptimizerConfig(learning_rate=0.003, warmup_steps=50),
-    trainer=TrainerConfig(epochs=8, best_metric="loss", average_decay=0.99),
-    reader=ReaderConfig("array", scale=FREE_SPEED, offset=FREE_SPEED / 2),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=1_024, length_step=1),
+    optimizer=seq2seq.OptimizerConfig(learning_rate=0.003, warmup_steps=50),
+    trainer=seq2seq.TrainerConfig(epochs=8, best_metric="loss", average_decay=0.99),
+    reader=seq2seq.ReaderConfig("array", scale=FREE_SPEED, offset=FREE_SPEED / 2),
 )
 
 
@@ -140,12 +132,12 @@ def main(config: Config) -> None:
     steps = len(speeds)
     cut, middle = steps * 8 // 10, steps * 9 // 10
     training, validation, test = (windows(speeds, *span) for span in ((0, cut), (cut, middle), (middle, steps)))
-    predictors = {}
-    for name, encoder in ENCODERS.items():
-        directory = Path(config.output) / name.lower().replace(" + ", "-")
-        chosen = replace(config, output=str(directory), model=replace(config.model, encoder=encoder))
-        predictors[name] = train_predictor(chosen, training, validation, regression())
-    script.end_other_processes()
+    variants = {name: replace(config, model=replace(config.model, encoder=each)) for name, each in ENCODERS.items()}
+
+    def train(_name: str, variant: Config) -> seq2seq.Predictor:
+        return seq2seq.train_predictor(variant, training, validation, seq2seq.regression())
+
+    predictors = seq2seq.train_variants(variants, train)
     true = np.stack([target for _, target in test]).astype(float) * FREE_SPEED + FREE_SPEED / 2
     forecasts = {
         "last value": last_values(speeds, middle, steps),
@@ -157,8 +149,8 @@ def main(config: Config) -> None:
         print(f"{name:<24} {describe(forecast, true)}")
     shown = {"measured": true, **{name: forecasts[name] for name in ("mean of the week's hour", "BiLSTM + LSTM")}}
     curves = {name: list(enumerate(values[: 2 * STEPS_PER_DAY, 2].tolist())) for name, values in shown.items()}
-    plotting.plot_lines(curves, Path(config.output) / "forecast.png", "quarters of an hour", "km/h")
+    seq2seq.plot_lines(curves, Path(config.output) / "forecast.png", "quarters of an hour", "km/h")
 
 
 if __name__ == "__main__":
-    script.run_task(CONFIG, main)
+    seq2seq.run_task(CONFIG, main)

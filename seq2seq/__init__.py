@@ -7,84 +7,126 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the same to Python
+    from seq2seq.cli.exit_status import guard_imports as guard_imports
+    from seq2seq.cli.script import run_recipe as run_recipe
+    from seq2seq.cli.script import run_task as run_task
+    from seq2seq.config import COUNTS as COUNTS
+    from seq2seq.config import Whole as Whole
+    from seq2seq.config import check_numbers as check_numbers
+    from seq2seq.data.audio import LogMel as LogMel
     from seq2seq.data.bucketing import BatchingConfig as BatchingConfig
     from seq2seq.data.corpus import DataConfig as DataConfig
+    from seq2seq.data.corpus import load_split as load_split
+    from seq2seq.data.corpus import references as references
+    from seq2seq.data.images import CaptionedImages as CaptionedImages
+    from seq2seq.data.images import backbone as backbone
+    from seq2seq.data.images import encode_images as encode_images
+    from seq2seq.data.images import open_captioned as open_captioned
+    from seq2seq.data.images import pixels as pixels
+    from seq2seq.data.loading import open_any as open_any
+    from seq2seq.data.readers import ReaderConfig as ReaderConfig
+    from seq2seq.data.vocabulary import Characters as Characters
     from seq2seq.data.vocabulary import Vocabulary as Vocabulary
     from seq2seq.data.vocabulary import VocabularyConfig as VocabularyConfig
     from seq2seq.errors import Interrupted as Interrupted
     from seq2seq.errors import UserError as UserError
+    from seq2seq.errors import check as check
+    from seq2seq.evaluation.captions import caption_scores as caption_scores
+    from seq2seq.evaluation.error_rates import error_rates as error_rates
+    from seq2seq.evaluation.metrics import Scores as Scores
+    from seq2seq.evaluation.metrics import corpus_scores as corpus_scores
+    from seq2seq.evaluation.metrics import exact_match as exact_match
+    from seq2seq.evaluation.plotting import plot_frames as plot_frames
+    from seq2seq.evaluation.plotting import plot_image_attention as plot_image_attention
+    from seq2seq.evaluation.plotting import plot_lines as plot_lines
     from seq2seq.inference.character_model import CharacterModel as CharacterModel
+    from seq2seq.inference.decoding import attends as attends
     from seq2seq.inference.load import load as load
     from seq2seq.inference.outputs import Alignment as Alignment
     from seq2seq.inference.outputs import Translation as Translation
     from seq2seq.inference.predictor import Predictor as Predictor
+    from seq2seq.inference.reading import text_ids as text_ids
     from seq2seq.inference.transcriber import Generator as Generator
     from seq2seq.inference.translator import Translator as Translator
     from seq2seq.model.decoder import DecoderConfig as DecoderConfig
+    from seq2seq.model.encoder import Direction as Direction
     from seq2seq.model.encoder import EncoderConfig as EncoderConfig
     from seq2seq.model.frontends import FrontEndConfig as FrontEndConfig
+    from seq2seq.model.heads import Pooling as Pooling
     from seq2seq.model.language_model import LanguageModelConfig as LanguageModelConfig
     from seq2seq.model.seq2seq import GeneratorConfig as GeneratorConfig
     from seq2seq.model.seq2seq import ModelConfig as ModelConfig
+    from seq2seq.model.seq2seq import build_model as build_model
     from seq2seq.model.sequence_model import PredictorConfig as PredictorConfig
+    from seq2seq.runs.layout import begun as begun
+    from seq2seq.runs.metrics_log import read_journal as read_journal
+    from seq2seq.runtime.distributed import end_other_processes as end_other_processes
     from seq2seq.search.beam import SearchConfig as SearchConfig
     from seq2seq.tasks.configs import ExperimentConfig as ExperimentConfig
     from seq2seq.tasks.configs import GeneratorTask as GeneratorTask
     from seq2seq.tasks.configs import LanguageModelTask as LanguageModelTask
     from seq2seq.tasks.configs import PredictorTask as PredictorTask
+    from seq2seq.tasks.evaluate import Evaluation as Evaluation
     from seq2seq.tasks.language_modelling import train_language_model as train_language_model
     from seq2seq.tasks.prediction import train_predictor as train_predictor
     from seq2seq.tasks.transcription import Captioned as Captioned
+    from seq2seq.tasks.transcription import decode_every_way as decode_every_way
+    from seq2seq.tasks.transcription import draw_attention as draw_attention
     from seq2seq.tasks.transcription import train_generator as train_generator
     from seq2seq.tasks.translation import run as run
+    from seq2seq.tasks.variants import train_variants as train_variants
+    from seq2seq.tasks.variants import variant_folder as variant_folder
+    from seq2seq.training.config import TrainerConfig as TrainerConfig
+    from seq2seq.training.objectives import classification as classification
+    from seq2seq.training.objectives import labelling as labelling
+    from seq2seq.training.objectives import regression as regression
     from seq2seq.training.optimizer import OptimizerConfig as OptimizerConfig
-    from seq2seq.training.trainer import TrainerConfig as TrainerConfig
 
 _NAMES = {
+    "cli.exit_status": ("guard_imports",),
+    "cli.script": ("run_recipe", "run_task"),
+    "config": ("COUNTS", "Whole", "check_numbers"),
+    "data.audio": ("LogMel",),
     "data.bucketing": ("BatchingConfig",),
-    "data.corpus": ("DataConfig",),
-    "data.vocabulary": (
-        "Vocabulary",
-        "VocabularyConfig",
-    ),
-    "errors": (
-        "Interrupted",
-        "UserError",
-    ),
+    "data.corpus": ("DataConfig", "load_split", "references"),
+    "data.images": ("CaptionedImages", "backbone", "encode_images", "open_captioned", "pixels"),
+    "data.loading": ("open_any",),
+    "data.readers": ("ReaderConfig",),
+    "data.vocabulary": ("Characters", "Vocabulary", "VocabularyConfig"),
+    "errors": ("Interrupted", "UserError", "check"),
+    "evaluation.captions": ("caption_scores",),
+    "evaluation.error_rates": ("error_rates",),
+    "evaluation.metrics": ("Scores", "corpus_scores", "exact_match"),
+    "evaluation.plotting": ("plot_frames", "plot_image_attention", "plot_lines"),
+    "inference.decoding": ("attends",),
     "inference.character_model": ("CharacterModel",),
     "inference.load": ("load",),
-    "inference.outputs": (
-        "Alignment",
-        "Translation",
-    ),
+    "inference.outputs": ("Alignment", "Translation"),
     "inference.predictor": ("Predictor",),
+    "inference.reading": ("text_ids",),
     "inference.transcriber": ("Generator",),
     "inference.translator": ("Translator",),
     "model.decoder": ("DecoderConfig",),
-    "model.encoder": ("EncoderConfig",),
+    "model.encoder": ("Direction", "EncoderConfig"),
     "model.frontends": ("FrontEndConfig",),
+    "model.heads": ("Pooling",),
     "model.language_model": ("LanguageModelConfig",),
-    "model.seq2seq": (
-        "GeneratorConfig",
-        "ModelConfig",
-    ),
+    "model.seq2seq": ("GeneratorConfig", "ModelConfig", "build_model"),
     "model.sequence_model": ("PredictorConfig",),
+    "runs.layout": ("begun",),
+    "runs.metrics_log": ("read_journal",),
+    "runtime.distributed": ("end_other_processes",),
     "search.beam": ("SearchConfig",),
-    "tasks.configs": (
-        "ExperimentConfig",
-        "GeneratorTask",
-        "LanguageModelTask",
-        "PredictorTask",
-    ),
+    "tasks.configs": ("ExperimentConfig", "GeneratorTask", "LanguageModelTask", "PredictorTask"),
+    "tasks.evaluate": ("Evaluation",),
     "tasks.language_modelling": ("train_language_model",),
     "tasks.prediction": ("train_predictor",),
-    "tasks.transcription": (
-        "Captioned",
-        "train_generator",
-    ),
+    "tasks.transcription": ("Captioned", "decode_every_way", "draw_attention", "train_generator"),
     "tasks.translation": ("run",),
+    "tasks.variants": ("train_variants", "variant_folder"),
+    "training.config": ("TrainerConfig",),
+    "training.objectives": ("classification", "labelling", "regression"),
     "training.optimizer": ("OptimizerConfig",),
-    "training.trainer": ("TrainerConfig",),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 __all__ = sorted(_HOMES)

@@ -18,8 +18,8 @@ from seq2seq.model.seq2seq import ModelConfig
 from seq2seq.runtime.kernels import cpu_multiplies_int8
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.translation import run
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

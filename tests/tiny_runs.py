@@ -21,9 +21,9 @@ from seq2seq.tasks.language_modelling import train_language_model
 from seq2seq.tasks.prediction import train_predictor
 from seq2seq.tasks.transcription import Captioned, train_generator
 from seq2seq.tasks.translation import run
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.objectives import labelling
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 from tests.conftest import toy_config, write_toy_data
 
 NAMES = ["one", "two", "three", "four"]

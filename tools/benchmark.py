@@ -46,9 +46,11 @@ from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.runtime.device import compute_type, prepare_process
 from seq2seq.runtime.distributed import World, world
 from seq2seq.search.beam import SearchConfig
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.objectives import teacher_forcing
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import Trainer, TrainerConfig
+from seq2seq.training.step import TrainingStep
+from seq2seq.training.trainer import Trainer
 
 FORCED_LENGTH = 15
 """Tokens of every output when an untrained model is decoded: it does not know where to end."""
@@ -191,18 +193,18 @@ def _train(
     with tempfile.TemporaryDirectory() as directory:
         config = TrainerConfig(precision=chosen.precision, cuda_graphs=chosen.cuda_graphs)
         trainer = Trainer(Path(directory), config, OptimizerConfig(), here)
-        trainer.begin(model.to(here.device), batches, teacher_forcing(0.1))
+        step = trainer.begin(model.to(here.device), batches, teacher_forcing(0.1))
     stream = (batch for epoch in range(10_000) for batch in batches.iterate(epoch))
     for _ in range(chosen.warmup):
-        trainer.step([next(stream)])
+        step.take([next(stream)])
     peak_type = compute_type(chosen.precision, here.device)
     speeds, fractions = [], []
     for _ in range(chosen.repeats):
         group = [next(stream) for _ in range(chosen.steps)]
         if chosen.cuda_graphs:  # the first pass sets up, the second records
-            _take_steps(trainer, 2 * group)
+            _take_steps(step, 2 * group)
         with trace():
-            seconds = timed(here.device, _take_steps, trainer, group)
+            seconds = timed(here.device, _take_steps, step, group)
         tokens = sum(int((batch.target_output != PAD_ID).sum()) for batch in group)
         speeds.append(here.size * tokens / seconds)
         arithmetic = 3 * sum(batch_flops(model, batch) for batch in group)  # its own; backward costs two
@@ -211,9 +213,9 @@ def _train(
     return Row.of(f"train, {coupling}{processes}", "target tokens/s", speeds, statistics.median(fractions))
 
 
-def _take_steps(trainer: Trainer, batches: list[Batch]) -> None:
+def _take_steps(step: TrainingStep, batches: list[Batch]) -> None:
     for batch in batches:
-        trainer.step([batch])
+        step.take([batch])
 
 
 def measure_decoding(chosen: argparse.Namespace, here: World, trace: Trace) -> list[Row]:

@@ -34,9 +34,10 @@ from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.runtime.device import compute_type, prepare_process
 from seq2seq.runtime.kernels import DECODING_STEP, DecodingPrecision, cpu_multiplies_int8
 from seq2seq.search.beam import SearchConfig, beam_search
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.objectives import teacher_forcing
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import Trainer, TrainerConfig
+from seq2seq.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 
@@ -105,8 +106,8 @@ def training(model: Seq2Seq, batch: Batch, repeats: int) -> float:
     """Milliseconds of the trainer's step."""
     with tempfile.TemporaryDirectory() as directory:
         trainer = Trainer(Path(directory), TrainerConfig(), OptimizerConfig())
-        trainer.begin(model, OneBatch(batch), teacher_forcing(0.1))
-    return median(repeats, lambda: trainer.step([batch]))
+        step = trainer.begin(model, OneBatch(batch), teacher_forcing(0.1))
+    return median(repeats, lambda: step.take([batch]))
 
 
 @torch.inference_mode()

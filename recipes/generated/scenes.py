@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 
-from seq2seq.tasks.transcription import Captioned
+import seq2seq
 
 PIXELS = 48
 COLOURS = {
@@ -33,7 +33,7 @@ HELD_OUT = THINGS[3::7]
 """Things that only the test scenes show."""
 
 
-def scenes(count: int, things: list[Thing], seed: int, needed: list[Thing] | None = None) -> Captioned:
+def scenes(count: int, things: list[Thing], seed: int, needed: list[Thing] | None = None) -> seq2seq.Captioned:
     """Drawn scenes, [3, PIXELS, PIXELS] float32 in [0, 1], with five captions each. needed: every scene shows one of
     them."""
     random = np.random.default_rng(seed)
@@ -51,7 +51,7 @@ def scenes(count: int, things: list[Thing], seed: int, needed: list[Thing] | Non
         places = [tuple((middle + sign * 12 * np.array(step)).tolist()) for sign in (1, -1)]
         inputs.append(draw(list(zip((first, second), places, strict=True)), random))
         references.append(captions_of_two(first, second, step))
-    return Captioned(inputs, references)
+    return seq2seq.Captioned(inputs, references)
 
 
 def pick(random: np.random.Generator, things: list[Thing]) -> Thing:

@@ -9,13 +9,7 @@ from pathlib import Path
 
 import torch
 
-from seq2seq.data.corpus import load_split, references
-from seq2seq.errors import UserError
-from seq2seq.evaluation.metrics import Scores, corpus_scores
-from seq2seq.inference.translator import Translator
-from seq2seq.model.seq2seq import build_model
-from seq2seq.tasks.configs import ExperimentConfig
-from seq2seq.tasks.evaluate import Evaluation
+import seq2seq
 
 from .baselines import copy_baseline, mark_errors, word_by_word
 from .generate import DEFAULT_PAIRS, DEFAULT_SEED, SPLITS, explain_digest, generate, generate_values, write_splits
@@ -29,13 +23,13 @@ Corpus = tuple[list[str], list[list[str]]]
 Translate = Callable[[Sequence[str]], list[str]]
 
 
-def generate_data(config: ExperimentConfig) -> ExperimentConfig:
+def generate_data(config: seq2seq.ExperimentConfig) -> seq2seq.ExperimentConfig:
     """Writes the splits below the run directory, in a folder named by the languages; returns the config for it. One
     that names such a folder, as a run's config.json does, is returned as it is."""
     if all((Path(str(config.data)) / f"{split}.jsonl").exists() for split in SPLITS):
         return config
     if config.data != GENERATED:
-        raise UserError(f"this recipe generates its data: leave --data out, instead of {config.data!r}")
+        raise seq2seq.UserError(f"this recipe generates its data: leave --data out, instead of {config.data!r}")
     folder = Path(config.output) / f"data-{config.source}-{config.target}"
     print(f"generating {DEFAULT_PAIRS:,} synthetic pairs, {config.source} to {config.target}", file=sys.stderr)
     if (config.source, config.target) == ("en", "de"):
@@ -47,7 +41,7 @@ def generate_data(config: ExperimentConfig) -> ExperimentConfig:
     return replace(config, data=str(folder))
 
 
-def compare(config: ExperimentConfig, translator: Translator, evaluation: Evaluation) -> None:
+def compare(config: seq2seq.ExperimentConfig, translator: seq2seq.Translator, evaluation: seq2seq.Evaluation) -> None:
     """Prints the table of systems, samples with their errors, and where the pictures are."""
     print(table(config, translator, evaluation))
     print(samples(evaluation))
@@ -55,9 +49,9 @@ def compare(config: ExperimentConfig, translator: Translator, evaluation: Evalua
         print(f"{name}: {config.output}/{path}")
 
 
-def table(config: ExperimentConfig, translator: Translator, evaluation: Evaluation) -> str:
+def table(config: seq2seq.ExperimentConfig, translator: seq2seq.Translator, evaluation: seq2seq.Evaluation) -> str:
     """A row per system and split: BLEU with its 95 % interval, chrF, exact match."""
-    training = load_split(config, config.train_split)
+    training = seq2seq.load_split(config, config.train_split)
     dictionary = word_by_word([(row["source"], row["target"][0]) for row in training])
     final = f"trained, beam {config.search.beam_size}"
     systems: dict[str, Translate] = {
@@ -76,7 +70,7 @@ def table(config: ExperimentConfig, translator: Translator, evaluation: Evaluati
             scores = (
                 evaluation.scores
                 if known
-                else corpus_scores(
+                else seq2seq.corpus_scores(
                     translate(sources),
                     lines_of,
                     confidence=True,
@@ -88,27 +82,27 @@ def table(config: ExperimentConfig, translator: Translator, evaluation: Evaluati
     return "\n".join(["", *lines, f"BLEU: {signature}; chrF: {evaluation.scores.chrf.signature}", ""])
 
 
-def _row(system: str, split: str, scores: Scores) -> str:
+def _row(system: str, split: str, scores: seq2seq.Scores) -> str:
     interval = f"± {scores.bleu.confidence:.1f}"
     figures = f"{scores.bleu.score:>7.1f}  {interval:<8}{scores.chrf.score:>7.1f}{scores.exact_match:>7.1f}%"
     return f"{system:<26}{split:<47}{figures}"
 
 
-def corpus(config: ExperimentConfig, split: str) -> Corpus:
+def corpus(config: seq2seq.ExperimentConfig, split: str) -> Corpus:
     """Sources of a split and their references."""
-    loaded = load_split(config, split)
-    return [row["source"] for row in loaded], references(loaded)
+    loaded = seq2seq.load_split(config, split)
+    return [row["source"] for row in loaded], seq2seq.references(loaded)
 
 
-def untrained(config: ExperimentConfig, trained: Translator) -> Translator:
+def untrained(config: seq2seq.ExperimentConfig, trained: seq2seq.Translator) -> seq2seq.Translator:
     """The same model as training began with; its outputs are kept short, since it does not know where to end."""
     torch.manual_seed(config.trainer.seed)
-    model = build_model(config.model, len(trained.source_vocabulary), len(trained.target_vocabulary))
+    model = seq2seq.build_model(config.model, len(trained.source_vocabulary), len(trained.target_vocabulary))
     search = replace(config.search, max_length=20)
-    return Translator(model, config.model, trained.source_vocabulary, trained.target_vocabulary, search)
+    return seq2seq.Translator(model, config.model, trained.source_vocabulary, trained.target_vocabulary, search)
 
 
-def samples(evaluation: Evaluation) -> str:
+def samples(evaluation: seq2seq.Evaluation) -> str:
     """A few translations; where one differs from its nearest reference, the differing words are marked."""
     translated = zip(evaluation.sources, evaluation.hypotheses, evaluation.references, strict=True)
     marked = [(source, text, _errors(text, lines)) for source, text, lines in translated]

@@ -17,6 +17,8 @@ def guarded(program: str, work: Callable[[], None]) -> int:
 
     0: done. 2: something the user can mend. 128 + number: ended by a signal, the state saved.
     """
+    if signal.getsignal(signal.SIGINT) is _end_at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on `work` may have something to save
     if sys.stderr is None:  # closed by the caller: print(file=None) would put complaints among the results
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
     if sys.stdout is None:  # print would write the results nowhere, and call that success
@@ -27,6 +29,20 @@ def guarded(program: str, work: Callable[[], None]) -> int:
     except OSError:  # Python would try once more on its way out, and end with status 120
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
+
+
+def guard_imports() -> None:
+    """Until `guarded` takes over, Ctrl-C ends the script with one line and a status instead of a traceback: importing
+    torch takes seconds. Recipes call it first of all; nothing is to be saved by then."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else Ctrl-C is ignored, or the caller's matter
+        signal.signal(signal.SIGINT, _end_at_once)
+
+
+def _end_at_once(number: int, _frame: object) -> None:
+    """A handler that raises nothing: modules half imported would catch it, or report it in their own way."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{os.path.basename(sys.argv[0])}: error: interrupted\n".encode())
+    os._exit(128 + number)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,7 +26,7 @@ PICTURES = (CURVES_FILE, "clips.png", "forecast.png", "trajectories.png")
 """What recipes draw into their output folder."""
 
 
-def main(
+def run_recipe(
     defaults: ExperimentConfig,
     arguments: Sequence[str] | None = None,
     prepare: Callable[[ExperimentConfig], ExperimentConfig] | None = None,
@@ -62,7 +61,7 @@ def run_task(
 ) -> None:
     """Runs a recipe script of any other task: carry_out gets its choices, overridden by the command line. Exits.
 
-    prepare: as in `main`.
+    prepare: as in `run_recipe`.
     """
     defaults = _with_output(defaults)
 
@@ -92,12 +91,6 @@ def prepared(config: Task, prepare: Callable[[Task], Task] | None) -> Task:
         return config
     with world(config.trainer.device) as here:
         return here.broadcast_object(prepare(config) if here.is_main else config)
-
-
-def end_other_processes() -> None:
-    """Ends all processes but the main one. Recipes call it when all is trained: one is enough to evaluate and print."""
-    if os.environ.get("RANK", "0") != "0":
-        sys.exit()
 
 
 def _script() -> Path:

@@ -1,7 +1,8 @@
 """Batches: padded tensors of several examples, and how examples become one."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -21,7 +22,11 @@ Pair = tuple[Ids, Ids]
 
 
 class Batch(NamedTuple):
-    """Padded token ids of B sentence pairs."""
+    """Padded token ids of B sentence pairs.
+
+    Whatever else belongs to the pairs (factors, ids to copy, weights) joins as a further field `Tensor | None = None`,
+    [B, ...]: moving, halving and recording go over all fields, and leave out those that are None.
+    """
 
     source: Tensor
     """[B, S] int64, PAD_ID after each row's end; or features [B, S, ...] float, 0 after it."""
@@ -34,7 +39,7 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
-        return Batch(*(to_device(tensor, device) for tensor in self))
+        return map_tensors(self, lambda tensor: to_device(tensor, device))
 
 
 class SequenceBatch(NamedTuple):
@@ -50,15 +55,29 @@ class SequenceBatch(NamedTuple):
 
     def to(self, device: torch.device) -> "SequenceBatch":
         """The batch on a device."""
-        return SequenceBatch(*(to_device(tensor, device) for tensor in self))
+        return map_tensors(self, lambda tensor: to_device(tensor, device))
 
 
 AnyBatch = TypeVar("AnyBatch", Batch, SequenceBatch)
+Tensors = TypeVar("Tensors", bound=tuple[Tensor | None, ...])
+"""A named tuple of tensors with B rows each; the first field is never None."""
 
 
-def halves(batch: AnyBatch) -> list[AnyBatch]:
+def map_tensors(batch: Tensors, function: Callable[[Tensor], Tensor]) -> Tensors:
+    """A batch of the same kind, of what the function makes of each tensor; a field that is None stays so."""
+    kind: Any = type(batch)
+    return kind(*(None if tensor is None else function(tensor) for tensor in batch))
+
+
+def row_count(batch: tuple[Tensor | None, ...]) -> int:
+    """B, the number of examples."""
+    assert batch[0] is not None
+    return len(batch[0])
+
+
+def halves(batch: Tensors) -> list[Tensors]:
     """The rows of a batch in two batches; one where there is one row."""
-    return [type(batch)(*(tensor[rows] for tensor in batch)) for rows in half_rows(list(range(len(batch[0]))))]
+    return [map_tensors(batch, itemgetter(rows)) for rows in half_rows(list(range(row_count(batch))))]
 
 
 def half_rows(rows: list[int]) -> list[list[int]]:

@@ -12,7 +12,7 @@ import torch
 from seq2seq.config import SEARCH, check_number, suggestion
 from seq2seq.data.batch import Batch, Ids, collate_features
 from seq2seq.errors import UserError, check
-from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.model.frontends import FrontEnd, FrontEndConfig, Tokens
 from seq2seq.search.beam import SearchConfig
 
 Array = np.ndarray
@@ -84,23 +84,19 @@ def read_inputs(config: FrontEndConfig, inputs: Any) -> list[Array]:
     Raises UserError where they are no list, and, with the input's number, where one is of another shape, has no steps,
     or holds no numbers.
     """
+    front_end = config.form()
     numbered = enumerate(items_of(inputs, "arrays", "input"), 1)
-    return [read_input(config, one, f"input {number}") for number, one in numbered]
+    return [read_input(front_end, one, f"input {number}") for number, one in numbered]
 
 
-def read_input(config: FrontEndConfig, one: Any, name: str) -> Array:
+def read_input(front_end: FrontEnd, one: Any, name: str) -> Array:
     """One input, as `read_inputs` gives it. name: says in errors which."""
-    wanted = config.input_shape
+    wanted = front_end.input_shape
     shown = ", ".join("S" if size is None else str(size) for size in wanted)
     refusal = f"{name}: this model reads arrays [{shown}], not {type(one).__name__}"
-    if config.kind == "image" and hasattr(one, "convert"):  # a Pillow image
-        resized = one.convert("RGB").resize((config.width, config.height))
-        one = np.asarray(resized, np.float32).transpose(2, 0, 1) / 255
-    elif config.kind == "image" and getattr(one, "dtype", None) == np.uint8:
-        one = one / np.float32(255)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # refused below
-            array = np.asarray(one, np.int64 if config.kind == "tokens" else np.float32)
+            array = front_end.read(one)
     except (TypeError, ValueError, OverflowError):  # no numbers, or rows of unequal length
         raise UserError(refusal) from None
     fits = array.ndim == len(wanted) and all(
@@ -109,19 +105,20 @@ def read_input(config: FrontEndConfig, one: Any, name: str) -> Array:
     check(fits, f"{refusal} of shape {list(array.shape)}")
     check(len(array) > 0, f"{name} has no steps; leave it out")
     check(bool(np.isfinite(array).all()), f"{name} holds infinite or undefined values")
-    if config.kind == "tokens":
+    if isinstance(front_end, Tokens):
         whole = bool(np.all(array == np.asarray(one)))
-        within = int(array.min()) >= 0 and int(array.max()) < config.input_size
-        check(whole and within, f"{name}: ids are whole numbers from 0 to {config.input_size - 1}")
+        within = int(array.min()) >= 0 and int(array.max()) < front_end.vocabulary_size
+        check(whole and within, f"{name}: ids are whole numbers from 0 to {front_end.vocabulary_size - 1}")
     return array
 
 
 def collate_inputs(config: FrontEndConfig, pairs: Sequence[tuple[Array, Ids]], length_step: int = 1) -> Batch:
     """Pairs of an input ([S, F] features, or a [C, height, width] image) and target ids -> Batch."""
-    if config.kind != "image":
+    steps = config.form().steps
+    if steps is None:
         return collate_features(pairs, length_step)
     batch = collate_features([(image[None], target) for image, target in pairs], length_step)
     return batch._replace(
         source=torch.from_numpy(np.stack([image for image, _ in pairs])),
-        source_lengths=torch.full((len(pairs),), config.image_steps),
+        source_lengths=torch.full((len(pairs),), steps),
     )

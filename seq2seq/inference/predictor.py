@@ -19,6 +19,7 @@ from seq2seq.inference.decoding import INPUTS_PER_BATCH, STEPS_PER_BATCH, decode
 from seq2seq.inference.inputs import items_of, read_inputs
 from seq2seq.inference.pretrained import Pretrained
 from seq2seq.inference.reading import read_source, stored_reader, text_ids
+from seq2seq.model.frontends import Tokens
 from seq2seq.model.sequence_model import PredictorConfig, SequenceModel, assemble_predictor_model
 from seq2seq.runs.layout import CONFIG_FILE, LABELS_FILE, SOURCE_FILE
 from seq2seq.runs.stored_model import Build, load_model
@@ -107,7 +108,9 @@ class Predictor(Pretrained):
         """As `Pretrained` has it."""
         config = from_dict(PredictorConfig, model, str(directory / CONFIG_FILE))
         stored = directory / SOURCE_FILE
-        vocabulary = Vocabulary.load(stored) if config.front_end.kind == "tokens" and stored.exists() else None
+        vocabulary = (
+            Vocabulary.load(stored) if isinstance(config.front_end.form(), Tokens) and stored.exists() else None
+        )
         names = directory / LABELS_FILE
         labels = load_labels(names, config.outputs) if names.exists() else None
         module = load_model(directory, build, assemble_predictor_model, config)

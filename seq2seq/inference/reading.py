@@ -12,7 +12,7 @@ from seq2seq.data.symbols import EOS_ID
 from seq2seq.data.vocabulary import Characters, Vocabulary
 from seq2seq.errors import UserError
 from seq2seq.inference.inputs import check_text, read_input
-from seq2seq.model.frontends import FrontEndConfig
+from seq2seq.model.frontends import FrontEndConfig, Tokens
 from seq2seq.runs.layout import CONFIG_FILE
 
 Array = np.ndarray
@@ -31,11 +31,11 @@ def read_source(
     subwords. Raises UserError where it cannot be read, or is of another shape."""
     if reader.reads_text:
         check_text(source, "the text")
-        return read_input(front_end, _ids(reader, str(source), vocabulary), "the text")
+        return read_input(front_end.form(), _ids(reader, str(source), vocabulary), "the text")
     given = read_file(reader, Path(source))
-    if front_end.kind == "tokens" and getattr(given, "shape", ())[1:] == (1,):
+    if isinstance(front_end.form(), Tokens) and getattr(given, "shape", ())[1:] == (1,):
         given = given[:, 0]  # a CSV file of ids has one column
-    return read_input(front_end, given, str(source))
+    return read_input(front_end.form(), given, str(source))
 
 
 def _ids(reader: ReaderConfig, text: str, vocabulary: Vocabulary | None) -> Array:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, ClassVar, Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seq2seq.config import COUNTS, Whole, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.model.dropout import SequenceDropout
+
+Array = np.ndarray
 
 GROUPS = 4
 """Of channels, normalised together."""
@@ -22,7 +25,10 @@ MOST_BLOCKS = 16
 
 @dataclass(frozen=True)
 class FrontEndConfig:
-    """What the source is made of, and its shape."""
+    """What the source is made of, and its shape: options of all kinds side by side, as config.json stores them.
+
+    `form` hands over to `Features`, `Image` or `Tokens`.
+    """
 
     kind: Literal["features", "image", "tokens"] = "features"
     """features: a vector per step; image: a picture, read through a small convolutional net; tokens: ids."""
@@ -41,38 +47,117 @@ class FrontEndConfig:
         pixels = Whole(1 if self.kind == "image" else 0, 100_000)
         check_numbers(self, "model.front_end", input_size=COUNTS, height=pixels, width=pixels, blocks=Whole(1, 16))
 
-    @property
-    def image_steps(self) -> int:
-        """Length of the sequence that an image becomes."""
-        return ConvFeatures.steps(self.height, self.width, self.blocks)
+    def form(self) -> FrontEnd:
+        """The front end of that kind: all else that depends on the kind is in its class."""
+        match self.kind:
+            case "features":
+                return Features(self.input_size, self.normalise)
+            case "image":
+                return Image(self.input_size, self.height, self.width, self.blocks)
+            case "tokens":
+                return Tokens(self.input_size)
 
-    @property
-    def size_step(self) -> int:
-        """What the width of its vectors must be a multiple of: each block but the last has half the next one's
-        channels, in GROUPS."""
-        return GROUPS * 2 ** (self.blocks - 1) if self.kind == "image" else 1
+
+class FrontEnd(Protocol):
+    """What is read, by which module."""
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
         """Shape of an input; None is its number of steps."""
-        match self.kind:
-            case "features":
-                return (None, self.input_size)
-            case "image":
-                return (self.input_size, self.height, self.width)
-            case "tokens":
-                return (None,)
+
+    @property
+    def steps(self) -> int | None:
+        """Length of the sequence that every input becomes; None where it is the input's own."""
+
+    @property
+    def size_step(self) -> int:
+        """What the width of its vectors must be a multiple of."""
+
+    def read(self, one: Any) -> Array:
+        """An input as an array of the right type, whatever its shape. Raises TypeError or ValueError where that cannot
+        be."""
+
+    def build(self, size: int, dropout: float) -> nn.Module:
+        """The module: inputs [B, ...] -> vectors [B, S, size]."""
 
 
-def build_front_end(config: FrontEndConfig, size: int, dropout: float) -> nn.Module:
-    """The front end of that kind, giving vectors of `size`."""
-    match config.kind:
-        case "features":
-            return FeatureProjection(config.input_size, size, dropout, config.normalise)
-        case "image":
-            return ConvFeatures(config.input_size, config.height, config.width, size, config.blocks, dropout)
-        case "tokens":
-            return TokenEmbedding(nn.Embedding(config.input_size, size, padding_idx=PAD_ID), dropout)
+@dataclass(frozen=True)
+class Features:
+    """A vector of `input_size` numbers per step."""
+
+    input_size: int
+    normalise: bool
+    steps: ClassVar[None] = None
+    size_step: ClassVar[int] = 1
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """[S, F]"""
+        return (None, self.input_size)
+
+    def read(self, one: Any) -> Array:
+        """Numbers, as float32."""
+        return np.asarray(one, np.float32)
+
+    def build(self, size: int, dropout: float) -> nn.Module:
+        """A projection."""
+        return FeatureProjection(self.input_size, size, dropout, self.normalise)
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture of a fixed size, read through a small convolutional net."""
+
+    channels: int
+    height: int
+    width: int
+    blocks: int
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """[C, height, width]"""
+        return (self.channels, self.height, self.width)
+
+    @property
+    def steps(self) -> int:
+        """Cells of the feature map."""
+        return ConvFeatures.steps(self.height, self.width, self.blocks)
+
+    @property
+    def size_step(self) -> int:
+        """Each block but the last has half the next one's channels, in GROUPS."""
+        return GROUPS * 2 ** (self.blocks - 1)
+
+    def read(self, one: Any) -> Array:
+        """A Pillow image, resized to fit; bytes, which become 0 to 1; or numbers, as float32."""
+        if hasattr(one, "convert"):
+            resized = one.convert("RGB").resize((self.width, self.height))
+            one = np.asarray(resized, np.float32).transpose(2, 0, 1) / 255
+        elif getattr(one, "dtype", None) == np.uint8:
+            one = one / np.float32(255)
+        return np.asarray(one, np.float32)
+
+    def build(self, size: int, dropout: float) -> nn.Module:
+        """The convolutional net."""
+        return ConvFeatures(self.channels, self.height, self.width, size, self.blocks, dropout)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Ids of a vocabulary."""
+
+    vocabulary_size: int
+    steps: ClassVar[None] = None
+    size_step: ClassVar[int] = 1
+    input_shape: ClassVar[tuple[int | None, ...]] = (None,)
+
+    def read(self, one: Any) -> Array:
+        """Ids, as int64."""
+        return np.asarray(one, np.int64)
+
+    def build(self, size: int, dropout: float) -> nn.Module:
+        """An embedding."""
+        return TokenEmbedding(nn.Embedding(self.vocabulary_size, size, padding_idx=PAD_ID), dropout)
 
 
 class FeatureProjection(nn.Module):

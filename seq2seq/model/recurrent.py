@@ -167,26 +167,26 @@ def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tenso
     return from_cudnn(output, input_weights), from_cudnn(cell[0], input_weights)
 
 
-def _without_cell(layer: nn.RNNBase, states: Tensor, lengths: Tensor) -> Output:
-    """states [B, S, H], lengths [B] -> what a layer gives whose h serves as its c."""
-    states = from_cudnn(states, lstm_weights(layer)[0])
-    hidden = last_step(states, lengths)
-    return states, hidden, hidden
-
-
-class GRULayer(nn.GRU):
-    """One GRU layer (Cho et al. 2014), with the reset gate behind the product as cuDNN has it."""
+class WithoutCell(nn.RNNBase):
+    """What layers without a memory cell have in common, one of torch's following as a further base class: h serves as
+    their c."""
 
     has_cell: ClassVar[bool] = False
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Output:
         """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], the same again."""
-        return _without_cell(self, super().forward(to_cudnn(inputs))[0], lengths)
+        states = from_cudnn(super().forward(to_cudnn(inputs))[0], lstm_weights(self)[0])
+        hidden = last_step(states, lengths)
+        return states, hidden, hidden
 
     def run(self, inputs: Tensor, start: State) -> Tensor:
         """inputs [B, T, I], start h [B, H] (twice) -> states [B, T, H]."""
         states, _ = super().forward(to_cudnn(inputs), _initial(start[0], inputs))
         return from_cudnn(states, lstm_weights(self)[0])
+
+
+class GRULayer(WithoutCell, nn.GRU):  # type: ignore[misc]
+    """One GRU layer (Cho et al. 2014), with the reset gate behind the product as cuDNN has it."""
 
     def step(self, inputs: Tensor, hidden: Tensor, _cell: Tensor) -> State:
         """inputs [N, I], hidden [N, H] -> the next h, twice."""
@@ -215,19 +215,8 @@ class GRULayer(nn.GRU):
         return hidden, hidden
 
 
-class RNNLayer(nn.RNN):
+class RNNLayer(WithoutCell, nn.RNN):  # type: ignore[misc]
     """One layer of the plain recurrent network (Elman 1990), h = tanh(W x + U h + b)."""
-
-    has_cell: ClassVar[bool] = False
-
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
-        """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], the same again."""
-        return _without_cell(self, super().forward(to_cudnn(inputs))[0], lengths)
-
-    def run(self, inputs: Tensor, start: State) -> Tensor:
-        """inputs [B, T, I], start h [B, H] (twice) -> states [B, T, H]."""
-        states, _ = super().forward(to_cudnn(inputs), _initial(start[0], inputs))
-        return from_cudnn(states, lstm_weights(self)[0])
 
     def step(self, inputs: Tensor, hidden: Tensor, _cell: Tensor) -> State:
         """inputs [N, I], hidden [N, H] -> the next h, twice."""

@@ -13,7 +13,7 @@ from seq2seq.errors import check
 from seq2seq.model.attention import check_sizes
 from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, RecurrentDecoder
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
-from seq2seq.model.frontends import FrontEndConfig, TokenEmbedding, build_front_end
+from seq2seq.model.frontends import FrontEndConfig, TokenEmbedding
 from seq2seq.model.heads import StepHead
 from seq2seq.model.initialisation import initialise_model
 from seq2seq.model.memory import Memory
@@ -128,7 +128,7 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         check_numbers(self, "model", embedding_size=SIZES, dropout=DROPOUT)
-        step = self.front_end.size_step
+        step = self.front_end.form().size_step
         check(
             self.embedding_size % step == 0,
             f"model.embedding_size must be a multiple of {step}, not {self.embedding_size}, for an image read through "
@@ -144,7 +144,7 @@ def build_generator_model(config: GeneratorConfig, vocabulary_size: int) -> Seq2
 
 def assemble_generator_model(config: GeneratorConfig, vocabulary_size: int) -> Seq2Seq:
     """The same with weights of no meaning, for those about to load trained ones."""
-    front_end = build_front_end(config.front_end, config.embedding_size, config.dropout)
+    front_end = config.front_end.form().build(config.embedding_size, config.dropout)
     encoder = BiLSTMEncoder(config.embedding_size, config.encoder, config.dropout)
     target = nn.Embedding(vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
     decoder = RecurrentDecoder(target, encoder.output_size, config.decoder, config.dropout, tied=True)

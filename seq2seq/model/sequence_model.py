@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from seq2seq.config import DROPOUT, SIZES, Whole, check_numbers
 from seq2seq.errors import check
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
-from seq2seq.model.frontends import FrontEndConfig, build_front_end
+from seq2seq.model.frontends import FrontEndConfig
 from seq2seq.model.heads import PooledHead, RolloutHead, StepHead
 from seq2seq.model.initialisation import initialise_model
 from seq2seq.model.memory import Memory
@@ -53,7 +53,7 @@ class PredictorConfig:
 
     def __post_init__(self) -> None:
         check(
-            self.front_end.kind != "image",
+            self.front_end.form().steps is None,
             "model.front_end.kind image is for models that write text; choose features or tokens",
         )
         check_numbers(
@@ -74,7 +74,7 @@ def build_predictor_model(config: PredictorConfig) -> SequenceModel:
 
 def assemble_predictor_model(config: PredictorConfig) -> SequenceModel:
     """The same with weights of no meaning, for those about to load trained ones."""
-    front_end = build_front_end(config.front_end, config.size, config.dropout)
+    front_end = config.front_end.form().build(config.size, config.dropout)
     encoder = BiLSTMEncoder(config.size, config.encoder, config.dropout)
     return SequenceModel(front_end, encoder, _build_head(config, encoder.output_size))
 

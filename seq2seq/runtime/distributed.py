@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -100,3 +101,9 @@ def world(device: str = "auto") -> Iterator[World]:
         yield World(rank, size, chosen)
     finally:
         distributed.destroy_process_group()
+
+
+def end_other_processes() -> None:
+    """Ends all processes but the main one. Recipes call it when all is trained: one is enough to evaluate and print."""
+    if os.environ.get("RANK", "0") != "0":
+        sys.exit()

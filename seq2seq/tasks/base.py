@@ -138,8 +138,8 @@ class Run:
             load_start(model, config)
         if config.dry_run:
             refuse_other_data(config.directory(), fingerprint)
-            trainer.begin(model, batches, objective)
-            raise Described(describe(config, trainer, model, batches, fingerprint))
+            step = trainer.begin(model, batches, objective)
+            raise Described(describe(config, step, model, batches, fingerprint))
         if self.world.is_main:
             self._describe(fingerprint)
         before = trainer.store.list()

@@ -12,8 +12,8 @@ from torch import nn
 from seq2seq.errors import UserError
 from seq2seq.model.initialisation import parameter_count
 from seq2seq.runs.stored_model import ShapesAlone
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 
 Model = TypeVar("Model", bound=nn.Module)
 

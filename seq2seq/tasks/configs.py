@@ -20,8 +20,8 @@ from seq2seq.model.sequence_model import PredictorConfig
 from seq2seq.runs.stored_model import Kind
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.evaluate import VALIDATED
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.optimizer import OptimizerConfig, check_end
-from seq2seq.training.trainer import TrainerConfig
 
 
 @dataclass(frozen=True)

@@ -14,20 +14,20 @@ from seq2seq.errors import check
 from seq2seq.model.initialisation import parameter_count
 from seq2seq.tasks.capacity import MEBIBYTE, training_bytes
 from seq2seq.tasks.configs import TaskConfig
-from seq2seq.training.trainer import Trainer
+from seq2seq.training.step import TrainingStep
 
 
 class Described(Exception):
     """Ends a dry run before its first step; its text is the description."""
 
 
-def describe(config: TaskConfig, trainer: Trainer, model: nn.Module, batches: Batches, fingerprint: str) -> str:
-    """Runs one batch forward and backward, with a trainer that is set up for it, and describes what it found. Raises
+def describe(config: TaskConfig, step: TrainingStep, model: nn.Module, batches: Batches, fingerprint: str) -> str:
+    """Runs one batch forward and backward, with a step that is set up for it, and describes what it found. Raises
     UserError where the data give no batch."""
     batch = next(batches.iterate(0), None)
     check(batch is not None, "the training data gives no batch; see the counts of dropped pairs")
     assert batch is not None
-    activations, loss = _try_batch(trainer, batch)
+    activations, loss = _try_batch(step, batch)
     return "\n".join(
         [
             *_describe_start(config),
@@ -38,7 +38,7 @@ def describe(config: TaskConfig, trainer: Trainer, model: nn.Module, batches: Ba
     )
 
 
-def _try_batch(trainer: Trainer, batch: Any) -> tuple[int, float]:
+def _try_batch(step: TrainingStep, batch: Any) -> tuple[int, float]:
     """Runs the batch forward and backward; returns the bytes that the backward pass keeps, and the loss per token."""
     kept = 0
 
@@ -48,7 +48,7 @@ def _try_batch(trainer: Trainer, batch: Any) -> tuple[int, float]:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        total, tokens = trainer.gradients([batch])
+        total, tokens = step.gradients([batch])
     return kept, float(total / tokens)
 
 

@@ -132,8 +132,8 @@ def _pairs(data: Captioned, config: GeneratorTask, vocabulary: Vocabulary, world
         for ids in vocabulary.encode_batch(texts)
     ]
     front_end = config.model.front_end
-    image = front_end.kind == "image"
-    lengths = [max(front_end.image_steps if image else len(features), len(ids) + 1) for features, ids in pairs]
+    steps = front_end.form().steps
+    lengths = [max(steps or len(features), len(ids) + 1) for features, ids in pairs]
 
     def collate(some: Sequence[tuple[Array, list[int]]], step: int) -> Batch:
         return collate_inputs(front_end, some, step)

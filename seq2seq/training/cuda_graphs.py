@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 
+from seq2seq.data.batch import map_tensors
 from seq2seq.errors import UserError
 from seq2seq.model.losses import LossSum
 
-Shapes = tuple[torch.Size, ...]
+Shapes = tuple[torch.Size | None, ...]
 
 MOST_RECORDINGS = 128
 """Shapes met after so many run as they are: a graph takes some 10 kB on the GPU for each of its kernels."""
@@ -48,7 +49,7 @@ class Recordings:
 
     def run(self, function: Callable[[Any], LossSum], batch: Any) -> LossSum:
         """function(batch), the same function at each call. Raises UserError where it cannot be recorded."""
-        shapes = tuple(tensor.shape for tensor in batch)
+        shapes = tuple(None if tensor is None else tensor.shape for tensor in batch)
         if shapes not in self.recorded:
             if shapes not in self.met or len(self.recorded) == MOST_RECORDINGS:
                 loss = function(batch)
@@ -57,12 +58,13 @@ class Recordings:
             self.recorded[shapes] = self._record(function, batch)
         recording = self.recorded[shapes]
         for kept, given in zip(recording.batch, batch, strict=True):
-            kept.copy_(given)
+            if kept is not None:
+                kept.copy_(given)
         recording.graph.replay()
         return recording.loss
 
     def _record(self, function: Callable[[Any], LossSum], batch: Any) -> Recording:
-        kept = type(batch)(*(tensor.clone() for tensor in batch))
+        kept = map_tensors(batch, torch.clone)
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, pool=self.pool):

@@ -36,11 +36,9 @@ with world("cpu") as here:
     torch.manual_seed(1)
     model = build_model(config.model, len(prepared.source_vocabulary), len(prepared.target_vocabulary)).double()
     trainer = Trainer(output, config.trainer, config.optimizer, here)
-    trainer.model, trainer.compute_loss = model, teacher_forcing(0.1)
-    trainer.parameters = list(model.parameters())
-    trainer.optimizer = torch.optim.SGD(trainer.parameters, 1.0)
+    step = trainer.begin(model, prepared.batches, teacher_forcing(0.1))
     batches = prepared.batches.iterate(0)
-    trainer.gradients([next(batches) for _ in range(2 // here.size)])
+    step.gradients([next(batches) for _ in range(2 // here.size)])
     named = {name: parameter.grad for name, parameter in model.named_parameters()}
     save_tensors(named, output / f"gradients-{here.rank}-of-{here.size}.safetensors")
 '''
@@ -159,7 +157,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from seq2seq import recipe
+from seq2seq.cli import script
 from seq2seq.tasks.configs import TaskConfig
 
 folder, rank = Path(sys.argv[1]), os.environ["RANK"]
@@ -171,7 +169,7 @@ def prepare(config):
 def carry_out(config):
     (folder / f"told-{rank}").write_text(config.output)
 
-recipe.run_task(TaskConfig(), carry_out, ["--trainer.device", "cpu"], prepare)
+script.run_task(TaskConfig(), carry_out, ["--trainer.device", "cpu"], prepare)
 '''
 
 

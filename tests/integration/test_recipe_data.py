@@ -12,6 +12,7 @@ import pytest
 import speech_digits
 import text_classification
 
+import seq2seq
 from phrasebook import report
 from phrasebook.generate import SPLITS
 from seq2seq.data.corpus import load_split, references
@@ -55,7 +56,7 @@ def test_validation_is_held_out_of_training_only_where_there_is_none(
             raise UserError("no network")
         return datasets.load_dataset(data, split=split)
 
-    monkeypatch.setattr(text_classification, "open_any", unreachable)
+    monkeypatch.setattr(seq2seq, "open_any", unreachable)
     with pytest.raises(UserError, match="no network"):
         text_classification.read(config)
 

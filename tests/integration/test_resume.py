@@ -21,6 +21,7 @@ from seq2seq.runtime.distributed import World
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.evaluate import Validator
 from seq2seq.tasks.translation import run
+from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.optimizer import OptimizerConfig
 from seq2seq.training.trainer import Trainer
 from tests.comparison import assert_same, final_state
@@ -103,20 +104,20 @@ def test_another_number_of_processes_is_refused(
     interrupt_after(3, config, monkeypatch)
     trainer = Trainer(tmp_path / "run", config.trainer, config.optimizer, World(0, 2))
     with pytest.raises(UserError, match="by 1 processes, not 2"):
-        trainer.resume()
+        trainer.load_checkpoint()
 
 
 def interrupt_after(step: int, config: ExperimentConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trains until a step, then behaves as SIGTERM does."""
-    after_step = Trainer._after_step
+    after_step = TrainingLoop._after_step
 
-    def stop(trainer: Trainer) -> None:
-        if trainer.progress.step == step:
+    def stop(loop: TrainingLoop) -> None:
+        if loop.progress.step == step:
             signal.raise_signal(signal.SIGTERM)
-        after_step(trainer)
+        after_step(loop)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_after_step", stop)
+        patch.setattr(TrainingLoop, "_after_step", stop)
         with pytest.raises(Interrupted):
             run(config)
 

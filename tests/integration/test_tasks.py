@@ -18,8 +18,8 @@ from seq2seq.tasks.dry_run import description_of
 from seq2seq.tasks.language_modelling import train_language_model
 from seq2seq.tasks.prediction import train_predictor
 from seq2seq.tasks.transcription import Captioned, train_generator
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.objectives import labelling
-from seq2seq.training.trainer import TrainerConfig
 from tests.tiny_runs import (
     NAMES,
     OPTIMIZER,

@@ -11,7 +11,7 @@ import pytest
 
 from seq2seq.config import write_config
 from seq2seq.tasks.configs import ExperimentConfig
-from seq2seq.training.trainer import STOP_SIGNALS
+from seq2seq.training.stopping import STOP_SIGNALS
 from tests.comparison import assert_same, final_state
 from tests.conftest import toy_config
 from tests.reliability.conftest import Trials, finish_training, small, start_training

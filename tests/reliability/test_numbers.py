@@ -19,9 +19,10 @@ from seq2seq.model.losses import LossSum
 from seq2seq.model.seq2seq import Seq2Seq, build_model
 from seq2seq.runs.weights import load_tensors
 from seq2seq.runtime.distributed import World
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.objectives import loss_per_token, teacher_forcing
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import Trainer, TrainerConfig
+from seq2seq.training.trainer import Trainer
 from tests.conftest import toy_config
 from tests.reliability.conftest import Trials
 

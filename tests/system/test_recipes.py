@@ -139,3 +139,32 @@ def test_phrasebook_floor(tmp_path: Path) -> None:
     same, unseen = (float(re.findall(r"\d+\.\d", row)[0]) for row in rows)
     assert same >= 85
     assert unseen <= same
+
+
+def interrupted(recipe: Path, seconds: float) -> "subprocess.CompletedProcess[str]":
+    """The recipe after Ctrl-C so many seconds after it has begun to import."""
+    code = (
+        "import os, runpy, signal, sys, threading\n"
+        f"threading.Timer({seconds}, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
+        f"sys.argv = [{str(recipe)!r}, '--data', 'nowhere']; sys.path.insert(0, {str(recipe.parent)!r})\n"
+        f"runpy.run_path({str(recipe)!r}, run_name='__main__')\n"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+
+
+RECIPES = sorted(path for path in (ROOT / "recipes").glob("*.py") if "__main__" in path.read_text())
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_interrupted_while_it_imports_says_so_in_one_line(recipe: Path) -> None:
+    ended = interrupted(recipe, 0.4)
+    assert (ended.returncode, ended.stderr) == (130, f"{recipe.name}: error: interrupted\n")
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_guards_its_imports_before_all_else_and_takes_one_from_the_package(recipe: Path) -> None:
+    lines = [
+        line for line in recipe.read_text().splitlines() if re.match(r"(import|from|    seq2seq\.|    import)\b", line)
+    ]
+    assert lines[:2] == ["import seq2seq", "    seq2seq.guard_imports()"]
+    assert not [line for line in lines if "from seq2seq" in line]

@@ -3,13 +3,15 @@
 import random
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from torch import Tensor
 
-from seq2seq.data.batch import Batch, Pair, collate
+from seq2seq.data.batch import Batch, Pair, collate, halves, map_tensors
 from seq2seq.data.bucketing import BatchingConfig, BucketedBatches, StreamedBatches, cut_into_batches
 from seq2seq.inference.decoding import like_lengths
 from seq2seq.runtime.distributed import World
@@ -147,3 +149,23 @@ def test_batches_to_decode_hold_every_row_in_few_sizes(count: int) -> None:
 
 def test_a_row_beyond_the_budget_is_decoded_alone() -> None:
     assert list(like_lengths({0: 5, 1: 90, 2: 4}, 64, 20)) == [[2, 0], [1]]
+
+
+class Weighted(NamedTuple):
+    """A batch with fields that may be absent."""
+
+    source: Tensor
+    factors: Tensor | None = None
+    weights: Tensor | None = None
+
+
+def test_whatever_joins_a_batch_is_halved_and_moved_with_it_and_may_be_absent() -> None:
+    rows = torch.arange(3)
+    first, second = halves(Weighted(rows[:, None], weights=rows / 2))
+    assert [half.source.tolist() for half in (first, second)] == [[[0]], [[1], [2]]]
+    assert first.weights is not None and second.weights is not None
+    assert [first.weights.tolist(), second.weights.tolist()] == [[0.0], [0.5, 1.0]]
+    assert (first.factors, second.factors) == (None, None)
+    moved = map_tensors(second, lambda tensor: tensor.to("meta"))
+    assert moved.factors is None and moved.weights is not None
+    assert (moved.source.device.type, moved.weights.device.type) == ("meta", "meta")

@@ -9,7 +9,7 @@ import torch
 from seq2seq.data.audio import LogMel, mel_filters
 from seq2seq.errors import UserError
 from seq2seq.inference.inputs import read_inputs
-from seq2seq.model.frontends import ConvFeatures, FeatureProjection, FrontEndConfig, build_front_end
+from seq2seq.model.frontends import ConvFeatures, FeatureProjection, FrontEndConfig
 from seq2seq.model.seq2seq import GeneratorConfig
 
 RATE, BANDS = 8_000, 20
@@ -19,7 +19,7 @@ RATE, BANDS = 8_000, 20
 def test_an_image_becomes_as_many_steps_as_announced(height: int, width: int, blocks: int) -> None:
     front_end = ConvFeatures(3, height, width, output_size=32, blocks=blocks, dropout=0.0)
     config = FrontEndConfig("image", 3, height, width, blocks)
-    assert front_end(torch.rand(2, 3, height, width)).shape == (2, config.image_steps, 32)
+    assert front_end(torch.rand(2, 3, height, width)).shape == (2, config.form().steps, 32)
 
 
 def test_bytes_of_an_image_are_read_as_its_brightness() -> None:
@@ -87,7 +87,7 @@ def test_an_image_needs_a_size_and_blocks() -> None:
 def test_a_width_that_the_blocks_cannot_halve_is_refused(blocks: int, width: int) -> None:
     front_end = FrontEndConfig("image", 3, 8, 8, blocks)
     with pytest.raises(ValueError, match="num_channels"):  # torch's
-        build_front_end(front_end, width, 0.0)
+        front_end.form().build(width, 0.0)
     with pytest.raises(UserError, match=rf"model\.embedding_size must be a multiple of .*, not {width}.*\.blocks"):
         GeneratorConfig(front_end, width)
     GeneratorConfig(FrontEndConfig("features", 3), width)
@@ -96,4 +96,4 @@ def test_a_width_that_the_blocks_cannot_halve_is_refused(blocks: int, width: int
 @pytest.mark.parametrize(("blocks", "width"), [(1, 4), (2, 24), (3, 16), (3, 48)])
 def test_any_other_width_is_built(blocks: int, width: int) -> None:
     config = GeneratorConfig(FrontEndConfig("image", 3, 8, 8, blocks), width)
-    build_front_end(config.front_end, config.embedding_size, 0.0)
+    config.front_end.form().build(config.embedding_size, 0.0)

@@ -11,8 +11,8 @@ from seq2seq.model.seq2seq import GeneratorConfig, ModelConfig, build_generator_
 from seq2seq.model.sequence_model import PredictorConfig, build_predictor_model
 from seq2seq.tasks import capacity
 from seq2seq.tasks.capacity import device_bytes, fresh_model, training_bytes
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import TrainerConfig
 
 CPU = torch.device("cpu")
 TRAINER, OPTIMIZER = TrainerConfig(), OptimizerConfig()

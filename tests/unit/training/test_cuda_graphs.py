@@ -16,9 +16,10 @@ from seq2seq.runtime.device import Precision
 from seq2seq.runtime.distributed import World
 from seq2seq.tasks.base import refuse_changes
 from seq2seq.tasks.configs import TaskConfig
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.objectives import teacher_forcing
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import Trainer, TrainerConfig
+from seq2seq.training.trainer import Trainer
 from tests.unit.training.test_trainer import Fixed
 
 
@@ -53,9 +54,9 @@ def test_recorded_steps_train_as_plain_ones(
         model = build_model(config, 30, 30)
         settings = TrainerConfig(precision=precision, cuda_graphs=cuda_graphs)
         trainer = Trainer(tmp_path, settings, OptimizerConfig(), World(device=torch.device("cuda")))
-        trainer.begin(model, Fixed([4]), teacher_forcing(0.1))
+        step = trainer.begin(model, Fixed([4]), teacher_forcing(0.1))
         for group in groups:
-            trainer.step(group)
+            step.take(group)
         return list(model.parameters())
 
     torch.testing.assert_close(trained(True), trained(False), rtol=0, atol=tolerance)

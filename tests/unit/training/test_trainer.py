@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from seq2seq.data.batch import Batch, collate
 from seq2seq.errors import Interrupted, UserError
 from seq2seq.model.losses import LossSum
+from seq2seq.runs.metrics_log import read_journal
 from seq2seq.runs.weights import load_tensors
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.optimizer import OptimizerConfig
-from seq2seq.training.trainer import Trainer, TrainerConfig
+from seq2seq.training.trainer import Trainer
 
 SGD = OptimizerConfig(name="sgd", learning_rate=0.5, schedule="constant", warmup_steps=0)
 
@@ -149,7 +151,7 @@ def test_a_plateau_cuts_the_learning_rate(tmp_path: Path) -> None:
     made = trainer(tmp_path, plateau, epochs=4)
     fit(made, Fixed([8]), bleu_of(5.0, 5.0, 4.0, 4.0))
     assert made.progress.cuts == 1
-    assert made.optimizer.param_groups[0]["lr"] == pytest.approx(0.25)
+    assert read_journal(tmp_path)[-2]["learning_rate"] == pytest.approx(0.25)  # of the last step
 
 
 def test_steps_end_training_within_an_epoch_and_are_validated(tmp_path: Path) -> None:
@@ -178,7 +180,7 @@ def told_to_stop_in(step: int, made: Trainer) -> Any:
     """An objective during whose step a signal arrives."""
 
     def loss(model: Any, batch: Batch) -> LossSum:
-        made.stop_signal = 15 if made.progress.step + 1 == step else 0
+        made.stop.number = 15 if made.progress.step + 1 == step else 0
         return squared_error(model, batch)
 
     return loss
@@ -342,5 +344,6 @@ def test_a_run_without_loss_scaling_goes_on_with_it(tmp_path: Path) -> None:
     fit(trainer(tmp_path, epochs=1), Fixed([5]))
     goes_on = trainer(tmp_path, epochs=2, precision="fp16")
     fit(goes_on, Fixed([5]))
-    assert goes_on.scaler.is_enabled()
+    newest = sorted((tmp_path / "checkpoints").glob("step-*"))[-1]
+    assert json.loads((newest / "state.json").read_text())["scaler"]["scale"] > 1
     assert goes_on.progress.step == 2

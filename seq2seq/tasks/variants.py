@@ -1,0 +1,33 @@
+"""Several models of one recipe, trained to be compared with each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from seq2seq.runtime.distributed import end_other_processes
+from seq2seq.tasks.configs import TaskConfig
+
+Task = TypeVar("Task", bound=TaskConfig)
+Trained = TypeVar("Trained")
+
+
+def train_variants(variants: Mapping[str, Task], train: Callable[[str, Task], Trained]) -> dict[str, Trained]:
+    """What `train` returns for the name and configuration of each variant, whose run lies in a folder of its own.
+
+    Of several processes only the main one returns, to evaluate and print.
+    """
+    results = {
+        name: train(name, replace(config, output=str(variant_folder(config, name))))
+        for name, config in variants.items()
+    }
+    end_other_processes()
+    return results
+
+
+def variant_folder(config: TaskConfig, name: str) -> Path:
+    """Where a variant's run lies: below config.output, named after it in small letters, digits and dashes."""
+    return Path(config.output) / re.sub(r"[^a-z0-9]+", "-", name.lower())
