@@ -100,12 +100,13 @@ def load_translator(options: argparse.Namespace) -> Translator:
 
     with quick_imports():
         from seq2seq.inference.load import load
+        from seq2seq.inference.translator import Translator
         from seq2seq.runtime.device import prepare_process
     prepare_process()
 
     translator = load(options.model, options.device)
     check(
-        hasattr(translator, "translate"),
+        isinstance(translator, Translator),
         f"{options.model}: holds no translator, which {options.verb} is for; "
         f"seq2seq predict {options.model} INPUT answers what other runs read",
     )
