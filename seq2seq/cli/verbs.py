@@ -101,6 +101,7 @@ def load_translator(options: argparse.Namespace) -> Translator:
 
     with quick_imports():
         from seq2seq.inference.load import load
+        from seq2seq.inference.translator import Translator
         from seq2seq.runs.directory import find_run
         from seq2seq.runs.stored_model import read_stored
         from seq2seq.runtime.device import prepare_process
@@ -109,7 +110,7 @@ def load_translator(options: argparse.Namespace) -> Translator:
     build = own_build(options)
     translator = load(options.model, options.device, build=build)
     check(
-        hasattr(translator, "translate"),
+        isinstance(translator, Translator),
         f"{options.model}: holds no translator, which {options.verb} is for; "
         f"seq2seq predict {options.model} INPUT answers what other runs read",
     )

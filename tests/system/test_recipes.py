@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 import seq2seq
+from seq2seq.cli.main import main
 from tests.forking import run_script
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +53,16 @@ QUICK = {
     "traffic_forecast": (),
 }
 """Recipes beyond the phrasebook, and their folder of shared data where they need one."""
+READERS = {
+    "captions_images": "image",
+    "captions_shapes": "image",
+    "learn_to_execute": "characters",
+    "speech_digits": "sound",
+    "text_classification": "subwords",
+}
+"""What `seq2seq predict` reads with the runs of a recipe, where it is no array."""
+LABELLED = {"cumulative_sum_labels", "text_classification"}
+"""Recipes whose runs name their classes."""
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -67,7 +78,11 @@ def test_recipes_pass_a_smoke_run(name: str, tmp_path: Path) -> None:
     models = [path for path in models if path.parent.name != "checkpoints"]
     assert models
     for model in models:
-        seq2seq.load(model)
+        loaded = seq2seq.load(model)
+        if isinstance(loaded, seq2seq.Generator | seq2seq.Predictor):
+            assert loaded.reader.kind == READERS.get(name, "array")
+        if isinstance(loaded, seq2seq.Predictor):
+            assert (loaded.labels is not None) == (name in LABELLED)
     assert list((tmp_path / "run").rglob("curves.png"))
 
 
@@ -78,7 +93,7 @@ def test_maps_are_drawn_of_an_image_that_its_blocks_do_not_divide(tmp_path: Path
     assert (run / "attention" / "1.png").exists()
 
 
-def test_speech_is_read_from_what_datasets_loads(tmp_path: Path) -> None:
+def test_speech_is_read_from_what_datasets_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As the Hub stores it: an Audio column of parquet files, with the recordings' names."""
     folder = tmp_path / "sounds"
 
@@ -99,6 +114,13 @@ def test_speech_is_read_from_what_datasets_loads(tmp_path: Path) -> None:
     ended = run_script(script, given, tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "digit error rate" in ended.stdout
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(1).normal(0, 0.1, 5_000), 8_000)
+    model = seq2seq.load(tmp_path / "run", kind="generator")
+    capsys.readouterr()
+    assert main(["predict", str(tmp_path / "run"), str(tmp_path / "a.wav")]) == 0
+    frames = model.read(tmp_path / "a.wav")
+    assert frames.shape == (1 + 5_000 // 128, 40)
+    assert capsys.readouterr().out == f"{tmp_path / 'a.wav'}\t{model.generate([frames])[0]}\n"
     store(19)
     ended = run_script(script, given, tmp_path)
     assert ended.returncode == 2
