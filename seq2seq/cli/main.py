@@ -105,7 +105,10 @@ def _parser() -> Parser:
         "--scores", action="store_true", help="write the score (log-probability over length) before the text"
     )
     translate.add_argument(
-        "--attention", type=Path, metavar="FILE", help="write attention weights to FILE as JSON lines"
+        "--attention",
+        type=Path,
+        metavar="FILE",
+        help="write attention weights to FILE as JSON lines; it may hold those of an earlier call, nothing else",
     )
     translate.add_argument(
         "--interactive", action="store_true", help="translate each line at once; with a prompt on a terminal"
@@ -224,34 +227,35 @@ def _search_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _translate(options: argparse.Namespace) -> None:
+    from seq2seq.cli.attention_file import check_attention_file
     from seq2seq.cli.lines import lines_of, prompted_lines
     from seq2seq.errors import check
 
     check(not (options.interactive and options.files), "--interactive reads standard input: leave the files out")
+    if options.attention is not None:
+        check_attention_file(options.attention, options.files)
     with lines_of(options.files, "the sentences to translate") as lines:  # before the model: it takes seconds
         translator = _load(options)
         _write_translations(translator, prompted_lines() if options.interactive else lines, options)
 
 
 def _write_translations(translator: Translator, given: Iterator[str], options: argparse.Namespace) -> None:
+    from seq2seq.cli.attention_file import attention_file
+
     settings = {"n_best": options.n_best or 1, **_search_settings(options)}
     lines, sources = tee(given)
     if options.interactive:
         found: Iterable[list[Translation]] = (translator.search([line], **settings)[0] for line in lines)
     else:
         found = translator.stream(lines, **settings)
-    attention = options.attention.open("w", encoding="utf-8", newline="\n") if options.attention else None
     translated = zip(count(1), sources, _with_progress(found, options.interactive), strict=False)
-    try:
+    with attention_file(options.attention) as attention:
         while group := list(islice(translated, 1 if options.interactive else LINES_WRITTEN_TOGETHER)):
             for number, _, best in group:
                 sys.stdout.buffer.write(_output(number, best, options).encode("utf-8", errors="replace"))
             sys.stdout.buffer.flush()
             if attention is not None:
-                attention.writelines(_attention_lines(translator, group))
-    finally:
-        if attention is not None:
-            attention.close()
+                attention.writelines(line.encode() for line in _attention_lines(translator, group))
 
 
 def _with_progress(found: Iterable[list[Translation]], interactive: bool) -> Iterable[list[Translation]]:
