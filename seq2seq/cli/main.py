@@ -13,7 +13,7 @@ from itertools import count, islice, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seq2seq.cli.arguments import Parser, number_within
+from seq2seq.cli.arguments import Parser, named, number_within, path_named
 from seq2seq.config import SEARCH, Whole
 
 if TYPE_CHECKING:
@@ -57,12 +57,25 @@ def _parsed(words: list[str]) -> argparse.Namespace:
     """The options. argparse ends the list of files at the first option behind RUN: those that follow are added here."""
     parser = _parser()
     options, rest = parser.parse_known_args(words)
-    strange = [word for word in rest if word.startswith("-") and word != "-"] if "files" in options else rest
+    takes_files = "files" in options
+    end = rest.index("--") if takes_files and "--" in rest else len(rest)
+    strange = [word for word in rest[:end] if not takes_files or (word.startswith("-") and word != "-")]
     if strange:
         parser.error(f"unrecognized arguments: {' '.join(strange)}")
-    if rest:
-        options.files += rest
+    if takes_files:
+        options.files = [*options.files, *rest[:end], *rest[end + 1 :]]
+    _refuse_files_among_runs(options)
     return options
+
+
+def _refuse_files_among_runs(options: argparse.Namespace) -> None:
+    """Raises UserError where --ensemble, which takes all the words behind it, got a file."""
+    from seq2seq.errors import UserError
+
+    for run in getattr(options, "ensemble", ()):
+        if Path(run).is_file():
+            hint = "; a FILE to translate stands before --ensemble, or behind --: --ensemble RUN -- FILE"
+            raise UserError(f"--ensemble {run}: a file, not a run directory{hint if 'files' in options else ''}")
 
 
 def _train(words: list[str]) -> int:
@@ -92,7 +105,12 @@ def _parser() -> Parser:
     verbs.add_parser("train", add_help=False)
     translate = _verb(verbs, "translate", "Translate text line by line to standard output.", _translate)
     translate.add_argument(
-        "files", nargs="*", metavar="FILE", help="text, one sentence per line, UTF-8; - is standard input (default: -)"
+        "files",
+        nargs="*",
+        default=[],
+        type=named,
+        metavar="FILE",
+        help="text, one sentence per line, UTF-8; - is standard input (default: -)",
     )
     _search_options(translate)
     translate.add_argument(
@@ -106,7 +124,7 @@ def _parser() -> Parser:
     )
     translate.add_argument(
         "--attention",
-        type=Path,
+        type=path_named,
         metavar="FILE",
         help="write attention weights to FILE as JSON lines; it may hold those of an earlier call, nothing else",
     )
@@ -114,17 +132,23 @@ def _parser() -> Parser:
         "--interactive", action="store_true", help="translate each line at once; with a prompt on a terminal"
     )
     score = _verb(verbs, "score", "Log-probability (nats) and number of tokens of given pairs, as TSV.", _score)
-    score.add_argument("--source-file", type=Path, required=True, help="source sentences, one per line, UTF-8, or -")
-    score.add_argument("--target-file", type=Path, required=True, help="their translations, one per line, UTF-8, or -")
+    score.add_argument(
+        "--source-file", type=path_named, required=True, help="source sentences, one per line, UTF-8, or -"
+    )
+    score.add_argument(
+        "--target-file", type=path_named, required=True, help="their translations, one per line, UTF-8, or -"
+    )
     verify = verbs.add_parser("verify", description="Check a run's files against their checksums.")
     verify.set_defaults(run=_verify)
-    verify.add_argument("model", metavar="RUN", type=Path, help="run directory")
+    verify.add_argument("model", metavar="RUN", type=path_named, help="run directory")
     evaluate = _verb(verbs, "evaluate", "Translate a split of a corpus and score it.", _evaluate)
     _search_options(evaluate)
-    evaluate.add_argument("--data", help="folder, file or Hub id of text (default: what the run was trained on)")
-    evaluate.add_argument("--split", default="test", help="split to translate (default: test)")
-    evaluate.add_argument("--source", help="source column (default: the run's)")
-    evaluate.add_argument("--target", help="target column (default: the run's)")
+    evaluate.add_argument(
+        "--data", type=named, help="folder, file or Hub id of text (default: what the run was trained on)"
+    )
+    evaluate.add_argument("--split", type=named, default="test", help="split to translate (default: test)")
+    evaluate.add_argument("--source", type=named, help="source column (default: the run's)")
+    evaluate.add_argument("--target", type=named, help="target column (default: the run's)")
     evaluate.add_argument(
         "--bleu-tokenizer",
         metavar="NAME",
@@ -132,7 +156,7 @@ def _parser() -> Parser:
     )
     evaluate.add_argument(
         "--output",
-        type=Path,
+        type=path_named,
         help="folder of hypotheses, references, metrics (default: RUN/evaluation, where settings other than the run's "
         "own are part of the names; needed with the Hub id of a model)",
     )
@@ -143,7 +167,7 @@ def _parser() -> Parser:
 def _verb(verbs: Any, name: str, description: str, run: Callable[[argparse.Namespace], None]) -> Parser:
     parser: Parser = verbs.add_parser(name, description=description)
     parser.set_defaults(run=run, ensemble=[], precision="fp32")
-    parser.add_argument("model", metavar="RUN", help="run directory, or the Hub id of a model")
+    parser.add_argument("model", metavar="RUN", type=named, help="run directory, or the Hub id of a model")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument(
         "--max-input-length",
@@ -159,8 +183,10 @@ def _search_options(parser: Parser) -> None:
         "--ensemble",
         nargs="+",
         action="extend",
+        type=named,
         metavar="RUN",
-        help="further runs of the same vocabulary: the mean of all their probabilities chooses each token",
+        help="further runs of the same vocabulary: the mean of all their probabilities chooses each token; what follows "
+        "them and is no run comes behind --",
     )
     told = "default: the run's generation_config.json"
     parser.add_argument(

@@ -186,6 +186,10 @@ def _in_one_line(message: str, parser: ArgumentParser, given: Mapping[str, str],
         near = difflib.get_close_matches(unknown[1], known, n=1)
         hint = f"; did you mean {dashed(near[0])}?" if near else "; --help lists the options"
         return f"unknown option {dashed(unknown[1])}{hint}"
+    missing = re.search(r"the following arguments are required: (.+)", message)
+    if missing is not None:
+        names = ", ".join(f"--{dashed(name)}" for name in missing[1].split(", "))
+        return f"the following options are required: {names}; --help lists the options"
     denied = re.search(r'key "([^"]+)":\s+Importing (\S+) is not allowed', message)
     if denied is not None:
         name, value = denied.groups()
