@@ -12,10 +12,11 @@ import torch
 from seq2seq.config import write_config
 from seq2seq.data.batch import Batches
 from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
-from seq2seq.data.corpus import data_fingerprint, load_split, references, stream_tokenised, tokenise
+from seq2seq.data.corpus import DataConfig, data_fingerprint, load_split, references, stream_tokenised, tokenise
 from seq2seq.data.vocabulary import Vocabulary, train_vocabularies
 from seq2seq.errors import UserError
 from seq2seq.evaluation import plotting
+from seq2seq.evaluation.metrics import bleu_metric
 from seq2seq.inference.translator import Translator
 from seq2seq.model.seq2seq import Seq2Seq, build_model
 from seq2seq.runs.layout import ATTENTION_FOLDER, CARD_FILE, EVALUATION_FOLDER, GENERATION_FILE, MODEL_FILE, begun
@@ -82,8 +83,11 @@ def new_model(config: ExperimentConfig, prepared: Prepared, directory: Path, dev
 
 def prepare(config: ExperimentConfig, directory: Path, here: World) -> Prepared:
     """Reads the data, learns or loads the vocabularies, tokenises, and sets up batches and validation."""
+    bleu_metric(config.target, config.bleu_tokenizer)  # where its package is missing, no data is read
     training = shortened(load_split(config, config.train_split), config, QUICK_PAIRS)
     validation = shortened(load_split(config, config.validation_split), config)
+    if config.test_split != DataConfig.test_split:  # asked for: training must not end without it
+        load_split(config, config.test_split)
     source_vocabulary, target_vocabulary = vocabularies(config, directory, training, here)
     if config.streaming:
         batches: Batches = StreamedBatches(
