@@ -1,5 +1,7 @@
 """What the Multi30k recipes have in common; each of them says which way it translates."""
 
+import sys
+
 from seq2seq.data.bucketing import BatchingConfig
 from seq2seq.data.vocabulary import VocabularyConfig
 from seq2seq.model.decoder import DecoderConfig
@@ -24,3 +26,7 @@ BASE = ExperimentConfig(
     optimizer=OptimizerConfig(learning_rate=0.004, warmup_steps=200),
     trainer=TrainerConfig(epochs=7),
 )
+
+if __name__ == "__main__":
+    print("multi30k.py is no recipe: run multi30k_en_de.py, multi30k_de_en.py or multi30k_en_fr.py", file=sys.stderr)
+    sys.exit(2)

@@ -185,15 +185,15 @@ def _search_options(parser: Parser) -> None:
         action="extend",
         type=named,
         metavar="RUN",
-        help="further runs of the same vocabulary: the mean of all their probabilities chooses each token; what follows "
-        "them and is no run comes behind --",
+        help="further runs of the same vocabulary: the mean of all their probabilities chooses each token; a FILE "
+        "behind them stands behind --",
     )
     told = "default: the run's generation_config.json"
     parser.add_argument(
         "--beam-size",
         type=number_within(SEARCH["beam_size"]),
         metavar="N",
-        help=f"hypotheses kept per sentence, 1 = greedy ({told})",
+        help=f"hypotheses kept per sentence, 1 = greedy; time and memory grow with beam x length ({told})",
     )
     parser.add_argument(
         "--length-penalty",

@@ -32,6 +32,7 @@ from seq2seq.runs.layout import (
     PROVENANCE_FILE,
     WRITTEN,
     begun,
+    refuse_data_folder,
     refuse_foreign_files,
 )
 from seq2seq.runs.metrics_log import read_journal
@@ -75,7 +76,9 @@ def run_directory(config: TaskConfig, further: Iterable[str] = ()) -> Iterator[t
     further: names of files that this kind of training writes besides those of every kind."""
     directory = config.directory()
     with world(config.trainer.device) as here:
+        check_hardware(config, here.device)
         if here.is_main:
+            refuse_data_folder(directory, str(getattr(config, "data", "")))
             refuse_foreign_files(directory, (*WRITTEN, *further))
             refuse_changes(directory, config)  # and again below, where nobody else can begin a run any more
         with run_log(directory, here), sole_trainer(directory, here):
@@ -84,6 +87,16 @@ def run_directory(config: TaskConfig, further: Iterable[str] = ()) -> Iterator[t
             refuse_changes(directory, config)
             yield directory, here
             here.barrier()
+
+
+def check_hardware(config: TaskConfig, device: torch.device) -> None:
+    """Raises UserError, before data is read, where the device cannot train with these settings."""
+    trainer = config.trainer
+    check(
+        trainer.precision != "fp16" or device.type == "cuda",
+        "trainer.precision fp16 needs a GPU; choose auto, bf16 or fp32",
+    )
+    check(not trainer.cuda_graphs or device.type == "cuda", "trainer.cuda_graphs needs a GPU; set it to false")
 
 
 def fit(
@@ -160,6 +173,20 @@ def check_start(config: Any) -> None:
     stored = from_dict(type(config.model), checked_model(start), where=str(start / CONFIG_FILE))
     changed = list(differences(to_dict(stored), to_dict(config.model), {"model.": {"dropout"}}, "model."))
     check(not changed, f"{start} holds another model than asked for: {'; '.join(changed)}")
+    warn_of_swapped_columns(config, start)
+
+
+def warn_of_swapped_columns(config: Any, start: Path) -> None:
+    """Logs a warning where the run that training starts from translates the other way."""
+    stored = read_mapping(start / CONFIG_FILE)
+    columns = stored.get("source"), stored.get("target")
+    if None not in columns and columns == (getattr(config, "target", None), getattr(config, "source", None)):
+        log.warning(
+            "start_from: the model in %s was trained from %s to %s, and this run goes from %s to %s; is that meant?",
+            start,
+            *columns,
+            *reversed(columns),
+        )
 
 
 def load_start(model: nn.Module, config: TaskConfig) -> None:

@@ -16,11 +16,11 @@ from seq2seq.errors import check
 from seq2seq.model.initialisation import parameter_count
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runs.directory import refuse_other_data
-from seq2seq.runs.layout import WRITTEN, begun, refuse_foreign_files
+from seq2seq.runs.layout import WRITTEN, begun, refuse_data_folder, refuse_foreign_files
 from seq2seq.runs.vocabularies import holds_vocabularies
 from seq2seq.runtime.device import device_named
 from seq2seq.runtime.distributed import World
-from seq2seq.tasks.base import load_start, refuse_changes
+from seq2seq.tasks.base import check_hardware, load_start, refuse_changes
 from seq2seq.tasks.capacity import MEBIBYTE, training_bytes
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.translation import TEXT_FILES, Prepared, new_model, prepare
@@ -34,9 +34,11 @@ def dry_run(config: ExperimentConfig) -> str:
     Writes nothing to config.output. Raises UserError where training would before its first step.
     """
     run = config.directory()
+    refuse_data_folder(run, str(config.data))
     refuse_foreign_files(run, (*WRITTEN, *TEXT_FILES))
     refuse_changes(run, config)
     here = World(device=device_named(config.trainer.device))
+    check_hardware(config, here.device)
     trainer = Trainer(run, config.chosen_trainer(), config.optimizer, here)
     with tempfile.TemporaryDirectory() as temporary:
         own = begun(run) and holds_vocabularies(run)
