@@ -157,8 +157,8 @@ def _parser() -> Parser:
     evaluate.add_argument(
         "--output",
         type=path_named,
-        help="folder of hypotheses, references, metrics (default: RUN/evaluation, where settings other than the run's "
-        "own are part of the names; needed with the Hub id of a model)",
+        help="folder of hypotheses, references, metrics, where settings other than the run's own are part of the names "
+        "(default: RUN/evaluation; needed with an ensemble, or the Hub id of a model)",
     )
     evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
     return parser

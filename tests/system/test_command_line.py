@@ -123,7 +123,7 @@ def test_an_ensemble_of_equals_is_the_run_itself(
     assert [float(score) for score, _ in rows[1]] == pytest.approx([float(score) for score, _ in rows[0]], abs=1e-5)
     options = ["--data", toy_data, "--ensemble", toy_run, "--output", tmp_path, "--json"]
     figures = json.loads(command(capsysbinary, "evaluate", toy_run, *options))
-    assert figures == json.loads((tmp_path / "test.metrics.json").read_text())
+    assert figures == json.loads((tmp_path / "test-ensemble=run.metrics.json").read_text())
 
 
 def test_behind_two_dashes_there_are_files(toy_run: Path, tmp_path: Path, stdin, capsysbinary, monkeypatch) -> None:  # type: ignore[no-untyped-def]
