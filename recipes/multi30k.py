@@ -1,5 +1,7 @@
 """What the Multi30k recipes have in common; each of them says which way it translates."""
 
+import sys
+
 import seq2seq
 
 BASE = seq2seq.ExperimentConfig(
@@ -17,3 +19,7 @@ BASE = seq2seq.ExperimentConfig(
     optimizer=seq2seq.OptimizerConfig(learning_rate=0.004, warmup_steps=200),
     trainer=seq2seq.TrainerConfig(epochs=7),
 )
+
+if __name__ == "__main__":
+    print("multi30k.py is no recipe: run multi30k_en_de.py, multi30k_de_en.py or multi30k_en_fr.py", file=sys.stderr)
+    sys.exit(2)

@@ -7,6 +7,7 @@ import contextlib
 import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from seq2seq.config import Real, Whole
@@ -43,7 +44,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises UserError where argparse would print how the program is used and end it."""
-        message = re.sub(r"^argument (\S+): must be", r"\1 must be", message)
+        message = re.sub(r"^argument (\S+): must ", r"\1 must ", message)
         raise UserError(f"{message}; {self.prog} --help lists the options")
 
     def _without_values(self, words: list[str]) -> list[str]:
@@ -74,6 +75,18 @@ def switch_values(words: Sequence[str], switches: Collection[str]) -> Iterator[t
             yield name, words[place], words[next(rest)]
         else:
             yield name, words[place], "true"
+
+
+def named(text: str) -> str:
+    """The type of an argparse option that names something: an empty path would mean the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
+def path_named(text: str) -> Path:
+    """As `named`, for a file or folder."""
+    return Path(named(text))
 
 
 def number_within(allowed: Whole | Real) -> Callable[[str], Any]:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from seq2seq.cli.arguments import named, path_named
 from seq2seq.cli.verbs import (
     add_input_length,
     add_search_options,
@@ -23,10 +24,12 @@ def add_evaluate(verbs: Any) -> None:
     add_input_length(evaluate)
     add_search_options(evaluate)
     add_translator_options(evaluate)
-    evaluate.add_argument("--data", help="folder, file or Hub id of text (default: what the run was trained on)")
-    evaluate.add_argument("--split", default="test", help="split to translate (default: test)")
-    evaluate.add_argument("--source", help="source column (default: the run's)")
-    evaluate.add_argument("--target", help="target column (default: the run's)")
+    evaluate.add_argument(
+        "--data", type=named, help="folder, file or Hub id of text (default: what the run was trained on)"
+    )
+    evaluate.add_argument("--split", type=named, default="test", help="split to translate (default: test)")
+    evaluate.add_argument("--source", type=named, help="source column (default: the run's)")
+    evaluate.add_argument("--target", type=named, help="target column (default: the run's)")
     evaluate.add_argument(
         "--bleu-tokenizer",
         metavar="NAME",
@@ -34,9 +37,9 @@ def add_evaluate(verbs: Any) -> None:
     )
     evaluate.add_argument(
         "--output",
-        type=Path,
-        help="folder of hypotheses, references, metrics (default: RUN/evaluation, where settings other than the run's "
-        "own are part of the names; needed with the Hub id of a model)",
+        type=path_named,
+        help="folder of hypotheses, references, metrics, where settings other than the run's own are part of the names "
+        "(default: RUN/evaluation; needed with an ensemble, or the Hub id of a model)",
     )
     evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
 

@@ -21,6 +21,7 @@ from seq2seq.tasks.evaluation_files import (
     changed_data,
     changed_settings,
     evaluation_name,
+    refuse_foreign_evaluation,
     settings_of,
     write_evaluation,
 )
@@ -31,7 +32,7 @@ def evaluate_as_told(options: argparse.Namespace, translator: Translator, search
     """Evaluates on the split and the data that the options name, writes the results and says on stderr where they lie.
 
     With the run's own settings they are RUN/evaluation/SPLIT.*, and those of its test split go into the model card too;
-    with others the names say which. options.output takes the results under the plain name.
+    with others the names say which. options.output takes them instead of RUN/evaluation.
     """
     path = Path(options.model) / CONFIG_FILE
     stored = read_mapping(path) if path.is_file() else {}
@@ -40,22 +41,34 @@ def evaluate_as_told(options: argparse.Namespace, translator: Translator, search
     sources, lines = [row["source"] for row in split], references(split)
     search = replace(translator.search_config, **search_options)
     changed = changed_data(stored, corpus) | changed_settings(translator, search)
+    if options.ensemble:
+        changed["ensemble"] = "+".join(Path(run).resolve().name for run in options.ensemble)
+    folder, name = _place_of(options), evaluation_name(options.split, changed)
     of_the_card = _config_of_card(path, stored) if options.output is None and not changed else None
     language = (corpus.target, corpus.bleu_tokenizer)
+    if options.output is not None:
+        refuse_foreign_evaluation(folder, name)
     warn_of_unfit_tokenizer(lines, *language)
     evaluation = evaluate(translator, sources, lines, True, *language, **search_options)
-    if options.output is not None:
-        folder, name = options.output, options.split
-        evaluation.write(folder, name)
-    else:
-        run = Path(options.model)
-        folder, name = run / EVALUATION_FOLDER, evaluation_name(options.split, changed)
-        settings = settings_of(run, translator, search, language, sources, lines)
-        write_evaluation(evaluation, folder, name, settings)
-        if of_the_card is not None and options.split == of_the_card.test_split:
-            write_card(run, of_the_card, evaluation, search.beam_size)
+    run = Path(options.model)
+    settings = settings_of(run, translator, search, language, sources, lines)
+    write_evaluation(evaluation, folder, name, settings)
+    if of_the_card is not None and options.split == of_the_card.test_split:
+        write_card(run, of_the_card, evaluation, search.beam_size)
     print(f"seq2seq: hypotheses, references and figures: {folder / name}.*", file=sys.stderr)
     return evaluation
+
+
+def _place_of(options: argparse.Namespace) -> Path:
+    """The folder of the results, made where it is not there. Raises UserError where it cannot be."""
+    folder: Path = options.output or Path(options.model) / EVALUATION_FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot write the results there ({error.strerror}); choose another --output"
+        ) from None
+    return folder
 
 
 def _config_of_card(path: Path, stored: dict[str, Any]) -> ExperimentConfig | None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from seq2seq.cli.arguments import Parser
+from seq2seq.cli.arguments import Parser, path_named
 from seq2seq.cli.evaluate import add_evaluate
 from seq2seq.cli.predict import add_predict, add_sample
 from seq2seq.cli.translate import add_score, add_translate
@@ -47,12 +47,25 @@ def _parsed(words: list[str]) -> argparse.Namespace:
     """The options. argparse ends the list of files at the first option behind RUN: those that follow are added here."""
     parser = _parser()
     options, rest = parser.parse_known_args(words)
-    strange = [word for word in rest if word.startswith("-") and word != "-"] if "files" in options else rest
+    takes_files = "files" in options
+    end = rest.index("--") if takes_files and "--" in rest else len(rest)
+    strange = [word for word in rest[:end] if not takes_files or (word.startswith("-") and word != "-")]
     if strange:
         parser.error(f"unrecognized arguments: {' '.join(strange)}")
-    if rest:
-        options.files += rest
+    if takes_files:
+        options.files = [*options.files, *rest[:end], *rest[end + 1 :]]
+    _refuse_files_among_runs(options)
     return options
+
+
+def _refuse_files_among_runs(options: argparse.Namespace) -> None:
+    """Raises UserError where --ensemble, which takes all the words behind it, got a file."""
+    from seq2seq.errors import UserError
+
+    for run in getattr(options, "ensemble", ()):
+        if Path(run).is_file():
+            hint = "; a FILE to translate stands before --ensemble, or behind --: --ensemble RUN -- FILE"
+            raise UserError(f"--ensemble {run}: a file, not a run directory{hint if 'files' in options else ''}")
 
 
 def _train(words: list[str]) -> int:
@@ -88,7 +101,7 @@ def _parser() -> Parser:
     add_evaluate(verbs)
     verify = verbs.add_parser("verify", description="Check a run's files against their checksums.")
     verify.set_defaults(run=_verify)
-    verify.add_argument("model", metavar="RUN", type=Path, help="run directory")
+    verify.add_argument("model", metavar="RUN", type=path_named, help="run directory")
     return parser
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +21,8 @@ from seq2seq.errors import UserError
 from seq2seq.runs.layout import begun
 from seq2seq.tasks.base import start_options
 from seq2seq.tasks.configs import ExperimentConfig
+
+log = logging.getLogger(__name__)
 
 Config = TypeVar("Config")
 # Help texts are the docstrings below the fields; no value, of a file or an option, makes jsonargparse import anything.
@@ -83,13 +87,17 @@ def _parse(parser: ArgumentParser, arguments: Sequence[str], cls: type[Any]) -> 
     files = [Path(word.removeprefix("--config=")) for word in words if word.startswith("--config=")]
     words = [word for word in words if not word.startswith("--config=")]
     given = {name[2:]: value for name, _, value in (word.partition("=") for word in words)}
-    from_files = {name: value for file in files for name, value in _options_in(file, cls).items()}
+    options_of = {file: _options_in(file, cls) for file in files}
+    from_files = {name: value for options in options_of.values() for name, value in options.items()}
     parser.set_defaults(_options_of_start(parser, given, from_files, cls))
     parser.set_defaults(from_files)
     try:
         namespace = parser.parse_args(words)
     except ArgumentError as error:
         raise UserError(_in_one_line(str(error), parser, given, _annotations(cls))) from None
+    if "output" not in given and from_files.get("output") and os.environ.get("RANK", "0") == "0":
+        file = [file for file, options in options_of.items() if "output" in options][-1]
+        log.warning("output: %s, from %s", from_files["output"], file)  # no log is set up yet: a warning is shown
     values: dict[str, Any] = namespace.as_dict()
     values.pop("config", None)
     return values
@@ -184,6 +192,10 @@ def _in_one_line(message: str, parser: ArgumentParser, given: Mapping[str, str],
         near = difflib.get_close_matches(unknown[1], known, n=1)
         hint = f"; did you mean {dashed(near[0])}?" if near else "; --help lists the options"
         return f"unknown option {dashed(unknown[1])}{hint}"
+    missing = re.search(r"the following arguments are required: (.+)", message)
+    if missing is not None:
+        names = ", ".join(f"--{dashed(name)}" for name in missing[1].split(", "))
+        return f"the following options are required: {names}; --help lists the options"
     denied = re.search(r'key "([^"]+)":\s+Importing (\S+) is not allowed', message)
     if denied is not None:
         name, value = denied.groups()

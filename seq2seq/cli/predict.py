@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from seq2seq.cli.arguments import number_within
+from seq2seq.cli.arguments import named, number_within
 from seq2seq.cli.verbs import add_input_length, add_search_options, add_verb, own_build
 from seq2seq.config import COUNTS, COUNTS_OR_NONE, SEARCH, SEEDS, Real
 
@@ -23,6 +23,8 @@ def add_predict(verbs: Any) -> None:
     predict.add_argument(
         "files",
         nargs="*",
+        default=[],
+        type=named,
         metavar="INPUT",
         help="files of text, a text per line, for a run that reads text; else images, WAV files, or numbers as .npy "
         "or .csv with a row per step; - is standard input: a text, or a file's name, per line (default: -)",

@@ -10,7 +10,7 @@ from itertools import count, islice, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seq2seq.cli.arguments import number_within
+from seq2seq.cli.arguments import named, number_within, path_named
 from seq2seq.cli.verbs import (
     add_input_length,
     add_search_options,
@@ -33,7 +33,12 @@ def add_translate(verbs: Any) -> None:
     """Adds the verb."""
     translate = add_verb(verbs, "translate", "Translate text line by line to standard output.", _translate)
     translate.add_argument(
-        "files", nargs="*", metavar="FILE", help="text, one sentence per line, UTF-8; - is standard input (default: -)"
+        "files",
+        nargs="*",
+        default=[],
+        type=named,
+        metavar="FILE",
+        help="text, one sentence per line, UTF-8; - is standard input (default: -)",
     )
     add_input_length(translate)
     add_search_options(translate)
@@ -48,7 +53,10 @@ def add_translate(verbs: Any) -> None:
         "--scores", action="store_true", help="write the score (log-probability over length) before the text"
     )
     translate.add_argument(
-        "--attention", type=Path, metavar="FILE", help="write attention weights to FILE as JSON lines"
+        "--attention",
+        type=path_named,
+        metavar="FILE",
+        help="write attention weights to FILE as JSON lines; it may hold those of an earlier call, nothing else",
     )
     translate.add_argument(
         "--interactive", action="store_true", help="translate each line at once; with a prompt on a terminal"
@@ -60,15 +68,22 @@ def add_score(verbs: Any) -> None:
     score = add_verb(verbs, "score", "Log-probability (nats) and number of tokens of given pairs, as TSV.", _score)
     score.set_defaults(ensemble=[], precision="fp32")
     add_input_length(score)
-    score.add_argument("--source-file", type=Path, required=True, help="source sentences, one per line, UTF-8, or -")
-    score.add_argument("--target-file", type=Path, required=True, help="their translations, one per line, UTF-8, or -")
+    score.add_argument(
+        "--source-file", type=path_named, required=True, help="source sentences, one per line, UTF-8, or -"
+    )
+    score.add_argument(
+        "--target-file", type=path_named, required=True, help="their translations, one per line, UTF-8, or -"
+    )
 
 
 def _translate(options: argparse.Namespace) -> None:
+    from seq2seq.cli.attention_file import check_attention_file
     from seq2seq.cli.lines import lines_of, prompted_lines
     from seq2seq.errors import check
 
     check(not (options.interactive and options.files), "--interactive reads standard input: leave the files out")
+    if options.attention is not None:
+        check_attention_file(options.attention, options.files)
     with lines_of(options.files, "the sentences to translate") as lines:  # before the model: it takes seconds
         translator = load_translator(options)
         if options.attention:
@@ -85,24 +100,22 @@ def _check_attends(translator: Translator, options: argparse.Namespace) -> None:
 
 
 def _write_translations(translator: Translator, given: Iterator[str], options: argparse.Namespace) -> None:
+    from seq2seq.cli.attention_file import attention_file
+
     settings = {"n_best": options.n_best or 1, **search_settings(options)}
     lines, sources = tee(given)
     if options.interactive:
         found: Iterable[list[Translation]] = (translator.search([line], **settings)[0] for line in lines)
     else:
         found = translator.stream(lines, **settings)
-    attention = options.attention.open("w", encoding="utf-8", newline="\n") if options.attention else None
     translated = zip(count(1), sources, _with_progress(found, options.interactive), strict=False)
-    try:
+    with attention_file(options.attention) as attention:
         while group := list(islice(translated, 1 if options.interactive else LINES_WRITTEN_TOGETHER)):
             for number, _, best in group:
                 sys.stdout.buffer.write(_output(number, best, options).encode("utf-8", errors="replace"))
             sys.stdout.buffer.flush()
             if attention is not None:
-                attention.writelines(_attention_lines(translator, group))
-    finally:
-        if attention is not None:
-            attention.close()
+                attention.writelines(line.encode() for line in _attention_lines(translator, group))
 
 
 def _with_progress(found: Iterable[list[Translation]], interactive: bool) -> Iterable[list[Translation]]:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from seq2seq.cli.arguments import BUILD_HELP, Parser, number_within
+from seq2seq.cli.arguments import BUILD_HELP, Parser, named, number_within
 from seq2seq.config import SEARCH, Whole
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def add_verb(verbs: Any, name: str, description: str, run: Callable[[argparse.Na
     """The parser of a verb that loads a run."""
     parser: Parser = verbs.add_parser(name, description=description)
     parser.set_defaults(run=run, verb=name)
-    parser.add_argument("model", metavar="RUN", help="run directory, or the Hub id of a model")
+    parser.add_argument("model", metavar="RUN", type=named, help="run directory, or the Hub id of a model")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--build", metavar="FILE.py:FUNCTION", help=BUILD_HELP)
     return parser
@@ -43,8 +43,10 @@ def add_translator_options(parser: Parser) -> None:
         nargs="+",
         action="extend",
         default=[],
+        type=named,
         metavar="RUN",
-        help="further runs of the same vocabulary: the mean of all their probabilities chooses each token",
+        help="further runs of the same vocabulary: the mean of all their probabilities chooses each token; a FILE "
+        "behind them stands behind --",
     )
     parser.add_argument(
         "--precision",
@@ -61,7 +63,7 @@ def add_search_options(parser: Parser) -> None:
         "--beam-size",
         type=number_within(SEARCH["beam_size"]),
         metavar="N",
-        help=f"hypotheses kept per sentence, 1 = greedy ({told})",
+        help=f"hypotheses kept per sentence, 1 = greedy; time and memory grow with beam x length ({told})",
     )
     parser.add_argument(
         "--length-penalty",

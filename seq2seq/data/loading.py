@@ -8,33 +8,34 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from seq2seq.data import formats
 from seq2seq.data.in_memory import PLACEHOLDER, splits_in_memory
+from seq2seq.data.split_files import (
+    ROW_FORMATS,
+    VALIDATION_NAMES,
+    Columns,
+    all_split_files,
+    present_splits,
+    split_files,
+)
 from seq2seq.errors import UserError, check
 
 if TYPE_CHECKING:
     import datasets
 
 
+log = logging.getLogger(__name__)
+
 Corpus: TypeAlias = Union["datasets.Dataset", "datasets.IterableDataset"]
 
-VALIDATION_NAMES = ("validation", "valid", "val", "dev")
-ROW_FORMATS = (*formats.ROW_SUFFIXES, ".parquet", ".arrow")
 LOCAL_HELP = "give a folder that holds train.jsonl, validation.jsonl and test.jsonl (or .csv, .tsv, .parquet)"
-
-
-class Columns(NamedTuple):
-    """Names of the two columns (or suffixes of the two text files) of a corpus."""
-
-    source: str
-    target: str
 
 
 def open_split(data: str, split: str, columns: Columns, streaming: bool = False) -> Corpus:
@@ -63,6 +64,7 @@ def open_split(data: str, split: str, columns: Columns, streaming: bool = False)
             return _sliced(_saved(path, name, columns, streaming), name, part, str(path))
         files = split_files(path, name, columns)
         if files:
+            _warn_of_others(path, name, columns, files)
             return _sliced(_from_files(files, columns, streaming), name, part, str(path))
         other = _from_other_folder(path, split, columns, streaming)
         return _standardised(other, columns, f"{path}, split {split}")
@@ -91,25 +93,6 @@ def is_local(data: str) -> bool:
         or suffix in ROW_FORMATS
         or Path(data).exists()
     )
-
-
-def split_files(folder: Path, split: str, columns: Columns) -> tuple[Path, ...]:
-    """Find the file of rows, or the two text files, of a split in a folder; empty when there is none."""
-    stems = (split, *VALIDATION_NAMES) if split in VALIDATION_NAMES else (split,)
-    compressions = ("", *formats.COMPRESSIONS)
-    for stem in stems:
-        for suffix in ROW_FORMATS:
-            for compression in compressions:
-                if (folder / f"{stem}{suffix}{compression}").is_file():
-                    return (folder / f"{stem}{suffix}{compression}",)
-        for compression in compressions:
-            pair = tuple(folder / f"{stem}.{side}{compression}" for side in columns)
-            present = [path for path in pair if path.is_file()]
-            if len(present) == 2:
-                return pair
-            if present:
-                raise UserError(f"{folder}: holds {present[0].name} but not both {pair[0].name} and {pair[1].name}")
-    return ()
 
 
 def _from_files(paths: tuple[Path, ...], columns: Columns, streaming: bool) -> Corpus:
@@ -143,6 +126,16 @@ def _from_files(paths: tuple[Path, ...], columns: Columns, streaming: bool) -> C
         )
 
 
+def _warn_of_others(folder: Path, split: str, columns: Columns, files: tuple[Path, ...]) -> None:
+    """Logs which files were taken where the folder holds several that are the split by their names."""
+    others: list[str] = []
+    with contextlib.suppress(UserError):  # a half of two text files
+        others += (path.name for each in all_split_files(folder, split, columns) for path in each if each != files)
+    if others:
+        taken = " and ".join(path.name for path in files)
+        log.warning("%s: the split %s is read from %s, not from %s beside it", folder, split, taken, ", ".join(others))
+
+
 def _split_of_file(path: Path) -> str:
     """Return the split that a lone file holds: what its name says, else train."""
     stem = path.name.split(".")[0]
@@ -158,9 +151,17 @@ def _slices(only: str, wanted: str) -> str:
 
 def _chosen(splits: Mapping[str, Any], split: str, place: str) -> Any:
     """One of several data sets by name."""
-    hint = f"; {_slices('train', split)}" if list(splits) == ["train"] else ""
-    check(split in splits, f"{place}: no split '{split}'; the splits are {', '.join(map(str, splits))}{hint}")
+    check(split in splits, f"{place}: no split '{split}'; {_splits_there(map(str, splits), split)}")
     return splits[split]
+
+
+def _splits_there(splits: Iterable[str], wanted: str) -> str:
+    """Which splits are there, in place of the one that is wanted; how to make it where there is train only."""
+    names = list(splits)
+    hint = f"; {_slices('train', wanted)}" if names == ["train"] else ""
+    return (
+        f"the splits are {', '.join(names)}{hint}" if len(names) > 1 else f"the only split is {', '.join(names)}{hint}"
+    )
 
 
 def _from_memory(data: str, name: str, part: str, columns: Columns, streaming: bool) -> Corpus:
@@ -197,14 +198,13 @@ def _from_other_folder(path: Path, split: str, columns: Columns, streaming: bool
     check(len(names) > 0, f"{path}: the folder is empty; {LOCAL_HELP}")
     listing = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
     stem = split.split("[")[0]
-    hint = f"; the split train is there: {_slices('train', stem)}" if split_files(path, "train", columns) else ""
-    problem = (
-        f"{path}: no split '{split}' ({stem}.jsonl, .csv, .tsv, .parquet, or {stem}.{columns.source} and "
-        f"{stem}.{columns.target}) among {listing}{hint}"
-    )
+    splits = present_splits(path, columns)
+    wanted = f"{stem}.jsonl, .csv, .tsv, .parquet, or {stem}.{columns.source} and {stem}.{columns.target}"
+    known = f"; {_splits_there(splits, stem)}" if splits else f" ({wanted}) among {listing}"
+    problem = f"{path}: no split '{split}'{known}"
     # Without this, datasets would make a training split of whatever text lies there.
     check(any(formats.row_format(file) in ROW_FORMATS for file in path.rglob("*")), problem)
-    with _loading_errors(problem):
+    with _loading_errors(problem, splits_said=bool(splits)):
         return load_dataset(str(path), split=split, streaming=streaming)
 
 
@@ -318,7 +318,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _loading_errors(message: str) -> Iterator[None]:
+def _loading_errors(message: str, splits_said: bool = False) -> Iterator[None]:
     """Turn whatever `datasets` raises about data it cannot load into one line; its errors share no base class."""
     try:
         yield
@@ -328,8 +328,19 @@ def _loading_errors(message: str) -> Iterator[None]:
         cause: BaseException = error
         if type(error).__name__ == "DatasetGenerationError" and error.__cause__:  # its own message says nothing
             cause = error.__cause__
-        lines = str(cause).strip().split("\n")
-        raise UserError(f"{message} ({type(cause).__name__}: {lines[0][:200]})") from error
+        raise UserError(message + ("" if splits_said else _reason(cause))) from error
+
+
+def _reason(cause: BaseException) -> str:
+    """What an error of `datasets` says to a user, as the end of a message; "" where it speaks of its own insides."""
+    text = str(cause).strip().split("\n")[0][:200]
+    unknown = re.match(r"Unknown split .*Should be one of \[(.*)\]", text)
+    if unknown is not None:
+        return f"; the splits are {unknown[1]}".replace("'", "")
+    if text.startswith("Couldn't cast") or type(cause).__name__ == "DatasetGenerationCastError":
+        return ": its rows differ in their columns, or in the types of these"
+    insides = (LookupError, TypeError, AttributeError, AssertionError)
+    return f": {text}" if text and not isinstance(cause, insides) else ""
 
 
 @contextlib.contextmanager

@@ -154,8 +154,9 @@ def bleu_metric(
     """
     tokenizer = tokenize or language_tokenizer(target_language)
     check_tokenizer(tokenizer)
+    renamed = {"spm": "flores101"}.get(tokenizer, tokenizer)  # sacreBLEU does the same, with a line on stderr each time
     try:
-        return BLEU(lowercase=lowercase, tokenize=tokenizer, references=streams)
+        return BLEU(lowercase=lowercase, tokenize=renamed, references=streams)
     except (ImportError, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise UserError(

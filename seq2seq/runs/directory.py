@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -88,6 +89,7 @@ Source: TypeAlias = "str | PathLike[str]"
 def find_run(run: Source, hub_options: dict[str, Any]) -> Path:
     """The directory of a run, downloaded where it is on the Hub. Raises UserError where there is none."""
     check(isinstance(run, str | PathLike), f"run is of type {type(run).__name__}; give a run directory or a Hub id")
+    check(os.fspath(run) != "", "the name of the run is empty; give a run directory or a Hub id")
     unknown = ", ".join(sorted(hub_options.keys() - HUB_OPTIONS))
     if unknown:
         raise UserError(f"{run}: cannot be loaded with {unknown}; the options are device, {', '.join(HUB_OPTIONS)}")

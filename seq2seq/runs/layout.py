@@ -85,6 +85,19 @@ def refuse_foreign_files(directory: Path, names: Iterable[str] = WRITTEN) -> Non
             )
 
 
+def refuse_data_folder(directory: Path, data: str) -> None:
+    """Raises UserError where a run would begin in the folder in which the data's files lie. data: a file, a folder, or
+    what is neither (a Hub id)."""
+    path = Path(data).expanduser()
+    if not data or begun(directory) or not path.exists():
+        return
+    folder = path if path.is_dir() else path.parent
+    if folder.resolve() == directory.resolve():
+        raise UserError(
+            f"{directory}: the data lies in that folder; choose another --output, such as {directory / 'run'}"
+        )
+
+
 def _is_ours(lock: Path) -> bool:
     """Whether that is the lock of a training, which holds a process id."""
     try:

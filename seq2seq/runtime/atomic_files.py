@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 """Names under which `write_atomically` begins."""
@@ -21,11 +24,30 @@ def sync(path: Path) -> None:
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Replaces a file so that readers see the old or the new content, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _beside(path)
     temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     sync(temporary)
     temporary.replace(path)
     sync(path.parent)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[IO[bytes]]:
+    """As `write_atomically`, for content that comes piece by piece: the old file stays where an error comes first."""
+    temporary = _beside(path)
+    try:
+        with temporary.open("wb") as file:
+            yield file
+        sync(temporary)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def sweep(directory: Path) -> None:

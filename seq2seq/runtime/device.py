@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -70,13 +71,13 @@ def make_deterministic() -> None:
 
 
 def device_named(name: str) -> torch.device:
-    """cpu, cuda, cuda:1 and so on; auto: a GPU where there is one. Raises UserError where there is no such device."""
+    """cpu, cuda, cuda:1 and so on; auto: a GPU where there is one. Raises UserError where there is no such device, or
+    it is of a kind that nothing here was written for."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UserError(f"device {name!r} is not known; choose cpu or cuda") from None
+    if re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", str(name)) is None:
+        raise UserError(f"device {name!r} is not known; choose cpu or cuda (cuda:1 is the second GPU)")
+    device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {name}: torch finds no GPU here; choose cpu, or install torch for CUDA")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():

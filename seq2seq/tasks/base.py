@@ -36,6 +36,7 @@ from seq2seq.runs.layout import (
     VOCABULARY_FILES,
     WRITTEN,
     begun,
+    refuse_data_folder,
     refuse_foreign_files,
 )
 from seq2seq.runs.lock import sole_trainer
@@ -173,13 +174,17 @@ def open_run(config: TaskConfig, own_build: Build | None = None, further: Iterab
     besides those of every kind."""
     directory = config.directory()
     if config.dry_run:
+        check_hardware(config, device_named(config.trainer.device))
+        refuse_data_folder(directory, str(getattr(config, "data", "")))
         refuse_foreign_files(directory, (*WRITTEN, *further))
         refuse_changes(directory, config, own_build)
         with _shadow(directory) as shadow:
             yield Run(config, shadow, World(device=device_named(config.trainer.device)), own_build)
         return
     with joined(config.trainer.device) as world:
+        check_hardware(config, world.device)
         if world.is_main:
+            refuse_data_folder(directory, str(getattr(config, "data", "")))
             refuse_foreign_files(directory, (*WRITTEN, *further))
             # And again below, where nobody else can begin a run any more.
             refuse_changes(directory, config, own_build)
@@ -199,6 +204,16 @@ def _shadow(directory: Path) -> Iterator[Path]:
             for path in (path for pattern in (CONFIG_FILE, *VOCABULARY_FILES) for path in directory.glob(pattern)):
                 shutil.copy(path, temporary)
         yield Path(temporary)
+
+
+def check_hardware(config: TaskConfig, device: torch.device) -> None:
+    """Raises UserError, before data is read, where the device cannot train with these settings."""
+    trainer = config.trainer
+    check(
+        trainer.precision != "fp16" or device.type == "cuda",
+        "trainer.precision fp16 needs a GPU; choose auto, bf16 or fp32",
+    )
+    check(not trainer.cuda_graphs or device.type == "cuda", "trainer.cuda_graphs needs a GPU; set it to false")
 
 
 def start_directory(config: TaskConfig) -> Path:
@@ -243,6 +258,20 @@ def check_start(config: Any) -> None:
     stored = from_dict(type(config.model), checked_model(start), where=str(start / CONFIG_FILE))
     changed = list(differences(to_dict(stored), to_dict(config.model), {"model.": {"dropout"}}, "model."))
     check(not changed, f"{start} holds another model than asked for: {'; '.join(changed)}")
+    warn_of_swapped_columns(config, start)
+
+
+def warn_of_swapped_columns(config: Any, start: Path) -> None:
+    """Logs a warning where the run that training starts from translates the other way."""
+    stored = read_mapping(start / CONFIG_FILE)
+    columns = stored.get("source"), stored.get("target")
+    if None not in columns and columns == (getattr(config, "target", None), getattr(config, "source", None)):
+        log.warning(
+            "start_from: the model in %s was trained from %s to %s, and this run goes from %s to %s; is that meant?",
+            start,
+            *columns,
+            *reversed(columns),
+        )
 
 
 def load_start(model: nn.Module, config: TaskConfig) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,7 +113,7 @@ class Evaluation:
         blank line where a sentence has fewer than others. Runs of white space become one space.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        for old in directory.glob(f"{glob.escape(name)}.references*.txt"):
+        for old in reference_files(directory, name):
             old.unlink()
         streams = reference_streams(self.hypotheses, self.references)
         numbers = [""] if len(streams) == 1 else [f".{number}" for number in range(1, len(streams) + 1)]
@@ -125,6 +125,12 @@ class Evaluation:
         write_atomically(
             directory / f"{name}.metrics.json", json.dumps(self.figures(), indent=2, ensure_ascii=False) + "\n"
         )
+
+
+def reference_files(directory: Path, name: str) -> list[Path]:
+    """NAME.references.txt and NAME.references.1.txt and so on, as far as they exist."""
+    pattern = re.compile(re.escape(name) + r"\.references(\.[0-9]+)?\.txt")
+    return [path for path in directory.glob("*.txt") if pattern.fullmatch(path.name)]
 
 
 def evaluate(

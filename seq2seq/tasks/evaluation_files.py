@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -14,6 +15,7 @@ from typing import Any
 
 from seq2seq.config import to_dict
 from seq2seq.data.corpus import DataConfig
+from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import Metric, Scores
 from seq2seq.inference.outputs import Translation
 from seq2seq.inference.translator import MAX_SOURCE_TOKENS, Translator
@@ -21,7 +23,7 @@ from seq2seq.runs.layout import MODEL_FILE
 from seq2seq.runs.weights import CHECKSUM, stored_shapes
 from seq2seq.runtime.atomic_files import write_atomically
 from seq2seq.search.beam import SearchConfig
-from seq2seq.tasks.evaluate import Evaluation
+from seq2seq.tasks.evaluate import Evaluation, reference_files
 
 LONGEST_VALUE = 60
 """Characters of a setting in a file name."""
@@ -40,8 +42,9 @@ def settings_of(
     language: the target language and BLEU's tokenizer, as `evaluate` takes them.
     """
     text = json.dumps([list(sources), [list(lines) for lines in references]])
+    model = run / MODEL_FILE
     return {
-        "model_sha256": stored_shapes(run / MODEL_FILE)[1].get(CHECKSUM),
+        "model_sha256": stored_shapes(model)[1].get(CHECKSUM) if model.is_file() else None,  # it may be on the Hub
         "search": to_dict(search),
         "precision": translator.precision,
         "max_input_length": translator.max_source_tokens,
@@ -77,6 +80,19 @@ def evaluation_name(split: str, changed: Mapping[str, Any]) -> str:
     """The split, with the settings that differ from the run's own: test-beam_size=1-max_length=3."""
     safe = {name: re.sub(r"[^\w.+]+", "_", str(value))[:LONGEST_VALUE] for name, value in changed.items()}
     return "-".join([split, *(f"{name}={value}" for name, value in safe.items())])
+
+
+def refuse_foreign_evaluation(folder: Path, name: str) -> None:
+    """Raises UserError where `write_evaluation` would replace a file that it has not written, or that was changed
+    since: no NAME.settings.json fits NAME.hypotheses.txt and NAME.metrics.json."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        settings = json.loads((folder / f"{name}.settings.json").read_text(encoding="utf-8"))
+        if settings["files_sha256"] == _sums(folder, name):
+            return
+    own = [folder / f"{name}.{kind}" for kind in ("hypotheses.txt", "metrics.json", "settings.json")]
+    for path in (*own, *reference_files(folder, name)):
+        if path.exists():
+            raise UserError(f"{path}: evaluate has not written that file as it is; move it, or choose another --output")
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path, name: str, settings: Mapping[str, Any]) -> None:

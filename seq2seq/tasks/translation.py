@@ -10,10 +10,11 @@ from typing import Any
 from seq2seq.config import write_config
 from seq2seq.data.batch import Batches
 from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
-from seq2seq.data.corpus import data_fingerprint, load_split, references, stream_tokenised, tokenise
+from seq2seq.data.corpus import DataConfig, data_fingerprint, load_split, references, stream_tokenised, tokenise
 from seq2seq.data.vocabulary import Vocabulary, train_vocabularies
 from seq2seq.errors import UserError
 from seq2seq.evaluation import plotting
+from seq2seq.evaluation.metrics import bleu_metric
 from seq2seq.inference.decoding import attends
 from seq2seq.inference.translator import Translator
 from seq2seq.model.seq2seq import build_model
@@ -81,8 +82,11 @@ def train(config: ExperimentConfig, run: Run, objective: Objective | None = None
 def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = None) -> Prepared:
     """Reads the data, learns or loads the vocabularies, tokenises, and sets up batches and validation, whose loss is
     `objective`, or else cross-entropy."""
+    bleu_metric(config.target, config.bleu_tokenizer)  # where its package is missing, no data is read
     training = shortened(load_split(config, config.train_split), config, QUICK_PAIRS)
     validation = shortened(load_split(config, config.validation_split), config)
+    if config.test_split != DataConfig.test_split:  # asked for: training must not end without it
+        load_split(config, config.test_split)
     source_vocabulary, target_vocabulary = vocabularies(config, run, training)
     if config.streaming:
         batches: Batches = StreamedBatches(

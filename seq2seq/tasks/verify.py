@@ -9,7 +9,7 @@ from pathlib import Path
 from seq2seq.config import read_config, read_mapping
 from seq2seq.data.vocabulary import CHARACTERS_FILE
 from seq2seq.errors import UserError
-from seq2seq.runs.checkpoints import CheckpointStore, find_fault
+from seq2seq.runs.checkpoints import MANIFEST, CheckpointStore, find_fault
 from seq2seq.runs.layout import (
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
@@ -45,8 +45,12 @@ def report(run: Path) -> list[Verdict]:
     """A verdict on the model (with its vocabulary and configuration), on each checkpoint, oldest first, and on whether
     these parts belong together.
 
-    Raises UserError where the directory holds neither.
+    Raises UserError where the directory holds neither, or is itself a checkpoint.
     """
+    if (run / MANIFEST).exists() and not (run / CONFIG_FILE).exists():
+        raise UserError(
+            f"{run}: a checkpoint, not a run directory; give the run directory, which holds {CHECKPOINTS_FOLDER}"
+        )
     verdicts: list[Verdict] = []
     if (run / MODEL_FILE).exists():
         verdicts.append(Verdict(MODEL_FILE, (run / MODEL_FILE).stat().st_size, find_model_fault(run)))

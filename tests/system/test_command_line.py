@@ -123,7 +123,19 @@ def test_an_ensemble_of_equals_is_the_run_itself(
     assert [float(score) for score, _ in rows[1]] == pytest.approx([float(score) for score, _ in rows[0]], abs=1e-5)
     options = ["--data", toy_data, "--ensemble", toy_run, "--output", tmp_path, "--json"]
     figures = json.loads(command(capsysbinary, "evaluate", toy_run, *options))
-    assert figures == json.loads((tmp_path / "test.metrics.json").read_text())
+    assert figures == json.loads((tmp_path / "test-ensemble=run.metrics.json").read_text())
+
+
+def test_behind_two_dashes_there_are_files(toy_run: Path, tmp_path: Path, stdin, capsysbinary, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+    Path("a").write_text("ba ko\n")
+    Path("--scores").write_text("mi\n")
+    for words in (
+        ["--ensemble", toy_run, "--", "a", "-", "--scores"],
+        ["a", "--ensemble", toy_run, "--", "-", "--scores"],
+    ):
+        stdin(b"so\n")
+        assert command(capsysbinary, "translate", toy_run, *words) == b"BA KO\nSO\nMI\n"
 
 
 def test_search_options_are_those_of_python(toy_run: Path, stdin, capsysbinary) -> None:  # type: ignore[no-untyped-def]
@@ -392,6 +404,36 @@ FAULTS = {
         "--ensemble {tmp}/foreign: models of an ensemble share their vocabularies; the source vocabulary differs",
     ),
     "ensemble's figures beside one run's": (["evaluate", "{run}", "--ensemble", "{run}"], "--output"),
+    "text among the runs of an ensemble": (
+        ["translate", "{run}", "--ensemble", "{run}", "{tmp}/two"],
+        "--ensemble {tmp}/two: a file, not a run directory; a FILE to translate stands before --ensemble, or behind --",
+    ),
+    "file among the runs of an ensemble": (
+        ["evaluate", "{run}", "--output", "{tmp}/r", "--ensemble", "{tmp}/two"],
+        "--ensemble {tmp}/two: a file, not a run directory",
+    ),
+    "strange option before a file": (["translate", "{run}", "--bema", "--", "{tmp}/two"], "arguments: --bema;"),
+    "file of a verb without files": (["evaluate", "{run}", "--", "{tmp}/two"], "unrecognized arguments: {tmp}/two"),
+    "no run named": (["translate"], "the following arguments are required: RUN;"),
+    "no options to train with": (
+        ["train", "--source=en", "--output", "{tmp}/r", "--target=de"],
+        "error: the following options are required: --data; --help lists the options",
+    ),
+    "checkpoint to verify": (
+        ["verify", "{checkpoint}"],
+        "{checkpoint}: a checkpoint, not a run directory; give the run directory, which holds checkpoints",
+    ),
+    "empty name to verify": (["verify", ""], "RUN must not be empty"),
+    "empty name to translate": (["translate", ""], "RUN must not be empty"),
+    "empty name of a text": (["translate", "{run}", ""], "FILE must not be empty"),
+    "empty name of a partner": (["translate", "{run}", "--ensemble", ""], "--ensemble must not be empty"),
+    "empty name of the weights": (["translate", "{run}", "--attention", ""], "--attention must not be empty"),
+    "empty name of the results": (["evaluate", "{run}", "--output="], "--output must not be empty"),
+    "empty name of the data": (["evaluate", "{run}", "--data", ""], "--data must not be empty"),
+    "empty name of a side": (
+        ["score", "{run}", "--source-file", "", "--target-file", "-"],
+        "--source-file must not be empty",
+    ),
     "missing split": (["evaluate", "{run}", "--data", "{data}", "--split", "nix"], "nix"),
 }
 
@@ -441,7 +483,8 @@ def places(toy_run: Path, toy_data: Path, tmp_path_factory: pytest.TempPathFacto
     pieces = Vocabulary((toy_run / "joint.spm.model").read_bytes().replace(b"B", b"X"))  # as many, but others
     foreign.source_vocabulary = foreign.target_vocabulary = pieces
     foreign.save_pretrained(tmp / "foreign")
-    return {"tmp": tmp, "run": toy_run, "data": toy_data}
+    checkpoint = max((toy_run / "checkpoints").glob("step-*"))
+    return {"tmp": tmp, "run": toy_run, "data": toy_data, "checkpoint": checkpoint}
 
 
 @pytest.mark.parametrize("form", ["class path", "string", "file of a group", "option"])
@@ -480,7 +523,7 @@ def test_a_fault_is_one_clear_line_and_status_2(
 ) -> None:
     words, told = FAULTS[fault]
     arguments = [word.format(**places) for word in words]
-    if arguments[0] == "train" and "--config" not in arguments:
+    if arguments[0] == "train" and "--config" not in arguments and "--source=en" not in arguments:
         arguments[1:1] = ["--source", "en"] + ([] if "--target" in arguments else ["--target", "de"])
     capsys.readouterr()
     assert main(arguments) == 2

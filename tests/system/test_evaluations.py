@@ -60,6 +60,52 @@ def test_other_settings_go_beside_the_runs_own_results(copy: Path, capsys: pytes
     assert (copy / "README.md").read_bytes() == card
 
 
+def test_evaluations_in_a_folder_of_the_users_do_not_replace_each_other(toy_run: Path, tmp_path: Path) -> None:
+    words = ["evaluate", str(toy_run), "--output", str(tmp_path / "out")]
+    mine = tmp_path / "out" / "test.references_old.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine\n")
+    assert main(words) == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert {path.name for path in before} == {*OWN, mine.name}
+    assert main([*words, "--beam-size", "1", "--max-length", "3"]) == 0
+    assert main([*words, "--ensemble", str(toy_run), str(toy_run)]) == 0
+    assert {path: path.read_bytes() for path in before} == before
+    for name in ("test-beam_size=1-max_length=3", "test-ensemble=run+run"):
+        assert (tmp_path / "out" / f"{name}.settings.json").exists()
+    assert main(words) == 0  # its own files may be replaced
+
+
+@pytest.mark.parametrize("name", sorted(OWN))
+def test_files_of_the_users_are_not_overwritten(
+    name: str, toy_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text("mine\n")
+    assert main(["evaluate", str(toy_run), "--output", str(tmp_path)]) == 2
+    assert f"{tmp_path / name}: evaluate has not written that file as it is; move it" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine\n"
+
+
+def test_an_edited_result_is_not_overwritten(toy_run: Path, tmp_path: Path) -> None:
+    words = ["evaluate", str(toy_run), "--output", str(tmp_path)]
+    assert main(words) == 0
+    with (tmp_path / "test.hypotheses.txt").open("a") as file:
+        file.write("edited\n")
+    assert main(words) == 2
+    assert (tmp_path / "test.hypotheses.txt").read_text().endswith("edited\n")
+
+
+def test_a_file_in_place_of_the_folder_is_said_before_the_work(
+    toy_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "afile").write_text("mine\n")
+    for output in ("afile", "afile/below"):
+        assert main(["evaluate", str(toy_run), "--output", str(tmp_path / output)]) == 2
+        assert f"{tmp_path / output}: cannot write the results there (" in capsys.readouterr().err
+    assert (tmp_path / "afile").read_text() == "mine\n"
+
+
 def test_settings_that_are_the_runs_own_make_no_name(copy: Path, toy_data: Path) -> None:
     assert main(["evaluate", str(copy), "--beam-size", "5", "--data", f"{toy_data}/../data", "--source", "en"]) == 0
     assert names(copy) == OWN

@@ -36,6 +36,13 @@ def test_multi30k_recipes_pass_a_dry_run(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_what_is_no_recipe_names_those_that_are() -> None:
+    ended = recipe("multi30k", "--help")
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    users = {path.name for path in (ROOT / "recipes").glob("*.py") if "from multi30k import" in path.read_text()}
+    assert set(re.findall(r"multi30k_\w+\.py", ended.stderr)) == users
+
+
 QUICK = {
     "captions_images": (),
     "captions_shapes": (),

@@ -1,5 +1,6 @@
 """Scores against sacreBLEU called directly, and worked out by hand."""
 
+import contextlib
 import random
 import tracemalloc
 from typing import Any
@@ -206,3 +207,13 @@ def test_a_seed_that_sacrebleu_cannot_take_is_refused(monkeypatch: pytest.Monkey
         monkeypatch.setenv("SACREBLEU_SEED", seed)
         with pytest.raises(UserError, match="SACREBLEU_SEED"):
             corpus_scores(["a b c d"], [["a b c d"]], confidence=True)
+
+
+def test_sacrebleu_adds_no_line_of_its_own(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_spm.download_file", offline)
+    with contextlib.suppress(UserError):  # where the tokenizer's model is not on this machine
+        bleu_metric(tokenize="spm")
+    assert not caplog.records

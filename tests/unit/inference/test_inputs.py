@@ -45,6 +45,13 @@ def refused(call: Callable[..., Any], told: str, *arguments: Any, **options: Any
     assert "\n" not in str(error.value)
 
 
+def test_an_empty_name_is_not_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FIXTURES / "predictor-0.1.0")
+    with pytest.raises(UserError, match="the name of the run is empty"):
+        seq2seq.load("")
+    assert seq2seq.load(".", kind="predictor")
+
+
 @pytest.mark.parametrize(
     "form",
     [tuple, np.array, lambda texts: np.array(texts, object), lambda texts: Dataset.from_dict({"en": texts})["en"]],

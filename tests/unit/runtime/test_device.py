@@ -94,3 +94,11 @@ def test_a_device_that_is_not_there_is_refused(name: str, advice: str, monkeypat
     with pytest.raises(UserError, match=advice):
         device_named(name)
     assert device_named("auto") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    "name", ["mps", "xla", "meta", "cpu:3", "cuda:", "cuda:-1", "cuda:9999", "", "CPU", " cpu", "cpu\n"]
+)
+def test_only_what_this_was_written_for_is_a_device(name: str) -> None:
+    with pytest.raises(UserError, match="is not known; choose cpu or cuda"):
+        device_named(name)

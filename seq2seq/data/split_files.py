@@ -1,0 +1,58 @@
+"""Splits in a folder: which files hold one, by their names."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from seq2seq.data import formats
+from seq2seq.errors import UserError
+
+VALIDATION_NAMES = ("validation", "valid", "val", "dev")
+ROW_FORMATS = (*formats.ROW_SUFFIXES, ".parquet", ".arrow")
+
+
+class Columns(NamedTuple):
+    """Names of the two columns (or suffixes of the two text files) of a corpus."""
+
+    source: str
+    target: str
+
+
+def split_files(folder: Path, split: str, columns: Columns) -> tuple[Path, ...]:
+    """Find the file of rows, or the two text files, of a split in a folder; empty when there is none."""
+    return next(all_split_files(folder, split, columns), ())
+
+
+def all_split_files(folder: Path, split: str, columns: Columns) -> Iterator[tuple[Path, ...]]:
+    """Yield every file, or two text files, that a folder holds for a split, best first. Raises `UserError` where it
+    comes to one text file without the other."""
+    stems = dict.fromkeys((split, *VALIDATION_NAMES) if split in VALIDATION_NAMES else (split,))
+    compressions = ("", *formats.COMPRESSIONS)
+    for stem in stems:
+        for suffix in ROW_FORMATS:
+            for compression in compressions:
+                if (folder / f"{stem}{suffix}{compression}").is_file():
+                    yield (folder / f"{stem}{suffix}{compression}",)
+        for compression in compressions:
+            pair = tuple(folder / f"{stem}.{side}{compression}" for side in columns)
+            present = [path for path in pair if path.is_file()]
+            if len(present) == 2:
+                yield pair
+            elif present:
+                raise UserError(f"{folder}: holds {present[0].name} but not both {pair[0].name} and {pair[1].name}")
+
+
+def present_splits(folder: Path, columns: Columns) -> list[str]:
+    """The names of all splits that `split_files` finds in a folder, in alphabetical order."""
+    found = []
+    for stem in sorted({_stem(path) for path in folder.iterdir() if path.is_file()}):
+        with contextlib.suppress(UserError):  # half of a pair is no split
+            found += [stem] if split_files(folder, stem, columns) else []
+    return found
+
+
+def _stem(path: Path) -> str:
+    """The name without the suffix of a compression, and without the one before it."""
+    name = path.stem if path.suffix.lower() in formats.COMPRESSIONS else path.name
+    return name.rpartition(".")[0]
