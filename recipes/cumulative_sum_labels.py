@@ -47,6 +47,7 @@ class Config(PredictorTask):
     """Sequences to train on."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_numbers(self, "", steps=Whole(1, 10_000), training_sequences=COUNTS)
 
 

@@ -39,6 +39,7 @@ class Config(PredictorTask):
     """Clips to test on."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_numbers(self, "", training_clips=COUNTS, held_out_clips=COUNTS)
 
 

@@ -45,6 +45,7 @@ class Config(PredictorTask):
     """Utterances to choose the best model on, and as many to test on."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_numbers(self, "", training_utterances=COUNTS, held_out_utterances=COUNTS)
 
 

@@ -57,6 +57,7 @@ class Config(PredictorTask):
     """Remarks generated where no data is given; an eighth of them is for validation, another for the test."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_numbers(self, "", vocabulary_size=Whole(8, 1_000_000), generated=COUNTS)
 
 

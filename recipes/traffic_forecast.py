@@ -50,6 +50,7 @@ class Config(PredictorTask):
     """Length of the series; the last fifth is held out, half of it to choose the best model and half to test."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_numbers(self, "", days=Whole(1, 100_000))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from seq2seq.config import SIZES, Real, check_numbers
+from seq2seq.config import SIZES, PathOption, Real, check_fields, check_numbers
 from seq2seq.data.bucketing import BatchingConfig
 from seq2seq.data.corpus import DataConfig
 from seq2seq.data.vocabulary import VocabularyConfig
@@ -25,9 +25,9 @@ from seq2seq.training.trainer import TrainerConfig
 class TaskConfig:
     """What training decides in every task; a recipe adds fields of its own."""
 
-    output: str = ""
+    output: PathOption = ""
     """Run directory; a run found there is taken up again."""
-    start_from: str = ""
+    start_from: PathOption = ""
     """Run directory whose model training starts from, with its vocabulary: to go on with other data or another learning
     rate. On the command line, the model's options are those of that run; others must agree with it but for dropout."""
     quick: bool = False
@@ -38,6 +38,9 @@ class TaskConfig:
     """Optimiser and learning rate."""
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     """Length of training, validation, checkpoints."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, "")
 
     def count(self, usual: int, quick: int = 64) -> int:
         """Number of examples to make or use."""
@@ -69,7 +72,7 @@ class ExperimentConfig(TaskConfig, DataConfig):
     """Licence of the model, for the model card: an SPDX identifier, or a name that the Hugging Face Hub has."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        DataConfig.__post_init__(self)  # checks the types of all fields, those of TaskConfig among them
         check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)))
         check(
             self.model.tie != "three_way" or self.vocabulary.joint,
@@ -108,6 +111,7 @@ class GeneratorTask(TaskConfig):
     """Beam search of the finished model."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)), ctc_weight=Real(0, 1))
 
 
@@ -129,4 +133,5 @@ class LanguageModelTask(TaskConfig):
     """Characters per training example; what lies before a window is not seen."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_numbers(self, "", window=SIZES)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from seq2seq.config import COUNTS, COUNTS_OR_NONE, SEEDS, Real, Whole, check_numbers
+from seq2seq.config import COUNTS, COUNTS_OR_NONE, SEEDS, Real, Whole, check_fields, check_numbers
 from seq2seq.data.batch import Batch, Batches, halves
 from seq2seq.errors import Interrupted, UserError, check
 from seq2seq.model.losses import LossSum
@@ -90,6 +90,7 @@ class TrainerConfig:
     """Seed of initial weights, dropout and the order of batches."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "trainer")
         check_numbers(
             self,
             "trainer",
