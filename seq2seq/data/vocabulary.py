@@ -19,6 +19,7 @@ from seq2seq.config import COUNTS, PathOption, Real, Whole, check_fields, check_
 from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from seq2seq.errors import UserError, check
 from seq2seq.runtime.atomic_files import write_atomically
+from seq2seq.runtime.paths import checked_path
 
 # SentencePiece ignores training sentences beyond 4,192 bytes; a character takes at most 4.
 MAX_TRAINING_CHARACTERS = 1000
@@ -82,6 +83,10 @@ class Vocabulary:
 
     def __init__(self, model: bytes, origin: str = "the SentencePiece model") -> None:
         """Take a serialised model; ``origin`` names it in the `UserError` raised when it is unusable."""
+        check(
+            isinstance(model, bytes),
+            f"{origin} must be bytes, not of type {type(model).__name__}; Vocabulary.load reads a file",
+        )
         self._bytes = model
         try:
             # SentencePiece accepts an empty model and fails later.
@@ -132,7 +137,7 @@ class Vocabulary:
     def load(cls, path: str | PathLike[str]) -> Vocabulary:
         """Read a SentencePiece model file."""
         try:
-            model = Path(path).read_bytes()
+            model = checked_path(path, "path", "a SentencePiece model file").read_bytes()
         except OSError as error:
             raise UserError(f"{path}: cannot read the vocabulary: {error.strerror}") from error
         return cls(model, origin=str(path))

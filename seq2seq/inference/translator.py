@@ -23,13 +23,14 @@ from seq2seq.inference.fast_decoder import SearchModel, prepare
 from seq2seq.inference.inputs import checked_texts, items_of, list_of_texts, search_settings
 from seq2seq.inference.outputs import BLANK, Alignment, PairScore, Translation
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, assemble_model
-from seq2seq.runs.directory import find_run
-from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE, holds_training_run
+from seq2seq.runs.directory import find_run, uploaded
+from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE, refuse_to_save
 from seq2seq.runs.stored_model import load_model, stored_of_kind
 from seq2seq.runs.vocabularies import load_vocabularies, save_vocabularies
 from seq2seq.runs.weights import save_model
 from seq2seq.runtime.device import compute_type, device_named, in_parts_that_fit
 from seq2seq.runtime.kernels import DECODING_STEP, DecodingPrecision
+from seq2seq.runtime.paths import checked_path
 from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
 from seq2seq.search.ensemble import EnsembleState, ensemble
 
@@ -94,7 +95,9 @@ class Translator(ModelHubMixin):
     def join(self, other: Translator) -> None:
         """Makes an ensemble with another model: `search`, `translate` and `stream` go by the mean of the models'
         probabilities, with this translator's settings; `align` shows this model's attention. Raises UserError where
-        vocabularies or devices differ."""
+        the other one is no Translator, or vocabularies or devices differ."""
+        kind = type(other).__name__
+        check(isinstance(other, Translator), f"join takes one Translator, not {kind}; call it once for each model")
         check(self.device == other.device, f"load both models on one device, not on {self.device} and {other.device}")
         for side in ("source_vocabulary", "target_vocabulary"):
             ours, theirs = (getattr(each, side).fingerprint() for each in (self, other))
@@ -249,15 +252,24 @@ class Translator(ModelHubMixin):
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
         """As the Hub's habit is. Raises UserError, before a file is touched, where this is an ensemble, or a training
-        run lies in the directory."""
+        run or files of others lie in the directory; and where the model cannot be written there."""
         check(not self.partners, "an ensemble is not saved as one model; save each of its models")
-        check(
-            not holds_training_run(Path(save_directory)),
-            f"{save_directory}: holds a training run, which could not go on with the files of a saved model; "
-            "choose another folder",
-        )
-        saved: str | None = super().save_pretrained(save_directory, **options)
+        directory = checked_path(save_directory, "save_directory", "a folder")
+        check(directory.is_dir() or not directory.exists(), f"{directory}: is a file; give a folder to save the model")
+        refuse_to_save(directory)
+        try:
+            saved: str | None = super().save_pretrained(directory, **options)
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"{directory}: cannot save the model there ({reason}); give another folder") from None
         return saved
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """As the Hub's habit is. Raises UserError where the Hub does not take the model: a name that it does not allow,
+        no network, no right to write there."""
+        kind = type(repo_id).__name__
+        check(isinstance(repo_id, str), f"repo_id is of type {kind}; give a Hub id such as owner/name")
+        return uploaded(repo_id, lambda: super(Translator, self).push_to_hub(repo_id, **options))
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Writes what `load` needs: config.json, generation_config.json, model.safetensors and the SentencePiece

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from seq2seq.config import FORMAT_OPTION
 from seq2seq.errors import UserError
@@ -35,6 +36,9 @@ WRITTEN = (
 )
 """What training of any kind writes."""
 
+SAVED = (CONFIG_FILE, GENERATION_FILE, MODEL_FILE, JOINT_FILE, SOURCE_FILE, TARGET_FILE)
+"""What saving a model writes or removes."""
+
 
 def begun(directory: Path) -> bool:
     """Whether a run was begun there: what lies beside a configuration (vocabularies) belongs to it, what an attempt
@@ -43,19 +47,43 @@ def begun(directory: Path) -> bool:
 
 
 def holds_training_run(directory: Path) -> bool:
-    """Whether files lie there that a saved model has not: a configuration of more than the model, where the run comes
-    from, checkpoints. A configuration of another program counts, too."""
-    if (directory / PROVENANCE_FILE).exists() or (directory / CHECKPOINTS_FOLDER).exists():
+    """Whether files lie there that a saved model has not: a configuration of training, where the run comes from,
+    checkpoints."""
+    if (directory / PROVENANCE_FILE).exists() or any((directory / CHECKPOINTS_FOLDER).glob("step-*")):
         return True
-    return begun(directory) and not is_bare(directory)
+    return {"model", "trainer"} <= _options_of(directory).keys()
 
 
 def is_bare(directory: Path) -> bool:
     """Whether config.json holds the model alone, as that of a saved model does."""
+    options = _options_of(directory)
+    return options.keys() - {FORMAT_OPTION} == {"model"} and isinstance(options["model"], dict)
+
+
+def _options_of(directory: Path) -> dict[str, Any]:
+    """The content of config.json; nothing where it is missing, or no mapping."""
     try:
-        return set(json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))) - {FORMAT_OPTION} == {"model"}
+        return dict(json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError):
-        return False
+        return {}
+
+
+def refuse_to_save(directory: Path) -> None:
+    """Raises UserError where a saved model would replace files of a training run, or of others; those of a model saved
+    there before are ours to replace."""
+    if holds_training_run(directory):
+        raise UserError(
+            f"{directory}: holds a training run, which could not go on with the files of a saved model; "
+            "choose another folder"
+        )
+    if is_bare(directory):
+        return
+    for name in SAVED:
+        if (directory / name).exists():
+            raise UserError(
+                f"{directory / name}: a saved model would overwrite it, and none was saved there before; move it, or "
+                "choose another folder"
+            )
 
 
 def refuse_foreign_files(directory: Path, names: Iterable[str] = WRITTEN) -> None:

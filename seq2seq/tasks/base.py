@@ -40,6 +40,7 @@ from seq2seq.runs.stored_model import check_fits, check_sizes, checked_model
 from seq2seq.runs.weights import load_weights, stored_model, stored_shapes
 from seq2seq.runtime.atomic_files import sweep, write_atomically
 from seq2seq.runtime.distributed import World, world
+from seq2seq.runtime.paths import checked_path
 from seq2seq.tasks.capacity import fresh_model
 from seq2seq.tasks.configs import TaskConfig
 from seq2seq.training.objectives import loss_per_token
@@ -120,7 +121,7 @@ def fit(
 
 def start_directory(config: TaskConfig) -> Path:
     """Where the model that training starts from lies. Raises UserError where no run is there."""
-    start = Path(config.start_from)
+    start = checked_path(config.start_from, "start_from", "a run directory as --start-from")
     check(begun(start), f"start_from: {start} is not a run directory (it has no {CONFIG_FILE})")
     return start
 

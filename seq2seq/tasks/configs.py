@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from seq2seq.config import SIZES, PathOption, Real, check_fields, check_numbers
 from seq2seq.data.bucketing import BatchingConfig
@@ -15,6 +16,7 @@ from seq2seq.errors import check
 from seq2seq.model.language_model import LanguageModelConfig
 from seq2seq.model.seq2seq import GeneratorConfig, ModelConfig
 from seq2seq.model.sequence_model import PredictorConfig
+from seq2seq.runtime.paths import checked_path
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.evaluate import VALIDATED
 from seq2seq.training.optimizer import OptimizerConfig, check_end
@@ -49,7 +51,7 @@ class TaskConfig:
     def directory(self) -> Path:
         """The run directory. Raises UserError where none was given."""
         check(bool(self.output), "say where the run goes: --output DIR")
-        return Path(self.output)
+        return checked_path(self.output, "output", "another --output")
 
     def chosen_trainer(self) -> TrainerConfig:
         """The trainer's settings; on a smoke run for a few steps."""
@@ -88,6 +90,12 @@ class ExperimentConfig(TaskConfig, DataConfig):
 
 QUICK_STEPS = 3
 """Steps of a smoke run."""
+
+
+def check_argument(function: str, name: str, value: Any, *kinds: type[Any]) -> None:
+    """Raises UserError where an argument of a public function is of none of these types."""
+    wanted = " or ".join(kind.__name__ for kind in kinds)
+    check(isinstance(value, kinds), f"{function}: {name} must be of type {wanted}, not {type(value).__name__}")
 
 
 def check_best_metric(config: TaskConfig, figures: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from seq2seq.inference.predictor import Predictor
 from seq2seq.model.sequence_model import SequenceModel, build_predictor_model
 from seq2seq.runs.layout import SOURCE_FILE, begun
 from seq2seq.tasks.base import build, example_batches, fingerprint, fit, mean_loss, run_directory, start_directory
-from seq2seq.tasks.configs import PredictorTask, check_best_metric
+from seq2seq.tasks.configs import PredictorTask, check_argument, check_best_metric
 from seq2seq.training.objectives import ComputeSequenceLoss
 
 Array = np.ndarray
@@ -33,6 +33,9 @@ def train_predictor(
     """Trains in config.output, resuming what is there. Examples: inputs [S, ...] and targets, as `collate_sequences`
     takes them. Validation gives the loss and these figures; each may choose the best model. vocabulary: what inputs are
     ids of; it is kept with the run, and must be that of the model that training starts from."""
+    check_argument("train_predictor", "config", config, PredictorTask)
+    for name, examples in (("training", training), ("validation", validation)):
+        check_argument("train_predictor", name, examples, Sequence)
     check_best_metric(config, ("loss", *figures))
     if vocabulary is not None and config.start_from:
         start = start_directory(config) / SOURCE_FILE

@@ -23,7 +23,7 @@ from seq2seq.inference.transcriber import Generator
 from seq2seq.model.seq2seq import Seq2Seq, build_generator_model
 from seq2seq.runs.layout import ATTENTION_FOLDER, GENERATION_FILE, TARGET_FILE, begun
 from seq2seq.tasks.base import build, fingerprint, fit, mean_loss, run_directory, start_directory
-from seq2seq.tasks.configs import GeneratorTask, check_best_metric
+from seq2seq.tasks.configs import GeneratorTask, check_argument, check_best_metric
 from seq2seq.training.objectives import joint_attention_ctc, teacher_forcing
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,12 @@ def train_generator(config: GeneratorTask, training: Captioned | Stages, validat
     training: one set, or one per epoch (the last one stays), together a curriculum; each should give about as many
     batches. Validation gives the loss, BLEU and the token error rate of greedy outputs.
     """
+    check_argument("train_generator", "config", config, GeneratorTask)
     check_best_metric(config, ("error_rate", "bleu", "loss"))
+    check_argument("train_generator", "training", training, Captioned, Sequence)
     stages = [training] if isinstance(training, Captioned) else list(training)
+    for name, data in (*(("each stage of training", stage) for stage in stages), ("validation", validation)):
+        check_argument("train_generator", name, data, Captioned)
     with run_directory(config) as (directory, here):
         stored = directory / TARGET_FILE
         if here.is_main and not (begun(directory) and stored.exists()):

@@ -22,7 +22,7 @@ from seq2seq.runs.layout import ATTENTION_FOLDER, CARD_FILE, EVALUATION_FOLDER, 
 from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies, save_vocabularies
 from seq2seq.runtime.distributed import World
 from seq2seq.tasks.base import build, fit, run_directory, start_directory
-from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.configs import ExperimentConfig, check_argument
 from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
 from seq2seq.tasks.model_card import write_card
@@ -54,6 +54,7 @@ def run(config: ExperimentConfig) -> tuple[Translator, Evaluation | None]:
 
     Raises UserError on anything the user can mend, Interrupted after SIGTERM or SIGINT, with the state saved.
     """
+    check_argument("run", "config", config, ExperimentConfig)
     with run_directory(config, TEXT_FILES) as (directory, here):
         translator = train(config, directory, here)
         if not here.is_main:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import average_checkpoints
 import pytest
 
 import seq2seq
@@ -44,6 +45,35 @@ def test_a_model_may_be_saved_onto_a_saved_model(toy_run: Path, tmp_path: Path) 
     for _ in range(2):
         seq2seq.load(toy_run).save_pretrained(tmp_path / "saved")
     assert main(["verify", str(tmp_path / "saved")]) == 0
+
+
+@pytest.mark.parametrize("content", ['{"model": "gpt"}', '{"architectures": []}', "[]", "not JSON"])
+def test_a_model_is_not_saved_onto_a_configuration_of_others(toy_run: Path, tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(UserError, match=r"config\.json: a saved model would overwrite it, and none was saved there"):
+        seq2seq.load(toy_run).save_pretrained(tmp_path)
+    assert contents(tmp_path) == {tmp_path / "config.json": content.encode()}
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "generation_config.json", "joint.spm.model", "source.spm.model"])
+def test_a_model_is_not_saved_onto_files_of_others(
+    toy_run: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match=f"{tmp_path / name}: a saved model would overwrite it.*; move it, or choose"):
+        seq2seq.load(toy_run).save_pretrained(tmp_path)
+    assert average_checkpoints.main([str(toy_run), "--output", str(tmp_path)]) == 2
+    assert f"{tmp_path / name}: a saved model would overwrite it" in capsys.readouterr().err
+    assert contents(tmp_path) == {tmp_path / name: b"mine"}
+
+
+def test_what_a_saved_model_does_not_touch_is_in_nobodys_way(toy_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "README.md").write_text("mine")
+    seq2seq.load(toy_run).save_pretrained(tmp_path)
+    assert seq2seq.load(tmp_path).translate(["ba"]) == ["BA"]
+    assert (tmp_path / "README.md").read_text() == "mine"
+    assert average_checkpoints.main([str(toy_run), "--output", str(tmp_path)]) == 0  # a saved model may be replaced
 
 
 def bare(run: Path) -> None:
