@@ -93,7 +93,9 @@ class Vocabulary:
             check(len(model) > 0, "empty")
             self._processor: Any = sentencepiece.SentencePieceProcessor(model_proto=model)
         except (RuntimeError, UserError) as error:
-            raise UserError(f"{origin}: not a SentencePiece model, or a damaged one") from error
+            raise UserError(
+                f"{origin}: not a SentencePiece model, or a damaged one; restore the file, or train again without it"
+            ) from error
         processor = self._processor
         ids = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
         check(

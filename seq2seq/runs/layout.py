@@ -18,7 +18,7 @@ ATTENTION_FOLDER, EVALUATION_FOLDER = "attention", "evaluation"
 
 MODEL_FILE, CONFIG_FILE, GENERATION_FILE = "model.safetensors", "config.json", "generation_config.json"
 JOINT_FILE, SOURCE_FILE, TARGET_FILE = "joint.spm.model", "source.spm.model", "target.spm.model"
-CHECKPOINTS_FOLDER = "checkpoints"
+CHECKPOINTS_FOLDER, STATE_FILE = "checkpoints", "state.json"
 
 LEFT_BY_ATTEMPTS = (JOINT_FILE, SOURCE_FILE, TARGET_FILE, "characters.json", GENERATION_FILE, LOG_FILE, LOCK_FILE)
 """What training writes before it begins."""
@@ -84,6 +84,21 @@ def refuse_to_save(directory: Path) -> None:
                 f"{directory / name}: a saved model would overwrite it, and none was saved there before; move it, or "
                 "choose another folder"
             )
+
+
+def best_step(directory: Path) -> int:
+    """Step whose model was stored as the best one, as the newest readable checkpoint has it; 0 where none was."""
+    for path in sorted((directory / CHECKPOINTS_FOLDER).glob(f"step-*/{STATE_FILE}"), reverse=True):
+        try:
+            return int(json.loads(path.read_text(encoding="utf-8"))["progress"]["best_step"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+    return 0
+
+
+def model_is_lost(directory: Path) -> bool:
+    """Whether the best model was stored, as checkpoints have it, and is not there."""
+    return not (directory / MODEL_FILE).exists() and best_step(directory) > 0
 
 
 def refuse_foreign_files(directory: Path, names: Iterable[str] = WRITTEN) -> None:

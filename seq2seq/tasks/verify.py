@@ -9,21 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config import read_config, read_mapping
-from seq2seq.data.vocabulary import CHARACTERS_FILE
+from seq2seq.data.vocabulary import CHARACTERS_FILE, Characters, Vocabulary
 from seq2seq.errors import UserError
 from seq2seq.runs.checkpoints import CheckpointStore, find_fault
 from seq2seq.runs.layout import (
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
+    GENERATION_FILE,
     JOINT_FILE,
     MODEL_FILE,
     SOURCE_FILE,
     TARGET_FILE,
     holds_training_run,
     is_bare,
+    model_is_lost,
 )
-from seq2seq.runs.vocabularies import holds_vocabularies
+from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies
 from seq2seq.runs.weights import find_model_fault, stored_model, stored_shapes
+from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.configs import ExperimentConfig
 
 
@@ -51,6 +54,9 @@ def report(run: Path) -> list[Verdict]:
     verdicts: list[Verdict] = []
     if (run / MODEL_FILE).exists():
         verdicts.append(Verdict(MODEL_FILE, (run / MODEL_FILE).stat().st_size, find_model_fault(run)))
+    elif model_is_lost(run):
+        lost = "missing, though the best model was stored; restore it, or repeat the command that trained the run"
+        verdicts.append(Verdict(MODEL_FILE, 0, lost))
     for checkpoint in CheckpointStore(run / CHECKPOINTS_FOLDER).list():
         size = sum(path.stat().st_size for path in checkpoint.iterdir())
         verdicts.append(Verdict(f"checkpoints/{checkpoint.name}", size, find_fault(checkpoint)))
@@ -70,6 +76,7 @@ def find_misfit(run: Path) -> str | None:
         missing = _missing_vocabulary(run, stored)
         if missing:
             return missing
+        _read_companions(run, stored)
         if "source" in read_mapping(path):
             read_config(path, ExperimentConfig)
         own = stored_shapes(run / MODEL_FILE)[0] if (run / MODEL_FILE).exists() else None
@@ -94,3 +101,18 @@ def _missing_vocabulary(run: Path, model: Mapping[str, Any]) -> str | None:
         return None if (run / name).is_file() else f"{run / name}: missing; restore it"
     names = f"{JOINT_FILE}, or {SOURCE_FILE} and {TARGET_FILE}"
     return None if holds_vocabularies(run) else f"{run}: the vocabulary is missing ({names}); restore it"
+
+
+def _read_companions(run: Path, model: Mapping[str, Any]) -> None:
+    """Reads what is read with a model of this kind: its vocabulary and search settings. Raises UserError, naming the
+    file, where it cannot be used."""
+    if (run / GENERATION_FILE).exists():
+        read_config(run / GENERATION_FILE, SearchConfig)
+    if "hidden_size" in model:
+        Characters.load(run)
+    elif "outputs" in model or "front_end" in model:
+        path = run / (SOURCE_FILE if "outputs" in model else TARGET_FILE)
+        if path.exists():
+            Vocabulary.load(path)
+    else:
+        load_vocabularies(run)

@@ -23,7 +23,7 @@ from seq2seq.errors import Interrupted, UserError, check
 from seq2seq.model.losses import LossSum
 from seq2seq.runs.checkpoints import CheckpointStore, load_optimizer_tensors, optimizer_tensors
 from seq2seq.runs.figures import signed
-from seq2seq.runs.layout import CHECKPOINTS_FOLDER
+from seq2seq.runs.layout import CHECKPOINTS_FOLDER, MODEL_FILE, model_is_lost
 from seq2seq.runs.metrics_log import Journal
 from seq2seq.runs.weights import load_model_tensors, model_tensors, save_model
 from seq2seq.runtime.device import Precision, compute_type, make_deterministic, out_of_memory
@@ -182,6 +182,7 @@ class Trainer:
         self.resume()
         self.saved = replace(self.progress)
         with self._journal() as self.journal, self._signals(), self._bar() as self.bar:
+            self._replace_lost_best()
             while not self._finished():
                 self._train_epoch()
             self._tell_why_finished()
@@ -392,14 +393,8 @@ class Trainer:
         progress, metric = self.progress, self.config.best_metric
         self._log_training()
         began = time.perf_counter()
-        self.average.eval()
-        figures = dict(self.validate(self.average)) if self.world.is_main else {}
-        figures = self.world.broadcast_object(figures)
-        self.model.train()
+        figures = self._figures()
         self.window.started += time.perf_counter() - began  # speed is that of training
-        if metric not in figures:
-            self.save()
-            raise UserError(f"trainer.best_metric {metric} is not among this task's figures: {', '.join(figures)}")
         progress.validated_step, value = progress.step, signed(metric, figures[metric])
         if value > progress.best:
             progress.best, progress.best_step = value, progress.step
@@ -420,6 +415,40 @@ class Trainer:
             marker = " (best so far)" if progress.best_step == progress.step else ""
             with self.bar.external_write_mode():
                 log.info("epoch %.2f, step %d: validation %s%s", self._epoch(), progress.step, shown, marker)
+        self.save()
+
+    def _figures(self) -> Mapping[str, float]:
+        """Those of the averaged model, on every rank. Raises UserError where the one that chooses is not among them."""
+        metric = self.config.best_metric
+        self.average.eval()
+        figures = dict(self.validate(self.average)) if self.world.is_main else {}
+        figures = self.world.broadcast_object(figures)
+        self.model.train()
+        if metric not in figures:
+            self.save()
+            raise UserError(f"trainer.best_metric {metric} is not among this task's figures: {', '.join(figures)}")
+        return figures
+
+    def _replace_lost_best(self) -> None:
+        """Where the best model was stored and somebody removed it since, stores it again from its checkpoint, or, where
+        that is gone too, the newest checkpoint's averaged model: a finished run would never have a model again.
+
+        Patience and the schedule's cuts stay as they were, so that training ends where it would have ended.
+        """
+        progress, path = self.progress, self.directory / MODEL_FILE
+        if not self.world.broadcast_object(self.world.is_main and model_is_lost(self.directory)):
+            return
+        best, tensors = copy.deepcopy(self.average), self.store.load_step(progress.best_step)
+        if tensors is not None:
+            log.warning("%s is missing: stored again from the checkpoint of step %d", path, progress.best_step)
+            load_model_tensors(best, tensors.get("average", tensors["model"]), str(self.store.directory))
+        else:
+            told = "%s is missing: the best model, of step %d, is lost; that of step %d takes its place"
+            log.warning(told, path, progress.best_step, progress.step)
+            value = signed(self.config.best_metric, self._figures()[self.config.best_metric])
+            progress.best, progress.best_step = max(-math.inf, value), progress.step  # undefined is worse than all
+        if self.world.is_main:
+            save_model(best, self.directory)
         self.save()
 
     def _finished(self) -> bool:

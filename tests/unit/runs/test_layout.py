@@ -15,9 +15,12 @@ from seq2seq.errors import UserError
 from seq2seq.runs.layout import WRITTEN, refuse_foreign_files
 from seq2seq.runtime.atomic_files import sweep
 from seq2seq.tasks.prediction import train_predictor
+from seq2seq.tasks.verify import report
 from seq2seq.training.objectives import labelling
 from tests.conftest import toy_config
 from tests.tiny_runs import predictor_task, sums
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
 @pytest.fixture
@@ -95,6 +98,18 @@ def without_its_vocabulary(run: Path) -> None:
     (run / "joint.spm.model").unlink()
 
 
+def with_an_empty_vocabulary(run: Path) -> None:
+    (run / "joint.spm.model").write_text("")
+
+
+def with_search_settings_that_are_none(run: Path) -> None:
+    (run / "generation_config.json").write_text("[]")
+
+
+def with_a_beam_that_is_no_number(run: Path) -> None:
+    (run / "generation_config.json").write_text('{"beam_size": "x"}')
+
+
 def with_another_runs_checkpoints(run: Path) -> None:
     train_predictor(predictor_task(run.parent / "other"), sums(20), sums(20), labelling())
     shutil.rmtree(run / "checkpoints")
@@ -108,6 +123,9 @@ def with_another_runs_checkpoints(run: Path) -> None:
         (bare_beside_provenance, "config.json: holds the model alone"),
         (of_no_configuration, "label_smoothing"),
         (without_its_vocabulary, "the vocabulary is missing"),
+        (with_an_empty_vocabulary, "joint.spm.model: not a SentencePiece model, or a damaged one; restore the file"),
+        (with_search_settings_that_are_none, "generation_config.json: the configuration must be a mapping"),
+        (with_a_beam_that_is_no_number, "generation_config.json: option 'beam_size' must be an integer, got"),
         (with_another_runs_checkpoints, "its tensors are not those of model.safetensors"),
     ],
 )
@@ -121,6 +139,36 @@ def test_verify_reports_parts_that_do_not_fit_together(
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("all together\t")
     assert named in last
+
+
+@pytest.mark.parametrize("stored", sorted(FIXTURES.glob("*-0.1.0")), ids=lambda path: path.name)
+def test_verify_reads_what_each_kind_of_run_is_loaded_with(stored: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(stored, run)
+    assert report(run)[-1].fault is None
+    for path in [*run.glob("*.spm.model"), *run.glob("characters.json"), *run.glob("generation_config.json")]:
+        content = path.read_bytes()
+        path.write_text("")
+        assert str(path) in str(report(run)[-1].fault)
+        path.write_bytes(content)
+
+
+def test_a_model_that_was_removed_is_reported_and_comes_back(
+    toy_data: Path, toy_run: Path, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copy / "model.safetensors").unlink()
+    assert main(["verify", str(copy)]) == 2
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith(
+        "model.safetensors\t0.0 MiB\tmissing, though the best model was stored; restore it, or repeat"
+    )
+    with pytest.raises(
+        UserError, match=r"model\.safetensors: missing, though .* repeat the command that trained the run"
+    ):
+        seq2seq.load(copy)
+    seq2seq.run(toy_config(toy_data, copy, epochs=15))
+    assert main(["verify", str(copy)]) == 0
+    assert seq2seq.load(copy).translate(["ba ko"]) == seq2seq.load(toy_run).translate(["ba ko"])
 
 
 FOLDERS = {"attention", "checkpoints", "tensorboard"}
