@@ -39,6 +39,7 @@ class Config(seq2seq.PredictorTask):
     """Sequences to train on."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         seq2seq.check_numbers(self, "", steps=seq2seq.Whole(1, 10_000), training_sequences=seq2seq.COUNTS)
 
 

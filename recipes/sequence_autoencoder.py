@@ -32,6 +32,7 @@ class Config(seq2seq.PredictorTask):
     """Clips to test on."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         seq2seq.check_numbers(self, "", training_clips=seq2seq.COUNTS, held_out_clips=seq2seq.COUNTS)
 
 

@@ -38,6 +38,7 @@ class Config(seq2seq.PredictorTask):
     """Utterances to choose the best model on, and as many to test on."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         seq2seq.check_numbers(self, "", training_utterances=seq2seq.COUNTS, held_out_utterances=seq2seq.COUNTS)
 
 

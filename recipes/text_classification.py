@@ -45,6 +45,7 @@ class Config(seq2seq.PredictorTask):
     """Remarks generated where no data is given; an eighth of them is for validation, another for the test."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         seq2seq.check_numbers(self, "", vocabulary_size=seq2seq.Whole(8, 1_000_000), generated=seq2seq.COUNTS)
 
 

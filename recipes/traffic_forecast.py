@@ -43,6 +43,7 @@ class Config(seq2seq.PredictorTask):
     """Length of the series; the last fifth is held out, half of it to choose the best model and half to test."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         seq2seq.check_numbers(self, "", days=seq2seq.Whole(1, 100_000))
 
 

@@ -1,20 +1,22 @@
 """Configurations as nested frozen dataclasses, read from and written to JSON or YAML.
 
 A configuration class declares its options as typed fields with defaults and validates itself in
-``__post_init__``: its numbers with `check_numbers`, the rest with `check`. Its annotations may be ``int``, ``float``,
-``str``, ``bool``, a ``Literal``, another configuration class, or any of these ``| None``.
+``__post_init__``: types with `check_fields`, which comes first, its numbers with `check_numbers`, the rest with
+`check`. Its annotations may be ``int``, ``float``, ``str``, ``bool``, a ``Literal``, another configuration class, or
+any of these ``| None``.
 """
 
 import dataclasses
 import difflib
 import json
+import numbers
 import os
 import re
 import sys
 import types
 import typing
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import yaml
 
@@ -22,6 +24,12 @@ from seq2seq.errors import UserError, check
 from seq2seq.runtime.atomic_files import write_atomically
 
 Config = TypeVar("Config")
+
+if TYPE_CHECKING:
+    PathOption: TypeAlias = str | os.PathLike[str]
+    """An option that names a file or folder: in Python a path, too; what is stored is text."""
+else:
+    PathOption = str
 
 # YAML 1.1, which PyYAML follows, reads 1e-3 as a string (it lacks a dot).
 FLOAT_WITHOUT_DOT = re.compile(r"^[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$")
@@ -62,8 +70,9 @@ class Whole:
     highest: int
 
     def admits(self, value: Any) -> bool:
-        """Whether ``value`` is one of them; True and False are no numbers here."""
-        return isinstance(value, int) and not isinstance(value, bool) and self.lowest <= value <= self.highest
+        """Whether ``value`` is one of them, Python's or NumPy's; True and False are no numbers here."""
+        number = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        return number and self.lowest <= int(value) <= self.highest
 
     def __str__(self) -> str:
         return f"a whole number from {_grouped(self.lowest)} to {_grouped(self.highest)}"
@@ -78,8 +87,8 @@ class Real:
     without: tuple[float, ...] = ()
 
     def admits(self, value: Any) -> bool:
-        """Whether ``value`` is one of them: undefined (nan) and infinite values are not."""
-        number = isinstance(value, int | float) and not isinstance(value, bool)
+        """Whether ``value`` is one of them, Python's or NumPy's: undefined (nan) and infinite values are not."""
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
         return number and self.lowest <= value <= self.highest and value not in self.without
 
     def __str__(self) -> str:
@@ -103,6 +112,33 @@ SEARCH: dict[str, Whole | Real] = {
     "max_length_ratio": Real(0, 1_000, without=(0,)),
 }
 """Of SearchConfig; here, as the command line looks at them before it imports torch."""
+
+
+def check_fields(config: Any, section: str) -> None:
+    """Raise `UserError`, naming the option, for the first field of ``config`` that is not of its annotation's type.
+
+    NumPy's numbers become Python's, and paths become text. Numbers that are wrong are left to `check_numbers`, which
+    knows their bounds. ``section`` as there.
+    """
+    for name, annotation in option_types(type(config)).items():
+        value = _plain(getattr(config, name))
+        object.__setattr__(config, name, value)  # configurations are frozen
+        option = f"{section}.{name}" if section else name
+        alternatives = _alternatives(annotation)
+        if dataclasses.is_dataclass(annotation):
+            fits, kind = isinstance(value, typing.cast(type, annotation)), annotation.__name__  # type: ignore[union-attr]
+            check(fits, f"option '{option}' must be of type {kind}, not {type(value).__name__}")
+        elif not {int, float} & set(alternatives) and not (isinstance(value, str) and str in alternatives):
+            _convert(annotation, value, "", option)
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy number as Python's, a path as text, anything else as it is."""
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else value
 
 
 def check_numbers(config: Any, section: str, **bounds: Whole | Real) -> None:

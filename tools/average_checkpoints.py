@@ -23,7 +23,7 @@ from seq2seq.errors import UserError, check
 from seq2seq.inference.load import load
 from seq2seq.inference.translator import Translator
 from seq2seq.runs.checkpoints import CheckpointStore, find_fault
-from seq2seq.runs.layout import CONFIG_FILE
+from seq2seq.runs.layout import refuse_to_save
 from seq2seq.runs.weights import load_model_tensors, load_tensors
 
 
@@ -33,8 +33,9 @@ def mean_of(groups: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def average(run: Path, last: int, output: Path) -> None:
-    """Writes a run directory whose model is the mean of the last checkpoints. Raises UserError if there are too few."""
-    check(not (output / CONFIG_FILE).exists(), f"{output} holds a run already; choose another --output")
+    """Writes a run directory whose model is the mean of the last checkpoints. Raises UserError if there are too few, or
+    files of others lie there."""
+    refuse_to_save(output)
     paths = CheckpointStore(run / "checkpoints").list()[-last:]
     if len(paths) < last:
         raise UserError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seq2seq.config import COUNTS, SIZES, check_numbers
+from seq2seq.config import COUNTS, SIZES, check_fields, check_numbers
 from seq2seq.data.batch import Batch, Batches, Ids, Pair, collate
 from seq2seq.data.loading import list_lengths
 from seq2seq.runtime.distributed import World
@@ -32,6 +32,7 @@ class BatchingConfig:
     """Batch sizes are rounded down to multiples of this, for the same reason."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "batching")
         check_numbers(self, "batching", max_tokens_per_batch=COUNTS, length_step=SIZES, row_step=SIZES)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from seq2seq.config import COUNTS, Real, Whole, check_numbers
+from seq2seq.config import COUNTS, Real, Whole, check_fields, check_numbers
 from seq2seq.data.in_memory import Data, name_of_data
 from seq2seq.data.languages import check_tokenizer
 from seq2seq.data.loading import Columns, Corpus, cache_errors, digest, list_lengths, open_split, quiet
@@ -60,6 +60,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", name_of_data(self.data))
+        check_fields(self, "")
         for name in ("data", "source", "target", "train_split", "validation_split", "test_split"):
             check(bool(getattr(self, name)), f"option '{name}' must not be empty")
         if self.bleu_tokenizer:

@@ -26,6 +26,7 @@ from seq2seq.data.split_files import (
     split_files,
 )
 from seq2seq.errors import UserError, check
+from seq2seq.runtime.paths import checked_path
 
 if TYPE_CHECKING:
     import datasets
@@ -50,7 +51,7 @@ def open_split(data: str, split: str, columns: Columns, streaming: bool = False)
             return _from_memory(data, name, part, columns, streaming)
         if not is_local(data):
             return _standardised(_from_hub(data, split, streaming), columns, f"{data}, split {split}")
-        path = Path(data).expanduser()
+        path = checked_path(Path(data).expanduser(), "data", "a folder, a file or a Hub id")
         check(path.exists(), f"{path}: no such file or folder")
         check(os.access(path, os.R_OK), f"{path}: no permission to read it")
         if path.is_file():
@@ -77,7 +78,7 @@ def open_any(data: str, split: str) -> "datasets.Dataset":
     with quiet():
         if not is_local(data):
             return _from_hub(data, split, streaming=False)
-        path = Path(data).expanduser()
+        path = checked_path(Path(data).expanduser(), "data", "a folder or a Hub id")
         check(path.is_dir(), f"{path}: no such folder")
         with _loading_errors(f"{path}: no split '{split}' that can be loaded"):
             return load_dataset(str(path), split=split)
@@ -91,7 +92,7 @@ def is_local(data: str) -> bool:
         or "\\" in data
         or data.count("/") > 1
         or suffix in ROW_FORMATS
-        or Path(data).exists()
+        or checked_path(data, "data", "a folder, a file or a Hub id").exists()
     )
 
 

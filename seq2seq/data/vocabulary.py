@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 import sentencepiece
 
-from seq2seq.config import COUNTS, Real, Whole, check_numbers
+from seq2seq.config import COUNTS, PathOption, Real, Whole, check_fields, check_numbers
 from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from seq2seq.errors import UserError, check
 from seq2seq.runtime.atomic_files import write_atomically
+from seq2seq.runtime.paths import checked_path
 
 # SentencePiece ignores training sentences beyond 4,192 bytes; a character takes at most 4.
 MAX_TRAINING_CHARACTERS = 1000
@@ -49,26 +50,21 @@ class VocabularyConfig:
     """Make every digit a piece of its own, so that numbers never seen can be copied digit by digit."""
     character_coverage: float = 1.0
     """Fraction of the characters of the training text that get pieces of their own."""
-    source_model: str | None = None
+    source_model: PathOption | None = None
     """SentencePiece model file to use for the source instead of training one (for both sides when joint)."""
-    target_model: str | None = None
+    target_model: PathOption | None = None
     """SentencePiece model file to use for the target instead of training one."""
     max_training_sentences: int = 1_000_000
     """Sentences sampled to train a vocabulary when there are more."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "vocabulary")
         check_numbers(
             self,
             "vocabulary",
             size=Whole(8, 1_000_000),
             character_coverage=Real(0, 1, without=(0,)),
             max_training_sentences=COUNTS,
-        )
-        types = ("unigram", "bpe", "char", "word")
-        check(self.model_type in types, f"model_type must be one of {', '.join(types)}, got {self.model_type!r}")
-        rules = ("nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity")
-        check(
-            self.normalization in rules, f"normalization must be one of {', '.join(rules)}, got {self.normalization!r}"
         )
         if self.joint:
             check(
@@ -87,13 +83,19 @@ class Vocabulary:
 
     def __init__(self, model: bytes, origin: str = "the SentencePiece model") -> None:
         """Take a serialised model; ``origin`` names it in the `UserError` raised when it is unusable."""
+        check(
+            isinstance(model, bytes),
+            f"{origin} must be bytes, not of type {type(model).__name__}; Vocabulary.load reads a file",
+        )
         self._bytes = model
         try:
             # SentencePiece accepts an empty model and fails later.
             check(len(model) > 0, "empty")
             self._processor: Any = sentencepiece.SentencePieceProcessor(model_proto=model)
         except (RuntimeError, UserError) as error:
-            raise UserError(f"{origin}: not a SentencePiece model, or a damaged one") from error
+            raise UserError(
+                f"{origin}: not a SentencePiece model, or a damaged one; restore the file, or train again without it"
+            ) from error
         processor = self._processor
         ids = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
         check(
@@ -137,7 +139,7 @@ class Vocabulary:
     def load(cls, path: str | PathLike[str]) -> Vocabulary:
         """Read a SentencePiece model file."""
         try:
-            model = Path(path).read_bytes()
+            model = checked_path(path, "path", "a SentencePiece model file").read_bytes()
         except OSError as error:
             raise UserError(f"{path}: cannot read the vocabulary: {error.strerror}") from error
         return cls(model, origin=str(path))

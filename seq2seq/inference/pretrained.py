@@ -9,12 +9,13 @@ import torch
 from huggingface_hub import ModelHubMixin
 
 from seq2seq.config import to_dict, write_run_config
-from seq2seq.errors import check
-from seq2seq.runs.directory import find_run
-from seq2seq.runs.layout import CONFIG_FILE, holds_training_run
+from seq2seq.errors import UserError, check
+from seq2seq.runs.directory import find_run, uploaded
+from seq2seq.runs.layout import CONFIG_FILE, refuse_to_save
 from seq2seq.runs.stored_model import Build, Kind, Stored, stored_of_kind
 from seq2seq.runs.weights import save_model
 from seq2seq.runtime.device import device_named
+from seq2seq.runtime.paths import checked_path
 
 Trained = TypeVar("Trained", bound="Pretrained")
 
@@ -35,15 +36,24 @@ class Pretrained(ModelHubMixin):
         return next(self.model.parameters()).device
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
-        """As the Hub's habit is. Raises UserError, before a file is touched, where a training run lies in the
-        directory."""
-        check(
-            not holds_training_run(Path(save_directory)),
-            f"{save_directory}: holds a training run, which could not go on with the files of a saved model; "
-            "choose another folder",
-        )
-        saved: str | None = super().save_pretrained(save_directory, **options)
+        """As the Hub's habit is. Raises UserError, before a file is touched, where a training run or files of others
+        lie in the directory; and where the model cannot be written there."""
+        directory = checked_path(save_directory, "save_directory", "a folder")
+        check(directory.is_dir() or not directory.exists(), f"{directory}: is a file; give a folder to save the model")
+        refuse_to_save(directory)
+        try:
+            saved: str | None = super().save_pretrained(directory, **options)
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"{directory}: cannot save the model there ({reason}); give another folder") from None
         return saved
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """As the Hub's habit is. Raises UserError where the Hub does not take the model: a name that it does not allow,
+        no network, no right to write there."""
+        kind = type(repo_id).__name__
+        check(isinstance(repo_id, str), f"repo_id is of type {kind}; give a Hub id such as owner/name")
+        return uploaded(repo_id, lambda: super(Pretrained, self).push_to_hub(repo_id, **options))
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Writes what `load` needs: config.json, the model's other files, and model.safetensors, bound to them."""

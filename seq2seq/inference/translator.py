@@ -75,7 +75,9 @@ class Translator(Pretrained):
     def join(self, other: Translator) -> None:
         """Makes an ensemble with another model: `search`, `translate` and `stream` go by the mean of the models'
         probabilities, with this translator's settings; `align` shows this model's attention. Raises UserError where
-        vocabularies or devices differ."""
+        the other one is no Translator, or vocabularies or devices differ."""
+        kind = type(other).__name__
+        check(isinstance(other, Translator), f"join takes one Translator, not {kind}; call it once for each model")
         check(self.device == other.device, f"load both models on one device, not on {self.device} and {other.device}")
         for side in ("source_vocabulary", "target_vocabulary"):
             ours, theirs = (getattr(each, side).fingerprint() for each in (self, other))
@@ -209,7 +211,7 @@ class Translator(Pretrained):
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
         """As the Hub's habit is. Raises UserError, before a file is touched, where this is an ensemble, or a training
-        run lies in the directory."""
+        run or files of others lie in the directory; and where the model cannot be written there."""
         check(not self.partners, "an ensemble is not saved as one model; save each of its models")
         return super().save_pretrained(save_directory, **options)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import LAYERS, SIZES, check_numbers
+from seq2seq.config import LAYERS, SIZES, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check
 from seq2seq.model.attention import AttentionKind, build_attention
@@ -44,6 +44,7 @@ class DecoderConfig:
     """Recurrent cell: lstm, gru, rnn (plain tanh), or peephole (an LSTM whose gates see the cell)."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "model.decoder")
         check_numbers(self, "model.decoder", hidden_size=SIZES, layers=LAYERS)
         check(
             self.coupling != "bottom_up" or self.layers >= 2,

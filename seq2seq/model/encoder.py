@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import LAYERS, SIZES, Whole, check_numbers
+from seq2seq.config import LAYERS, SIZES, Whole, check_fields, check_numbers
 from seq2seq.model.dropout import SequenceDropout
 from seq2seq.model.memory import Memory, length_mask
 from seq2seq.model.recurrent import Cell, build_recurrent
@@ -35,6 +35,7 @@ class EncoderConfig:
     """Further layers on top that read forward only (Cui et al. 2018)."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "model.encoder")
         check_numbers(
             self,
             "model.encoder",

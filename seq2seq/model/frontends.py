@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import COUNTS, Whole, check_numbers
+from seq2seq.config import COUNTS, Whole, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.model.dropout import SequenceDropout
 
@@ -44,6 +44,7 @@ class FrontEndConfig:
     """Bring each step's numbers to mean 0 and deviation 1 (features), where their level means nothing: loudness."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "model.front_end")
         pixels = Whole(1 if self.kind == "image" else 0, 100_000)
         check_numbers(self, "model.front_end", input_size=COUNTS, height=pixels, width=pixels, blocks=Whole(1, 16))
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import DROPOUT, LAYERS, SIZES, check_numbers
+from seq2seq.config import DROPOUT, LAYERS, SIZES, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.model.dropout import SequenceDropout
 from seq2seq.model.initialisation import initialise_model
@@ -36,6 +36,7 @@ class LanguageModelConfig:
     """Probability of dropping a unit between layers; one mask per sequence."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "model")
         check_numbers(self, "model", hidden_size=SIZES, layers=LAYERS, embedding_size=SIZES, dropout=DROPOUT)
 
 

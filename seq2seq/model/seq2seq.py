@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from seq2seq.config import DROPOUT, SIZES, check_numbers
+from seq2seq.config import DROPOUT, SIZES, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check
 from seq2seq.model.attention import check_sizes
@@ -39,6 +39,7 @@ class ModelConfig:
     """The attentional LSTM decoder."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "model")
         check_numbers(self, "model", embedding_size=SIZES, dropout=DROPOUT)
         check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.top.output_size)
 
@@ -127,6 +128,7 @@ class GeneratorConfig:
     """Whether the encoder learns CTC besides."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "model")
         check_numbers(self, "model", embedding_size=SIZES, dropout=DROPOUT)
         step = self.front_end.form().size_step
         check(

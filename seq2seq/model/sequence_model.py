@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from seq2seq.config import DROPOUT, SIZES, Whole, check_numbers
+from seq2seq.config import DROPOUT, SIZES, Whole, check_fields, check_numbers
 from seq2seq.errors import check
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.model.frontends import FrontEndConfig
@@ -52,6 +52,7 @@ class PredictorConfig:
     """Length of each of them (rollout)."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "model")
         check(
             self.front_end.form().steps is None,
             "model.front_end.kind image is for models that write text; choose features or tokens",

@@ -24,13 +24,14 @@ from torch import Tensor
 
 from seq2seq.config import FORMAT, check_format
 from seq2seq.errors import UserError
+from seq2seq.runs.layout import STATE_FILE
 from seq2seq.runs.weights import load_tensors, save_tensors, sha256_of
 from seq2seq.runtime.atomic_files import sweep, sync, write_atomically
 
 log = logging.getLogger(__name__)
 
 
-MANIFEST, STATE_FILE, LATEST_FILE = "manifest.json", "state.json", "latest"
+MANIFEST, LATEST_FILE = "manifest.json", "latest"
 NAME = re.compile(r"step-\d{8,}")
 """Of a checkpoint's directory. What else lies beside them, such as a copy that someone made, is left alone."""
 
@@ -92,7 +93,7 @@ class CheckpointStore:
             if fault is None:
                 state = json.loads((path / STATE_FILE).read_text())
                 check_format(state, str(path))
-                return {file.stem: load_tensors(file) for file in path.glob("*.safetensors")}, state
+                return _tensors(path), state
             self.damaged.add(path)
             log.warning("%s is damaged (%s); falling back to the checkpoint before it", path, fault)
         if candidates:
@@ -100,6 +101,11 @@ class CheckpointStore:
                 f"{self.directory}: no checkpoint is whole; remove the directory to start again, or restore it"
             )
         return None
+
+    def load_step(self, step: int) -> dict[str, dict[str, Tensor]] | None:
+        """The tensors of the checkpoint of that step; None where there is none, or it is damaged."""
+        path = self.directory / _name(step)
+        return _tensors(path) if path.is_dir() and find_fault(path) is None else None
 
     def list(self) -> list[Path]:
         """Checkpoints, oldest first."""
@@ -119,6 +125,11 @@ class CheckpointStore:
 def _name(step: int) -> str:
     """As `NAME` has it."""
     return f"step-{step:08d}"
+
+
+def _tensors(checkpoint: Path) -> dict[str, dict[str, Tensor]]:
+    """By file: model, optimizer, average."""
+    return {file.stem: load_tensors(file) for file in checkpoint.glob("*.safetensors")}
 
 
 def _manifest(directory: Path) -> dict[str, dict[str, Any]]:

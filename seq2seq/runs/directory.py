@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -15,9 +14,10 @@ from typing import Any, TypeAlias
 from huggingface_hub import snapshot_download
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from seq2seq.errors import UserError, check
+from seq2seq.errors import UserError
 from seq2seq.runs.layout import LOG_FILE, PROVENANCE_FILE
 from seq2seq.runtime.distributed import World
+from seq2seq.runtime.paths import checked_path
 
 
 def refuse_other_data(directory: Path, fingerprint: str) -> None:
@@ -88,13 +88,12 @@ Source: TypeAlias = "str | PathLike[str]"
 
 def find_run(run: Source, hub_options: dict[str, Any]) -> Path:
     """The directory of a run, downloaded where it is on the Hub. Raises UserError where there is none."""
-    check(isinstance(run, str | PathLike), f"run is of type {type(run).__name__}; give a run directory or a Hub id")
-    check(os.fspath(run) != "", "the name of the run is empty; give a run directory or a Hub id")
+    path = checked_path(run, "run", "a run directory or a Hub id")
     unknown = ", ".join(sorted(hub_options.keys() - HUB_OPTIONS))
     if unknown:
         raise UserError(f"{run}: cannot be loaded with {unknown}; the options are device, {', '.join(HUB_OPTIONS)}")
-    if Path(run).exists() or not looks_like_hub_id(str(run)):
-        return Path(run)
+    if path.exists() or not looks_like_hub_id(str(run)):
+        return path
     return download(str(run), hub_options)
 
 
@@ -106,5 +105,18 @@ def download(run: str, options: dict[str, Any]) -> Path:
     try:
         return Path(snapshot_download(run, **options))
     except Exception as error:  # the Hub client raises a dozen unrelated types
-        reason = str(error).split("\n")[0]
-        raise UserError(f"{run}: no such directory, and the Hub does not give it: {reason}") from None
+        raise UserError(f"{run}: no such directory, and the Hub does not give it: {_first_line(error)}") from None
+
+
+def uploaded(run: str, upload: Callable[[], str]) -> str:
+    """What an upload to the Hub gives. Raises UserError where the Hub does not take it."""
+    try:
+        return upload()
+    except UserError:
+        raise
+    except Exception as error:  # as in download
+        raise UserError(f"{run}: the Hub does not take the model: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n")[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from seq2seq.config import RUN_FACTS
 from seq2seq.errors import UserError
@@ -18,7 +19,7 @@ ATTENTION_FOLDER, EVALUATION_FOLDER = "attention", "evaluation"
 MODEL_FILE, CONFIG_FILE, GENERATION_FILE = "model.safetensors", "config.json", "generation_config.json"
 JOINT_FILE, SOURCE_FILE, TARGET_FILE = "joint.spm.model", "source.spm.model", "target.spm.model"
 LABELS_FILE = "labels.json"
-CHECKPOINTS_FOLDER = "checkpoints"
+CHECKPOINTS_FOLDER, STATE_FILE = "checkpoints", "state.json"
 
 LEFT_BY_ATTEMPTS = (
     JOINT_FILE,
@@ -45,6 +46,9 @@ WRITTEN = (
 )
 """What training of any kind writes."""
 
+SAVED = (CONFIG_FILE, GENERATION_FILE, MODEL_FILE, JOINT_FILE, SOURCE_FILE, TARGET_FILE)
+"""What saving a model writes or removes."""
+
 
 def begun(directory: Path) -> bool:
     """Whether a run was begun there: what lies beside a configuration (vocabularies) belongs to it, what an attempt
@@ -53,21 +57,58 @@ def begun(directory: Path) -> bool:
 
 
 def holds_training_run(directory: Path) -> bool:
-    """Whether files lie there that a saved model has not: a configuration of more than the model, where the run comes
-    from, checkpoints. A configuration of another program counts, too."""
-    if (directory / PROVENANCE_FILE).exists() or (directory / CHECKPOINTS_FOLDER).exists():
+    """Whether files lie there that a saved model has not: a configuration of training, where the run comes from,
+    checkpoints."""
+    if (directory / PROVENANCE_FILE).exists() or any((directory / CHECKPOINTS_FOLDER).glob("step-*")):
         return True
-    return begun(directory) and not is_bare(directory)
+    return {"model", "trainer"} <= _options_of(directory).keys()
 
 
 def is_bare(directory: Path) -> bool:
     """Whether config.json holds the model, and how it reads files, alone, as that of a saved model does."""
+    options = _options_of(directory)
+    return options.keys() - {*RUN_FACTS, "reader"} == {"model"} and isinstance(options["model"], dict)
+
+
+def _options_of(directory: Path) -> dict[str, Any]:
+    """The content of config.json; nothing where it is missing, or no mapping."""
     try:
-        return set(json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))) - {*RUN_FACTS, "reader"} == {
-            "model"
-        }
+        return dict(json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError):
-        return False
+        return {}
+
+
+def refuse_to_save(directory: Path) -> None:
+    """Raises UserError where a saved model would replace files of a training run, or of others; those of a model saved
+    there before are ours to replace."""
+    if holds_training_run(directory):
+        raise UserError(
+            f"{directory}: holds a training run, which could not go on with the files of a saved model; "
+            "choose another folder"
+        )
+    if is_bare(directory):
+        return
+    for name in SAVED:
+        if (directory / name).exists():
+            raise UserError(
+                f"{directory / name}: a saved model would overwrite it, and none was saved there before; move it, or "
+                "choose another folder"
+            )
+
+
+def best_step(directory: Path) -> int:
+    """Step whose model was stored as the best one, as the newest readable checkpoint has it; 0 where none was."""
+    for path in sorted((directory / CHECKPOINTS_FOLDER).glob(f"step-*/{STATE_FILE}"), reverse=True):
+        try:
+            return int(json.loads(path.read_text(encoding="utf-8"))["progress"]["best_step"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+    return 0
+
+
+def model_is_lost(directory: Path) -> bool:
+    """Whether the best model was stored, as checkpoints have it, and is not there."""
+    return not (directory / MODEL_FILE).exists() and best_step(directory) > 0
 
 
 def refuse_foreign_files(directory: Path, names: Iterable[str] = WRITTEN) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from seq2seq.config import check_format
 from seq2seq.errors import UserError
-from seq2seq.runs.layout import CONFIG_FILE, MODEL_FILE, VOCABULARY_FILES
+from seq2seq.runs.layout import CONFIG_FILE, MODEL_FILE, VOCABULARY_FILES, model_is_lost
 from seq2seq.runtime.atomic_files import write_atomically
 
 METADATA = "seq2seq"
@@ -163,6 +163,11 @@ def check_bound(directory: Path) -> dict[str, list[int]]:
     """The shapes of a run's tensors, by name. Raises UserError where the run has no model yet, or its configuration or
     vocabulary is not the one that the model was trained with; the tensors themselves are not read."""
     path = directory / MODEL_FILE
+    if model_is_lost(directory):
+        raise UserError(
+            f"{path}: missing, though the best model was stored there; restore it, or repeat the command that trained "
+            "the run, which stores one from the checkpoints"
+        )
     if not path.exists():
         raise UserError(f"{directory}: the run holds no {path.name} yet; let it train until its first validation")
     shapes, metadata = stored_shapes(path)

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from seq2seq.config import SEARCH, Whole, check_numbers
+from seq2seq.config import SEARCH, Whole, check_fields, check_numbers
 from seq2seq.errors import check
 from seq2seq.runtime.kernels import best_continuations
 from seq2seq.search.step import State, StepFn
@@ -31,11 +31,8 @@ class SearchConfig:
     """Longest output per source token (plus 10): keeps a stuck hypothesis from running to max_length."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "search")
         check_numbers(self, "search", **SEARCH)
-        check(
-            self.length_penalty_kind in ("average", "gnmt"),
-            f"search.length_penalty_kind must be average or gnmt, not {self.length_penalty_kind}",
-        )
 
     def limits(self, source_lengths: Tensor) -> Tensor:
         """[B] source lengths -> [B] most tokens of output, end of sentence included; each sentence's own, whatever its

@@ -57,6 +57,7 @@ from seq2seq.runtime.atomic_files import sweep, write_atomically
 from seq2seq.runtime.device import device_named
 from seq2seq.runtime.distributed import World
 from seq2seq.runtime.distributed import world as joined
+from seq2seq.runtime.paths import checked_path
 from seq2seq.tasks.capacity import fresh_model
 from seq2seq.tasks.configs import TaskConfig
 from seq2seq.tasks.description import Described, describe
@@ -218,7 +219,7 @@ def check_hardware(config: TaskConfig, device: torch.device) -> None:
 
 def start_directory(config: TaskConfig) -> Path:
     """Where the model that training starts from lies. Raises UserError where no run is there."""
-    start = Path(config.start_from)
+    start = checked_path(config.start_from, "start_from", "a run directory as --start-from")
     check(begun(start), f"start_from: {start} is not a run directory (it has no {CONFIG_FILE})")
     return start
 

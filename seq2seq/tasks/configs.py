@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from seq2seq.config import SIZES, Real, check_numbers
+from seq2seq.config import SIZES, PathOption, Real, check_fields, check_numbers
 from seq2seq.data.bucketing import BatchingConfig
 from seq2seq.data.corpus import DataConfig
 from seq2seq.data.readers import ReaderConfig
@@ -18,6 +18,7 @@ from seq2seq.model.language_model import LanguageModelConfig
 from seq2seq.model.seq2seq import GeneratorConfig, ModelConfig
 from seq2seq.model.sequence_model import PredictorConfig
 from seq2seq.runs.stored_model import Kind
+from seq2seq.runtime.paths import checked_path
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.evaluate import VALIDATED
 from seq2seq.training.config import TrainerConfig
@@ -31,9 +32,9 @@ class TaskConfig:
     kind: ClassVar[Kind]
     """Of the model, see `load`."""
 
-    output: str = ""
+    output: PathOption = ""
     """Run directory; a run found there is taken up again."""
-    start_from: str = ""
+    start_from: PathOption = ""
     """Run directory whose model training starts from, with its vocabulary: to go on with other data or another learning
     rate. On the command line, the model's options are those of that run; others must agree with it but for dropout."""
     quick: bool = False
@@ -48,6 +49,9 @@ class TaskConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     """Length of training, validation, checkpoints."""
 
+    def __post_init__(self) -> None:
+        check_fields(self, "")
+
     def count(self, usual: int, quick: int = 64) -> int:
         """Number of examples to make or use."""
         return min(usual, quick) if self.quick else usual
@@ -55,7 +59,7 @@ class TaskConfig:
     def directory(self) -> Path:
         """The run directory. Raises UserError where none was given."""
         check(bool(self.output), "say where the run goes: --output DIR")
-        return Path(self.output)
+        return checked_path(self.output, "output", "another --output")
 
     def chosen_trainer(self) -> TrainerConfig:
         """The trainer's settings; on a smoke run for a few steps."""
@@ -80,7 +84,7 @@ class ExperimentConfig(TaskConfig, DataConfig):
     """Licence of the model, for the model card: an SPDX identifier, or a name that the Hugging Face Hub has."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        DataConfig.__post_init__(self)  # checks the types of all fields, those of TaskConfig among them
         check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)))
         check(
             self.model.tie != "three_way" or self.vocabulary.joint,
@@ -96,6 +100,12 @@ class ExperimentConfig(TaskConfig, DataConfig):
 
 QUICK_STEPS = 3
 """Steps of a smoke run."""
+
+
+def check_argument(function: str, name: str, value: Any, *kinds: type[Any]) -> None:
+    """Raises UserError where an argument of a public function is of none of these types."""
+    wanted = " or ".join(kind.__name__ for kind in kinds)
+    check(isinstance(value, kinds), f"{function}: {name} must be of type {wanted}, not {type(value).__name__}")
 
 
 def check_best_metric(config: TaskConfig, figures: Iterable[str]) -> None:
@@ -123,6 +133,7 @@ class GeneratorTask(TaskConfig):
     """How files and texts become inputs of the finished model."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)), ctc_weight=Real(0, 1))
 
 
@@ -150,4 +161,5 @@ class LanguageModelTask(TaskConfig):
     """Characters per training example; what lies before a window is not seen."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_numbers(self, "", window=SIZES)

@@ -14,7 +14,7 @@ from seq2seq.inference.character_model import CharacterModel
 from seq2seq.model.language_model import LanguageModel, build_language_model
 from seq2seq.runs.stored_model import Build
 from seq2seq.tasks.base import Objective, example_batches, fingerprint, mean_loss, open_run, start_directory
-from seq2seq.tasks.configs import LanguageModelTask, check_best_metric
+from seq2seq.tasks.configs import LanguageModelTask, check_argument, check_best_metric
 from seq2seq.training.objectives import labelling
 
 Array = np.ndarray
@@ -34,6 +34,9 @@ def train_language_model(
     Validation gives the loss over windows, in nats and in bits per character; after_validation is called with the model
     of that moment. build, objective: of the user's own, as `run` takes them.
     """
+    check_argument("train_language_model", "config", config, LanguageModelTask)
+    for name, given in (("text", text), ("held_out", held_out)):
+        check_argument("train_language_model", name, given, str)
     check_best_metric(config, ("loss",))
     objective = objective or labelling()
     with open_run(config, build) as run:

@@ -16,7 +16,7 @@ from seq2seq.model.sequence_model import SequenceModel, build_predictor_model
 from seq2seq.runs.layout import LABELS_FILE, SOURCE_FILE
 from seq2seq.runs.stored_model import Build
 from seq2seq.tasks.base import example_batches, fingerprint, mean_loss, open_run, start_directory
-from seq2seq.tasks.configs import PredictorTask, check_best_metric
+from seq2seq.tasks.configs import PredictorTask, check_argument, check_best_metric
 from seq2seq.training.objectives import ComputeSequenceLoss
 
 Array = np.ndarray
@@ -39,6 +39,9 @@ def train_predictor(
     takes them. Validation gives the loss and these figures; each may choose the best model. vocabulary: what inputs are
     ids of; it is kept with the run, and must be that of the model that training starts from. build: of the user's own,
     as `run` takes it. labels: names of the classes, kept with the run, where outputs are classes."""
+    check_argument("train_predictor", "config", config, PredictorTask)
+    for name, examples in (("training", training), ("validation", validation)):
+        check_argument("train_predictor", name, examples, Sequence)
     wanted = config.model.outputs
     check(labels is None or len(labels) == wanted, f"labels must be {wanted} names, one for each of model.outputs")
     check_best_metric(config, ("loss", *figures))

@@ -25,7 +25,7 @@ from seq2seq.runs.layout import ATTENTION_FOLDER, GENERATION_FILE, TARGET_FILE
 from seq2seq.runs.stored_model import Build
 from seq2seq.runtime.distributed import World
 from seq2seq.tasks.base import Objective, fingerprint, mean_loss, open_run, start_directory
-from seq2seq.tasks.configs import GeneratorTask, check_best_metric
+from seq2seq.tasks.configs import GeneratorTask, check_argument, check_best_metric
 from seq2seq.training.objectives import joint_attention_ctc, teacher_forcing
 
 log = logging.getLogger(__name__)
@@ -59,8 +59,12 @@ def train_generator(
     batches. Validation gives the loss, BLEU and the token error rate of greedy outputs. build, objective: of the user's
     own, as `run` takes them.
     """
+    check_argument("train_generator", "config", config, GeneratorTask)
     check_best_metric(config, ("error_rate", "bleu", "loss"))
+    check_argument("train_generator", "training", training, Captioned, Sequence)
     stages = [training] if isinstance(training, Captioned) else list(training)
+    for name, data in (*(("each stage of training", stage) for stage in stages), ("validation", validation)):
+        check_argument("train_generator", name, data, Captioned)
     with open_run(config, build) as run:
         stored = run.directory / TARGET_FILE
         vocabulary = run.once(

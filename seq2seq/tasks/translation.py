@@ -22,7 +22,7 @@ from seq2seq.runs.layout import ATTENTION_FOLDER, CARD_FILE, EVALUATION_FOLDER, 
 from seq2seq.runs.stored_model import Build
 from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies, save_vocabularies
 from seq2seq.tasks.base import Objective, Run, open_run, start_directory
-from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.configs import ExperimentConfig, check_argument
 from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
 from seq2seq.tasks.model_card import write_card
@@ -58,6 +58,7 @@ def run(
     and to load. objective: what is learned, and validated as the loss, in place of smoothed cross-entropy.
     Raises UserError on anything the user can mend, Interrupted after SIGTERM or SIGINT, with the state saved.
     """
+    check_argument("run", "config", config, ExperimentConfig)
     with open_run(config, build, TEXT_FILES) as run:
         translator = train(config, run, objective)
         if not run.world.is_main:

@@ -7,22 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seq2seq.config import read_config, read_mapping
-from seq2seq.data.vocabulary import CHARACTERS_FILE
+from seq2seq.data.vocabulary import CHARACTERS_FILE, Characters, Vocabulary
 from seq2seq.errors import UserError
 from seq2seq.runs.checkpoints import MANIFEST, CheckpointStore, find_fault
 from seq2seq.runs.layout import (
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
+    GENERATION_FILE,
     JOINT_FILE,
     MODEL_FILE,
     SOURCE_FILE,
     TARGET_FILE,
     holds_training_run,
     is_bare,
+    model_is_lost,
 )
 from seq2seq.runs.stored_model import Kind, read_stored
-from seq2seq.runs.vocabularies import holds_vocabularies
+from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies
 from seq2seq.runs.weights import find_model_fault, stored_shapes
+from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.configs import ExperimentConfig
 
 
@@ -54,6 +57,9 @@ def report(run: Path) -> list[Verdict]:
     verdicts: list[Verdict] = []
     if (run / MODEL_FILE).exists():
         verdicts.append(Verdict(MODEL_FILE, (run / MODEL_FILE).stat().st_size, find_model_fault(run)))
+    elif model_is_lost(run):
+        lost = "missing, though the best model was stored; restore it, or repeat the command that trained the run"
+        verdicts.append(Verdict(MODEL_FILE, 0, lost))
     for checkpoint in CheckpointStore(run / CHECKPOINTS_FOLDER).list():
         size = sum(path.stat().st_size for path in checkpoint.iterdir())
         verdicts.append(Verdict(f"checkpoints/{checkpoint.name}", size, find_fault(checkpoint)))
@@ -69,9 +75,11 @@ def find_misfit(run: Path) -> str | None:
     if is_bare(run) and holds_training_run(run):
         return f"{path}: holds the model alone, as that of a saved model does; restore the run's own"
     try:
-        missing = _missing_vocabulary(run, read_stored(run).kind)
+        kind = read_stored(run).kind
+        missing = _missing_vocabulary(run, kind)
         if missing:
             return missing
+        _read_companions(run, kind)
         if "source" in read_mapping(path):
             read_config(path, ExperimentConfig)
         own = stored_shapes(run / MODEL_FILE)[0] if (run / MODEL_FILE).exists() else None
@@ -96,3 +104,18 @@ def _missing_vocabulary(run: Path, kind: Kind) -> str | None:
         return None if (run / name).is_file() else f"{run / name}: missing; restore it"
     names = f"{JOINT_FILE}, or {SOURCE_FILE} and {TARGET_FILE}"
     return None if holds_vocabularies(run) else f"{run}: the vocabulary is missing ({names}); restore it"
+
+
+def _read_companions(run: Path, kind: Kind) -> None:
+    """Reads what is read with a model of this kind: its vocabulary and search settings. Raises UserError, naming the
+    file, where it cannot be used."""
+    if (run / GENERATION_FILE).exists():
+        read_config(run / GENERATION_FILE, SearchConfig)
+    if kind == "language_model":
+        Characters.load(run)
+    elif kind == "translator":
+        load_vocabularies(run)
+    else:
+        path = run / (SOURCE_FILE if kind == "predictor" else TARGET_FILE)
+        if path.exists():
+            Vocabulary.load(path)

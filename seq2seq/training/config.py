@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from seq2seq.config import COUNTS, COUNTS_OR_NONE, SEEDS, Real, Whole, check_numbers
+from seq2seq.config import COUNTS, COUNTS_OR_NONE, SEEDS, Real, Whole, check_fields, check_numbers
 from seq2seq.runtime.device import Precision
 
 
@@ -53,6 +53,7 @@ class TrainerConfig:
     """Seed of initial weights, dropout and the order of batches."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "trainer")
         check_numbers(
             self,
             "trainer",

@@ -1,6 +1,8 @@
 """The training loop: epochs, validations, checkpoints and log entries around the step; no maths of any task."""
 
+import copy
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -15,8 +17,9 @@ from seq2seq.data.batch import Batches
 from seq2seq.errors import UserError
 from seq2seq.runs.checkpoints import CheckpointStore
 from seq2seq.runs.figures import signed
+from seq2seq.runs.layout import MODEL_FILE, model_is_lost
 from seq2seq.runs.metrics_log import Journal
-from seq2seq.runs.weights import save_model
+from seq2seq.runs.weights import load_model_tensors, save_model
 from seq2seq.training.step import TrainingStep
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,7 @@ class TrainingLoop:
 
     def run(self) -> None:
         """Trains to the end. Raises Interrupted, once the state is saved, where one of the ranks was asked to stop."""
+        self._replace_lost_best()
         while not self._finished():
             self._train_epoch()
         self._log_lost_patience()
@@ -118,9 +122,6 @@ class TrainingLoop:
         self._log_training()
         figures = self._figures()
         metric = self.config.best_metric
-        if metric not in figures:
-            self._save()
-            raise UserError(f"trainer.best_metric {metric} is not among this task's figures: {', '.join(figures)}")
         self._judge(signed(metric, figures[metric]))
         self._record(**{f"validation_{name}": figure for name, figure in figures.items()})
         if self.world.is_main:
@@ -131,14 +132,41 @@ class TrainingLoop:
         self._save()
 
     def _figures(self) -> dict[str, float]:
-        """The validation figures, worked out by the main process. Speed leaves out the time that they take."""
+        """The validation figures of the average, worked out by the main process. Speed leaves out the time that they
+        take. Raises UserError where the one that chooses the best model is not among them."""
         began = time.perf_counter()
         self.step.average.eval()
         figures = dict(self.validate(self.step.average)) if self.world.is_main else {}
         figures = self.world.broadcast_object(figures)
         self.step.model.train()
         self.step.window.started += time.perf_counter() - began
+        metric = self.config.best_metric
+        if metric not in figures:
+            self._save()
+            raise UserError(f"trainer.best_metric {metric} is not among this task's figures: {', '.join(figures)}")
         return figures
+
+    def _replace_lost_best(self) -> None:
+        """Where the best model was stored and somebody removed it since, stores it again from its checkpoint, or, where
+        that is gone too, the newest checkpoint's average: a finished run would never have a model again.
+
+        Patience and the schedule's cuts stay as they were, so that training ends where it would have ended.
+        """
+        progress, path = self.progress, self.directory / MODEL_FILE
+        if not self.world.broadcast_object(self.world.is_main and model_is_lost(self.directory)):
+            return
+        best, tensors = copy.deepcopy(self.step.average), self.store.load_step(progress.best_step)
+        if tensors is not None:
+            log.warning("%s is missing: stored again from the checkpoint of step %d", path, progress.best_step)
+            load_model_tensors(best, tensors.get("average", tensors["model"]), str(self.store.directory))
+        else:
+            message = "%s is missing: the best model, of step %d, is lost; that of step %d takes its place"
+            log.warning(message, path, progress.best_step, progress.step)
+            figure = signed(self.config.best_metric, self._figures()[self.config.best_metric])
+            progress.best, progress.best_step = max(-math.inf, figure), progress.step  # undefined is worse than all
+        if self.world.is_main:
+            save_model(best, self.directory)
+        self._save()
 
     def _judge(self, figure: float) -> None:
         """Keeps the average as the run's model where the figure, the higher the better, beats all before; else counts

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from seq2seq.config import COUNTS, COUNTS_OR_NONE, Real, check_numbers
+from seq2seq.config import COUNTS, COUNTS_OR_NONE, Real, check_fields, check_numbers
 from seq2seq.errors import check
 
 
@@ -48,6 +48,7 @@ class OptimizerConfig:
     ReduceLROnPlateau."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "optimizer")
         check_numbers(
             self,
             "optimizer",

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -89,3 +90,49 @@ def test_what_is_no_list_of_texts_is_refused(toy_run: Path, texts: Any, told: st
     """A string is a sequence of strings too: each letter would be translated."""
     with pytest.raises(UserError, match=told):
         load(toy_run).translate(texts)
+
+
+def test_what_is_no_folder_is_refused(toy_run: Path, tmp_path: Path) -> None:
+    translator = load(toy_run)
+    (tmp_path / "file").write_text("mine")
+    for given, message in [
+        (None, "save_directory is of type NoneType; give a folder"),
+        (3, "save_directory is of type int; give a folder"),
+        (tmp_path / "file", "file: is a file; give a folder"),
+        (tmp_path / "file" / "below", "cannot save the model there .Not a directory.; give another folder"),
+        ("run" * 2_000, r"^[run]{57}[.]{3}: cannot be opened .File name too long.; give a folder"),
+        ("a\0b", "save_directory holds a NUL character"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            translator.save_pretrained(given)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_what_the_hub_does_not_take_is_one_sentence(toy_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(*_: Any, **__: Any) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("socket.getaddrinfo", nowhere)
+    translator = load(toy_run)
+    for name, message in [
+        (None, "repo_id is of type NoneType; give a Hub id"),
+        ("x y", "x y: the Hub does not take the model: Repo id must use"),
+        ("owner/name", "owner/name: the Hub does not take the model: .*no network"),
+    ]:
+        with pytest.raises(UserError, match=message) as error:
+            translator.push_to_hub(name, token="hf_none")  # type: ignore[arg-type]
+        assert "\n" not in str(error.value)
+
+
+def test_only_a_translator_joins_another_one(toy_run: Path) -> None:
+    translator = load(toy_run)
+    for other in (None, [translator], "runs/mine"):
+        with pytest.raises(UserError, match=f"join takes one Translator, not {type(other).__name__}"):
+            translator.join(other)  # type: ignore[arg-type]
+
+
+def test_search_options_may_be_numbers_of_numpy(toy_run: Path) -> None:
+    translator = load(toy_run)
+    expected = translator.search(["ba ko"], n_best=2, beam_size=3, length_penalty=0.5)
+    found = translator.search(["ba ko"], np.int64(2), beam_size=np.int32(3), length_penalty=np.float32(0.5))
+    assert found == expected

@@ -6,7 +6,9 @@ import os
 import pydoc
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,3 +108,50 @@ def test_what_cannot_be_loaded_is_refused() -> None:
         seq2seq.load(FIXTURES / "translator-0.1.0", kind="banana")
     with pytest.raises(UserError, match="holds a generator, not a translator"):
         seq2seq.Translator.from_pretrained(FIXTURES / "generator-0.1.0")
+    for run in ("runs/a0" * 1_000, "a" * 5_000):
+        with pytest.raises(UserError, match=r"File name too long.*; give a run directory or a Hub id"):
+            seq2seq.load(run)
+
+
+@pytest.mark.parametrize("config", [None, {}, "m", seq2seq.TrainerConfig()])
+def test_training_asks_for_the_configuration_of_its_task(config: Any) -> None:
+    kind = type(config).__name__
+    with pytest.raises(UserError, match=f"^run: config must be of type ExperimentConfig, not {kind}$"):
+        seq2seq.run(config)
+    with pytest.raises(UserError, match=f"^train_generator: config must be of type GeneratorTask, not {kind}$"):
+        seq2seq.train_generator(config, None, None)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=f"^train_predictor: config must be of type PredictorTask, not {kind}$"):
+        seq2seq.train_predictor(config, [], [], None)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=f"^train_language_model: config must be of type LanguageModelTask, not {kind}"):
+        seq2seq.train_language_model(config, "", "", None)  # type: ignore[arg-type]
+
+
+def test_training_asks_for_data_of_its_task() -> None:
+    trainer = seq2seq.TrainerConfig(best_metric="loss")
+    captioned = seq2seq.Captioned([], [])
+    for training, named in [
+        (None, "training must be of type Captioned or Sequence, not NoneType"),
+        ([captioned, None], "each stage of training must be of type Captioned, not NoneType"),
+        (captioned, "validation must be of type Captioned, not list"),
+    ]:
+        with pytest.raises(UserError, match=named):
+            seq2seq.train_generator(seq2seq.GeneratorTask(trainer=trainer), training, [])  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="training must be of type Sequence, not NoneType"):
+        seq2seq.train_predictor(seq2seq.PredictorTask(trainer=trainer), None, [], None)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="held_out must be of type str, not NoneType"):
+        seq2seq.train_language_model(seq2seq.LanguageModelTask(trainer=trainer), "", None, None)  # type: ignore[arg-type]
+
+
+def test_names_that_no_file_can_have_are_refused(tmp_path: Path) -> None:
+    config = seq2seq.ExperimentConfig(data=str(tmp_path), source="en", target="de", output=str(tmp_path / "run"))
+    for name, advice in [("output", "another --output"), ("data", "a folder, a file or a Hub id")]:
+        with pytest.raises(UserError, match=f"cannot be opened .File name too long.; give {advice}"):
+            seq2seq.run(replace(config, **{name: "a" * 5_000}))
+
+
+def test_a_vocabulary_is_made_of_bytes_or_loaded() -> None:
+    for given in ("nope", None):
+        with pytest.raises(UserError, match=f"must be bytes, not of type {type(given).__name__}; Vocabulary.load"):
+            seq2seq.Vocabulary(given)
+    with pytest.raises(UserError, match="path is of type NoneType; give a SentencePiece model file"):
+        seq2seq.Vocabulary.load(None)

@@ -1,17 +1,20 @@
-"""Every number among the options has bounds: of the library's configuration classes and of the recipes' own."""
+"""Every option has a type, and every number bounds: of the library's configuration classes and of the recipes' own."""
 
 import dataclasses
 import importlib
+import json
 import math
 import pkgutil
 import re
 import typing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pytest
 
 import seq2seq
+from seq2seq.config import to_dict
 from seq2seq.errors import UserError
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -45,6 +48,31 @@ def numbers(cls: type[Any]) -> list[str]:
     ]
 
 
+WRONG: dict[Any, list[Any]] = {
+    bool: ["false", 1, 0, None, 0.0],
+    str: [3, True, b"text", ["text"], 1.5],
+    Literal: ["no such choice", 3, None, True],
+    dataclasses.dataclass: [None, {}, "text", 3],
+}
+"""Values that no option of the type takes."""
+
+
+def others(cls: type[Any]) -> list[tuple[str, Any]]:
+    """Names of the fields that hold no number, and which of WRONG is theirs."""
+    hints = typing.get_type_hints(cls)
+    return [
+        (each.name, _type_of(hints[each.name])) for each in dataclasses.fields(cls) if each.name not in numbers(cls)
+    ]
+
+
+def _type_of(annotation: Any) -> Any:
+    if dataclasses.is_dataclass(annotation):
+        return dataclasses.dataclass
+    if typing.get_origin(annotation) is Literal:
+        return Literal
+    return bool if annotation is bool else str
+
+
 def made(cls: type[Any]) -> Any:
     """An instance, of defaults as far as there are any."""
     required = [field.name for field in dataclasses.fields(cls) if _is_required(field)]
@@ -56,6 +84,7 @@ def _is_required(field: Any) -> bool:
 
 
 FIELDS = [(cls, name) for cls in configurations() for name in numbers(cls)]
+OTHERS = [(cls, *field) for cls in configurations() for field in others(cls)]
 
 
 def test_the_walk_finds_what_there_is() -> None:
@@ -74,3 +103,51 @@ def test_no_field_takes_what_is_no_number_of_sensible_size(cls: type[Any], name:
         with pytest.raises(UserError, match=rf"\b{name} must be a (whole )?number from -?[\d.,]+ to [\d.,]+") as error:
             dataclasses.replace(config, **{name: value})
         assert "\n" not in str(error.value)
+
+
+def test_the_walk_finds_options_of_every_type() -> None:
+    found = {(f"{cls.__name__}.{name}", kind) for cls, name, kind in OTHERS}
+    expected = {("ExperimentConfig.streaming", bool), ("ExperimentConfig.license", str), ("DataConfig.data", str)}
+    expected |= {("EncoderConfig.cell", Literal), ("VocabularyConfig.source_model", str), ("TaskConfig.quick", bool)}
+    expected |= {("ModelConfig.encoder", dataclasses.dataclass), ("TrainerConfig.precision", Literal)}
+    assert expected <= found
+
+
+@pytest.mark.parametrize(("cls", "name", "kind"), OTHERS, ids=lambda each: getattr(each, "__qualname__", each))
+def test_no_field_takes_a_value_of_another_type(cls: type[Any], name: str, kind: Any) -> None:
+    config = made(cls)
+    for value in WRONG[kind]:
+        with pytest.raises(UserError, match=rf"\b{name}'? must be ") as error:
+            dataclasses.replace(config, **{name: value})
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("cls", "name"), FIELDS, ids=lambda each: getattr(each, "__qualname__", each))
+def test_numbers_of_numpy_are_stored_as_those_of_python(cls: type[Any], name: str) -> None:
+    config = made(cls)
+    usual = getattr(config, name)
+    for kind in (np.int64, np.uint32) if isinstance(usual, int) else (np.float64, np.float32):
+        stored = getattr(dataclasses.replace(config, **{name: kind(usual)}), name)
+        assert type(stored) is type(usual)
+        assert stored == pytest.approx(usual)
+
+
+def test_no_whole_number_is_made_of_another_one() -> None:
+    for value in (np.float64(2), np.bool_(True), np.array([2])):
+        with pytest.raises(UserError, match=r"search\.beam_size must be a whole number from 1 to 1000, not "):
+            seq2seq.SearchConfig(beam_size=value)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [
+        (seq2seq.ExperimentConfig, "output"),
+        (seq2seq.PredictorTask, "start_from"),
+        (seq2seq.VocabularyConfig, "source_model"),
+        (seq2seq.ExperimentConfig, "data"),
+    ],
+)
+def test_a_path_is_stored_as_text(cls: type[Any], name: str) -> None:
+    config = dataclasses.replace(made(cls), **{name: Path("some") / "file"})
+    assert getattr(config, name) == str(Path("some") / "file")
+    assert json.loads(json.dumps(to_dict(config)))[name] == getattr(config, name)

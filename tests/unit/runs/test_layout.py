@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import average_checkpoints
 import pytest
 
 import seq2seq
@@ -14,9 +15,12 @@ from seq2seq.errors import UserError
 from seq2seq.runs.layout import WRITTEN, refuse_foreign_files
 from seq2seq.runtime.atomic_files import sweep
 from seq2seq.tasks.prediction import train_predictor
+from seq2seq.tasks.verify import report
 from seq2seq.training.objectives import labelling
 from tests.conftest import toy_config
 from tests.tiny_runs import predictor_task, sums
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
 @pytest.fixture
@@ -46,6 +50,35 @@ def test_a_model_may_be_saved_onto_a_saved_model(toy_run: Path, tmp_path: Path) 
     assert main(["verify", str(tmp_path / "saved")]) == 0
 
 
+@pytest.mark.parametrize("content", ['{"model": "gpt"}', '{"architectures": []}', "[]", "not JSON"])
+def test_a_model_is_not_saved_onto_a_configuration_of_others(toy_run: Path, tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(UserError, match=r"config\.json: a saved model would overwrite it, and none was saved there"):
+        seq2seq.load(toy_run).save_pretrained(tmp_path)
+    assert contents(tmp_path) == {tmp_path / "config.json": content.encode()}
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "generation_config.json", "joint.spm.model", "source.spm.model"])
+def test_a_model_is_not_saved_onto_files_of_others(
+    toy_run: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match=f"{tmp_path / name}: a saved model would overwrite it.*; move it, or choose"):
+        seq2seq.load(toy_run).save_pretrained(tmp_path)
+    assert average_checkpoints.main([str(toy_run), "--output", str(tmp_path)]) == 2
+    assert f"{tmp_path / name}: a saved model would overwrite it" in capsys.readouterr().err
+    assert contents(tmp_path) == {tmp_path / name: b"mine"}
+
+
+def test_what_a_saved_model_does_not_touch_is_in_nobodys_way(toy_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "README.md").write_text("mine")
+    seq2seq.load(toy_run).save_pretrained(tmp_path)
+    assert seq2seq.load(tmp_path).translate(["ba"]) == ["BA"]
+    assert (tmp_path / "README.md").read_text() == "mine"
+    assert average_checkpoints.main([str(toy_run), "--output", str(tmp_path)]) == 0  # a saved model may be replaced
+
+
 def bare(run: Path) -> None:
     content = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps({"model": content["model"]}))
@@ -65,6 +98,18 @@ def without_its_vocabulary(run: Path) -> None:
     (run / "joint.spm.model").unlink()
 
 
+def with_an_empty_vocabulary(run: Path) -> None:
+    (run / "joint.spm.model").write_text("")
+
+
+def with_search_settings_that_are_none(run: Path) -> None:
+    (run / "generation_config.json").write_text("[]")
+
+
+def with_a_beam_that_is_no_number(run: Path) -> None:
+    (run / "generation_config.json").write_text('{"beam_size": "x"}')
+
+
 def with_another_runs_checkpoints(run: Path) -> None:
     train_predictor(predictor_task(run.parent / "other"), sums(20), sums(20), labelling())
     shutil.rmtree(run / "checkpoints")
@@ -78,6 +123,9 @@ def with_another_runs_checkpoints(run: Path) -> None:
         (bare_beside_provenance, "config.json: holds the model alone"),
         (of_no_configuration, "label_smoothing"),
         (without_its_vocabulary, "the vocabulary is missing"),
+        (with_an_empty_vocabulary, "joint.spm.model: not a SentencePiece model, or a damaged one; restore the file"),
+        (with_search_settings_that_are_none, "generation_config.json: the configuration must be a mapping"),
+        (with_a_beam_that_is_no_number, "generation_config.json: option 'beam_size' must be an integer, got"),
         (with_another_runs_checkpoints, "its tensors are not those of model.safetensors"),
     ],
 )
@@ -91,6 +139,36 @@ def test_verify_reports_parts_that_do_not_fit_together(
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("all together\t")
     assert named in last
+
+
+@pytest.mark.parametrize("stored", sorted(FIXTURES.glob("*-0.1.0")), ids=lambda path: path.name)
+def test_verify_reads_what_each_kind_of_run_is_loaded_with(stored: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(stored, run)
+    assert report(run)[-1].fault is None
+    for path in [*run.glob("*.spm.model"), *run.glob("characters.json"), *run.glob("generation_config.json")]:
+        content = path.read_bytes()
+        path.write_text("")
+        assert str(path) in str(report(run)[-1].fault)
+        path.write_bytes(content)
+
+
+def test_a_model_that_was_removed_is_reported_and_comes_back(
+    toy_data: Path, toy_run: Path, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copy / "model.safetensors").unlink()
+    assert main(["verify", str(copy)]) == 2
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith(
+        "model.safetensors\t0.0 MiB\tmissing, though the best model was stored; restore it, or repeat"
+    )
+    with pytest.raises(
+        UserError, match=r"model\.safetensors: missing, though .* repeat the command that trained the run"
+    ):
+        seq2seq.load(copy)
+    seq2seq.run(toy_config(toy_data, copy, epochs=15))
+    assert main(["verify", str(copy)]) == 0
+    assert seq2seq.load(copy).translate(["ba ko"]) == seq2seq.load(toy_run).translate(["ba ko"])
 
 
 FOLDERS = {"attention", "checkpoints", "tensorboard"}

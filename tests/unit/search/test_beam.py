@@ -148,5 +148,5 @@ def test_an_n_best_that_the_beam_cannot_give_is_refused(n_best: int) -> None:
 
 
 def test_an_unknown_length_penalty_is_refused() -> None:
-    with pytest.raises(UserError, match=r"search\.length_penalty_kind must be average or gnmt, not Average"):
+    with pytest.raises(UserError, match='length_penalty_kind\' must be one of "average", "gnmt", got "Average"'):
         SearchConfig(length_penalty_kind="Average")  # type: ignore[arg-type]

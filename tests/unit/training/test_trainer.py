@@ -347,3 +347,42 @@ def test_a_run_without_loss_scaling_goes_on_with_it(tmp_path: Path) -> None:
     newest = sorted((tmp_path / "checkpoints").glob("step-*"))[-1]
     assert json.loads((newest / "state.json").read_text())["scaler"]["scale"] > 1
     assert goes_on.progress.step == 2
+
+
+def falling(*values: float) -> Any:
+    """Validation that gives these figures one after the other."""
+    rest = iter(values)
+    return lambda _: {"bleu": next(rest)}
+
+
+def test_a_best_model_that_was_removed_comes_back_from_its_checkpoint(tmp_path: Path) -> None:
+    fit(trainer(tmp_path, epochs=3), Fixed([4, 8]), falling(1, 3, 2))
+    stored = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").unlink()
+    made = trainer(tmp_path, epochs=3)
+    fit(made, Fixed([4, 8]), falling())  # nothing is validated again
+    assert (tmp_path / "model.safetensors").read_bytes() == stored
+    assert (made.progress.best, made.progress.best_step) == (3, 2)
+
+
+def test_where_its_checkpoint_is_gone_too_the_newest_model_takes_its_place(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit(trainer(tmp_path, epochs=4, patience=9), Fixed([4, 8]), falling(9, 1, 2, 3))
+    (tmp_path / "model.safetensors").unlink()
+    made = trainer(tmp_path, epochs=4, patience=9)
+    last = fit(made, Fixed([4, 8]), falling(3))
+    assert float(load_tensors(tmp_path / "model.safetensors")["weight"]) == last
+    assert "model.safetensors is missing: the best model, of step 1, is lost; that of step 4 takes its" in caplog.text
+    again = trainer(tmp_path, epochs=4, patience=9)
+    fit(again, Fixed([4, 8]), falling())  # it is the best one now, and stays
+    assert (again.progress.best, again.progress.best_step, again.progress.without_gain) == (3, 4, 3)
+
+
+def test_patience_that_has_run_out_stays_so_when_the_best_model_is_lost(tmp_path: Path) -> None:
+    fit(trainer(tmp_path, epochs=9, patience=2), Fixed([4, 8]), falling(9, 1, 2))
+    (tmp_path / "model.safetensors").unlink()
+    made = trainer(tmp_path, epochs=9, patience=2)
+    fit(made, Fixed([4, 8]), falling(2))
+    assert made.progress.step == 3
+    assert (tmp_path / "model.safetensors").exists()
