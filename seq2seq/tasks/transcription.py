@@ -83,7 +83,7 @@ def train_generator(
 
         seen = [(each, texts) for stage in stages for each, texts in zip(stage.inputs, stage.references, strict=True)]
         run.fit(model, batches, objective, validate, fingerprint(seen))
-        return run.described(Generator(model, config.model, vocabulary, config.search))
+        return run.marked(Generator(model, config.model, vocabulary, config.search))
 
 
 def _new_vocabulary(config: GeneratorTask, stages: Stages) -> Vocabulary:
