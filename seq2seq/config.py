@@ -175,6 +175,14 @@ def to_dict(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
+def flat(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values of nested sections by their dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in mapping.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
 def from_dict(cls: type[Config], mapping: Any, where: str = "") -> Config:
     """Build the configuration ``cls`` from nested dictionaries.
 

@@ -16,7 +16,7 @@ from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Defaul
 
 from seq2seq.cli.arguments import BUILD_HELP, dashed, spelled
 from seq2seq.cli.user_code import function_in
-from seq2seq.config import check_types, from_dict, option_types, read_mapping, refusal, to_dict
+from seq2seq.config import check_types, flat, from_dict, option_types, read_mapping, refusal, to_dict
 from seq2seq.errors import UserError
 from seq2seq.runs.layout import begun
 from seq2seq.tasks.base import start_options
@@ -135,15 +135,7 @@ def _options_in(file: Path, cls: type[Any]) -> dict[str, Any]:
     mapping = read_mapping(file)
     _refuse_class_paths(mapping, file)
     check_types(cls, mapping, str(file))
-    return _flat(mapping)
-
-
-def _flat(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values of nested sections by their dotted names."""
-    found: dict[str, Any] = {}
-    for name, value in mapping.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return found
+    return flat(mapping)
 
 
 def _options_of_start(
@@ -161,9 +153,9 @@ def _options_of_start(
     directory = (
         chosen("output") if begun(chosen("output")) and not begun(chosen("start_from")) else chosen("start_from")
     )
-    taken = _flat(start_options(directory, cls))
+    taken = flat(start_options(directory, cls))
     if "vocabulary" in option_types(cls):
-        defaults = _flat({"vocabulary": to_dict(option_types(cls)["vocabulary"]())})
+        defaults = flat({"vocabulary": to_dict(option_types(cls)["vocabulary"]())})
         taken = {**defaults, **taken}
         asked = [name for name in given if name.startswith("vocabulary")]
         asked += [name for name, value in from_files.items() if name in defaults and value != taken[name]]

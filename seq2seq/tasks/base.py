@@ -61,6 +61,7 @@ from seq2seq.runtime.paths import checked_path
 from seq2seq.tasks.capacity import fresh_model
 from seq2seq.tasks.configs import TaskConfig
 from seq2seq.tasks.description import Described, describe
+from seq2seq.tasks.model_card import write_task_card
 from seq2seq.training.objectives import loss_per_token
 from seq2seq.training.trainer import Trainer, Validate
 
@@ -150,10 +151,12 @@ class Run:
             draw_curves(directory, config.trainer.best_metric)
         self.world.barrier()
         load_weights(model, directory)
+        if self.world.is_main and config.kind != "translator":  # its card waits for the test
+            write_task_card(directory, config)
         return model.eval()
 
-    def described(self, trained: Answerer) -> Answerer:
-        """The trained model, which knows what built it."""
+    def marked(self, trained: Answerer) -> Answerer:
+        """The trained model, marked with what built it."""
         trained.built_by = self.built_by
         return trained
 

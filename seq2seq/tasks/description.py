@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from seq2seq.config import to_dict
+from seq2seq.config import flat, to_dict
 from seq2seq.data.batch import Batch, Batches, SequenceBatch
 from seq2seq.errors import check
 from seq2seq.model.initialisation import parameter_count
 from seq2seq.tasks.capacity import MEBIBYTE, training_bytes
-from seq2seq.tasks.configs import TaskConfig
 from seq2seq.training.step import TrainingStep
 
 
@@ -21,9 +20,11 @@ class Described(Exception):
     """Ends a dry run before its first step; its text is the description."""
 
 
-def describe(config: TaskConfig, step: TrainingStep, model: nn.Module, batches: Batches, fingerprint: str) -> str:
-    """Runs one batch forward and backward, with a step that is set up for it, and describes what it found. Raises
-    UserError where the data give no batch."""
+def describe(config: Any, step: TrainingStep, model: nn.Module, batches: Batches, fingerprint: str) -> str:
+    """Runs one batch forward and backward, with a step that is set up for it, and describes what it found.
+
+    config: of a task. Raises UserError where the data give no batch.
+    """
     batch = next(batches.iterate(0), None)
     check(batch is not None, "the training data gives no batch; see the counts of dropped pairs")
     assert batch is not None
@@ -52,20 +53,11 @@ def _try_batch(step: TrainingStep, batch: Any) -> tuple[int, float]:
     return kept, float(total / tokens)
 
 
-def _describe_start(config: TaskConfig) -> Iterator[str]:
+def _describe_start(config: Any) -> Iterator[str]:
     """What is taken from the run that training starts from."""
     if config.start_from:
-        sizes = ", ".join(f"{name} {value}" for name, value in _flat(to_dict(config)["model"]))
+        sizes = ", ".join(f"{name} {value}" for name, value in flat(to_dict(config.model)).items())
         yield f"start: weights and vocabulary of {config.start_from}, whose model has {sizes}"
-
-
-def _flat(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values."""
-    for name, value in section.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
 
 
 def _describe_model(model: nn.Module) -> Iterator[str]:
@@ -78,7 +70,7 @@ def _describe_model(model: nn.Module) -> Iterator[str]:
     yield f"parameters: {parameter_count(model):,} (shared weights counted once)"
 
 
-def _describe_memory(config: TaskConfig, model: nn.Module, activations: int) -> Iterator[str]:
+def _describe_memory(config: Any, model: nn.Module, activations: int) -> Iterator[str]:
     weights = training_bytes(parameter_count(model), config.trainer, config.optimizer)
     yield (
         f"memory estimate: {weights / MEBIBYTE:,.0f} MiB for weights, gradients, optimiser and average, "

@@ -56,7 +56,7 @@ def train_language_model(
             return {"loss": nats, "bits_per_character": nats / math.log(2)}
 
         run.fit(model, batches, objective, validate, fingerprint(training))
-        return run.described(CharacterModel(model, config.model, characters))
+        return run.marked(CharacterModel(model, config.model, characters))
 
 
 def _known_characters(config: LanguageModelTask, texts: tuple[str, str]) -> Characters:

@@ -6,14 +6,17 @@ import hashlib
 import json
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from seq2seq.config import flat, to_dict
 from seq2seq.data.languages import language_tag
-from seq2seq.runs.figures import title
+from seq2seq.runs.figures import signed, title
 from seq2seq.runs.layout import CARD_FILE, begun
+from seq2seq.runs.metrics_log import read_journal
 from seq2seq.runs.provenance import read_provenance
 from seq2seq.runs.stored_model import read_stored
 from seq2seq.runtime.atomic_files import write_atomically
@@ -97,11 +100,20 @@ def _figures(config: ExperimentConfig, evaluation: Evaluation, split: str, beam_
 def write_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation | None, beam_size: int) -> None:
     """Writes the model card, unless the user has edited or replaced it: then a line in the log says that it is kept. It
     ends with its own SHA-256, by which one that nobody edited is known."""
+    _store(directory, lambda: model_card(directory, config, evaluation, beam_size))
+
+
+def write_task_card(directory: Path, config: Any) -> None:
+    """The same for a model that is no translator: with the figures of its best validation. config: of its task."""
+    _store(directory, lambda: task_card(directory, config))
+
+
+def _store(directory: Path, make: Callable[[], str]) -> None:
     path = directory / CARD_FILE
     if path.exists() and not _unedited(path.read_text(encoding="utf-8", errors="replace")):
         log.warning("%s was edited and is kept; to have one with the figures of now, move it and run this again", path)
         return
-    card = model_card(directory, config, evaluation, beam_size)
+    card = make()
     write_atomically(path, f"{card}<!-- seq2seq wrote this card; SHA-256 of the text above: {sha256_of(card)} -->\n")
 
 
@@ -157,3 +169,64 @@ def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation
             "",
         ]
     )
+
+
+USES = {
+    "generator": ("writes text", "generate(inputs)"),
+    "predictor": ("labels, classifies or forecasts", "predict(inputs)"),
+    "language_model": ("goes on writing a text, character by character", 'sample("...", 200)'),
+}
+"""By kind: what such a model does, and the call that does it."""
+
+
+def task_card(directory: Path, config: Any) -> str:
+    """README.md of a run that is no translator: what it reads and answers, its data, figures and use."""
+    facts = read_provenance(directory)
+    does, call = USES[config.kind]
+    own = _own(directory)
+    options = ", ".join(f"{name} {value}" for name, value in flat(to_dict(config.model)).items())
+    return "\n".join(
+        [
+            "---",
+            "library_name: seq2seq",
+            "---",
+            f"# {directory.resolve().name}",
+            "",
+            f"A {config.kind.replace('_', ' ')}: it {does}.{f' It is {own}.' if own else ''} Its settings: {options}.",
+            "",
+            f"Trained on data of fingerprint `{facts['data_fingerprint'][:16]}`, seed {facts['seed']}, "
+            f"seq2seq {facts['versions']['seq2seq']}, torch {facts['versions']['torch']}.",
+            "",
+            *_validation(directory, config.trainer.best_metric),
+            "## Use",
+            "```python",
+            "import seq2seq",
+            "",
+            f'model = seq2seq.load("path/to/this/directory", kind="{config.kind}"{", build=..." if own else ""})',
+            f"print(model.{call})",
+            "```",
+            "",
+            "The full configuration is in `config.json`, versions, revision and command in `provenance.json`.",
+            "",
+        ]
+    )
+
+
+def _validation(directory: Path, best_metric: str) -> list[str]:
+    """The card's lines on the best validation, that figure first which chose it."""
+    name = f"validation_{best_metric}"
+    entries = [entry for entry in read_journal(directory) if name in entry]
+    if not entries:
+        return []
+    best = max(entries, key=lambda entry: signed(best_metric, entry[name]))
+    figures = {key.removeprefix("validation_"): best[key] for key in best if key.startswith("validation_")}
+    ordered = sorted(figures.items(), key=lambda figure: figure[0] != best_metric)
+    return [
+        f"## Figures: validation, step {best['step']:,}",
+        "| metric | value |",
+        "|---|---|",
+        *(f"| {_table_cell(title(key))} | {value:.4g} |" for key, value in ordered),
+        "",
+        f"The best model was chosen by {title(best_metric)}.",
+        "",
+    ]

@@ -72,4 +72,4 @@ def train_predictor(
             return {"loss": loss(model), **{name: figure(predictor) for name, figure in figures.items()}}
 
         run.fit(model, batches, objective, validate, fingerprint(training))
-        return run.described(Predictor(model, config.model, vocabulary, labels, config.reader))
+        return run.marked(Predictor(model, config.model, vocabulary, labels, config.reader))

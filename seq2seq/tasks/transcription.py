@@ -88,7 +88,7 @@ def train_generator(
 
         seen = [(each, texts) for stage in stages for each, texts in zip(stage.inputs, stage.references, strict=True)]
         run.fit(model, batches, objective, validate, fingerprint(seen))
-        return run.described(Generator(model, config.model, vocabulary, config.search, config.reader))
+        return run.marked(Generator(model, config.model, vocabulary, config.search, config.reader))
 
 
 def _new_vocabulary(config: GeneratorTask, stages: Stages) -> Vocabulary:

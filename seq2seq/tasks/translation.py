@@ -18,7 +18,7 @@ from seq2seq.evaluation.metrics import bleu_metric
 from seq2seq.inference.decoding import attends
 from seq2seq.inference.translator import Translator
 from seq2seq.model.seq2seq import build_model
-from seq2seq.runs.layout import ATTENTION_FOLDER, CARD_FILE, EVALUATION_FOLDER, GENERATION_FILE, MODEL_FILE
+from seq2seq.runs.layout import ATTENTION_FOLDER, EVALUATION_FOLDER, GENERATION_FILE, MODEL_FILE
 from seq2seq.runs.stored_model import Build
 from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies, save_vocabularies
 from seq2seq.tasks.base import Objective, Run, open_run, start_directory
@@ -31,7 +31,7 @@ from seq2seq.training.objectives import teacher_forcing
 log = logging.getLogger(__name__)
 
 
-TEXT_FILES = (CARD_FILE, EVALUATION_FOLDER)
+TEXT_FILES = (EVALUATION_FOLDER,)
 """What these runs hold besides the files of every kind of run."""
 
 QUICK_PAIRS, QUICK_SENTENCES = 500, 32
@@ -77,7 +77,7 @@ def train(config: ExperimentConfig, run: Run, objective: Objective | None = None
         write_config(run.directory / GENERATION_FILE, config.search)
     objective = objective or teacher_forcing(config.label_smoothing)
     run.fit(model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
-    return run.described(Translator(model, config.model, source, target, config.search))
+    return run.marked(Translator(model, config.model, source, target, config.search))
 
 
 def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = None) -> Prepared:

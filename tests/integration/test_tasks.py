@@ -1,12 +1,14 @@
 """Generators, predictors and language models trained in a directory: they learn, resume exactly, and are loaded."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 import seq2seq
 from seq2seq.data.bucketing import BatchingConfig
@@ -135,32 +137,57 @@ def test_a_predictor_starts_only_where_ids_mean_the_same(tmp_path: Path) -> None
     train_predictor(second, examples, examples, labelling(), vocabulary=words("ba ko"))
 
 
-@pytest.mark.parametrize("kind", ["generator", "predictor", "language_model"])
+def train_quickly(kind: str, folder: Path, **changes: Any) -> str:
+    """A smoke run in folder/KIND; what it describes, if it is a dry run."""
+    match kind:
+        case "generator":
+            task: Any = replace(generator_task(folder / kind), quick=True, **changes)
+            return description_of(lambda: train_generator(task, spelled(60, 1), spelled(8, 2)))
+        case "predictor":
+            task = replace(predictor_task(folder / kind), quick=True, **changes)
+            return description_of(lambda: train_predictor(task, sums(60), sums(8), labelling()))
+    task = replace(language_model_task(folder / kind), quick=True, **changes)
+    return description_of(lambda: train_language_model(task, RHYME, RHYME[:90], lambda _: None))
+
+
+KINDS = ["generator", "predictor", "language_model"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_dry_run_of_any_task_describes_and_writes_nothing(kind: str, tmp_path: Path) -> None:
     """Neither where no run has begun, nor in one that has: there it goes by what lies in it."""
-
-    def train(**changes: Any) -> str:
-        match kind:
-            case "generator":
-                task: Any = replace(generator_task(tmp_path / kind), quick=True, **changes)
-                return description_of(lambda: train_generator(task, spelled(60, 1), spelled(8, 2)))
-            case "predictor":
-                task = replace(predictor_task(tmp_path / kind), quick=True, **changes)
-                return description_of(lambda: train_predictor(task, sums(60), sums(8), labelling()))
-        task = replace(language_model_task(tmp_path / kind), quick=True, **changes)
-        return description_of(lambda: train_language_model(task, RHYME, RHYME[:90], lambda _: None))
-
-    described = train(dry_run=True)
+    described = train_quickly(kind, tmp_path, dry_run=True)
     assert "parameters: " in described
     assert "memory estimate" in described
     assert "first batch: " in described
     assert not (tmp_path / kind).exists()
-    assert train() == ""
+    assert train_quickly(kind, tmp_path) == ""
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    assert train(dry_run=True) == described
+    assert train_quickly(kind, tmp_path, dry_run=True) == described
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
     with pytest.raises(UserError, match=r"batching\.max_tokens_per_batch was"):
-        train(dry_run=True, batching=BatchingConfig(max_tokens_per_batch=333))
+        train_quickly(kind, tmp_path, dry_run=True, batching=BatchingConfig(max_tokens_per_batch=333))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_of_any_task_has_a_model_card(kind: str, tmp_path: Path) -> None:
+    """With the figures of the best validation and a call that loads it; one that was edited is kept."""
+    train_quickly(kind, tmp_path)
+    card = (tmp_path / kind / "README.md").read_text()
+    _, front, text = card.split("---\n", 2)
+    assert yaml.safe_load(front) == {"library_name": "seq2seq"}
+    lines = (tmp_path / kind / "metrics.jsonl").read_text().splitlines()
+    losses = [entry["validation_loss"] for entry in map(json.loads, lines) if "validation_loss" in entry]
+    assert [line for line in text.split("\n") if line.startswith("| ")][1] == f"| loss | {min(losses):.4g} |"
+    assert "The best model was chosen by loss." in text
+    call = re.search(r"model = seq2seq\.load.*", text)
+    assert call is not None
+    scope: dict[str, Any] = {"seq2seq": seq2seq}
+    exec(call[0].replace("path/to/this/directory", str(tmp_path / kind)), scope)
+    assert scope["model"].kind == kind
+    (tmp_path / kind / "README.md").write_text(card.replace("settings", "choices"))
+    train_quickly(kind, tmp_path)
+    assert "Its choices: " in (tmp_path / kind / "README.md").read_text()
 
 
 def test_a_figure_that_a_task_lacks_is_refused_at_the_start(tmp_path: Path) -> None:

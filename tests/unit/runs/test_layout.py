@@ -188,7 +188,7 @@ def test_training_leaves_files_of_others_alone(toy_data: Path, tmp_path: Path, n
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", ["README.md", "evaluation"])
+@pytest.mark.parametrize("name", ["evaluation"])
 def test_text_runs_write_more_than_others(
     toy_data: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
