@@ -118,8 +118,8 @@ def test_out_of_memory_gives_the_same_gradient_loss_and_text(
         gradients = []
         for compute in (objective, exhausted_beyond(limit, objective)):
             made, module = trainer(tmp_path, precision="fp32"), model().double()
-            made.begin(module, Given(batches), compute)
-            total, count = made.gradients(batches)
+            step = made.begin(module, Given(batches), compute)
+            total, count = step.gradients(batches)
             gradients.append([total, count, *[parameter.grad for parameter in module.parameters()]])
         for whole, split in zip(*gradients, strict=True):
             torch.testing.assert_close(whole, split, atol=1e-9, rtol=1e-6)
@@ -152,8 +152,8 @@ def test_memory_that_really_runs_out_gives_the_same_gradient(tmp_path: Path) -> 
             torch.cuda.reset_peak_memory_stats()
             made, module = trainer(tmp_path, precision="fp32"), model().double()
             made.world = here
-            made.begin(module, Given(batches), teacher_forcing())
-            total, count = made.gradients(batches)
+            step = made.begin(module, Given(batches), teacher_forcing())
+            total, count = step.gradients(batches)
             gradients.append([total, count, *[parameter.grad for parameter in module.parameters()]])
             most = torch.cuda.max_memory_reserved() // 2
     finally:
@@ -178,11 +178,11 @@ def limited_to(limit: int) -> Any:
 def test_a_single_row_too_many_and_several_ranks_end_with_advice(tmp_path: Path) -> None:
     batches = batches_of(random.Random(1), 1, rows=2)
     made = trainer(tmp_path)
-    made.begin(model(), Given(batches), exhausted_beyond(0, teacher_forcing()))
+    step = made.begin(model(), Given(batches), exhausted_beyond(0, teacher_forcing()))
     with pytest.raises(UserError, match="single example"):
-        made.gradients(batches)
+        step.gradients(batches)
     made = trainer(tmp_path)
-    made.begin(model(), Given(batches), exhausted_beyond(1, teacher_forcing()))
-    made.world = World(rank=1, size=2)
+    step = made.begin(model(), Given(batches), exhausted_beyond(1, teacher_forcing()))
+    step.world = World(rank=1, size=2)
     with pytest.raises(UserError, match=r"rank 1 .*max_tokens_per_batch"):
-        made.gradients(batches)
+        step.gradients(batches)
