@@ -167,10 +167,10 @@ def limited_to(limit: int) -> Any:
     """A start of the search that has memory for so many sentences."""
     start_from = InferenceDecoder.start_from
 
-    def limited(decoder: InferenceDecoder, memory: Any) -> Any:
+    def limited(decoder: InferenceDecoder, memory: Any, source: Any = None) -> Any:
         if len(memory.states) > limit:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate too much")
-        return start_from(decoder, memory)
+        return start_from(decoder, memory, source)
 
     return limited
 
