@@ -104,7 +104,7 @@ def load_translator(options: argparse.Namespace) -> Translator:
     with quick_imports():
         from seq2seq.inference.load import load
         from seq2seq.inference.translator import Translator
-        from seq2seq.runs.directory import find_run
+        from seq2seq.runs.hub import find_run
         from seq2seq.runs.stored_model import read_stored
         from seq2seq.runtime.device import prepare_process
     prepare_process()

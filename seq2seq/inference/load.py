@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from seq2seq.inference.translator import Translator
-from seq2seq.runs.directory import Source, find_run
+from seq2seq.runs.hub import Source, find_run
 from seq2seq.runs.stored_model import Build, Kind, stored_of_kind
 from seq2seq.runtime.device import device_named
 

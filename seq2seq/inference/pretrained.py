@@ -10,7 +10,7 @@ from huggingface_hub import ModelHubMixin
 
 from seq2seq.config import to_dict, write_run_config
 from seq2seq.errors import UserError, check
-from seq2seq.runs.directory import find_run, uploaded
+from seq2seq.runs.hub import find_run, uploaded
 from seq2seq.runs.layout import CONFIG_FILE, refuse_to_save
 from seq2seq.runs.stored_model import Build, Kind, Stored, stored_of_kind
 from seq2seq.runs.weights import save_model

@@ -1,23 +1,20 @@
-"""A run directory in use: its log, whether it may go on with these settings; download from the Hub."""
+"""A run directory in use: its log, whether it may go on with these settings."""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from huggingface_hub import snapshot_download
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from seq2seq.errors import UserError
 from seq2seq.runs.layout import LOG_FILE, PROVENANCE_FILE
 from seq2seq.runtime.distributed import World
-from seq2seq.runtime.paths import checked_path
 
 
 def refuse_other_data(directory: Path, fingerprint: str) -> None:
@@ -77,46 +74,3 @@ def run_log(directory: Path, world: World) -> Iterator[None]:
         for handler in (to_file, to_screen):
             package.removeHandler(handler)
         to_file.close()
-
-
-HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
-"""What `load` passes on to huggingface_hub.snapshot_download."""
-
-
-Source: TypeAlias = "str | PathLike[str]"
-
-
-def find_run(run: Source, hub_options: dict[str, Any]) -> Path:
-    """The directory of a run, downloaded where it is on the Hub. Raises UserError where there is none."""
-    path = checked_path(run, "run", "a run directory or a Hub id")
-    unknown = ", ".join(sorted(hub_options.keys() - HUB_OPTIONS))
-    if unknown:
-        raise UserError(f"{run}: cannot be loaded with {unknown}; the options are device, {', '.join(HUB_OPTIONS)}")
-    if path.exists() or not looks_like_hub_id(str(run)):
-        return path
-    return download(str(run), hub_options)
-
-
-def looks_like_hub_id(run: str) -> bool:
-    return run.count("/") == 1 and not run.startswith((".", "/", "~"))
-
-
-def download(run: str, options: dict[str, Any]) -> Path:
-    try:
-        return Path(snapshot_download(run, **options))
-    except Exception as error:  # the Hub client raises a dozen unrelated types
-        raise UserError(f"{run}: no such directory, and the Hub does not give it: {_first_line(error)}") from None
-
-
-def uploaded(run: str, upload: Callable[[], str]) -> str:
-    """What an upload to the Hub gives. Raises UserError where the Hub does not take it."""
-    try:
-        return upload()
-    except UserError:
-        raise
-    except Exception as error:  # as in download
-        raise UserError(f"{run}: the Hub does not take the model: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n")[0]

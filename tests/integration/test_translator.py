@@ -80,7 +80,7 @@ def test_from_pretrained_takes_the_options_of_load_alone(toy_run: Path, monkeypa
         asked.update(options)
         return toy_run
 
-    monkeypatch.setattr("seq2seq.runs.directory.snapshot_download", download)
+    monkeypatch.setattr("seq2seq.runs.hub.snapshot_download", download)
     Translator.from_pretrained("owner/name", revision="v1", token="secret")
     assert asked == {"revision": "v1", "token": "secret"}
 

@@ -240,7 +240,7 @@ def test_evaluates_a_saved_model(toy_run: Path, toy_data: Path, tmp_path: Path, 
 
 def test_evaluates_a_model_on_the_hub(toy_run: Path, toy_data: Path, tmp_path: Path, monkeypatch, capsys) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("seq2seq.runs.directory.snapshot_download", lambda name: toy_run)
+    monkeypatch.setattr("seq2seq.runs.hub.snapshot_download", lambda name: toy_run)
     given = ["evaluate", "owner/name", "--data", str(toy_data), "--source", "en", "--target", "de"]
     assert main(given) == 2
     assert "--output" in capsys.readouterr().err
