@@ -44,7 +44,7 @@ class DataConfig:
     validation_split: str = "validation"
     """Split to validate on."""
     test_split: str = "test"
-    """Split to test on."""
+    """Split to test on; empty: none. One that is named must be there, "test" need not be."""
     bleu_tokenizer: str = ""
     """BLEU's tokenizer, by sacreBLEU's names: 13a, intl, char, zh, ja-mecab, ko-mecab, flores101, flores200, spm, none.
     Empty: that of the language which the target column is named after ("zh_CN", "jpn", "chinese"), else 13a."""
@@ -61,7 +61,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", name_of_data(self.data))
         check_fields(self, "")
-        for name in ("data", "source", "target", "train_split", "validation_split", "test_split"):
+        for name in ("data", "source", "target", "train_split", "validation_split"):
             check(bool(getattr(self, name)), f"option '{name}' must not be empty")
         if self.bleu_tokenizer:
             check_tokenizer(self.bleu_tokenizer)

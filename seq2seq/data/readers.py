@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from seq2seq.config import Real, Whole, check_numbers
+from seq2seq.config import Real, Whole, check_fields, check_numbers
 from seq2seq.errors import UserError, check
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class ReaderConfig:
     """See scale."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "reader")
         check_numbers(
             self,
             "reader",

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from huggingface_hub import snapshot_download
 
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, check
 from seq2seq.runtime.paths import checked_path
 
 HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
@@ -19,6 +19,7 @@ Source: TypeAlias = "str | PathLike[str]"
 
 def find_run(run: Source, hub_options: dict[str, Any]) -> Path:
     """The directory of a run, downloaded where it is on the Hub. Raises UserError where there is none."""
+    check(str(run) != "", "the name of the run is empty; give a run directory or a Hub id")
     path = checked_path(run, "run", "a run directory or a Hub id")
     unknown = ", ".join(sorted(hub_options.keys() - HUB_OPTIONS))
     if unknown:

@@ -10,6 +10,7 @@ from typing import Any
 from seq2seq.config import RUN_FACTS
 from seq2seq.errors import UserError
 from seq2seq.runs.metrics_log import METRICS_FILE, TENSORBOARD_FOLDER
+from seq2seq.runtime.paths import checked_path
 
 LOCK_FILE, LOG_FILE, PROVENANCE_FILE = "lock", "train.log", "provenance.json"
 CARD_FILE, CURVES_FILE = "README.md", "curves.png"
@@ -130,7 +131,7 @@ def refuse_foreign_files(directory: Path, names: Iterable[str] = WRITTEN) -> Non
 def refuse_data_folder(directory: Path, data: str) -> None:
     """Raises UserError where a run would begin in the folder in which the data's files lie. data: a file, a folder, or
     what is neither (a Hub id)."""
-    path = Path(data).expanduser()
+    path = checked_path(data, "data", "a folder, a file or a Hub id").expanduser()
     if not data or begun(directory) or not path.exists():
         return
     folder = path if path.is_dir() else path.parent

@@ -86,7 +86,7 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
     bleu_metric(config.target, config.bleu_tokenizer)  # where its package is missing, no data is read
     training = shortened(load_split(config, config.train_split), config, QUICK_PAIRS)
     validation = shortened(load_split(config, config.validation_split), config)
-    if config.test_split != DataConfig.test_split:  # asked for: training must not end without it
+    if config.test_split not in ("", DataConfig.test_split):  # asked for: training must not end without it
         load_split(config, config.test_split)
     source_vocabulary, target_vocabulary = vocabularies(config, run, training)
     if config.streaming:
@@ -154,6 +154,8 @@ def make_validator(validation: Any, source: Vocabulary, target: Vocabulary, conf
 def test(translator: Translator, config: ExperimentConfig, directory: Path) -> Evaluation | None:
     """Translates and scores the test split, where the data has one, and writes figures and attention maps; takes those
     that are there already for this model and these settings."""
+    if not config.test_split:
+        return None
     try:
         split = shortened(load_split(config, config.test_split), config)
     except UserError as error:

@@ -130,7 +130,7 @@ def small(data: Path, output: Path, epochs: int = 2, **trainer: object) -> Exper
     Its learning rate does not depend on the number of steps, which some tests change.
     """
     config = toy_config(data, output, epochs=epochs, validate_every_steps=7, **trainer)
-    return replace(config, test_split="none", optimizer=replace(config.optimizer, schedule="inverse_sqrt"))
+    return replace(config, test_split="", optimizer=replace(config.optimizer, schedule="inverse_sqrt"))
 
 
 STORED = sorted((Path(__file__).parents[1] / "fixtures").glob("*-*.*.*"))

@@ -41,14 +41,15 @@ def test_the_command_line_says_so_before_it_writes(
 ) -> None:
     translator.save_pretrained(tmp_path / "run")
     (tmp_path / "lines").write_text("ba ko\n")
-    (tmp_path / "maps").write_text("mine\n")
+    earlier = '{"line": 1, "weights": []}\n'
+    (tmp_path / "maps").write_text(earlier)
     words = ["translate", str(tmp_path / "run"), str(tmp_path / "lines"), "--attention", str(tmp_path / "maps")]
     assert main(words) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "--attention: " in captured.err.splitlines()[-1]
     assert "has no attention" in captured.err.splitlines()[-1]
-    assert (tmp_path / "maps").read_text() == "mine\n"
+    assert (tmp_path / "maps").read_text() == earlier
 
 
 @pytest.mark.skipif(not plotting.available(), reason="matplotlib is not installed")

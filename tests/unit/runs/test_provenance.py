@@ -122,7 +122,7 @@ def test_the_licence_is_text_to_yaml(license: str, tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_test_split_has_a_card_without_figures(toy_data: Path, tmp_path: Path) -> None:
-    run(replace(toy_config(toy_data, tmp_path, max_steps=1), test_split="none"))
+    run(replace(toy_config(toy_data, tmp_path, max_steps=1), test_split=""))
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "## Use" in text
     assert "Figures" not in text

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seq2seq.config import write_config
+from seq2seq.config import to_dict, write_run_config
 from seq2seq.data.batch import Batch, collate
 from seq2seq.errors import UserError
 from seq2seq.model.seq2seq import ModelConfig, build_model
@@ -15,7 +15,7 @@ from seq2seq.runs.layout import CONFIG_FILE
 from seq2seq.runtime.device import Precision
 from seq2seq.runtime.distributed import World
 from seq2seq.tasks.base import refuse_changes
-from seq2seq.tasks.configs import TaskConfig
+from seq2seq.tasks.configs import LanguageModelTask
 from seq2seq.training.config import TrainerConfig
 from seq2seq.training.objectives import teacher_forcing
 from seq2seq.training.optimizer import OptimizerConfig
@@ -24,11 +24,11 @@ from tests.unit.training.test_trainer import Fixed
 
 
 def test_graphs_need_a_gpu(tmp_path: Path) -> None:
-    asked = TaskConfig(trainer=TrainerConfig(cuda_graphs=True))
+    asked = LanguageModelTask(trainer=TrainerConfig(cuda_graphs=True))
     with pytest.raises(UserError, match=r"trainer\.cuda_graphs needs a GPU; set it to false"):
         Trainer(tmp_path, asked.trainer, OptimizerConfig())
-    write_config(tmp_path / CONFIG_FILE, asked)
-    refuse_changes(tmp_path, TaskConfig())  # which lets the run go on as the message advises
+    write_run_config(tmp_path / CONFIG_FILE, to_dict(asked), asked.kind)
+    refuse_changes(tmp_path, LanguageModelTask())  # which lets the run go on as the message advises
 
 
 def random_batch(rows: int, generator: torch.Generator) -> Batch:
