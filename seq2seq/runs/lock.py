@@ -27,7 +27,7 @@ def sole_trainer(directory: Path, world: World) -> Iterator[None]:
         except portalocker.LockException:
             holder = path.read_text().strip()
             raise UserError(
-                f"{directory}: process {holder} is training tworld; wait for it, stop it, or choose another --output"
+                f"{directory}: process {holder} is training there; wait for it, stop it, or choose another --output"
             ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
