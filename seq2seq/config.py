@@ -239,6 +239,12 @@ def read_mapping(path: Path) -> Any:
     return {key: value for key, value in mapping.items() if key not in facts}
 
 
+def builder_in(path: Path) -> str:
+    """The user's function that built a run's model, as the run's config.json names it; empty where there is none."""
+    mapping = _parsed(path)
+    return str(mapping.get(BUILD_OPTION, "")) if _is_mapping(mapping) and format_of(mapping) > 1 else ""
+
+
 def format_of(mapping: dict[str, Any]) -> Any:
     """The format that a file's content names: a whole number, once `check_format` has passed it."""
     return mapping.get(FORMAT_OPTION, 1)

@@ -16,7 +16,7 @@ from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Defaul
 
 from seq2seq.cli.arguments import BUILD_HELP, dashed, spelled
 from seq2seq.cli.user_code import function_in
-from seq2seq.config import check_types, flat, from_dict, option_types, read_mapping, refusal, to_dict
+from seq2seq.config import builder_in, check_types, flat, from_dict, option_types, read_mapping, refusal, to_dict
 from seq2seq.errors import UserError
 from seq2seq.runs.layout import begun
 from seq2seq.tasks.base import start_options
@@ -88,6 +88,9 @@ def _parse(parser: ArgumentParser, arguments: Sequence[str], cls: type[Any]) -> 
     words = [word for word in words if not word.startswith("--config=")]
     given = {name[2:]: value for name, _, value in (word.partition("=") for word in words)}
     options_of = {file: _options_in(file, cls) for file in files}
+    if cls is ExperimentConfig and "build" not in given:
+        for file in files:
+            _refuse_own_model(file)
     from_files = {name: value for options in options_of.values() for name, value in options.items()}
     parser.set_defaults(_options_of_start(parser, given, from_files, cls))
     parser.set_defaults(from_files)
@@ -136,6 +139,16 @@ def _options_in(file: Path, cls: type[Any]) -> dict[str, Any]:
     _refuse_class_paths(mapping, file)
     check_types(cls, mapping, str(file))
     return flat(mapping)
+
+
+def _refuse_own_model(file: Path) -> None:
+    """Raises UserError where the file is a run's whose model a user's function built: by the same options, a
+    standard one would be trained."""
+    built_by = builder_in(file)
+    if built_by:
+        raise UserError(
+            f"{file}: its model was built by {built_by}; give --build FILE.py:{built_by.rpartition(':')[2]}"
+        )
 
 
 def _options_of_start(

@@ -14,6 +14,7 @@ from seq2seq.errors import UserError
 from seq2seq.inference.inputs import check_text, read_input
 from seq2seq.model.frontends import FrontEndConfig, Tokens
 from seq2seq.runs.layout import CONFIG_FILE
+from seq2seq.runtime.paths import checked_path
 
 Array = np.ndarray
 
@@ -32,7 +33,7 @@ def read_source(
     if reader.reads_text:
         check_text(source, "the text")
         return read_input(front_end.form(), _ids(reader, str(source), vocabulary), "the text")
-    given = read_file(reader, Path(source))
+    given = read_file(reader, checked_path(source, "source", "a file"))
     if isinstance(front_end.form(), Tokens) and getattr(given, "shape", ())[1:] == (1,):
         given = given[:, 0]  # a CSV file of ids has one column
     return read_input(front_end.form(), given, str(source))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from seq2seq.config import COUNTS, Whole, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
+from seq2seq.errors import check
 from seq2seq.model.dropout import SequenceDropout
 
 Array = np.ndarray
@@ -97,7 +98,9 @@ class Features:
         return (None, self.input_size)
 
     def read(self, one: Any) -> Array:
-        """Numbers, as float32."""
+        """Numbers, as float32. Raises UserError for texts, dates and complex numbers, which NumPy would convert."""
+        kind = np.asarray(one).dtype
+        check(kind.kind not in "USmMc", f"the values must be numbers, not {kind}")
         return np.asarray(one, np.float32)
 
     def build(self, size: int, dropout: float) -> nn.Module:

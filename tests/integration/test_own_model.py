@@ -137,6 +137,10 @@ def test_the_command_line_takes_the_function_from_a_file(
     assert not output.exists()
     assert main(["train", *given, "--build", place]) == 0
     assert json.loads((output / "config.json").read_text())["build"] == "own_file:make"
+    again = ["train", "--config", str(output / "config.json"), "--output", str(tmp_path / "again")]
+    assert main(again) == 2
+    assert b"its model was built by own_file:make; give --build FILE.py:make" in capsysbinary.readouterr().err
+    assert main([*again, "--build", place, "--dry-run"]) == 0
     capsysbinary.readouterr()
     (tmp_path / "in.txt").write_text("ba ko\nso\n")
     for words in (

@@ -52,6 +52,15 @@ def test_an_empty_name_is_not_the_current_folder(monkeypatch: pytest.MonkeyPatch
     assert seq2seq.load(".", kind="predictor")
 
 
+@pytest.mark.parametrize("values", [["1"], np.array(["2020-01-01"], "M8[D]"), np.array([1 + 2j])])
+def test_what_only_converts_to_numbers_is_refused(values: Any) -> None:
+    predictor = seq2seq.load(FIXTURES / "predictor-0.1.0-format2", kind="predictor")
+    with pytest.raises(UserError, match=r"this model reads arrays"):
+        predictor.predict([[values]])
+    with pytest.raises(UserError, match="source is of type list; give a file"):
+        predictor.read([])  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "form",
     [tuple, np.array, lambda texts: np.array(texts, object), lambda texts: Dataset.from_dict({"en": texts})["en"]],
