@@ -27,8 +27,11 @@ def function_in(place: str) -> Callable[..., Any]:
 
 
 def _module_in(path: Path) -> ModuleType:
-    known = getattr(sys.modules.get(path.stem), "__file__", str(path)) if path.stem in sys.modules else str(path)
-    check(known == str(path), f"--build {path}: a module {path.stem} is imported already; rename the file")
+    imported = sys.modules.get(path.stem)
+    check(
+        imported is None or getattr(imported, "__file__", str(path)) == str(path),
+        f"--build {path}: a module {path.stem} is imported already; rename the file",
+    )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None

@@ -99,9 +99,9 @@ class Features:
 
     def read(self, one: Any) -> Array:
         """Numbers, as float32. Raises UserError for texts, dates and complex numbers, which NumPy would convert."""
-        kind = np.asarray(one).dtype
-        check(kind.kind not in "USmMc", f"the values must be numbers, not {kind}")
-        return np.asarray(one, np.float32)
+        given = np.asarray(one)
+        check(given.dtype.kind not in "USmMc", f"the values must be numbers, not {given.dtype}")
+        return np.asarray(given, np.float32)
 
     def build(self, size: int, dropout: float) -> nn.Module:
         """A projection."""

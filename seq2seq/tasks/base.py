@@ -179,25 +179,29 @@ def open_run(config: TaskConfig, own_build: Build | None = None, further: Iterab
     directory = config.directory()
     if config.dry_run:
         check_hardware(config, device_named(config.trainer.device))
-        refuse_data_folder(directory, str(getattr(config, "data", "")))
-        refuse_foreign_files(directory, (*WRITTEN, *further))
-        refuse_changes(directory, config, own_build)
+        refuse_directory(directory, config, own_build, further)
         with _shadow(directory) as shadow:
             yield Run(config, shadow, World(device=device_named(config.trainer.device)), own_build)
         return
     with joined(config.trainer.device) as world:
         check_hardware(config, world.device)
         if world.is_main:
-            refuse_data_folder(directory, str(getattr(config, "data", "")))
-            refuse_foreign_files(directory, (*WRITTEN, *further))
-            # And again below, where nobody else can begin a run any more.
-            refuse_changes(directory, config, own_build)
+            # What may have changed is looked at again below, where nobody else can begin a run any more.
+            refuse_directory(directory, config, own_build, further)
         with run_log(directory, world), sole_trainer(directory, world):
             if world.is_main:
                 sweep(directory)
             refuse_changes(directory, config, own_build)
             yield Run(config, directory, world, own_build)
             world.barrier()
+
+
+def refuse_directory(directory: Path, config: TaskConfig, own_build: Build | None, further: Iterable[str]) -> None:
+    """Raises UserError where a run cannot be begun or taken up there: among its data, over files of others, with other
+    settings. further: as `open_run` takes it."""
+    refuse_data_folder(directory, str(getattr(config, "data", "")))
+    refuse_foreign_files(directory, (*WRITTEN, *further))
+    refuse_changes(directory, config, own_build)
 
 
 @contextmanager
@@ -223,16 +227,21 @@ def check_hardware(config: TaskConfig, device: torch.device) -> None:
 def start_directory(config: TaskConfig) -> Path:
     """Where the model that training starts from lies. Raises UserError where no run is there."""
     start = checked_path(config.start_from, "start_from", "a run directory as --start-from")
-    check(begun(start), f"start_from: {start} is not a run directory (it has no {CONFIG_FILE})")
+    check_begun(start)
     return start
+
+
+def check_begun(start: Path) -> None:
+    """Raises UserError where no run is there that training could start from."""
+    check(begun(start), f"start_from: {start} is not a run directory (it has no {CONFIG_FILE})")
 
 
 def start_options(start: Path, cls: type[Any]) -> dict[str, Any]:
     """What a run that training starts from decides of a configuration of class `cls`, as far as it stores it: the
     sections model, and vocabulary (how its vocabulary was made). Raises UserError where its model is of another kind.
     """
+    check_begun(start)
     path = start / CONFIG_FILE
-    check(begun(start), f"start_from: {start} is not a run directory (it has no {CONFIG_FILE})")
     stored = {**read_mapping(path), "model": stored_model(start)}
     kinds = option_types(cls)
     sections = [name for name in ("model", "vocabulary") if name in kinds and name in stored]

@@ -2,7 +2,7 @@
 it."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -103,9 +103,7 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
         )
         log.info("training data: %s", counts.describe())
         batches = BucketedBatches(tokenised, config.batching, config.trainer.seed, run.world)
-    validator = make_validator(validation, source_vocabulary, target_vocabulary, config)
-    if objective is not None:
-        validator = replace(validator, objective=objective)
+    validator = make_validator(validation, source_vocabulary, target_vocabulary, config, objective or teacher_forcing())
     return Prepared(source_vocabulary, target_vocabulary, batches, validator, data_fingerprint(training))
 
 
@@ -135,8 +133,10 @@ def new_vocabularies(config: ExperimentConfig, training: Any) -> tuple[Vocabular
     return train_vocabularies(training, config.vocabulary, config.trainer.seed)
 
 
-def make_validator(validation: Any, source: Vocabulary, target: Vocabulary, config: ExperimentConfig) -> Validator:
-    """Validation pairs as ids; the loss is that of each sentence's first reference."""
+def make_validator(
+    validation: Any, source: Vocabulary, target: Vocabulary, config: ExperimentConfig, objective: Objective
+) -> Validator:
+    """Validation pairs as ids; the loss, by `objective`, is that of each sentence's first reference."""
     lines = references(validation)
     sources = source.encode_batch([row["source"] for row in validation])
     targets = target.encode_batch([line[0] for line in lines])
@@ -148,6 +148,7 @@ def make_validator(validation: Any, source: Vocabulary, target: Vocabulary, conf
         config.target,
         config.bleu_tokenizer,
         config.trainer.best_metric,
+        objective,
     )
 
 

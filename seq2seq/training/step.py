@@ -4,7 +4,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from seq2seq.runtime.device import compute_type, out_of_memory
 from seq2seq.runtime.distributed import World
 from seq2seq.training.config import TrainerConfig
 from seq2seq.training.cuda_graphs import Recordings
+from seq2seq.training.objectives import ComputeLoss
 from seq2seq.training.optimizer import OptimizerConfig, build_optimizer, learning_rate
 from seq2seq.training.stopping import StopRequest
 
@@ -28,8 +29,6 @@ log = logging.getLogger(__name__)
 
 STEPS_BETWEEN_CHECKS = 10
 """On a GPU: how often the host looks, and waits, for whether gradients were finite. On CPU it costs nothing to look."""
-
-ComputeLoss = Callable[[Any, Batch], LossSum]
 
 
 @dataclass

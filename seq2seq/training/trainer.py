@@ -21,8 +21,9 @@ from seq2seq.runtime.device import make_deterministic
 from seq2seq.runtime.distributed import World
 from seq2seq.training.config import TrainerConfig
 from seq2seq.training.loop import TrainingLoop, Validate
+from seq2seq.training.objectives import ComputeLoss
 from seq2seq.training.optimizer import OptimizerConfig, check_end
-from seq2seq.training.step import ComputeLoss, Progress, TrainingStep
+from seq2seq.training.step import Progress, TrainingStep
 from seq2seq.training.stopping import StopRequest
 
 log = logging.getLogger(__name__)
