@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.config import check_numbers as check_numbers
     from seq2seq.data.audio import LogMel as LogMel
     from seq2seq.data.bucketing import BatchingConfig as BatchingConfig
+    from seq2seq.data.characters import Characters as Characters
     from seq2seq.data.corpus import DataConfig as DataConfig
     from seq2seq.data.corpus import load_split as load_split
     from seq2seq.data.corpus import references as references
@@ -25,7 +26,6 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.data.images import pixels as pixels
     from seq2seq.data.loading import open_any as open_any
     from seq2seq.data.readers import ReaderConfig as ReaderConfig
-    from seq2seq.data.vocabulary import Characters as Characters
     from seq2seq.data.vocabulary import Vocabulary as Vocabulary
     from seq2seq.data.vocabulary import VocabularyConfig as VocabularyConfig
     from seq2seq.errors import Interrupted as Interrupted
@@ -92,7 +92,8 @@ _NAMES = {
     "data.images": ("CaptionedImages", "backbone", "encode_images", "open_captioned", "pixels"),
     "data.loading": ("open_any",),
     "data.readers": ("ReaderConfig",),
-    "data.vocabulary": ("Characters", "Vocabulary", "VocabularyConfig"),
+    "data.characters": ("Characters",),
+    "data.vocabulary": ("Vocabulary", "VocabularyConfig"),
     "errors": ("Interrupted", "UserError", "check"),
     "evaluation.captions": ("caption_scores",),
     "evaluation.error_rates": ("error_rates",),

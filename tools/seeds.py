@@ -113,9 +113,8 @@ def run_seed(recipe: Path, seed: int, directory: Path, passed: list[str]) -> See
     result = SeedRun(seed, passed, git_revision(), seconds, output)
     if directory.is_dir():
         write_atomically(stored, json.dumps(asdict(result), indent=1) + "\n")
-    check(
-        ended.returncode == 0, f"seed {seed}: {recipe} ended with status {ended.returncode}; the same command goes on"
-    )
+    advice = "its message stands above" if ended.returncode == 2 else "the same command goes on"
+    check(ended.returncode == 0, f"seed {seed}: {recipe} ended with status {ended.returncode}; {advice}")
     return result
 
 
@@ -175,6 +174,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check(given.recipe.is_file(), f"{given.recipe}: no such recipe")
         check(given.seeds > 0, f"--seeds must be positive, not {given.seeds}")
         folder = given.output or Path("runs") / f"{given.recipe.stem}-seeds"
+        check(
+            folder.is_dir() or not folder.exists(), f"--output {folder}: is a file; name a folder for the seeds' runs"
+        )
         seeds = tqdm(range(1, given.seeds + 1), desc="seeds", unit="seed", disable=None)
         found = [run_seed(given.recipe, seed, folder / f"seed-{seed}", passed) for seed in seeds]
         if given.json:

@@ -23,6 +23,7 @@ from seq2seq.tasks.evaluation_files import (
     evaluation_name,
     refuse_foreign_evaluation,
     settings_of,
+    weights_sum,
     write_evaluation,
 )
 from seq2seq.tasks.model_card import write_card
@@ -46,12 +47,14 @@ def evaluate_as_told(options: argparse.Namespace, translator: Translator, search
     folder, name = _place_of(options), evaluation_name(options.split, changed)
     of_the_card = _config_of_card(path, stored) if options.output is None and not changed else None
     language = (corpus.target, corpus.bleu_tokenizer)
-    if options.output is not None:
-        refuse_foreign_evaluation(folder, name)
-    warn_of_unfit_tokenizer(lines, *language)
-    evaluation = evaluate(translator, sources, lines, True, *language, **search_options)
     run = Path(options.model)
     settings = settings_of(run, translator, search, language, sources, lines)
+    if options.ensemble:
+        settings["ensemble"] = [weights_sum(Path(each)) for each in options.ensemble]
+    if options.output is not None:
+        refuse_foreign_evaluation(folder, name, settings)
+    warn_of_unfit_tokenizer(lines, *language)
+    evaluation = evaluate(translator, sources, lines, True, *language, **search_options)
     write_evaluation(evaluation, folder, name, settings)
     if of_the_card is not None and options.split == of_the_card.test_split:
         write_card(run, of_the_card, evaluation, search.beam_size)

@@ -15,8 +15,8 @@ from seq2seq.errors import UserError, check
 
 
 def function_in(place: str) -> Callable[..., Any]:
-    """The function that FILE.py:FUNCTION names; runs the file. Raises UserError where there is none, or the file ends
-    with an error."""
+    """The function that FILE.py:FUNCTION names; runs the file. Raises UserError where there is none, or the file raises
+    an error or ends the program."""
     file, _, name = place.rpartition(":")
     check(file.endswith(".py") and name.isidentifier(), f"--build must be FILE.py:FUNCTION, not {place!r}")
     check(Path(file).is_file(), f"--build {place}: there is no file {file}")
@@ -39,9 +39,15 @@ def _module_in(path: Path) -> ModuleType:
     sys.modules[path.stem] = module  # dataclasses look their own module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[path.stem]
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-        raise UserError(f"--build: {path}, line {line}: {type(error).__name__}: {error}") from None
+        raise UserError(f"--build: {path}{_line_of(error, path)}: {type(error).__name__}: {error}") from None
     return module
+
+
+def _line_of(error: BaseException, path: Path) -> str:
+    """Where in the file an error arose; nothing where that is not known, as for bytes that are no text."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    return f", line {line}" if line else ""

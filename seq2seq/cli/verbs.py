@@ -99,23 +99,17 @@ def search_settings(options: argparse.Namespace) -> dict[str, Any]:
 def load_translator(options: argparse.Namespace) -> Translator:
     """The run, with its ensemble, at the precision asked for."""
     from seq2seq.cli.exit_status import quick_imports
-    from seq2seq.errors import UserError, check
+    from seq2seq.errors import UserError
 
     with quick_imports():
         from seq2seq.inference.load import load
-        from seq2seq.inference.translator import Translator
         from seq2seq.runs.hub import find_run
         from seq2seq.runs.stored_model import read_stored
         from seq2seq.runtime.device import prepare_process
     prepare_process()
 
     build = own_build(options)
-    translator = load(options.model, options.device, build=build)
-    check(
-        isinstance(translator, Translator),
-        f"{options.model}: holds no translator, which {options.verb} is for; "
-        f"seq2seq predict {options.model} INPUT answers what other runs read",
-    )
+    translator = load(options.model, options.device, kind="translator", build=build)
     for run in options.ensemble:
         standard = not read_stored(find_run(run, {})).built_by
         other = load(run, options.device, kind="translator", build=None if standard else build)

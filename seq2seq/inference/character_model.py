@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import torch
 from torch import Tensor
 
 from seq2seq.config import COUNTS_OR_NONE, SEEDS, Real, check_number, from_dict
-from seq2seq.data.symbols import BOS_ID
-from seq2seq.data.vocabulary import FIRST_CHARACTER_ID, Characters
+from seq2seq.data.characters import FIRST_CHARACTER_ID, Characters
+from seq2seq.data.symbols import BOS_ID, UNK_ID
 from seq2seq.errors import check
 from seq2seq.inference.inputs import check_text
 from seq2seq.inference.pretrained import Pretrained
@@ -23,6 +24,8 @@ from seq2seq.model.language_model import (
 )
 from seq2seq.runs.layout import CONFIG_FILE
 from seq2seq.runs.stored_model import Build, load_model
+
+log = logging.getLogger(__name__)
 
 
 class CharacterModel(Pretrained):
@@ -44,6 +47,7 @@ class CharacterModel(Pretrained):
         check_number("seed", seed, SEEDS)
         temperature = max(temperature, LEAST_TEMPERATURE)
         random = torch.Generator().manual_seed(seed)
+        self._warn_of_unknown(seed_text)
         state = self.model.start(1)
         drawn: list[int] = []
         log_probs = torch.empty(0)
@@ -66,6 +70,11 @@ class CharacterModel(Pretrained):
             log_probs, state = self.model.step(self._token(before), state)
             total -= float(log_probs[0, token])
         return total / len(ids) / math.log(2)
+
+    def _warn_of_unknown(self, text: str) -> None:
+        unknown = sorted({character for character in text if UNK_ID in self.characters.encode(character)})
+        if unknown:
+            log.warning("not among the characters that the model knows: %s", " ".join(map(repr, unknown[:20])))
 
     def _token(self, token: int) -> Tensor:
         return torch.tensor([token], device=self.device)

@@ -25,6 +25,13 @@ ROWS_PER_BATCH, TOKENS_PER_BATCH = 192, 8_192
 """Sentences, and padded source tokens, that are decoded together; a matter of speed and memory, never of the result."""
 INPUTS_PER_BATCH, STEPS_PER_BATCH = 64, 65_536
 """The same of inputs that are no text, whose steps are many and cheap."""
+HYPOTHESES_PER_BATCH = 2_048
+"""Hypotheses, beams of all sentences together, that are searched at once: so is their memory bounded."""
+
+
+def rows_for_beam(beam_size: int, most_rows: int = ROWS_PER_BATCH) -> int:
+    """Sentences that are decoded together with a beam."""
+    return max(1, min(most_rows, HYPOTHESES_PER_BATCH // beam_size))
 
 
 def decode_in_batches(

@@ -97,8 +97,8 @@ def read_input(front_end: FrontEnd, one: Any, name: str) -> Array:
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # refused below
             array = front_end.read(one)
-    except (TypeError, ValueError, OverflowError):  # no numbers, or rows of unequal length
-        raise UserError(refusal) from None
+    except (TypeError, ValueError, OverflowError) as error:  # no numbers, or rows of unequal length
+        raise UserError(f"{refusal} ({error})") from None
     fits = array.ndim == len(wanted) and all(
         size in (None, found) for size, found in zip(wanted, array.shape, strict=True)
     )

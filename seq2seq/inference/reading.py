@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from seq2seq.config import from_dict, read_mapping
+from seq2seq.data.characters import Characters
 from seq2seq.data.readers import ReaderConfig, read_file
 from seq2seq.data.symbols import EOS_ID
-from seq2seq.data.vocabulary import Characters, Vocabulary
+from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError
 from seq2seq.inference.inputs import check_text, read_input
 from seq2seq.model.frontends import FrontEndConfig, Tokens

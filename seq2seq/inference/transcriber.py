@@ -15,7 +15,13 @@ from seq2seq.data.readers import ReaderConfig
 from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
-from seq2seq.inference.decoding import INPUTS_PER_BATCH, STEPS_PER_BATCH, check_attends, decode_in_batches
+from seq2seq.inference.decoding import (
+    INPUTS_PER_BATCH,
+    STEPS_PER_BATCH,
+    check_attends,
+    decode_in_batches,
+    rows_for_beam,
+)
 from seq2seq.inference.fast_decoder import PreparedModels
 from seq2seq.inference.inputs import collate_inputs, read_inputs, search_settings
 from seq2seq.inference.pretrained import Pretrained
@@ -86,7 +92,8 @@ class Generator(Pretrained):
             limits = config.limits(batch.source_lengths)
             return beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
 
-        return decode_in_batches([len(array) for array in inputs], decode, INPUTS_PER_BATCH, STEPS_PER_BATCH)
+        most_rows = rows_for_beam(config.beam_size, INPUTS_PER_BATCH)
+        return decode_in_batches([len(array) for array in inputs], decode, most_rows, STEPS_PER_BATCH)
 
     @torch.inference_mode()
     def generate_by_ctc(self, inputs: Sequence[Any], beam_size: int = 1) -> list[str]:

@@ -17,7 +17,7 @@ from seq2seq.data.batch import Pair, collate_to_decode
 from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
-from seq2seq.inference.decoding import check_attends, decode_in_batches, score_pairs
+from seq2seq.inference.decoding import check_attends, decode_in_batches, rows_for_beam, score_pairs
 from seq2seq.inference.fast_decoder import PreparedModels
 from seq2seq.inference.inputs import checked_texts, items_of, list_of_texts, search_settings
 from seq2seq.inference.outputs import BLANK, Alignment, PairScore, Translation
@@ -34,8 +34,8 @@ from seq2seq.search.ensemble import EnsembleState, ensemble
 log = logging.getLogger(__name__)
 
 
-LINES_IN_MEMORY = 1_024
-"""Lines that `stream` reads ahead in order to decode like lengths together."""
+LINES_IN_MEMORY, BATCHES_IN_MEMORY = 1_024, 8
+"""Lines, and batches of them, that `stream` reads ahead in order to decode like lengths together."""
 MAX_SOURCE_TOKENS = 1_000
 """Longer inputs are cut here, with a warning, unless a translator is told otherwise: nothing was trained on them, and
 memory grows with the length."""
@@ -104,18 +104,21 @@ class Translator(Pretrained):
                 [each._replace(truncated=row in cut) for each in best] for row, best in zip(rows, found, strict=True)
             ]
 
-        return decode_in_batches([len(ids) for ids in sources], translate, blank=[BLANK])
+        most_rows = rows_for_beam(config.beam_size)
+        return decode_in_batches([len(ids) for ids in sources], translate, most_rows, blank=[BLANK])
 
     def stream(self, texts: Iterable[str], n_best: int = 1, **search_options: Any) -> Iterator[list[Translation]]:
         """`search` over any number of texts, in order, holding only some of them in memory. texts: as `search` takes
         them, or a generator or file that gives strings."""
-        search_settings(
-            self.search_config, n_best, search_options
-        )  # wrong ones are refused here, not at the first text
-        return self._stream(checked_texts(items_of(texts, "strings", "text")), n_best, search_options)
+        config = search_settings(self.search_config, n_best, search_options)  # refused here, not at the first text
+        lines = checked_texts(items_of(texts, "strings", "text"))
+        together = min(LINES_IN_MEMORY, BATCHES_IN_MEMORY * rows_for_beam(config.beam_size))
+        return self._stream(lines, together, n_best, search_options)
 
-    def _stream(self, lines: Iterator[str], n_best: int, search_options: dict[str, Any]) -> Iterator[list[Translation]]:
-        while chunk := list(islice(lines, LINES_IN_MEMORY)):
+    def _stream(
+        self, lines: Iterator[str], together: int, n_best: int, search_options: dict[str, Any]
+    ) -> Iterator[list[Translation]]:
+        while chunk := list(islice(lines, together)):
             yield from self.search(chunk, n_best, **search_options)
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[PairScore]:

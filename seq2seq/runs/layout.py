@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config import RUN_FACTS
+from seq2seq.data.characters import CHARACTERS_FILE
 from seq2seq.errors import UserError
 from seq2seq.runs.metrics_log import METRICS_FILE, TENSORBOARD_FOLDER
 from seq2seq.runtime.paths import checked_path
@@ -27,7 +28,7 @@ LEFT_BY_ATTEMPTS = (
     SOURCE_FILE,
     TARGET_FILE,
     LABELS_FILE,
-    "characters.json",
+    CHARACTERS_FILE,
     GENERATION_FILE,
     LOG_FILE,
     LOCK_FILE,
@@ -150,4 +151,4 @@ def _is_ours(lock: Path) -> bool:
     return not content or content.isdecimal()
 
 
-VOCABULARY_FILES = ("*.spm.model", "characters.json", LABELS_FILE)
+VOCABULARY_FILES = ("*.spm.model", CHARACTERS_FILE, LABELS_FILE)

@@ -21,6 +21,13 @@ Model = TypeVar("Model", bound=nn.Module)
 Kind = Literal["translator", "generator", "predictor", "language_model"]
 """What a run can hold."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
+USES: dict[Kind, str] = {
+    "translator": "seq2seq translate {}",
+    "generator": "seq2seq predict {} INPUT",
+    "predictor": "seq2seq predict {} INPUT",
+    "language_model": "seq2seq sample {} TEXT",
+}
+"""The command that a run of each kind is for."""
 Build = Callable[..., Any]
 """A user's function: a model's configuration and the sizes of its vocabularies (source and target of a translator, one
 of a generator or a language model, none of a predictor) to the model, with first weights."""
@@ -55,8 +62,8 @@ def stored_of_kind(directory: Path, kind: Kind | None, build: Build | None = Non
     stored = _checked(directory)
     check(
         kind in (None, stored.kind),
-        f"{directory}: holds a {stored.kind}, not a {kind}; "
-        f"in Python seq2seq.load({str(directory)!r}, kind={stored.kind!r}) gives it",
+        f"{directory}: holds a {stored.kind}, not a {kind}; in Python seq2seq.load({str(directory)!r}) gives it, "
+        f"the command for it is {USES[stored.kind].format(directory)}",
     )
     check_builder(directory, stored.built_by, build)
     return stored
@@ -104,17 +111,22 @@ def read_stored(directory: Path) -> Stored:
     """What a run's config.json says of its model. Raises UserError where it is missing or damaged."""
     config = stored_config(directory)
     if format_of(config) == 1:
-        return Stored(config["model"], _guessed_kind(config["model"]))
+        return Stored(config["model"], _likely_kind(config["model"]))
     kind: Any = config.get(KIND_OPTION)
     built_by = config.get(BUILD_OPTION, "")
     path = directory / CONFIG_FILE
     check(kind in KINDS, f"{path}: option '{KIND_OPTION}' must be {' or '.join(KINDS)}; restore the run's own")
     check(isinstance(built_by, str), f"{path}: option '{BUILD_OPTION}' must be a string; restore the run's own")
+    likely = _likely_kind(config["model"])
+    check(
+        bool(built_by) or kind == likely,
+        f"{path}: option '{KIND_OPTION}' is {kind}, but the model's options are a {likely}'s; restore the run's own",
+    )
     return Stored(config["model"], kind, built_by)
 
 
-def _guessed_kind(stored: Mapping[str, Any]) -> Kind:
-    """The kind of a model of format 1: each has a field that the others lack."""
+def _likely_kind(stored: Mapping[str, Any]) -> Kind:
+    """The kind of a standard model, by its options: each has a field that the others lack."""
     if "outputs" in stored:
         return "predictor"
     if "hidden_size" in stored:

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from seq2seq.config import check_format
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, check
 from seq2seq.runs.layout import CONFIG_FILE, MODEL_FILE, VOCABULARY_FILES, model_is_lost
 from seq2seq.runtime.atomic_files import write_atomically
 
@@ -46,6 +46,7 @@ def stored_shapes(path: Path) -> tuple[dict[str, list[int]], dict[str, str]]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
+    check(not path.is_dir(), f"{path}: a folder stands where the file should; restore it or train again")
     try:
         with safe_open(path, "pt") as file:
             yield file

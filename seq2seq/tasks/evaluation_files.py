@@ -15,7 +15,7 @@ from typing import Any
 
 from seq2seq.config import to_dict
 from seq2seq.data.corpus import DataConfig
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, check
 from seq2seq.evaluation.metrics import Metric, Scores
 from seq2seq.inference.outputs import Translation
 from seq2seq.inference.translator import MAX_SOURCE_TOKENS, Translator
@@ -25,6 +25,8 @@ from seq2seq.runtime.atomic_files import write_atomically
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.evaluate import Evaluation, reference_files
 
+UNFINISHED: dict[str, str] = {}
+"""Stands in NAME.settings.json for the checksums of files that are being written."""
 LONGEST_VALUE = 60
 """Characters of a setting in a file name."""
 
@@ -42,9 +44,8 @@ def settings_of(
     language: the target language and BLEU's tokenizer, as `evaluate` takes them.
     """
     text = json.dumps([list(sources), [list(lines) for lines in references]])
-    model = run / MODEL_FILE
     return {
-        "model_sha256": stored_shapes(model)[1].get(CHECKSUM) if model.is_file() else None,  # it may be on the Hub
+        "model_sha256": weights_sum(run),
         "search": to_dict(search),
         "precision": translator.precision,
         "max_input_length": translator.max_source_tokens,
@@ -52,6 +53,12 @@ def settings_of(
         "text_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "version": metadata.version("seq2seq"),
     }
+
+
+def weights_sum(run: Path) -> str | None:
+    """The checksum of a run's weights; None where they are on the Hub, or an earlier release wrote them."""
+    model = run / MODEL_FILE
+    return stored_shapes(model)[1].get(CHECKSUM) if model.is_file() else None
 
 
 def changed_settings(translator: Translator, search: SearchConfig) -> dict[str, Any]:
@@ -82,25 +89,40 @@ def evaluation_name(split: str, changed: Mapping[str, Any]) -> str:
     return "-".join([split, *(f"{name}={value}" for name, value in safe.items())])
 
 
-def refuse_foreign_evaluation(folder: Path, name: str) -> None:
-    """Raises UserError where `write_evaluation` would replace a file that it has not written, or that was changed
-    since: no NAME.settings.json fits NAME.hypotheses.txt and NAME.metrics.json."""
+def refuse_foreign_evaluation(folder: Path, name: str, settings: Mapping[str, Any]) -> None:
+    """Raises UserError where `write_evaluation` would replace the evaluation of other weights, or a file that it has
+    not written, or that was changed since: no NAME.settings.json fits NAME.hypotheses.txt and NAME.metrics.json."""
+    path = folder / f"{name}.settings.json"
+    same, own = True, False
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        settings = json.loads((folder / f"{name}.settings.json").read_text(encoding="utf-8"))
-        if settings["files_sha256"] == _sums(folder, name):
-            return
-    own = [folder / f"{name}.{kind}" for kind in ("hypotheses.txt", "metrics.json", "settings.json")]
-    for path in (*own, *reference_files(folder, name)):
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        same = all(stored.get(key) == settings.get(key) for key in ("model_sha256", "ensemble"))
+        own = stored["files_sha256"] in (UNFINISHED, _sums(folder, name))
+    check(
+        same,
+        f"{path}: belongs to the evaluation of another model, or of this one before it was trained further; move it, "
+        "or choose another --output",
+    )
+    if own:
+        return
+    files = [folder / f"{name}.{kind}" for kind in ("hypotheses.txt", "metrics.json", "settings.json")]
+    for path in (*files, *reference_files(folder, name)):
         if path.exists():
             raise UserError(f"{path}: evaluate has not written that file as it is; move it, or choose another --output")
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path, name: str, settings: Mapping[str, Any]) -> None:
-    """Writes the evaluation's files and, last, NAME.settings.json, by which `read_evaluation` knows them."""
-    (folder / f"{name}.settings.json").unlink(missing_ok=True)
+    """Writes the evaluation's files and, last, NAME.settings.json, by which `read_evaluation` knows them. Before them
+    it says UNFINISHED, so that what a killed process leaves there is known."""
+
+    def write_settings(sums: Mapping[str, str]) -> None:
+        content = json.dumps({**settings, "files_sha256": sums}, indent=2, ensure_ascii=False) + "\n"
+        write_atomically(folder / f"{name}.settings.json", content)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_settings(UNFINISHED)
     evaluation.write(folder, name)
-    content = json.dumps({**settings, "files_sha256": _sums(folder, name)}, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(folder / f"{name}.settings.json", content)
+    write_settings(_sums(folder, name))
 
 
 def read_evaluation(

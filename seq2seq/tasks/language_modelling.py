@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from seq2seq.data.characters import CHARACTERS_FILE, Characters
 from seq2seq.data.symbols import BOS_ID
-from seq2seq.data.vocabulary import CHARACTERS_FILE, Characters
 from seq2seq.errors import check
 from seq2seq.inference.character_model import CharacterModel
 from seq2seq.model.language_model import LanguageModel, build_language_model

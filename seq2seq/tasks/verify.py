@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seq2seq.config import read_config, read_mapping
-from seq2seq.data.vocabulary import CHARACTERS_FILE, Characters, Vocabulary
+from seq2seq.data.characters import CHARACTERS_FILE, Characters
+from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError
 from seq2seq.runs.checkpoints import MANIFEST, CheckpointStore, find_fault
 from seq2seq.runs.layout import (

@@ -161,6 +161,8 @@ def test_the_command_line_takes_the_function_from_a_file(
         ("x = 1\n", "own_c.py:make", "defines no function make"),
         ("x = 1\ny = z\n", "own_d.py:make", r"own_d\.py, line 2: NameError: name 'z' is not defined"),
         ("x = (\n", "own_e.py:make", r"own_e\.py, line 1: SyntaxError"),
+        ("x = '\0'\n", "own_f.py:make", r"own_f\.py: (SyntaxError|ValueError): source code .*null bytes"),
+        ("import sys\nsys.exit(3)\n", "own_g.py:make", r"own_g\.py, line 2: SystemExit: 3"),
         ("", "json.py:make", "a module json is imported already; rename the file"),
     ],
 )

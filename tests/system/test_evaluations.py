@@ -13,6 +13,8 @@ import yaml
 from seq2seq.cli.main import main
 from seq2seq.config import read_config
 from seq2seq.inference.translator import Translator
+from seq2seq.runs.weights import load_tensors, save_tensors, stored_shapes
+from seq2seq.tasks import evaluation_files
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.translation import run
 from tests.conftest import write_toy_data
@@ -85,6 +87,37 @@ def test_files_of_the_users_are_not_overwritten(
     assert f"{tmp_path / name}: evaluate has not written that file as it is; move it" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "mine\n"
+
+
+def test_evaluations_of_two_models_do_not_replace_each_other(
+    copy: Path, tmp_path: Path, toy_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--output", str(tmp_path / "out")]
+    tensors = load_tensors(copy / "model.safetensors")
+    _, metadata = stored_shapes(copy / "model.safetensors")
+    metadata.pop("sha256")
+    save_tensors({name: 1.01 * each for name, each in tensors.items()}, copy / "model.safetensors", metadata)
+    assert main(["evaluate", str(toy_run), *words]) == 0
+    before = (tmp_path / "out" / "test.metrics.json").read_bytes()
+    capsys.readouterr()
+    assert main(["evaluate", str(copy), *words]) == 2
+    assert "test.settings.json: belongs to the evaluation of another model" in capsys.readouterr().err
+    assert (tmp_path / "out" / "test.metrics.json").read_bytes() == before
+    for ensemble in (toy_run, copy):
+        capsys.readouterr()
+        status = main(["evaluate", str(toy_run), *words, "--ensemble", str(ensemble)])
+        assert status == 0, capsys.readouterr().err  # the folder's name is part of the file's
+
+
+def test_what_a_killed_evaluation_left_is_its_own(toy_run: Path, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    words = ["evaluate", str(toy_run), "--output", str(tmp_path)]
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluation_files, "_sums", lambda *_: 1 / 0)  # as late as can be
+        with pytest.raises(ZeroDivisionError):
+            main(words)
+    assert (tmp_path / "test.metrics.json").exists()
+    assert main(words) == 0
+    assert json.loads((tmp_path / "test.settings.json").read_text())["files_sha256"]
 
 
 def test_an_edited_result_is_not_overwritten(toy_run: Path, tmp_path: Path) -> None:

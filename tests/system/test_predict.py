@@ -17,8 +17,9 @@ import seq2seq
 from seq2seq.cli.main import main
 from seq2seq.config import write_config
 from seq2seq.data.audio import LogMel
+from seq2seq.data.characters import Characters
 from seq2seq.data.readers import ReaderConfig
-from seq2seq.data.vocabulary import Characters, Vocabulary, VocabularyConfig
+from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.errors import UserError
 from seq2seq.inference.predictor import Predictor, text_ids
 from seq2seq.inference.transcriber import Generator
@@ -37,6 +38,7 @@ from tests.tiny_runs import NAMES, frames_of, predictor_task, sums
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 GENERATOR, PREDICTOR = FIXTURES / "generator-0.1.0", FIXTURES / "predictor-0.1.0"
+LANGUAGE_MODEL = FIXTURES / "characters-0.1.0"
 RATE, BANDS = 2_000, 6
 CHARACTERS = "\n()+0123456789=abinprt"
 VOCABULARY = Vocabulary.train(
@@ -250,7 +252,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         soundfile.write(tmp / f"{name}.wav", samples, rate)
     (tmp / "bad.wav").write_text("no sound")
     (tmp / "bad.png").write_text("no picture")
-    return {"tmp": tmp, "generator": GENERATOR, "predictor": PREDICTOR, "characters": FIXTURES / "characters-0.1.0"}
+    return {"tmp": tmp, "generator": GENERATOR, "predictor": PREDICTOR, "characters": LANGUAGE_MODEL}
 
 
 FAULTS = {
@@ -302,8 +304,10 @@ def test_results_before_an_unreadable_input_are_printed(
     assert rows == [f"{good}\tone"] * 2
 
 
-def test_samples_are_those_of_python(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    run = FIXTURES / "characters-0.1.0"
+def test_samples_are_those_of_python(
+    capsysbinary: pytest.CaptureFixture[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = LANGUAGE_MODEL
     model = seq2seq.load(run, kind="language_model")
     options = ["--length", "30", "--temperature", "50", "--seed", "7"]
     first, second = ("abc" + model.sample("abc", 30, 50, seed) for seed in (7, 8))
@@ -315,6 +319,8 @@ def test_samples_are_those_of_python(capsysbinary: pytest.CaptureFixture[bytes])
     assert capsysbinary.readouterr().out.decode() == f"{first}\n\n{second}\n"
     assert main(["sample", str(run), ""]) == 0
     assert len(capsysbinary.readouterr().out) == 201
+    assert main(["sample", str(run), "Ωaæ"]) == 0
+    assert "not among the characters that the model knows: 'æ' 'Ω'" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -327,7 +333,7 @@ def test_samples_are_those_of_python(capsysbinary: pytest.CaptureFixture[bytes])
     ],
 )
 def test_options_of_sample_are_checked(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["sample", str(FIXTURES / "characters-0.1.0"), "abc", *words]) == 2
+    assert main(["sample", str(LANGUAGE_MODEL), "abc", *words]) == 2
     assert told in capsys.readouterr().err
     assert main(["sample", str(GENERATOR), "abc"]) == 2
     assert "holds a generator, not a language_model" in capsys.readouterr().err
@@ -339,11 +345,13 @@ def test_what_is_for_translators_alone_says_what_else_to_call(
 ) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "a").write_text("")
     monkeypatch.chdir(tmp_path)
-    for run in (GENERATOR, PREDICTOR):
+    commands = {GENERATOR: "predict {} INPUT", PREDICTOR: "predict {} INPUT", LANGUAGE_MODEL: "sample {} TEXT"}
+    for run, command in commands.items():
         given(b"")
         assert main([words[0], str(run), *words[1:]]) == 2
-        told = f"{run}: holds no translator, which {words[0]} is for; seq2seq predict {run} INPUT answers"
-        assert told in capsys.readouterr().err
+        told = capsys.readouterr().err
+        assert "not a translator" in told
+        assert told.endswith(f"the command for it is seq2seq {command.format(run)}\n")
 
 
 def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:

@@ -157,3 +157,5 @@ def test_seeds_give_mean_and_deviation_of_every_figure(tmp_path: Path, capsys: p
     assert seeds.main(words) == 2
     assert "made with other options (--x stop)" in capsys.readouterr().err
     assert seeds.main([str(tmp_path / "none.py")]) == 2
+    assert seeds.main([*words[:-1], words[0]]) == 2
+    assert f"--output {words[0]}: is a file; name a folder" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from seq2seq.errors import UserError
-from seq2seq.inference.decoding import decode_in_batches
+from seq2seq.inference.decoding import ROWS_PER_BATCH, decode_in_batches, rows_for_beam
 
 LENGTHS = [random.Random(3).randint(0, 30) for _ in range(100)]
 
@@ -38,3 +38,9 @@ def test_rows_are_halved_until_they_fit() -> None:
     lengths.append(41)
     with pytest.raises(UserError, match="out of memory with a single input"):
         decode_in_batches(lengths, work)
+
+
+def test_a_wide_beam_leaves_room_for_few_sentences() -> None:
+    assert rows_for_beam(1) == rows_for_beam(5) == ROWS_PER_BATCH
+    assert 1 <= rows_for_beam(1_000) <= 3
+    assert rows_for_beam(10**6) == 1

@@ -183,6 +183,7 @@ def test_inputs_are_read_from_any_numbers(kind: str) -> None:
         ("image", np.zeros((16, 12, 3)), r"reads arrays \[3, 16, 12\], not ndarray of shape \[16, 12, 3\]"),
         ("features", "a path", r"reads arrays \[S, 4\], not str"),
         ("features", [[1, 2, 3, 4], [5]], r"reads arrays \[S, 4\], not list"),
+        ("features", np.array([["1", "2", "3", "x"]]), r"\[S, 4\], not ndarray \(the values must be numbers, not <U1"),
         ("tokens", None, r"reads arrays \[S\], not NoneType"),
     ],
 )

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from seq2seq.data.batch import collate
+from seq2seq.data.characters import Characters
 from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID, UNK_ID
-from seq2seq.data.vocabulary import Characters
 from seq2seq.errors import UserError
 from seq2seq.inference.character_model import CharacterModel
 from seq2seq.inference.decoding import score_pairs

@@ -80,6 +80,18 @@ def test_a_run_is_of_the_kind_that_it_says(model: dict[str, Any], tmp_path: Path
     assert read_stored(tmp_path) == (model, guessed[next(iter(model))], "")
 
 
+def test_a_kind_that_the_model_is_not_of_is_damage(tmp_path: Path) -> None:
+    write_run_config(tmp_path / "config.json", {"model": {"outputs": 2}}, "generator", "")
+    with pytest.raises(UserError, match="option 'kind' is generator, but the model's options are a predictor's"):
+        read_stored(tmp_path)
+
+
+def test_a_folder_in_place_of_the_weights_is_named(tmp_path: Path) -> None:
+    (tmp_path / MODEL_FILE).mkdir()
+    with pytest.raises(UserError, match=f"{MODEL_FILE}: a folder stands where the file should"):
+        load_tensors(tmp_path / MODEL_FILE)
+
+
 @pytest.mark.parametrize("kind", [None, "banana", 5, ["translator"]])
 def test_a_kind_that_is_none_is_damage(kind: object, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"format": 2, "kind": kind, "model": {}}))
