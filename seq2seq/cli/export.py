@@ -1,0 +1,76 @@
+"""seq2seq export."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from seq2seq.cli.arguments import named, number_within, path_named
+from seq2seq.cli.verbs import add_verb, own_build
+from seq2seq.config import COUNTS, read_mapping
+
+
+def add_export(verbs: Any) -> None:
+    """Adds the verb."""
+    export = add_verb(
+        verbs,
+        "export",
+        "Write a run of any kind as a directory that answers without torch: ONNX graphs, vocabularies, and "
+        "translate.py, which needs numpy and onnxruntime alone. Its answers are compared with the run's first.",
+        _export,
+    )
+    export.add_argument("directory", metavar="DIR", type=path_named, help="new or empty folder, or an earlier export")
+    export.add_argument(
+        "--precision",
+        choices=("fp32", "int8"),
+        default="fp32",
+        help="int8: weights in a byte each, a third of the size and faster; a few outputs differ (default: fp32)",
+    )
+    export.add_argument(
+        "--ensemble",
+        nargs="+",
+        action="extend",
+        default=[],
+        type=named,
+        metavar="RUN",
+        help="further translators of the same vocabulary, exported as one with the first",
+    )
+    export.add_argument(
+        "--check",
+        type=number_within(COUNTS),
+        default=64,
+        metavar="N",
+        help="inputs whose answers are compared, of the run's validation split or else made up (default: 64)",
+    )
+
+
+def _export(options: argparse.Namespace) -> None:
+    from seq2seq.cli.exit_status import quick_imports
+    from seq2seq.cli.verbs import load_translator
+
+    with quick_imports():
+        from seq2seq.deploy.export import check_target, export
+        from seq2seq.deploy.onnx_file import check_installed
+        from seq2seq.inference.load import load
+    check_installed()
+    check_target(options.directory)
+    if options.ensemble:
+        precision, options.precision, options.max_input_length = options.precision, "fp32", None
+        model: Any = load_translator(options)
+        options.precision = precision
+    else:
+        model = load(options.model, "cpu", build=own_build(options))
+    path = Path(options.model) / "config.json"
+    stored = read_mapping(path) if path.is_file() else {}
+    report = export(
+        model, Path(options.model).resolve().name, options.directory, options.precision, options.check, stored
+    )
+    size = sum(each.stat().st_size for each in options.directory.rglob("*") if each.is_file()) / 1e6
+    kind = "made-up inputs" if report.made_up else "sentences of the validation split"
+    print(
+        f"seq2seq: {options.directory}: {size:.1f} MB; of {report.inputs} {kind} {report.differing} are answered "
+        f"otherwise than by the run; scores differ by up to {report.largest:.1e}",
+        file=sys.stderr,
+    )

@@ -1,0 +1,131 @@
+"""Compares an exported directory with the model that it was made of."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from seq2seq.config import from_dict
+from seq2seq.data.corpus import DataConfig, load_split
+from seq2seq.data.symbols import EOS_ID
+from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.deploy.exported.translate import Exported
+from seq2seq.errors import UserError
+from seq2seq.inference.character_model import CharacterModel
+from seq2seq.inference.load import Loaded
+from seq2seq.inference.predictor import Predictor
+from seq2seq.inference.transcriber import Generator
+from seq2seq.inference.translator import Translator
+from seq2seq.model.frontends import FrontEnd, Tokens
+
+TOLERANCE = 1e-4
+"""Of scores: nats per token; of outputs: of their largest value."""
+LONGEST = 40
+"""Steps of an input that is made up."""
+
+
+class Report(NamedTuple):
+    """How an export's answers compare with the model's own."""
+
+    inputs: int
+    differing: int
+    """Whose answer is another one."""
+    largest: float
+    """Largest difference of a score or output."""
+    made_up: bool
+    """Whether the inputs were drawn at random, for want of the run's data."""
+
+
+def check_export(model: Loaded, place: Path, count: int, stored: Any, exact: bool) -> Report:
+    """Compares the answers to `count` inputs. exact: raises UserError where an answer differs by more than
+    TOLERANCE."""
+    exported = Exported(place)
+    random.seed(1)
+    match model:
+        case Translator():
+            texts, made_up = _sentences(model, count, stored)
+            ours = [best[0] for best in model.search(texts)]
+            theirs = [best[0] for best in exported.search(texts)]
+            pairs = [(a.text, a.score, b.text, b.score) for a, b in zip(ours, theirs, strict=True)]
+        case Generator():
+            inputs, made_up = _inputs(model.config.front_end.form(), count), True
+            found = [best[0] for best in model.search(inputs)]
+            texts = model.vocabulary.decode_batch([each.tokens for each in found])
+            theirs = [best[0] for best in exported.search(inputs)]
+            rows = zip(texts, found, theirs, strict=True)
+            pairs = [(text, a.score, b.text, b.score) for text, a, b in rows]
+        case Predictor():
+            inputs, made_up = _inputs(model.config.front_end.form(), count), True
+            outputs = zip(model.predict(inputs), exported.predict(inputs), strict=True)
+            pairs = [(_answer(model, a), 0.0, _answer(model, b), _distance(a, b)) for a, b in outputs]
+        case CharacterModel():
+            texts, made_up = _texts_of(model, count), True
+            pairs = [("", model.bits_per_character(each), "", exported.bits_per_character(each)) for each in texts]
+    report = _compare(pairs, made_up)
+    if exact and (report.largest > TOLERANCE or report.differing):
+        raise UserError(
+            f"the exported model answers {report.differing} of {report.inputs} inputs otherwise (scores differ by up "
+            f"to {report.largest:.1e}): nothing is written; please report this"
+        )
+    return report
+
+
+def _compare(pairs: Sequence[tuple[Any, float, Any, float]], made_up: bool) -> Report:
+    """An answer that differs at the same score is a tie, and none that differs."""
+    distances = [abs(a - b) for _, a, _, b in pairs]
+    differing = sum(
+        one != other and apart > TOLERANCE for (one, _, other, _), apart in zip(pairs, distances, strict=True)
+    )
+    return Report(len(pairs), differing, max(distances, default=0.0), made_up)
+
+
+def _sentences(model: Translator, count: int, stored: Any) -> tuple[list[str], bool]:
+    """Sentences of the run's data, or made-up ones where it is not at hand."""
+    given = {field.name: stored[field.name] for field in fields(DataConfig) if field.name in (stored or {})}
+    if "data" in given:
+        with contextlib.suppress(UserError, OSError):
+            corpus = from_dict(DataConfig, given, "the run's data")
+            found = [
+                row["source"] for row in itertools.islice(iter(load_split(corpus, corpus.validation_split)), count)
+            ]
+            if found:
+                return found, False
+    return _made_up(model.source_vocabulary, count), True
+
+
+def _made_up(vocabulary: Vocabulary, count: int) -> list[str]:
+    ids = range(EOS_ID + 1, len(vocabulary))
+    drawn = [random.choices(ids, k=random.randint(1, LONGEST)) for _ in range(count)]
+    return vocabulary.decode_batch(drawn)
+
+
+def _inputs(form: FrontEnd, count: int) -> list[Any]:
+    generator = np.random.default_rng(1)
+    shapes = [
+        [int(generator.integers(1, LONGEST)) if size is None else size for size in form.input_shape]
+        for _ in range(count)
+    ]
+    if isinstance(form, Tokens):
+        return [generator.integers(0, form.vocabulary_size, shape) for shape in shapes]
+    return [generator.random(shape, np.float32) for shape in shapes]
+
+
+def _texts_of(model: CharacterModel, count: int) -> list[str]:
+    symbols = model.characters.symbols
+    return ["".join(random.choices(symbols, k=random.randint(1, LONGEST))) for _ in range(count)]
+
+
+def _answer(model: Predictor, outputs: Any) -> Any:
+    """The class or classes; nothing where the outputs are values, which are compared as numbers."""
+    return outputs.argmax(-1).tolist() if model.labels is not None else None
+
+
+def _distance(one: Any, other: Any) -> float:
+    return float(np.abs(one - other).max() / max(1.0, np.abs(one).max()))

@@ -1,0 +1,141 @@
+"""`export`: a trained run as a directory that explains and runs itself, without torch and without this package."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from seq2seq.deploy.check import Report, check_export
+from seq2seq.deploy.onnx_file import check_installed, quantise, write_graph
+from seq2seq.deploy.plans import Plan, plan_of
+from seq2seq.deploy.readme import readme, requirements
+from seq2seq.errors import UserError, check
+from seq2seq.inference.load import Loaded
+from seq2seq.runs.layout import CONFIG_FILE
+from seq2seq.runs.provenance import git_revision
+from seq2seq.runs.weights import sha256_of
+from seq2seq.runtime.atomic_files import sync
+
+Precision = Literal["fp32", "int8"]
+EXPORT_FORMAT = 1
+PROGRAM = Path(__file__).parent / "exported"
+"""What runs the exported model, copied beside it."""
+FILES = ("translate.py", "inputs.py")
+
+
+def export(
+    model: Loaded, run: str, directory: Path, precision: Precision = "fp32", sentences: int = 64, told: Any = None
+) -> Report:
+    """Writes a trained model of any kind into a directory, which holds nothing or an earlier export, and compares its
+    answers with the model's own.
+
+    run: the run's name, for provenance. sentences: how many inputs are compared. told: the run's stored configuration,
+    which names its data. Raises UserError, with nothing written, where a part of the model cannot be exported, the
+    directory holds anything else or cannot be written, or the answers differ.
+    """
+    check_installed()
+    check_target(directory)
+    plan = plan_of(model)
+    with _beside(directory) as place:
+        for name, graph in plan.graphs.items():
+            write_graph(graph, place / f"{name}.onnx")
+            if precision == "int8":
+                quantise(place / f"{name}.onnx")
+        _write_belongings(model, place)
+        stored = {name: told[name] for name in ("source", "target") if told and name in told}
+        _write_config(plan, model, place, {"run": run, "precision": precision, "languages": stored})
+        for name in FILES:
+            shutil.copyfile(PROGRAM / name, place / name)
+        (place / "requirements.txt").write_text(requirements(plan), encoding="utf-8")
+        (place / "README.md").write_text(readme(plan, model.kind, run, precision), encoding="utf-8")
+        report = check_export(model, place, sentences, told, exact=precision == "fp32")
+        _seal(place)
+    return report
+
+
+def check_target(directory: Path) -> None:
+    """Raises UserError where a directory holds anything but an earlier export."""
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        return
+    check(directory.is_dir(), f"{directory}: is a file; name a folder for the export")
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        stored = json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))
+        known = {CONFIG_FILE, *stored["files_sha256"]} if "export_format" in stored else set()
+        strange = sorted({path.name for path in directory.iterdir()} - known - {"__pycache__", "web"})
+        if known and not strange:
+            return
+        check(
+            not known,
+            f"{directory / (strange or [''])[0]}: not part of the export there; move it, or choose another folder",
+        )
+    raise UserError(f"{directory}: holds files that are no export; choose a new or an empty folder")
+
+
+@contextlib.contextmanager
+def _beside(directory: Path) -> Iterator[Path]:
+    """A folder that takes the place of `directory` once all is well; without a trace where anything goes wrong."""
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".tmp", dir=directory.parent))
+    except OSError as error:
+        raise UserError(f"{directory}: cannot be written ({error.strerror}); name another folder") from None
+    try:
+        yield place
+        place.chmod(0o755)
+        if directory.exists():
+            shutil.rmtree(directory)
+        place.rename(directory)
+        sync(directory.parent)
+    except OSError as error:
+        raise UserError(f"{directory}: cannot be written ({error.strerror or error})") from None
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _write_belongings(model: Loaded, place: Path) -> None:
+    """Vocabularies and the settings of the search, as a run directory has them."""
+    model.save_belongings(place)
+    for name in ("characters.json", "labels.json"):  # they stand in config.json
+        (place / name).unlink(missing_ok=True)
+
+
+def _write_config(plan: Plan, model: Loaded, place: Path, facts: dict[str, Any]) -> None:
+    vocabularies = plan.settings["vocabularies"]
+    if "source" in vocabularies and not (place / vocabularies["source"]).exists():  # one for both sides
+        joint = next(path.name for path in place.glob("*.spm.model"))
+        vocabularies = dict.fromkeys(vocabularies, joint)
+    provenance = {
+        "run": facts["run"],
+        "version": metadata.version("seq2seq"),
+        "git_revision": git_revision(),
+        "onnx": metadata.version("onnx"),
+        "onnxruntime": metadata.version("onnxruntime"),
+        "torch": metadata.version("torch"),
+    }
+    config = {
+        "export_format": EXPORT_FORMAT,
+        "kind": model.kind,
+        "precision": facts["precision"],
+        "graphs": list(plan.graphs),
+        **plan.settings,
+        "vocabularies": vocabularies,
+        "languages": facts["languages"],
+        "provenance": provenance,
+    }
+    (place / CONFIG_FILE).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _seal(place: Path) -> None:
+    """Adds every file's checksum to config.json."""
+    path = place / CONFIG_FILE
+    shutil.rmtree(place / "__pycache__", ignore_errors=True)
+    config = json.loads(path.read_text(encoding="utf-8"))
+    others = sorted(each for each in place.rglob("*") if each.is_file() and each != path)
+    config["files_sha256"] = {str(each.relative_to(place)): sha256_of(each) for each in others}
+    path.write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,96 @@
+"""What an exported model reads from files: pictures (pillow), sound, numbers."""
+
+from __future__ import annotations
+
+import csv
+import math
+import wave
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+
+
+class Fault(ValueError):
+    """What the user can mend, in one line."""
+
+
+def read(path: Path, reader: dict[str, Any], shape: Sequence[int | None]) -> Array:
+    """The file as the model reads it. reader: its kind and settings; shape: that of an input (None: steps)."""
+    match reader["kind"]:
+        case "image":
+            array = read_image(path, *shape[1:])  # type: ignore[arg-type]
+        case "sound":
+            array = read_sound(path, reader)
+        case _:
+            array = read_numbers(path)
+    if len(shape) == 1 and array.shape[1:] == (1,):
+        array = array[:, 0]  # a CSV file of ids has one column
+    return checked(array.astype(np.int64 if len(shape) == 1 else np.float32), shape, str(path))
+
+
+def checked(array: Array, shape: Sequence[int | None], name: str) -> Array:
+    """The array, where it has the shape that the model reads (None: any number of steps)."""
+    fits = array.ndim == len(shape) and all(a in (None, b) for a, b in zip(shape, array.shape, strict=True))
+    if not fits or not len(array) or not np.isfinite(array).all():
+        wanted = ", ".join("S" if each is None else str(each) for each in shape)
+        raise Fault(f"{name}: the model reads finite numbers [{wanted}], not {list(array.shape)}")
+    return array
+
+
+def read_numbers(path: Path) -> Array:
+    """The numbers of a .npy file, or of a .csv file with a row per step."""
+    try:
+        if path.suffix.lower() == ".npy":
+            return np.array(np.load(path, allow_pickle=False), np.float64)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return np.array([[float(cell) for cell in row] for row in csv.reader(file) if row], np.float64)
+    except (ValueError, EOFError) as error:
+        raise Fault(f"{path}: not a .npy file or a .csv file of numbers ({error})") from None
+
+
+def read_image(path: Path, height: int, width: int) -> Array:
+    """A picture as [3, height, width], 0 to 1."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            resized = image.convert("RGB").resize((width, height))
+    except OSError as error:
+        raise error if error.filename else Fault(f"{path}: cannot be read as a picture ({error})") from None
+    return np.asarray(resized, np.float32).transpose(2, 0, 1) / np.float32(255)
+
+
+def read_sound(path: Path, reader: dict[str, Any]) -> Array:
+    """A WAV file of 16-bit samples as log-mel frames [frames, bands]."""
+    try:
+        with wave.open(str(path)) as file:
+            channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
+            content = file.readframes(file.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise Fault(f"{path}: not a WAV file ({error})") from None
+    if (channels, width, rate) != (1, 2, reader["rate"]):
+        raise Fault(f"{path}: convert it to one channel of 16 bits with {reader['rate']} samples per second")
+    samples = np.frombuffer(content[: len(content) // 2 * 2], "<i2").astype(np.float32) / 32768
+    return log_mel(samples, **{name: reader[name] for name in ("rate", "bands", "window_seconds", "step_seconds")})
+
+
+def log_mel(samples: Array, rate: int, bands: int, window_seconds: float, step_seconds: float) -> Array:
+    """[n] samples -> [1 + n // step, bands] log energies of mel bands, each frame centred on its time."""
+    size, step = round(rate * window_seconds), round(rate * step_seconds)
+    if len(samples) <= size // 2:
+        raise Fault(f"a recording is too short; a frame alone has {size} samples")
+    around = np.pad(samples, size // 2, mode="reflect")
+    frames = np.lib.stride_tricks.sliding_window_view(around, size)[::step][: 1 + len(samples) // step]
+    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
+    spectrum = np.abs(np.fft.rfft(frames * window)) ** 2
+    highest = 2595 * math.log10(1 + rate / 2 / 700)
+    edges = 700 * (10 ** (np.linspace(0, highest, bands + 2) / 2595) - 1)
+    bins = np.linspace(0, rate / 2, size // 2 + 1)
+    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    filters = np.minimum(rising, falling).clip(min=0)
+    return np.log(spectrum @ filters.T + 1e-6).astype(np.float32)

@@ -1,0 +1,537 @@
+#!/usr/bin/env python3
+"""Answers with the model that lies beside this file. It needs numpy and onnxruntime; sentencepiece where the model
+writes or reads text, pillow where it reads pictures (see requirements.txt).
+
+    python translate.py < sentences.txt > translations.txt
+    python translate.py a.wav b.wav
+
+`Exported(folder)` gives the same to a program of one's own. B sentences, S steps, K hypotheses of a beam, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime
+
+if __package__:
+    from seq2seq.deploy.exported.inputs import Fault, read
+else:  # beside the exported model
+    from inputs import Fault, read  # type: ignore[import-not-found, no-redef]
+
+PAD, UNKNOWN, BEGIN, END, FIRST_CHARACTER = range(5)
+ROWS, STEPS, HYPOTHESES, LINES = 192, 8_192, 2_048, 1_024
+"""Inputs, padded steps and hypotheses that are computed together, and lines that are read ahead."""
+Array = np.ndarray
+
+
+class Search(NamedTuple):
+    """How outputs are searched for; generation_config.json has the model's own settings."""
+
+    beam_size: int = 5
+    length_penalty: float = 1.0
+    length_penalty_kind: str = "average"
+    max_length: int = 256
+    max_length_ratio: float = 3.0
+
+    def limits(self, lengths: Array) -> Array:
+        """[B] lengths of inputs -> most tokens of each output, end of sentence included."""
+        return np.minimum((lengths * self.max_length_ratio + 10).astype(np.int64), self.max_length)
+
+    def score(self, log_probability: Array, length: Array) -> Array:
+        """log P / length^a, or log P / ((5 + length) / 6)^a (Wu et al. 2016, eq. 14)."""
+        base = length if self.length_penalty_kind == "average" else (5 + length) / 6
+        return log_probability / np.power(base, self.length_penalty, dtype=np.float32)
+
+
+class Output(NamedTuple):
+    """One output for one input."""
+
+    text: str
+    score: float
+    log_probability: float
+    tokens: list[int]
+    truncated: bool = False
+
+
+class Hypothesis(NamedTuple):
+    """A finished output of a search."""
+
+    score: float
+    log_probability: float
+    tokens: list[int]
+
+
+Step = Callable[[Array, int, dict[str, Array]], tuple[Array, Array, Array, dict[str, Array]]]
+
+
+class Beam:
+    """Beam search as the toolkit has it: a finished hypothesis keeps its place; a sentence ends when no live one can
+    still enter the n best."""
+
+    def __init__(self, limits: Array, search: Search, n_best: int, vocabulary_size: int) -> None:
+        count = len(limits)
+        self.search, self.n_best, self.limits = search, n_best, limits
+        self.candidates = min(search.beam_size, vocabulary_size)
+        self.found: list[list[Hypothesis]] = [[] for _ in limits]
+        self.sentences = np.arange(count)
+        self.tokens = np.full((count, 1), BEGIN)
+        self.history = np.empty((count, 1, 0), np.int64)
+        self.totals = np.zeros((count, 1), np.float32)
+        self.ended = np.zeros(count, np.int64)
+        self.worst = np.full(count, -np.inf, np.float32)
+
+    def run(self, step: Step, state: dict[str, Array], shared: set[str]) -> list[list[Hypothesis]]:
+        """The n best of each sentence. shared: names of the state's tensors with a row per sentence."""
+        while len(self.sentences):
+            slots = self.tokens.shape[1]
+            *found, state = step(self.tokens, self.candidates, state)
+            rows = slots * np.arange(len(self.sentences))[:, None] + self.advance(*found)
+            keep = self.unfinished()
+            hypotheses, sentences = rows[keep].ravel(), None if keep.all() else keep
+            state = {
+                name: (each if sentences is None else each[sentences]) if name in shared else each[hypotheses]
+                for name, each in state.items()
+            }
+        return [pool[: self.n_best] for pool in self.found]
+
+    def advance(self, log_probs: Array, tokens: Array, end: Array) -> Array:
+        """log_probs and tokens [b, K, k] of the best continuations, end [b, K] log P(end of sentence) -> the slot that
+        each new one comes from [b, K']."""
+        length = self.history.shape[2] + 1
+        at_limit = self.limits == length
+        if at_limit.any():  # nothing but the end of sentence
+            log_probs, tokens = log_probs.copy(), tokens.copy()
+            log_probs[at_limit] = -np.inf
+            log_probs[at_limit, :, 0], tokens[at_limit, :, 0] = end[at_limit], END
+        totals = (self.totals[..., None] + log_probs).reshape(len(tokens), -1)
+        best = np.argsort(-totals, 1, kind="stable")[:, : self.search.beam_size]
+        totals = np.take_along_axis(totals, best, 1)
+        origins = best // log_probs.shape[2]
+        self.tokens = np.take_along_axis(tokens.reshape(len(tokens), -1), best, 1)
+        taken = np.arange(totals.shape[1]) >= self.search.beam_size - self.ended[:, None]
+        totals = np.where(taken, np.float32(-np.inf), totals)
+        self.history = np.take_along_axis(self.history, origins[..., None], 1)
+        ends = (self.tokens == END) & np.isfinite(totals)
+        if ends.any():
+            self.collect(ends, totals, length)
+        self.ended = self.ended + ends.sum(1)
+        self.history = np.concatenate((self.history, self.tokens[..., None]), 2)
+        self.totals = np.where(ends, np.float32(-np.inf), totals)
+        return origins
+
+    def collect(self, ends: Array, totals: Array, length: int) -> None:
+        """Moves hypotheses that have just ended to their sentence's list."""
+        scores = self.search.score(totals, np.full_like(totals, length))
+        for row, slot in zip(*ends.nonzero(), strict=True):
+            pool = self.found[self.sentences[row]]
+            tokens = self.history[row, slot].tolist()
+            pool.append(Hypothesis(float(scores[row, slot]), float(totals[row, slot]), tokens))
+            pool.sort(key=lambda each: -each.score)
+            if len(pool) >= self.n_best:
+                self.worst[row] = pool[self.n_best - 1].score
+
+    def unfinished(self) -> Array:
+        """Forgets the sentences that are done -> [b] bool, those that go on."""
+        live = self.totals.max(1)
+        bound = self.search.score(live, self.limits.astype(np.float32))
+        keep: Array = (live > -np.inf) & (bound > self.worst) & (self.limits > self.history.shape[2])
+        if not keep.all():
+            for name in ("sentences", "limits", "tokens", "history", "totals", "ended", "worst"):
+                setattr(self, name, getattr(self, name)[keep])
+        return keep
+
+
+class Subwords:
+    """A SentencePiece vocabulary."""
+
+    def __init__(self, path: Path) -> None:
+        import sentencepiece
+
+        self.processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+
+    def __len__(self) -> int:
+        return int(self.processor.get_piece_size())
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, without beginning and end."""
+        try:
+            return self.processor.encode(list(texts))
+        except TypeError:  # lone surrogates, which have no UTF-8 form
+            return self.processor.encode([text.encode("utf-8", "replace") for text in texts])
+
+    def decode(self, batch: Sequence[Sequence[int]]) -> list[str]:
+        """A text, in one line, of each list of ids."""
+        return [text.replace("\n", " ").strip(" ") for text in self.processor.decode([list(ids) for ids in batch])]
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The piece of each id, to show."""
+        return [self.processor.id_to_piece(int(each)) for each in ids]
+
+
+class Exported:
+    """An exported model of any kind. Several threads may call it at once."""
+
+    def __init__(self, folder: str | Path, threads: int = 0) -> None:
+        self.folder = Path(folder)
+        try:
+            self.config: dict[str, Any] = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+            self.kind: str = self.config["kind"]
+            self.reader, self.state = self.config["reader"], self.config["state"]
+            self.threads, self.graphs = threads, {}
+            for name in self.config["graphs"]:
+                self.graphs[name] = self.load_graph(name)
+        except FileNotFoundError as error:
+            raise Fault(f"{error.filename}: no such file; export the run again") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Fault(f"{self.folder}: not an exported model, or a damaged one ({error})") from None
+        self.source, self.target = (self.vocabulary(side) for side in ("source", "target"))
+        self.shared = {name for name, each in self.state.items() if each["shared"]}
+
+    def load_graph(self, name: str) -> onnxruntime.InferenceSession:
+        """A graph, ready to run."""
+        path = self.folder / f"{name}.onnx"
+        if not path.exists():
+            raise FileNotFoundError(2, "", str(path))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = self.threads, 3
+        options.enable_cpu_mem_arena = False  # half the memory, at no cost that was measured
+        try:
+            return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+        except Exception as error:  # the library raises types of its own
+            raise Fault(f"{path}: cannot be loaded ({str(error).splitlines()[0][:200]})") from None
+
+    def vocabulary(self, side: str) -> Subwords | None:
+        """The subwords of a side; None where it has none."""
+        name = self.config["vocabularies"].get(side)
+        return Subwords(self.folder / name) if name else None
+
+    @property
+    def defaults(self) -> Search:
+        """The settings of the search that the model was stored with."""
+        return Search(**json.loads((self.folder / "generation_config.json").read_text(encoding="utf-8")))
+
+    # Text in or out
+
+    def translate(self, texts: Sequence[str], **settings: Any) -> list[str]:
+        """The best output of each text. Settings: fields of Search."""
+        return [best[0].text for best in self.search(texts, **settings)]
+
+    def search(self, inputs: Sequence[Any], n_best: int = 1, **settings: Any) -> list[list[Output]]:
+        """The n best outputs of each input: texts for a translator, else what `read` gives. Blank in, blank out."""
+        search = self.defaults._replace(**settings)
+        search = search._replace(
+            beam_size=search.beam_size if "beam_size" in settings else max(search.beam_size, n_best)
+        )
+        if n_best > search.beam_size:
+            raise Fault(f"n_best {n_best} is more than beam_size {search.beam_size}")
+        translates = self.kind == "translator"
+        limit = self.config["max_input_length"] if translates else 0
+        rows = self.encode(inputs) if translates else list(inputs)
+        cut = [translates and len(row) > limit + 1 for row in rows]
+        rows = [np.append(row[:limit], END) if long else row for row, long in zip(rows, cut, strict=True)]
+        results: list[list[Output]] = [[Output("", 0.0, 0.0, [])] for _ in rows]
+        lengths = {number: len(row) for number, row in enumerate(rows) if not translates or len(row) > 1}
+        for batch in self.batches(lengths, min(ROWS, max(1, HYPOTHESES // search.beam_size))):
+            found = self.decode([rows[number] for number in batch], search, n_best)
+            for number, best in zip(batch, found, strict=True):
+                results[number] = [each._replace(truncated=cut[number]) for each in best] or results[number]
+        return results
+
+    def encode(self, texts: Sequence[str]) -> list[Array]:
+        """Ids of each text, end of sentence last."""
+        assert self.source is not None
+        ids = self.source.encode([text if text.strip() else "" for text in texts])
+        return [np.array([*each, END], np.int64) for each in ids]
+
+    @staticmethod
+    def batches(lengths: dict[int, int], rows: int) -> Iterator[list[int]]:
+        """Numbers of inputs of similar length, some at a time."""
+        batch: list[int] = []
+        for number in sorted(lengths, key=lengths.__getitem__):
+            if batch and (len(batch) == rows or (len(batch) + 1) * lengths[number] > STEPS):
+                yield batch
+                batch = []
+            batch.append(number)
+        if batch:
+            yield batch
+
+    def decode(self, rows: Sequence[Array], search: Search, n_best: int) -> list[list[Output]]:
+        """The n best outputs of inputs that are searched together."""
+        assert self.target is not None
+        source, lengths = padded(rows)
+        counts = lengths if self.config["steps"] is None else np.full(len(rows), self.config["steps"])
+        state = self.encoded(source, counts)
+        state.pop("ctc", None), state.pop("ctc.mask", None)
+        beam = Beam(search.limits(counts), search, n_best, self.config["vocabulary_size"])
+        found = beam.run(self.step, state, self.shared)
+        texts = iter(self.target.decode([each.tokens for best in found for each in best]))
+        return [[Output(next(texts), *each) for each in best] for best in found]
+
+    def encoded(self, source: Array, lengths: Array) -> dict[str, Array]:
+        """What the encoder gives, by name: the state before the first token."""
+        graph = self.graphs["encoder"]
+        names = [each.name for each in graph.get_outputs()]
+        return dict(zip(names, graph.run(None, {"source": source, "lengths": lengths}), strict=True))
+
+    def step(self, tokens: Array, count: int, state: dict[str, Array]) -> tuple[Array, Array, Array, dict[str, Array]]:
+        """tokens [b, K] -> log-probabilities and tokens [b, K, count] of the best continuations, log P(end of sentence)
+        [b, K], the state after them."""
+        graph = self.graphs["step"]
+        given = {"tokens": tokens, "candidates": np.empty(count, np.int64), **state}
+        names = ["log_probs", "next", "end", *(f"{name}.next" for name in state if name not in self.shared)]
+        log_probs, following, end, *after = graph.run(names, {name: given[name] for name in self.step_inputs})
+        changed = (name for name in state if name not in self.shared)
+        return log_probs, following, end, {**state, **dict(zip(changed, after, strict=True))}
+
+    @property
+    def step_inputs(self) -> list[str]:
+        """Names of what the step graph reads."""
+        return [each.name for each in self.graphs["step"].get_inputs()]
+
+    def ctc(self, inputs: Sequence[Array]) -> list[str]:
+        """Texts by the CTC head alone, of the most probable alignment: repeats merged, blanks dropped."""
+        assert self.target is not None
+        found: list[list[int]] = []
+        for row in inputs:
+            state = self.encoded(*padded([row]))
+            best = np.where(state["ctc.mask"], state["ctc"].argmax(-1), PAD)[0].tolist()
+            found.append([each for each, before in zip(best, [PAD, *best], strict=False) if each not in (before, PAD)])
+        return self.target.decode(found)
+
+    # Answers without a decoder
+
+    def predict(self, inputs: Sequence[Array]) -> list[Array]:
+        """The outputs for each input: [S', O] per step, or [O]; logits where the model names classes."""
+        results: list[Any] = [None] * len(inputs)
+        for batch in self.batches({number: len(each) for number, each in enumerate(inputs)}, ROWS):
+            source, lengths = padded([inputs[number] for number in batch])
+            outputs, steps = self.graphs["predictor"].run(["outputs", "steps"], {"source": source, "lengths": lengths})
+            for number, row, count in zip(batch, outputs, steps, strict=True):
+                results[number] = row[:count] if self.config["answer"] == "steps" else row
+        return results
+
+    def meaning(self, outputs: Array) -> Any:
+        """Of a predictor's outputs: a class's name, the names of all steps, or the values as the data has them."""
+        labels = self.config["labels"]
+        if labels is None:
+            return outputs * self.reader["scale"] + self.reader["offset"]
+        return np.array(labels)[outputs.argmax(-1)].tolist()
+
+    # Language models
+
+    def log_probs(self, tokens: Iterable[int]) -> Iterator[Array]:
+        """log P of each next character [V], after each token."""
+        names = list(self.state)
+        state = {name: np.zeros((1, *each["shape"]), np.float32) for name, each in self.state.items()}
+        for token in tokens:
+            given = {"tokens": np.array([token], np.int64), **state}
+            wanted = ["log_probs", *(f"{name}.next" for name in names)]
+            found, *after = self.graphs["language_model"].run(wanted, given)
+            state = dict(zip(names, after, strict=True))
+            yield found[0]
+
+    def sample(self, text: str, length: int = 200, temperature: float = 1.0, seed: int = 1) -> str:
+        """Goes on from a text by random characters; the same seed gives the same text (not that of the toolkit, whose
+        random numbers are others)."""
+        random, drawn = np.random.default_rng(seed), list(self.characters(text))
+
+        def tokens() -> Iterator[int]:
+            yield BEGIN
+            for place in itertools.count():  # grows while it is read
+                yield drawn[place]
+
+        for number, found in enumerate(itertools.islice(self.log_probs(tokens()), len(drawn) + length)):
+            if number >= len(drawn):
+                scaled = found[FIRST_CHARACTER:].astype(np.float64) / max(temperature, 1e-30)
+                likely = np.exp(scaled - scaled.max())
+                drawn.append(FIRST_CHARACTER + int(random.choice(len(likely), p=likely / likely.sum())))
+        return "".join(self.config["symbols"][each - FIRST_CHARACTER] for each in drawn[len(text) :])
+
+    def bits_per_character(self, text: str) -> float:
+        """Mean of -log2 P(character | those before it)."""
+        ids = self.characters(text)
+        total = sum(float(found[each]) for each, found in zip(ids, self.log_probs([BEGIN, *ids]), strict=False))
+        return -total / len(ids) / math.log(2)
+
+    def characters(self, text: str) -> list[int]:
+        """Ids of characters."""
+        symbols = self.config["symbols"] if self.kind == "language_model" else self.reader["symbols"]
+        return [symbols.find(each) + FIRST_CHARACTER if each in symbols else UNKNOWN for each in text]
+
+    # Inputs
+
+    def read(self, source: str) -> Array:
+        """An input from a file, or from a text where the model reads texts."""
+        match self.reader["kind"]:
+            case "subwords":
+                return self.encode([source])[0]
+            case "characters":
+                ids = self.characters(source.replace("\\n", "\n") if "\\" not in self.reader["symbols"] else source)
+                if not ids:
+                    raise Fault("the text is empty")
+                return np.array(ids, np.int64)
+        return read(Path(source), self.reader, self.config["input_shape"])
+
+
+def padded(rows: Sequence[Array]) -> tuple[Array, Array]:
+    """[S_i, ...] -> [B, S, ...] padded with 0, lengths [B]."""
+    lengths = np.array([len(row) for row in rows], np.int64)
+    source = np.zeros((len(rows), lengths.max(), *rows[0].shape[1:]), rows[0].dtype)
+    for place, row in zip(source, rows, strict=True):
+        place[: len(row)] = row
+    return source, lengths
+
+
+# The command line
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options, which are those of `seq2seq translate`, `predict` and `sample`."""
+    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    found.add_argument(
+        "inputs",
+        nargs="*",
+        help="files of text, of pictures, sound or numbers; - is standard input; "
+        "for a language model the text to go on from",
+    )
+    found.add_argument("--beam-size", type=whole(1, 1_000), metavar="N", help="hypotheses kept, 1 = greedy")
+    found.add_argument("--length-penalty", type=real(0, 100), metavar="A", help="exponent of the length")
+    found.add_argument("--length-penalty-kind", choices=("average", "gnmt"))
+    found.add_argument("--max-length", type=whole(1, 10_000), metavar="N", help="longest output in tokens")
+    found.add_argument("--max-length-ratio", type=real(0, 1_000), metavar="R", help="per source token, plus 10")
+    found.add_argument("--max-input-length", type=whole(1, 1_000_000), metavar="N", help="longer inputs are cut")
+    found.add_argument("--n-best", type=whole(1, 1_000), metavar="K", help="the K best: name, rank, score, answer")
+    found.add_argument("--scores", action="store_true", help="the score before each translation")
+    found.add_argument("--ctc", action="store_true", help="by the CTC head alone, where the model has one")
+    found.add_argument("--length", type=whole(0, 10**9), default=200, metavar="N", help="characters to go on by")
+    found.add_argument("--temperature", type=real(0, 1_000), default=1.0, metavar="T")
+    found.add_argument("--seed", type=whole(0, 2**63 - 1), default=1, metavar="S")
+    found.add_argument("--threads", type=whole(0, 1_000), default=0, metavar="N", help="0: as many as processors")
+    return found
+
+
+def whole(lowest: int, highest: int) -> Callable[[str], int]:
+    """A type for argparse: whole numbers within bounds."""
+
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {lowest} to {highest}, not {text!r}")
+        return int(text)
+
+    return read
+
+
+def real(lowest: float, highest: float) -> Callable[[str], float]:
+    """A type for argparse: numbers within bounds."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not lowest <= value <= highest:
+            raise argparse.ArgumentTypeError(f"must be a number from {lowest} to {highest}, not {text!r}")
+        return value
+
+    return read
+
+
+def lines_of(paths: Sequence[str]) -> Iterator[str]:
+    """Lines of UTF-8 text of all files. Only a line feed ends a line."""
+    for path in paths or ["-"]:
+        if path == "-" and sys.stdin is None:
+            raise Fault("standard input is closed: give it text, one input per line")
+        with sys.stdin.buffer if path == "-" else open(path, "rb") as stream:
+            for line in stream:
+                yield line.removesuffix(b"\n").decode("utf-8", errors="replace")
+
+
+def answers(model: Exported, options: argparse.Namespace) -> Iterator[str]:
+    """What is written for each input."""
+    settings = {name: getattr(options, name) for name in Search._fields if getattr(options, name) is not None}
+    if model.kind == "language_model":
+        for text in options.inputs:
+            yield text + model.sample(text, options.length, options.temperature, options.seed) + "\n"
+        return
+    texts = model.kind == "translator" or model.reader["kind"] in ("characters", "subwords")
+    named: Iterator[tuple[Any, str]] = (
+        enumerate(lines_of(options.inputs), 1) if texts else ((name, name) for name in options.inputs)
+    )
+    most = min(LINES, 8 * max(1, HYPOTHESES // settings.get("beam_size", model.defaults.beam_size)))
+    while group := list(itertools.islice(named, most)):
+        names, given = zip(*group, strict=True)
+        if model.kind == "predictor":
+            outputs = model.predict([model.read(each) for each in given])
+            yield from (f"{name}\t{shown(model.meaning(each))}\n" for name, each in zip(names, outputs, strict=True))
+            continue
+        inputs = list(given) if model.kind == "translator" else [model.read(each) for each in given]
+        if options.ctc:
+            yield from (f"{name}\t{text}\n" for name, text in zip(names, model.ctc(inputs), strict=True))
+            continue
+        found = model.search(inputs, options.n_best or 1, **settings)
+        for name, best in zip(names, found, strict=True):
+            yield written(name, best, options, model.kind == "translator")
+
+
+def written(name: Any, best: list[Output], options: argparse.Namespace, translates: bool) -> str:
+    """The lines of one input."""
+    if options.n_best:
+        rows = [f"{name}\t{rank}\t{each.score:.6f}\t{cell(each.text)}\n" for rank, each in enumerate(best, 1)]
+        return "".join(rows)
+    text = best[0].text
+    if options.scores:
+        return f"{best[0].score:.6f}\t{cell(text)}\n"
+    return f"{text}\n" if translates else f"{name}\t{cell(text)}\n"
+
+
+def cell(text: str) -> str:
+    """A text in a table."""
+    return text.replace("\t", " ").replace("\n", " ")
+
+
+def shown(answer: Any) -> str:
+    """A class's name, names of steps, or numbers, in a line."""
+    if isinstance(answer, str):
+        return cell(answer)
+    if isinstance(answer, list):
+        return cell(" ".join(answer))
+    return " | ".join(" ".join(f"{value:.6g}" for value in row) for row in np.atleast_2d(answer))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0, 2 where something is to be mended, 128 + number after a signal."""
+    options = parser().parse_args(arguments)
+    try:
+        model = Exported(Path(__file__).resolve().parent, options.threads)
+        if options.max_input_length:
+            model.config["max_input_length"] = options.max_input_length
+        for line in answers(model, options):
+            sys.stdout.buffer.write(line.encode("utf-8", errors="replace"))
+            if len(line) and sys.stdout.isatty():
+                sys.stdout.buffer.flush()
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except KeyboardInterrupt:
+        return 130
+    except (Fault, OSError) as error:
+        named = isinstance(error, OSError) and error.filename
+        message = f"{error.filename}: {error.strerror}" if named else str(error)  # type: ignore[union-attr]
+        print(f"translate.py: error: {message}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
