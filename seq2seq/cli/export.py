@@ -29,6 +29,12 @@ def add_export(verbs: Any) -> None:
         help="int8: weights in a byte each, a third of the size and faster; a few outputs differ (default: fp32)",
     )
     export.add_argument(
+        "--format",
+        choices=("onnx", "torch"),
+        default="onnx",
+        help="torch: programs of torch.export, for mobile and C++, without translate.py (default: onnx)",
+    )
+    export.add_argument(
         "--ensemble",
         nargs="+",
         action="extend",
@@ -49,12 +55,15 @@ def add_export(verbs: Any) -> None:
 def _export(options: argparse.Namespace) -> None:
     from seq2seq.cli.exit_status import quick_imports
     from seq2seq.cli.verbs import load_translator
+    from seq2seq.errors import check
 
     with quick_imports():
         from seq2seq.deploy.export import check_target, export
         from seq2seq.deploy.onnx_file import check_installed
         from seq2seq.inference.load import load
-    check_installed()
+    check(options.precision == "fp32" or options.format == "onnx", "--precision int8 is for --format onnx")
+    if options.format == "onnx":
+        check_installed()
     check_target(options.directory)
     if options.ensemble:
         precision, options.precision, options.max_input_length = options.precision, "fp32", None
@@ -65,7 +74,13 @@ def _export(options: argparse.Namespace) -> None:
     path = Path(options.model) / "config.json"
     stored = read_mapping(path) if path.is_file() else {}
     report = export(
-        model, Path(options.model).resolve().name, options.directory, options.precision, options.check, stored
+        model,
+        Path(options.model).resolve().name,
+        options.directory,
+        options.precision,
+        options.check,
+        stored,
+        options.format,
     )
     size = sum(each.stat().st_size for each in options.directory.rglob("*") if each.is_file()) / 1e6
     kind = "made-up inputs" if report.made_up else "sentences of the validation split"
