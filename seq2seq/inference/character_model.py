@@ -47,7 +47,7 @@ class CharacterModel(Pretrained):
         check_number("seed", seed, SEEDS)
         temperature = max(temperature, LEAST_TEMPERATURE)
         random = torch.Generator().manual_seed(seed)
-        self._warn_of_unknown(seed_text)
+        self.warn_of_unknown(seed_text)
         state = self.model.start(1)
         drawn: list[int] = []
         log_probs = torch.empty(0)
@@ -71,7 +71,8 @@ class CharacterModel(Pretrained):
             total -= float(log_probs[0, token])
         return total / len(ids) / math.log(2)
 
-    def _warn_of_unknown(self, text: str) -> None:
+    def warn_of_unknown(self, text: str) -> None:
+        """Logs which characters of a text the model does not know."""
         unknown = sorted({character for character in text if UNK_ID in self.characters.encode(character)})
         if unknown:
             log.warning("not among the characters that the model knows: %s", " ".join(map(repr, unknown[:20])))
