@@ -53,6 +53,7 @@ def read_texts(data: str, split: str, column: str) -> list[Example]:
     path = checked_path(Path(data).expanduser(), "data", "a folder, a file or a Hub id")
     file = path / f"{split}.txt" if path.is_dir() else path
     if is_local(data) and file.is_file() and formats.row_format(file) not in ROW_FORMATS:
+        check("[" not in split, f"{file}: a text file is taken whole; leave the slice of '{split}' out")
         return [Example(str(file), formats.read_text(file), None)]
     return read_examples(data, split, column, column).rows
 
@@ -62,9 +63,12 @@ def _placed_rows(found: Found, source: str, target: str) -> Iterator[tuple[str, 
     if isinstance(found.rows, tuple):
         yield from formats.placed_rows(found.rows, source, target)
         return
-    features = found.rows.features or {}
-    classes = {column: getattr(features.get(column), "names", None) for column in (source, target)}
-    for number, row in enumerate(found.rows, 1):
+    rows, features = found.rows, found.rows.features or {}
+    wanted = list(dict.fromkeys((source, target)))
+    if all(column in features for column in wanted):
+        rows = rows.select_columns(wanted)  # pictures and sounds in other columns would be decoded
+    classes = {column: getattr(features.get(column), "names", None) for column in wanted}
+    for number, row in enumerate(rows, 1):
         for column, names in classes.items():
             if names and row[column] in range(len(names)):
                 row[column] = names[row[column]]

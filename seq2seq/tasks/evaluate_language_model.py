@@ -9,6 +9,9 @@ from seq2seq.errors import check
 from seq2seq.inference.character_model import CharacterModel
 from seq2seq.tasks.results import PredictionResults
 
+MOST_BITS = 1_023.0
+"""2 to the power of more is no number that a computer holds, and JSON knows no infinity."""
+
 
 def evaluate_language_model(model: CharacterModel, rows: Sequence[Example]) -> PredictionResults:
     """Bits and perplexity per character over all texts, each read from its beginning. The answer to a text is its own
@@ -17,7 +20,7 @@ def evaluate_language_model(model: CharacterModel, rows: Sequence[Example]) -> P
         check(bool(row.source), f"{row.place}: the text is empty")
     texts = [row.source for row in rows]
     model.warn_of_unknown("".join(sorted(set().union(*texts))))
-    bits = [model.bits_per_character(text) for text in texts]
+    bits = model.bits_of_each(texts)
     characters = sum(map(len, texts))
     mean = sum(each * len(text) for each, text in zip(bits, texts, strict=True)) / characters
     return PredictionResults(
@@ -25,5 +28,5 @@ def evaluate_language_model(model: CharacterModel, rows: Sequence[Example]) -> P
         [[text] for text in texts],
         {"texts": len(texts), "characters": characters},
         {},
-        {"bits per character": mean, "perplexity per character": 2**mean},
+        {"bits per character": mean, "perplexity per character": 2.0 ** min(mean, MOST_BITS)},
     )
