@@ -27,8 +27,8 @@ from seq2seq.tasks.evaluate_predictor import evaluate_predictor, expected_answer
 from seq2seq.tasks.evaluation_files import changed_data, changed_settings, settings_of_run, sum_of
 from seq2seq.tasks.results import Results
 
-COLUMNS = {"generator": ("source", "target"), "predictor": ("source", "target"), "language_model": ("text", "target")}
-"""The columns of each kind where no option names others. Language models expect no target."""
+COLUMNS = {"generator": ("source", "target"), "predictor": ("source", "target"), "language_model": ("text", "(none)")}
+"""The columns of each kind where no option names others. Language models have no target."""
 
 
 def evaluate_examples(
@@ -39,7 +39,8 @@ def evaluate_examples(
     the run's own."""
     _refuse_unused(options, model, search_options)
     source, target = COLUMNS[model.kind]
-    check(bool(options.data), f"{options.model} does not tell what it was trained on; give --data")
+    wanted = "say with --data what to evaluate on; only translators can go by the data that they were trained on"
+    check(bool(options.data), f"{options.model}: {wanted}")
     own = {"data": PLACEHOLDER, "source": source, "target": target, "bleu_tokenizer": ""}
     given = {name: getattr(options, name) for name in own if getattr(options, name)}
     corpus = DataConfig(**{**own, **given})
@@ -55,9 +56,9 @@ def evaluate_examples(
 
 def _refuse_unused(options: argparse.Namespace, model: Any, search_options: Mapping[str, Any]) -> None:
     """Raises UserError where an option is of no use to this kind of run."""
-    told = f"of no use to {options.model}, a {model.kind}"
     if isinstance(model, CharacterModel):
-        check(not options.target, f"--target: {told}: its own text is what it should predict; leave it out")
+        told = f"{options.model} holds a language model, which predicts the text itself"
+        check(not options.target, f"--target: {told}; leave it out")
     if not isinstance(model, Generator):
         names = [*search_options, *(["bleu_tokenizer"] if options.bleu_tokenizer else [])]
         unused = ", ".join(f"--{name.replace('_', '-')}" for name in names)

@@ -275,8 +275,8 @@ def test_a_language_model_is_measured_in_bits_and_perplexity(
     (tmp_path / "test.txt").write_text(text)  # no line feed is added to it
     assert figures(capsys, run, "--data", tmp_path) == found
     lines = ["abc", "hgfedcba"]
-    write_rows(tmp_path / "validation.jsonl", [{"line": line} for line in lines])
-    found = figures(capsys, run, "--data", tmp_path, "--split", "validation", "--source", "line")
+    write_rows(tmp_path / "validation.jsonl", [{"target": line} for line in lines])
+    found = figures(capsys, run, "--data", tmp_path, "--split", "validation", "--source", "target")
     total = sum(model.bits_per_character(line) * len(line) for line in lines)
     assert found["bits_per_character"] == pytest.approx(total / 11, rel=1e-5)
     assert evaluate(capsys, run, "--data", tmp_path).startswith("bits per character 0.00")
@@ -306,7 +306,7 @@ def test_sounds_and_pictures_are_read_beside_the_data(capsys: pytest.CaptureFixt
 
 
 FAULTS = {
-    "no data": ("generator", None, [], "does not tell what it was trained on; give --data"),
+    "no data": ("generator", None, [], "generator: say with --data what to evaluate on"),
     "no split": ("generator", "", ["--split", "dev"], "no split 'dev'"),
     "no column": ("generator", '{"source": "0.npy", "text": "one"}\n', [], "line 1: column 'target' is missing"),
     "null": ("generator", '{"source": "0.npy", "target": null}\n', [], "line 1: column 'target' is null"),
@@ -351,7 +351,12 @@ FAULTS = {
     "beam": ("predictor", "", ["--beam-size", "2"], "--beam-size: for runs that write text"),
     "precision": ("predictor", "", ["--precision", "int8"], "--precision: for runs that write text"),
     "tokenizer": ("characters", "", ["--bleu-tokenizer", "char"], "--bleu-tokenizer: for runs that write text"),
-    "target": ("characters", "", ["--target", "x"], "leave it out"),
+    "target": (
+        "characters",
+        "",
+        ["--target", "x"],
+        "--target: {run} holds a language model, which predicts the text itself",
+    ),
     "empty text": ("characters", '{"text": "ab"}\n{"text": ""}\n', [], "test.jsonl, line 2: the text is empty"),
 }
 
@@ -368,6 +373,7 @@ def test_a_fault_is_one_line_that_names_it(
     if content:
         (digits / "test.jsonl").write_text(content)
     data = [] if content is None else ["--data", digits]
-    errors = evaluate(capsys, runs["predictor" if kind == "labeller" else kind], *data, *further, status=2)
+    run = runs["predictor" if kind == "labeller" else kind]
+    errors = evaluate(capsys, run, *data, *further, status=2)
     assert len(errors.splitlines()) == 1
-    assert told.format(data=digits) in errors
+    assert told.format(data=digits, run=run) in errors
