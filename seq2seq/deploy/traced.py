@@ -35,7 +35,8 @@ class Graph(NamedTuple):
 
 
 def write_program(graph: Graph, path: Path) -> None:
-    """Writes a program of torch.export: `torch.export.load(path).module(check_guards=False)` is called with the inputs in order."""
+    """Writes a program of torch.export, which `torch.export.load(path).module(check_guards=False)` makes callable with
+    the inputs in order. Its guards would refuse a beam of one, which it computes rightly."""
     with torch.inference_mode(False), torch.no_grad(), quietly():
         program = torch.export.export(
             graph.module.eval(), tuple(graph.inputs.values()), dynamic_shapes=graph.dynamic_shapes(), strict=False

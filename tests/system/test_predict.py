@@ -339,7 +339,7 @@ def test_options_of_sample_are_checked(words: list[str], told: str, capsys: pyte
     assert "holds a generator, not a language_model" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["translate"], ["evaluate"], ["score", "--source-file", "-", "--target-file", "a"]])
+@pytest.mark.parametrize("words", [["translate"], ["score", "--source-file", "-", "--target-file", "a"]])
 def test_what_is_for_translators_alone_says_what_else_to_call(
     words: list[str], given, monkeypatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:  # type: ignore[no-untyped-def]
