@@ -83,17 +83,14 @@ def check_target(directory: Path) -> None:
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return
     check(directory.is_dir(), f"{directory}: is a file; name a folder for the export")
-    with contextlib.suppress(OSError, ValueError, TypeError):
+    known: set[str] = set()
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         stored = json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))
         known = {CONFIG_FILE, *stored["files_sha256"]} if "export_format" in stored else set()
-        strange = sorted({path.name for path in directory.iterdir()} - known - {"__pycache__", "web"})
-        if known and not strange:
-            return
-        check(
-            not known,
-            f"{directory / (strange or [''])[0]}: not part of the export there; move it, or choose another folder",
-        )
-    raise UserError(f"{directory}: holds files that are no export; choose a new or an empty folder")
+    check(bool(known), f"{directory}: holds files that are no export; choose a new or an empty folder")
+    present = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+    strange = sorted(name for name in present - known if "__pycache__" not in name)
+    check(not strange, f"{directory / ''.join(strange[:1])}: not part of the export there; move it, or choose another")
 
 
 @contextlib.contextmanager

@@ -157,7 +157,10 @@ class Subwords:
     def __init__(self, path: Path) -> None:
         import sentencepiece
 
-        self.processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+        try:
+            self.processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+        except (OSError, RuntimeError):
+            raise Fault(f"{path}: missing, or no SentencePiece model; export the run again") from None
 
     def __len__(self) -> int:
         return int(self.processor.get_piece_size())
@@ -190,6 +193,9 @@ class Exported:
             self.threads, self.graphs = threads, {}
             for name in self.config["graphs"]:
                 self.graphs[name] = self.load_graph(name)
+            stored = self.folder / "generation_config.json"
+            searches = self.kind in ("translator", "generator")
+            self.defaults = Search(**json.loads(stored.read_text(encoding="utf-8"))) if searches else Search()
         except FileNotFoundError as error:
             raise Fault(f"{error.filename}: no such file; export the run again") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -214,11 +220,6 @@ class Exported:
         """The subwords of a side; None where it has none."""
         name = self.config["vocabularies"].get(side)
         return Subwords(self.folder / name) if name else None
-
-    @property
-    def defaults(self) -> Search:
-        """The settings of the search that the model was stored with."""
-        return Search(**json.loads((self.folder / "generation_config.json").read_text(encoding="utf-8")))
 
     # Text in or out
 
