@@ -13,7 +13,7 @@ from seq2seq.cli.verbs import (
     add_search_options,
     add_translator_options,
     add_verb,
-    load_as_told,
+    load_run,
     search_settings,
 )
 
@@ -81,13 +81,13 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.bleu_tokenizer:
         check_tokenizer(options.bleu_tokenizer)
     if options.output is None and options.ensemble:
-        raise UserError("the figures of an ensemble are not those of one run; tell with --output where they go")
+        raise UserError("the figures of an ensemble are not those of one run; name a folder for them with --output")
     with quick_imports():
         from seq2seq.cli.evaluate_translator import evaluate_translator
         from seq2seq.inference.translator import Translator
-    model = load_as_told(options)
+    model = load_run(options)
     if options.output is None and not Path(options.model).is_dir():
-        raise UserError(f"{options.model} is on the Hub; tell with --output where the results go")
+        raise UserError(f"{options.model} is on the Hub; name a folder for the results with --output")
     results: Results
     if isinstance(model, Translator):
         results = evaluate_translator(options, model, search_settings(options))

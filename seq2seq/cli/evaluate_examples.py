@@ -57,8 +57,8 @@ def evaluate_examples(
 def _refuse_unused(options: argparse.Namespace, model: Any, search_options: Mapping[str, Any]) -> None:
     """Raises UserError where an option is of no use to this kind of run."""
     if isinstance(model, CharacterModel):
-        told = f"{options.model} holds a language model, which predicts the text itself"
-        check(not options.target, f"--target: {told}; leave it out")
+        reason = f"{options.model} holds a language model, which predicts the text itself"
+        check(not options.target, f"--target: {reason}; leave it out")
     if not isinstance(model, Generator):
         names = [*search_options, *(["bleu_tokenizer"] if options.bleu_tokenizer else [])]
         unused = ", ".join(f"--{name.replace('_', '-')}" for name in names)

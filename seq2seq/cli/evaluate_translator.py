@@ -58,7 +58,7 @@ def _config_of_card(path: Path, stored: dict[str, Any]) -> ExperimentConfig | No
 
 
 def _corpus_of(options: argparse.Namespace, stored: dict[str, Any], path: Path) -> DataConfig:
-    """The corpus that the options name; what they leave open is as in training. Saved models do not tell of that."""
+    """The corpus that the options name; what they leave open is as in training. Saved models do not record that."""
     needed = ("data", "source", "target")
     named = {name: getattr(options, name) for name in (*needed, "bleu_tokenizer")}
     given = {name: value for name, value in named.items() if value}
@@ -66,5 +66,5 @@ def _corpus_of(options: argparse.Namespace, stored: dict[str, Any], path: Path) 
         return DataConfig(**{"bleu_tokenizer": stored.get("bleu_tokenizer", ""), **given})
     missing = [f"--{name}" for name in needed if name not in {**stored, **given}]
     if missing:
-        raise UserError(f"{options.model} does not tell what it was trained on; give {', '.join(missing)}")
+        raise UserError(f"{options.model} does not record what it was trained on; give {', '.join(missing)}")
     return replace(read_config(path, ExperimentConfig), **given)

@@ -26,7 +26,7 @@ VERBS = """verbs:
   export     leave torch behind:      seq2seq export RUN DIR
   verify     check a run's files:     seq2seq verify RUN
 
-seq2seq VERB --help tells a verb's options."""
+seq2seq VERB --help lists a verb's options."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,11 +77,11 @@ def _train(words: list[str]) -> int:
     def work() -> None:
         with quick_imports():  # within the guard: torch takes seconds, in which Ctrl-C is no reason for a traceback
             from seq2seq.cli.options import parse_training, training_parser
-            from seq2seq.cli.script import print_figures, train_as_told
+            from seq2seq.cli.script import print_figures, train_and_report
 
         parser = training_parser("seq2seq train", "Train a translation model.")
         config, build = parse_training(parser, words)
-        train_as_told(config, print_figures, build)
+        train_and_report(config, print_figures, build)
 
     return guarded("seq2seq", work)
 

@@ -48,7 +48,7 @@ def run_recipe(
     def work() -> None:
         parser = training_parser(_script().name, _description(), defaults)
         config, build = parse_training(parser, sys.argv[1:] if arguments is None else arguments)
-        train_as_told(prepared(config, prepare and checked), report or print_figures, build)
+        train_and_report(prepared(config, prepare and checked), report or print_figures, build)
 
     sys.exit(guarded(_script().name, work))
 
@@ -105,7 +105,7 @@ def _with_output(defaults: Any) -> Any:
     return defaults if defaults.output else replace(defaults, output=str(Path("runs") / _script().stem))
 
 
-def train_as_told(config: ExperimentConfig, report: Report, build: Build | None = None) -> None:
+def train_and_report(config: ExperimentConfig, report: Report, build: Build | None = None) -> None:
     """Trains and reports; on a dry run prints what would be trained."""
     prepare_process()
     if config.dry_run:

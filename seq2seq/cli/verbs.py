@@ -61,35 +61,35 @@ def add_translator_options(parser: Parser) -> None:
 
 def add_search_options(parser: Parser) -> None:
     """The settings of a search."""
-    told = "default: the run's generation_config.json"
+    default = "default: the run's generation_config.json"
     parser.add_argument(
         "--beam-size",
         type=number_within(SEARCH["beam_size"]),
         metavar="N",
-        help=f"hypotheses kept per sentence, 1 = greedy; time and memory grow with beam x length ({told})",
+        help=f"hypotheses kept per sentence, 1 = greedy; time and memory grow with beam x length ({default})",
     )
     parser.add_argument(
         "--length-penalty",
         type=number_within(SEARCH["length_penalty"]),
         metavar="A",
-        help=f"exponent of the length normalisation ({told})",
+        help=f"exponent of the length normalisation ({default})",
     )
     parser.add_argument(
         "--length-penalty-kind",
         choices=("average", "gnmt"),
-        help=f"divide log-probabilities by length^A, or by ((5 + length) / 6)^A ({told})",
+        help=f"divide log-probabilities by length^A, or by ((5 + length) / 6)^A ({default})",
     )
     parser.add_argument(
         "--max-length",
         type=number_within(SEARCH["max_length"]),
         metavar="N",
-        help=f"longest output in tokens, where --max-length-ratio allows as many ({told})",
+        help=f"longest output in tokens, where --max-length-ratio allows as many ({default})",
     )
     parser.add_argument(
         "--max-length-ratio",
         type=number_within(SEARCH["max_length_ratio"]),
         metavar="R",
-        help=f"longest output in tokens per source token, plus 10 ({told})",
+        help=f"longest output in tokens per source token, plus 10 ({default})",
     )
 
 
@@ -101,11 +101,11 @@ def search_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def load_translator(options: argparse.Namespace) -> Translator:
     """The run, which must translate, with its ensemble, at the precision asked for."""
-    translator: Any = load_as_told(options, "translator")
+    translator: Any = load_run(options, "translator")
     return translator
 
 
-def load_as_told(options: argparse.Namespace, kind: Kind | None = None) -> Loaded:
+def load_run(options: argparse.Namespace, kind: Kind | None = None) -> Loaded:
     """The run, of that kind or else of any, with its ensemble, at the precision asked for. Raises UserError where one
     of them is asked for and the run does not search for its output."""
     from seq2seq.cli.exit_status import quick_imports
@@ -120,8 +120,8 @@ def load_as_told(options: argparse.Namespace, kind: Kind | None = None) -> Loade
 
     build, any_kind = own_build(options), cast("Any", kind)
     model: Loaded = load(options.model, options.device, kind=any_kind, build=build)
-    told = {"--ensemble": options.ensemble, "--precision": options.precision != "fp32"}
-    unused = [name for name, given in told.items() if given and not isinstance(model, Searcher)]
+    options_of_search = {"--ensemble": options.ensemble, "--precision": options.precision != "fp32"}
+    unused = [name for name, given in options_of_search.items() if given and not isinstance(model, Searcher)]
     check(not unused, f"{', '.join(unused)}: for runs that write text; {options.model} does not")
     if isinstance(model, Searcher):
         model.precision = options.precision

@@ -43,7 +43,7 @@ class Batch(NamedTuple):
 
 
 class SequenceBatch(NamedTuple):
-    """Padded sequences with what should be told of them, for models that have a head instead of a decoder."""
+    """Padded sequences with what should be predicted of them, for models that have a head instead of a decoder."""
 
     inputs: Tensor
     """[B, S, ...] float features, 0 on padding; or [B, S] int64 ids."""
@@ -90,7 +90,7 @@ class Batches(Protocol):
     """What a trainer draws from: an endlessly repeatable sequence of batches per epoch, enterable at any point."""
 
     batches_per_epoch: int | None
-    """Batches that this rank gets in an epoch; None where only reading tells (streams)."""
+    """Batches that this rank gets in an epoch; None where only reading shows it (streams)."""
 
     def iterate(self, epoch: int, start: int = 0) -> Iterator[Any]:
         """This rank's batches of an epoch, from the start-th on; each has a method `to(device)`."""
@@ -119,7 +119,7 @@ def collate(pairs: Sequence[Pair], length_step: int = 1) -> Batch:
     source, source_lengths = pad([source for source, _ in pairs], length_step, extra=1)
     rows = np.arange(len(pairs))
     source[rows, source_lengths] = (
-        EOS_ID  # tells the encoder where the sentence ends; gives empty sources one real step
+        EOS_ID  # marks for the encoder where the sentence ends; gives empty sources one real step
     )
     target_output, target_lengths = pad([target for _, target in pairs], length_step, extra=1)
     target_input = np.full_like(target_output, BOS_ID)

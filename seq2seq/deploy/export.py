@@ -38,14 +38,14 @@ def export(
     directory: Path,
     precision: Precision = "fp32",
     sentences: int = 64,
-    told: Any = None,
+    stored_config: Any = None,
     file_format: Format = "onnx",
 ) -> Report:
     """Writes a trained model of any kind into a directory, which holds nothing or an earlier export, and compares its
     answers with the model's own.
 
-    run: the run's name, for provenance. sentences: how many inputs are compared. told: the run's stored configuration,
-    which names its data. Raises UserError, with nothing written, where a part of the model cannot be exported, the
+    run: the run's name, for provenance. sentences: how many inputs are compared. stored_config: the run's, which names
+    its data. Raises UserError, with nothing written, where a part of the model cannot be exported, the
     directory holds anything else or cannot be written, or the answers differ.
     """
     check_target(directory)
@@ -56,14 +56,16 @@ def export(
     with _beside(directory) as place:
         _write_graphs(plan, place, precision, file_format)
         _write_belongings(model, place)
-        stored = {name: told[name] for name in ("source", "target") if told and name in told}
-        facts = {"run": run, "precision": precision, "format": file_format, "languages": stored}
+        languages = {
+            name: stored_config[name] for name in ("source", "target") if stored_config and name in stored_config
+        }
+        facts = {"run": run, "precision": precision, "format": file_format, "languages": languages}
         _write_config(plan, model, place, facts)
         for name in FILES if file_format == "onnx" else ():
             shutil.copyfile(PROGRAM / name, place / name)
         (place / "requirements.txt").write_text(requirements(plan, file_format), encoding="utf-8")
         (place / "README.md").write_text(readme(plan, model.kind, run, precision, file_format), encoding="utf-8")
-        report = check_export(model, place, sentences, told, exact=precision == "fp32")
+        report = check_export(model, place, sentences, stored_config, exact=precision == "fp32")
         _seal(place)
     return report
 

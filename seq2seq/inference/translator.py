@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 LINES_IN_MEMORY, BATCHES_IN_MEMORY = 1_024, 8
 """Lines, and batches of them, that `stream` reads ahead in order to decode like lengths together."""
 MAX_SOURCE_TOKENS = 1_000
-"""Longer inputs are cut here, with a warning, unless a translator is told otherwise: nothing was trained on them, and
+"""Longer inputs are cut here, with a warning, unless a translator is set otherwise: nothing was trained on them, and
 memory grows with the length."""
 
 

@@ -346,6 +346,6 @@ def fingerprint(examples: Sequence[tuple[Array, Array | list[str]]]) -> str:
     digest = hashlib.sha256()
     for inputs, target in examples:
         for each in (inputs, target):
-            told = repr(each).encode() if isinstance(each, list) else np.ascontiguousarray(each).tobytes()
-            digest.update(str(np.shape(each)).encode() + told)
+            content = repr(each).encode() if isinstance(each, list) else np.ascontiguousarray(each).tobytes()
+            digest.update(str(np.shape(each)).encode() + content)
     return digest.hexdigest()

@@ -111,8 +111,8 @@ def _values(row: Example, folder: Path) -> Array:
         raise UserError(f"{row.place}: {error}") from None
     except (ValueError, TypeError, OverflowError, RecursionError):
         wanted = "a number, a list such as [1, 2.5], or the name of a .npy or .csv file"
-        told = f"the target must be {wanted}, not {row.target!r:.60}; this run answers with values, not with classes"
-        raise UserError(f"{row.place}: {told}") from None
+        problem = f"the target must be {wanted}, not {row.target!r:.60}; this run answers with values, not with classes"
+        raise UserError(f"{row.place}: {problem}") from None
     finite = bool(np.isfinite(values).all())
     check(finite, f"{row.place}: the target holds infinite or undefined values, or none where some are missing")
     return values

@@ -1,4 +1,4 @@
-"""A whole job from one configuration: data, vocabulary, training, evaluation, and a run directory that tells about
+"""A whole job from one configuration: data, vocabulary, training, evaluation, and a run directory that documents
 it."""
 
 import logging

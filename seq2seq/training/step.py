@@ -78,7 +78,7 @@ class TrainingStep:
     """A model in training, with its optimiser and the running average of its weights; `take` makes a step.
 
     progress: goes on counting from there; the step's own figures are written into it.
-    stop: told to the other ranks along with the gradients.
+    stop: sent to the other ranks along with the gradients.
     """
 
     def __init__(

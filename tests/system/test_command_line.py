@@ -232,7 +232,7 @@ def test_evaluates_a_saved_model(toy_run: Path, toy_data: Path, tmp_path: Path, 
     seq2seq.load(toy_run).save_pretrained(saved)
     given = ["evaluate", str(saved), "--data", str(toy_data)]
     assert main(given) == 2
-    assert f"{saved} does not tell what it was trained on; give --source, --target" in capsys.readouterr().err
+    assert f"{saved} does not record what it was trained on; give --source, --target" in capsys.readouterr().err
     assert main([*given, "--source", "en", "--target", "de"]) == 0
     metrics, of_the_run = (
         json.loads((run / "evaluation" / "test.metrics.json").read_text()) for run in (saved, toy_run)

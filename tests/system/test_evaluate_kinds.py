@@ -117,7 +117,7 @@ def test_settings_and_partners_are_part_of_the_names(
         "test-data=digits-ensemble=generator",
     }
     told = evaluate(capsys, run, "--data", digits, "--ensemble", run, status=2)
-    assert "tell with --output where they go" in told
+    assert "name a folder for them with --output" in told
     told = evaluate(capsys, *words, "--ensemble", runs["predictor"], status=2)
     assert "holds a predictor, not a generator" in told
 
