@@ -1,4 +1,4 @@
-"""The command line: seq2seq train | translate | predict | sample | score | evaluate | verify."""
+"""The command line: seq2seq train | translate | predict | sample | score | evaluate | serve | verify."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from seq2seq.cli.arguments import Parser, path_named
 from seq2seq.cli.evaluate import add_evaluate
 from seq2seq.cli.predict import add_predict, add_sample
+from seq2seq.cli.serve import add_serve
 from seq2seq.cli.translate import add_score, add_translate
 
 VERBS = """verbs:
@@ -22,6 +23,7 @@ VERBS = """verbs:
   sample     go on writing a text:    seq2seq sample RUN "It was"
   score      score given pairs:       seq2seq score RUN --source-file a --target-file b
   evaluate   translate and score:     seq2seq evaluate RUN --data DIR --split test
+  serve      answer requests:         seq2seq serve RUN --port 5000
   verify     check a run's files:     seq2seq verify RUN
 
 seq2seq VERB --help tells a verb's options."""
@@ -99,6 +101,7 @@ def _parser() -> Parser:
     add_sample(verbs)
     add_score(verbs)
     add_evaluate(verbs)
+    add_serve(verbs)
     verify = verbs.add_parser("verify", description="Check a run's files against their checksums.")
     verify.set_defaults(run=_verify)
     verify.add_argument("model", metavar="RUN", type=path_named, help="run directory")

@@ -30,6 +30,8 @@ from seq2seq.runtime.device import compute_type
 from seq2seq.runtime.kernels import DECODING_STEP, DecodingPrecision
 from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
 from seq2seq.search.ensemble import EnsembleState, ensemble
+from seq2seq.search.prefix import forced_prefix, prefix_limits, start_prefix
+from seq2seq.search.step import StepFn
 
 log = logging.getLogger(__name__)
 
@@ -92,14 +94,22 @@ class Translator(Pretrained):
         check("n_best" not in search_options, "translate gives the best of each text only; search gives the n best")
         return [best[0].text for best in self.search(texts, **search_options)]
 
-    def search(self, texts: Sequence[str], n_best: int = 1, **search_options: Any) -> list[list[Translation]]:
+    def search(
+        self, texts: Sequence[str], n_best: int = 1, prefixes: Sequence[str] | None = None, **search_options: Any
+    ) -> list[list[Translation]]:
         """For each text its n best translations, best first (fewer than n where the beam holds fewer). Where beam_size
-        is not given, the beam is widened to n_best. texts and options are those of `translate`."""
+        is not given, the beam is widened to n_best. texts and options are those of `translate`.
+
+        prefixes: what each translation begins with, "" for anything. They are forced as the tokens that the vocabulary
+        cuts them into, so a prefix should end where a word does.
+        """
         config = search_settings(self.search_config, n_best, search_options)
         sources, cut = self._encode_sources(list_of_texts(texts))
+        begins = None if prefixes is None else self._encode_prefixes(list_of_texts(prefixes, "prefix"), len(sources))
 
         def translate(rows: list[int]) -> list[list[Translation]]:
-            found = self._translations(self._decode([sources[row] for row in rows], config, n_best))
+            forced = None if begins is None else [begins[row] for row in rows]
+            found = self._translations(self._decode([sources[row] for row in rows], config, n_best, forced))
             return [
                 [each._replace(truncated=row in cut) for each in best] for row, best in zip(rows, found, strict=True)
             ]
@@ -161,6 +171,14 @@ class Translator(Pretrained):
             encoded[row] = encoded[row][:limit]
         return encoded, cut
 
+    def _encode_prefixes(self, prefixes: list[str], count: int) -> list[list[int]]:
+        check(len(prefixes) == count, f"{count} texts but {len(prefixes)} prefixes")
+        encoded = self.target_vocabulary.encode_batch(prefixes)
+        limit = self.max_source_tokens
+        for ids in encoded:
+            check(len(ids) <= limit, f"a prefix has {len(ids)} tokens, more than {limit}")
+        return encoded
+
     def _pairs(self, sources: list[str], targets: Sequence[Translation | str]) -> list[Pair]:
         check(len(sources) == len(targets), f"{len(sources)} sources but {len(targets)} targets")
         for number, target in enumerate(targets, 1):
@@ -180,7 +198,13 @@ class Translator(Pretrained):
         return list(zip(self._encode_sources(sources)[0], ids_of, strict=True))
 
     @torch.inference_mode()
-    def _decode(self, sources: Sequence[Sequence[int]], config: SearchConfig, n_best: int) -> list[list[Hypothesis]]:
+    def _decode(
+        self,
+        sources: Sequence[Sequence[int]],
+        config: SearchConfig,
+        n_best: int,
+        prefixes: Sequence[Sequence[int]] | None = None,
+    ) -> list[list[Hypothesis]]:
         batch = collate_to_decode([(source, ()) for source in sources]).to(self.device)
         limits = config.limits(batch.source_lengths)
         prepared = self._prepared.of(self._models, self.precision)
@@ -190,10 +214,17 @@ class Translator(Pretrained):
                 each.start_from(model.encode(batch.source, batch.source_lengths), batch.source)
                 for each, model in zip(prepared, self._models, strict=True)
             ]
-        if len(states) == 1:
-            return beam_search(prepared[0].step, states[0], limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
-        step = ensemble([each.step for each in prepared])
-        return beam_search(step, EnsembleState(tuple(states)), limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
+        step: StepFn[Any] = prepared[0].step
+        state: Any = states[0]
+        if len(states) > 1:
+            step, state = ensemble([each.step for each in prepared]), EnsembleState(tuple(states))
+        if prefixes is not None:
+            step, state, limits = (
+                forced_prefix(step),
+                start_prefix(state, prefixes, self.device),
+                prefix_limits(limits, prefixes),
+            )
+        return beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
 
     def _translations(self, found: list[list[Hypothesis]]) -> list[list[Translation]]:
         tokens = [hypothesis.tokens for hypotheses in found for hypothesis in hypotheses]

@@ -25,7 +25,10 @@ ALLOWED = {
     "training": BASE | {"data.symbols", "data.batch", "model", "search", "runs"},
     "evaluation": BASE | {"data", "model", "search", "runs"},
     "tasks": BASE | {"data", "model", "search", "runs", "inference", "training", "evaluation"},
-    "cli": BASE | {"data", "model", "search", "runs", "inference", "training", "evaluation", "tasks"},
+    "deploy": BASE | {"data", "model", "search", "runs", "inference"},
+    "serving": BASE | {"data", "model", "search", "runs", "inference"},
+    "cli": BASE
+    | {"data", "model", "search", "runs", "inference", "training", "evaluation", "tasks", "deploy", "serving"},
     "__main__": {"cli"},
 }
 """What each room (or single module) may import: rooms, or modules of a room."""
