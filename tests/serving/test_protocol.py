@@ -154,7 +154,7 @@ def test_languages_health_detect_settings(server: ServerProcess) -> None:
     for text, code in ((english, "en"), (german, "de")):
         for content in ({"json": {"q": text}}, {"data": {"q": text}}):
             found = ask(server, "/detect", **content).json()
-            assert [each["language"] for each in found][0] == code
+            assert found[0]["language"] == code
             assert all(0 <= each["confidence"] <= 100 for each in found)
     assert ask(server, "/detect", json={"q": 3}).status_code == 400
     assert ask(server, "/frontend/settings", "GET").json()["keyRequired"] is False
