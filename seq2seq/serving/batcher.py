@@ -142,11 +142,7 @@ class Batcher:
 
     def _work(self) -> None:
         while parts := self._gathered():
-            began = time.monotonic()
             self._answer(parts)
-            seconds = max(time.monotonic() - began, 1e-6)
-            self._rate += 0.1 * (len(parts) / seconds - self._rate)
-            self.observer.batch(len(parts), seconds)
 
     def _gathered(self) -> list[Part]:
         """The next batch, once it is full or nothing more comes; empty at the end."""
@@ -203,6 +199,7 @@ class Batcher:
     def _search(self, parts: list[Part]) -> None:
         asked, backend = parts[0][0].asked, self.backend
         inputs = [job.inputs[place] for job, place in parts]
+        began = time.monotonic()
         found = backend.search(inputs, asked.n_best, **dict(asked.settings))
         shown: Sequence[Attention | None] = [None] * len(inputs)
         if asked.attention:
@@ -210,6 +207,9 @@ class Batcher:
         for (job, place), candidates, attention in zip(parts, found, shown, strict=True):
             job.results[place] = Found(candidates, attention)
             job.answered += 1
+        seconds = max(time.monotonic() - began, 1e-6)
+        self._rate += 0.1 * (len(parts) / seconds - self._rate)
+        self.observer.batch(len(parts), seconds)
 
     def _fail(self, job: Job, error: Exception) -> None:
         if job.error is not None:

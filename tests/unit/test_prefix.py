@@ -69,7 +69,9 @@ def test_equals_the_exhaustive_search_among_outputs_that_begin_so(alpha: float) 
         for table, prefix, best in zip(tables, prefixes, found, strict=True):
             expected = all_outputs(table, limit, prefix, config)
             scores = {tuple(each.tokens): each.score for each in expected}
-            for one, two in zip(best, expected[:n_best], strict=True):  # tokens may differ: paths of equal steps are ties
+            for one, two in zip(
+                best, expected[:n_best], strict=True
+            ):  # tokens may differ: paths of equal steps are ties
                 assert one.score == pytest.approx(two.score, abs=1e-4)
                 assert one.score == pytest.approx(scores[tuple(one.tokens)], abs=1e-4)
             assert len({tuple(each.tokens) for each in best}) == n_best
@@ -83,7 +85,9 @@ def test_a_state_without_prefixes_changes_nothing() -> None:
     tables = chains(2, 1)
     state = start_prefix(Chain(torch.arange(2)), [[], []], torch.device("cpu"))
     assert isinstance(state, PrefixState)
-    log_probs, _ = forced_prefix(lambda token, inner: (tables[inner.sentence, token], inner))(torch.tensor([2, 2]), state)
+    log_probs, _ = forced_prefix(lambda token, inner: (tables[inner.sentence, token], inner))(
+        torch.tensor([2, 2]), state
+    )
     assert torch.equal(log_probs, tables[:, BOS])
 
 
@@ -116,5 +120,5 @@ def test_prefixes_are_checked() -> None:
         translator.search(["ba", "ko"], prefixes=["BA"])
     with pytest.raises(UserError, match="prefix 1 is of type int"):
         translator.search(["ba"], prefixes=[3])  # type: ignore[list-item]
-    with pytest.raises(UserError, match="a prefix has .* tokens, more than 1000"):
+    with pytest.raises(UserError, match=r"a prefix has .* tokens, more than 1000"):
         translator.search(["ba"], prefixes=["BA " * 2000])
