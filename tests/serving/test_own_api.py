@@ -5,9 +5,13 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
+import subprocess
 import wave
+from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -17,6 +21,7 @@ from tests.serving.conftest import STORED, TRANSLATOR, ServerProcess, Start
 
 httpx = pytest.importorskip("httpx")
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 TEXT = {"q": "ba ko mi", "source": "en", "target": "de"}
 
 
@@ -220,3 +225,18 @@ def test_the_page_is_part_of_the_package() -> None:
     root = Path(seq2seq.__file__).parents[1]
     data = read_configuration(root / "setup.cfg")["options"]["package_data"]["seq2seq"]
     assert "serving/page/*" in data
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@pytest.mark.parametrize("text", ["ba ko mi", "<img src=x onerror=alert(1)>"])
+def test_the_page_translates_in_a_browser(server: ServerProcess, tmp_path: Path, text: str) -> None:
+    words = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--enable-logging=stderr"]
+    words += ["--virtual-time-budget=8000", "--dump-dom", f"{server.url}/#q={quote(text)}"]
+    ended = subprocess.run([str(CHROMIUM), *words], capture_output=True, text=True, timeout=120)
+    expected = seq2seq.load(TRANSLATOR).translate([text])[0]
+    shown = re.search(r"<output[^>]*>(.*?)</output>", ended.stdout, re.DOTALL)
+    assert shown is not None, ended.stderr
+    assert unescape(shown[1]) == expected
+    assert "English" in ended.stdout and "German" in ended.stdout
+    assert "<img" not in ended.stdout
+    assert "Refused to" not in ended.stderr and "Uncaught" not in ended.stderr

@@ -126,6 +126,7 @@ async function begin() {
   const counts = [1, 2, 3, 5, 10].filter((count) => count <= about.most);
   part("count").replaceChildren(...counts.map((count) => option(String(count), String(count))));
   part("text").maxLength = about.characters;
+  part("text").value = new URLSearchParams(location.hash.slice(1)).get("q") ?? part("text").value; // a link to a text
   part("key-field").hidden = !about.keyRequired;
   part("map").hidden = false;
   showTargets();
