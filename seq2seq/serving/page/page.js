@@ -59,7 +59,6 @@ function show(result) {
   say(`${named(result.language)}, ${result.milliseconds.toFixed(0)} ms, score ${best.score.toFixed(3)}${cut}`);
   const maps = result.sentences.filter((sentence) => sentence.attention);
   part("attention").replaceChildren(...maps.map((sentence) => attentionTable(sentence.attention)));
-  part("map").hidden = maps.length === 0 && !part("map").open;
 }
 
 async function update() {
