@@ -5,6 +5,7 @@
     tools/benchmark.py decode --data DIR --run RUN  beam search in batches, sentences/s
     tools/benchmark.py latency --data DIR --run RUN one sentence at a time, and from start to first output
     tools/benchmark.py prepare --data DIR           tokenising and batching
+    tools/benchmark.py serve --data DIR --run RUN   the server under many clients, beside `seq2seq translate`
 
 Reference setting: joint vocabulary of 8,000 pieces, encoder 256 units a direction, decoder 512, embeddings 256, tied
 output, 2,000 padded tokens a batch. `torchrun --nproc-per-node 2 tools/benchmark.py train ...` measures two processes.
@@ -26,6 +27,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import benchmark_serve
 import torch
 
 from seq2seq.cli.arguments import Parser, number_within
@@ -412,9 +414,12 @@ def report(rows: list[Row], device: torch.device, as_json: bool) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 2 where the input is at fault."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["serve"]:
+        return benchmark_serve.main(words[1:])
 
     def work() -> None:
-        chosen = options(arguments)
+        chosen = options(words)
         prepare_process()
         accepted = ("auto", "fp32", "bf16" if chosen.work == "train" else "int8")
         if chosen.precision not in accepted:

@@ -1,4 +1,4 @@
-"""The command line: seq2seq train | translate | predict | sample | score | evaluate | verify."""
+"""The command line: seq2seq train | translate | predict | sample | score | evaluate | serve | verify."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from seq2seq.cli.arguments import Parser, path_named
 from seq2seq.cli.evaluate import add_evaluate
 from seq2seq.cli.export import add_export
 from seq2seq.cli.predict import add_predict, add_sample
+from seq2seq.cli.serve import add_serve
 from seq2seq.cli.translate import add_score, add_translate
 
 VERBS = """verbs:
@@ -24,6 +25,7 @@ VERBS = """verbs:
   score      score given pairs:       seq2seq score RUN --source-file a --target-file b
   evaluate   answer and score:        seq2seq evaluate RUN --data DIR --split test
   export     leave torch behind:      seq2seq export RUN DIR
+  serve      answer requests:         seq2seq serve RUN --port 5000
   verify     check a run's files:     seq2seq verify RUN
 
 seq2seq VERB --help lists a verb's options."""
@@ -102,6 +104,7 @@ def _parser() -> Parser:
     add_score(verbs)
     add_evaluate(verbs)
     add_export(verbs)
+    add_serve(verbs)
     verify = verbs.add_parser("verify", description="Check a run's files against their checksums.")
     verify.set_defaults(run=_verify)
     verify.add_argument("model", metavar="RUN", type=path_named, help="run directory")

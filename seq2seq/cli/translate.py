@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 LINES_WRITTEN_TOGETHER = 64
 """Translated lines that are aligned in one batch; in interactive use every line goes out at once."""
+PARAGRAPHS_TOGETHER = 256
+"""Lines whose sentences are translated together."""
 
 
 def add_translate(verbs: Any) -> None:
@@ -59,6 +61,11 @@ def add_translate(verbs: Any) -> None:
         help="write attention weights to FILE as JSON lines; it may hold those of an earlier call, nothing else",
     )
     translate.add_argument(
+        "--split-sentences",
+        action="store_true",
+        help="translate each line sentence by sentence, joined with its own white space; needs the extra serve",
+    )
+    translate.add_argument(
         "--interactive", action="store_true", help="translate each line at once; with a prompt on a terminal"
     )
 
@@ -82,6 +89,8 @@ def _translate(options: argparse.Namespace) -> None:
     from seq2seq.errors import check
 
     check(not (options.interactive and options.files), "--interactive reads standard input: leave the files out")
+    if options.split_sentences:
+        _check_splitting(options)
     if options.attention is not None:
         check_attention_file(options.attention, options.files)
     with lines_of(options.files, "the sentences to translate") as lines:  # before the model: it takes seconds
@@ -89,6 +98,17 @@ def _translate(options: argparse.Namespace) -> None:
         if options.attention:
             _check_attends(translator, options)
         _write_translations(translator, prompted_lines() if options.interactive else lines, options)
+
+
+def _check_splitting(options: argparse.Namespace) -> None:
+    """Raises UserError where sentences cannot be split, or what was asked for is a sentence's and not a line's."""
+    from seq2seq.data.sentences import check_splitter
+    from seq2seq.errors import check
+
+    names = {"--n-best": options.n_best, "--scores": options.scores, "--attention": options.attention}
+    given = [name for name, value in names.items() if value]
+    check(not given, f"--split-sentences: {', '.join(given)} is of single sentences; give one sentence per line")
+    check_splitter()
 
 
 def _check_attends(translator: Translator, options: argparse.Namespace) -> None:
@@ -103,6 +123,9 @@ def _write_translations(translator: Translator, given: Iterator[str], options: a
     from seq2seq.cli.attention_file import attention_file
 
     settings = {"n_best": options.n_best or 1, **search_settings(options)}
+    if options.split_sentences:
+        _write_paragraphs(translator, given, options)
+        return
     lines, sources = tee(given)
     if options.interactive:
         found: Iterable[list[Translation]] = (translator.search([line], **settings)[0] for line in lines)
@@ -116,6 +139,29 @@ def _write_translations(translator: Translator, given: Iterator[str], options: a
             sys.stdout.buffer.flush()
             if attention is not None:
                 attention.writelines(line.encode() for line in _attention_lines(translator, group))
+
+
+def _write_paragraphs(translator: Translator, given: Iterator[str], options: argparse.Namespace) -> None:
+    """Lines, each translated sentence by sentence; the sentences of many lines together."""
+    from seq2seq.data.sentences import split_sentences
+
+    language, settings = _source_language(options.model), search_settings(options)
+    while lines := list(islice(given, 1 if options.interactive else PARAGRAPHS_TOGETHER)):
+        parts = [split_sentences(line, language) for line in lines]
+        found = iter(translator.translate([sentence for part in parts for sentence in part.sentences], **settings))
+        for part in parts:
+            text = part.joined([next(found) for _ in part.sentences])
+            sys.stdout.buffer.write((text + "\n").encode("utf-8", errors="replace"))
+        sys.stdout.buffer.flush()
+
+
+def _source_language(run: str) -> str:
+    """The name of a run's source column; English's where its configuration does not say."""
+    from seq2seq.config import read_mapping
+    from seq2seq.runs.hub import find_run
+    from seq2seq.runs.layout import CONFIG_FILE
+
+    return str(read_mapping(find_run(run, {}) / CONFIG_FILE).get("source", "en"))
 
 
 def _with_progress(found: Iterable[list[Translation]], interactive: bool) -> Iterable[list[Translation]]:

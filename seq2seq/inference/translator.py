@@ -27,6 +27,7 @@ from seq2seq.runs.stored_model import Build, load_model
 from seq2seq.runs.vocabularies import load_vocabularies, save_vocabularies
 from seq2seq.runtime.kernels import DECODING_STEP
 from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
+from seq2seq.search.prefix import forced_prefix, prefix_limits, start_prefix
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +65,22 @@ class Translator(Searcher):
         check("n_best" not in search_options, "translate gives the best of each text only; search gives the n best")
         return [best[0].text for best in self.search(texts, **search_options)]
 
-    def search(self, texts: Sequence[str], n_best: int = 1, **search_options: Any) -> list[list[Translation]]:
+    def search(
+        self, texts: Sequence[str], n_best: int = 1, prefixes: Sequence[str] | None = None, **search_options: Any
+    ) -> list[list[Translation]]:
         """For each text its n best translations, best first (fewer than n where the beam holds fewer). Where beam_size
-        is not given, the beam is widened to n_best. texts and options are those of `translate`."""
+        is not given, the beam is widened to n_best. texts and options are those of `translate`.
+
+        prefixes: what each translation begins with, "" for anything. They are forced as the tokens that the vocabulary
+        cuts them into, so a prefix should end where a word does.
+        """
         config = search_settings(self.search_config, n_best, search_options)
         sources, cut = self._encode_sources(list_of_texts(texts))
+        begins = None if prefixes is None else self._encode_prefixes(list_of_texts(prefixes, "prefix"), len(sources))
 
         def translate(rows: list[int]) -> list[list[Translation]]:
-            found = self._translations(self._decode([sources[row] for row in rows], config, n_best))
+            forced = None if begins is None else [begins[row] for row in rows]
+            found = self._translations(self._decode([sources[row] for row in rows], config, n_best, forced))
             return [
                 [each._replace(truncated=row in cut) for each in best] for row, best in zip(rows, found, strict=True)
             ]
@@ -133,6 +142,14 @@ class Translator(Searcher):
             encoded[row] = encoded[row][:limit]
         return encoded, cut
 
+    def _encode_prefixes(self, prefixes: list[str], count: int) -> list[list[int]]:
+        check(len(prefixes) == count, f"{count} texts but {len(prefixes)} prefixes")
+        encoded = self.target_vocabulary.encode_batch(prefixes)
+        limit = self.max_source_tokens
+        for ids in encoded:
+            check(len(ids) <= limit, f"a prefix has {len(ids)} tokens, more than {limit}")
+        return encoded
+
     def _pairs(self, sources: list[str], targets: Sequence[Translation | str]) -> list[Pair]:
         check(len(sources) == len(targets), f"{len(sources)} sources but {len(targets)} targets")
         for number, target in enumerate(targets, 1):
@@ -152,10 +169,22 @@ class Translator(Searcher):
         return list(zip(self._encode_sources(sources)[0], ids_of, strict=True))
 
     @torch.inference_mode()
-    def _decode(self, sources: Sequence[Sequence[int]], config: SearchConfig, n_best: int) -> list[list[Hypothesis]]:
+    def _decode(
+        self,
+        sources: Sequence[Sequence[int]],
+        config: SearchConfig,
+        n_best: int,
+        prefixes: Sequence[Sequence[int]] | None = None,
+    ) -> list[list[Hypothesis]]:
         batch = collate_to_decode([(source, ()) for source in sources]).to(self.device)
         limits = config.limits(batch.source_lengths)
         step, state = self._started(batch)[:2]  # what the encoder gave is not kept while searching
+        if prefixes is not None:
+            step, state, limits = (
+                forced_prefix(step),
+                start_prefix(state, prefixes, self.device),
+                prefix_limits(limits, prefixes),
+            )
         return beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
 
     def _translations(self, found: list[list[Hypothesis]]) -> list[list[Translation]]:

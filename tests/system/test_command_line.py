@@ -590,3 +590,14 @@ def test_help_starts_without_torch() -> None:
         "assert 'torch' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_paragraphs_are_translated_sentence_by_sentence(toy_run: Path, stdin, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+    pytest.importorskip("sentencex")
+    stdin(b"ba ko mi\n\n  lu te!  so.\t\nlast one. No line feed")
+    lines = command(capsysbinary, "translate", toy_run, "--split-sentences").split(b"\n")
+    stdin(b"ba ko mi\nlu te!\nso.\nlast one.\nNo line feed")
+    first, second, third, fourth, fifth = command(capsysbinary, "translate", toy_run).split(b"\n")[:5]
+    assert lines[:4] == [first, b"", b"  " + second + b"  " + third + b"\t", fourth + b" " + fifth]
+    assert main(["translate", str(toy_run), "--split-sentences", "--n-best", "2"]) == 2
+    assert b"--n-best is of single sentences" in capsysbinary.readouterr().err

@@ -159,3 +159,14 @@ def test_seeds_give_mean_and_deviation_of_every_figure(tmp_path: Path, capsys: p
     assert seeds.main([str(tmp_path / "none.py")]) == 2
     assert seeds.main([*words[:-1], words[0]]) == 2
     assert f"--output {words[0]}: is a file; name a folder" in capsys.readouterr().err
+
+
+def test_the_server_is_measured_beside_translate(toy_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("uvicorn")
+    run = Path(__file__).parents[1] / "fixtures" / "translator-0.1.0-format2"
+    given = ["serve", "--run", str(run), "--data", str(toy_data), "--sentences", "60", "--clients", "8", "--json"]
+    assert benchmark.main(given) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["requests"], figures["lost"], figures["answered with another text"]) == (60, 0, 0)
+    assert benchmark.main([*given, "--sentences", "100000"]) == 2
+    assert "different sentences; lower --sentences" in capsys.readouterr().err

@@ -26,7 +26,9 @@ ALLOWED = {
     "evaluation": BASE | {"data", "model", "search", "runs"},
     "tasks": BASE | {"data", "model", "search", "runs", "inference", "training", "evaluation"},
     "deploy": BASE | {"data", "model", "search", "runs", "inference"},
-    "cli": BASE | {"data", "model", "search", "runs", "inference", "training", "evaluation", "tasks", "deploy"},
+    "serving": BASE | {"data", "model", "search", "runs", "inference"},
+    "cli": BASE
+    | {"data", "model", "search", "runs", "inference", "training", "evaluation", "tasks", "deploy", "serving"},
     "__main__": {"cli"},
 }
 """What each room (or single module) may import: rooms, or modules of a room."""
