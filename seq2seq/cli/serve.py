@@ -22,8 +22,9 @@ NEEDED = ("starlette", "uvicorn", "prometheus_client", "python_multipart", "bs4"
 """What the extra `serve` installs."""
 NAME = r"[^\s=:/\\,]{1,64}"
 NAMED_RUN = re.compile(rf"({NAME}(?::{NAME})?)=(.+)", re.DOTALL)
-EPILOG = """RUN is a run directory or a Hub id. A name may stand before it: en:de=RUN, source and target, where the run
-does not say its languages or others are meant; NAME=RUN for runs that do not translate.
+EPILOG = """RUN is a run directory, a Hub id, or a directory that seq2seq export wrote, which needs no torch. A name may
+stand before it: en:de=RUN, source and target, where the run does not say its languages or others are meant; NAME=RUN
+for runs that do not translate.
 
   seq2seq serve runs/en_de runs/de_en
   curl http://127.0.0.1:5000/translate -d q='A dog runs.' -d source=en -d target=de

@@ -26,7 +26,7 @@ ALLOWED = {
     "evaluation": BASE | {"data", "model", "search", "runs"},
     "tasks": BASE | {"data", "model", "search", "runs", "inference", "training", "evaluation"},
     "deploy": BASE | {"data", "model", "search", "runs", "inference"},
-    "serving": BASE | {"data", "model", "search", "runs", "inference"},
+    "serving": BASE | {"data", "model", "search", "runs", "inference", "deploy"},
     "cli": BASE
     | {"data", "model", "search", "runs", "inference", "training", "evaluation", "tasks", "deploy", "serving"},
     "__main__": {"cli"},

@@ -294,6 +294,19 @@ class Exported:
         changed = (name for name in state if name not in self.shared)
         return log_probs, following, end, {**state, **dict(zip(changed, after, strict=True))}
 
+    def attention(self, row: Array, tokens: Sequence[int]) -> Array:
+        """[T, S] what each token of an output, end of sentence last, looked at in an input; S is 0 where the model does
+        not attend."""
+        state, looked = self.encoded(*padded([row])), []
+        state = {name: state[name] for name in self.state}
+        for token in [BEGIN, *tokens]:
+            given = {"tokens": np.array([[token]]), "candidates": np.empty(1, np.int64), **state}
+            changing = [name for name in self.state if name not in self.shared]
+            weights, *after = self.graphs["step"].run(["attention", *(f"{name}.next" for name in changing)], given)
+            state |= dict(zip(changing, after, strict=True))
+            looked.append(weights[0, 0])
+        return np.stack(looked)
+
     def ctc(self, inputs: Sequence[Array]) -> list[str]:
         """Texts by the CTC head alone, of the most probable alignment: repeats merged, blanks dropped."""
         assert self.target is not None
