@@ -44,6 +44,18 @@ def add_export(verbs: Any) -> None:
         metavar="N",
         help="inputs whose answers are compared, of the run's validation split or else made up (default: 64)",
     )
+    export.add_argument(
+        "--web",
+        action="store_true",
+        help="also write DIR/web, a static page that runs the model in the visitor's browser; for translators, "
+        "captioners and transcribers. onnxruntime-web is fetched from the npm registry once and kept in the cache",
+    )
+    export.add_argument(
+        "--web-runtime",
+        type=Path,
+        metavar="PATH",
+        help="folder or archive (`npm pack`) of onnxruntime-web to use instead of the fetched one; implies --web",
+    )
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -53,6 +65,7 @@ def _export(options: argparse.Namespace) -> None:
     with quick_imports():
         from seq2seq.deploy.export import check_target, export
         from seq2seq.deploy.onnx_file import check_installed
+        from seq2seq.deploy.web_folder import check_kind, load_runtime
         from seq2seq.inference.load import load
     check_installed()
     check_target(options.directory)
@@ -64,9 +77,12 @@ def _export(options: argparse.Namespace) -> None:
         model = load(options.model, "cpu", build=own_build(options))
     path = Path(options.model) / "config.json"
     stored = read_mapping(path) if path.is_file() else {}
-    report = export(
-        model, Path(options.model).resolve().name, options.directory, options.precision, options.check, stored
-    )
+    web = None
+    if options.web or options.web_runtime:
+        check_kind(model)
+        web = load_runtime(options.web_runtime)
+    name = Path(options.model).resolve().name
+    report = export(model, name, options.directory, options.precision, options.check, stored, web)
     size = sum(each.stat().st_size for each in options.directory.rglob("*") if each.is_file()) / 1e6
     kind = "made-up inputs" if report.made_up else "sentences of the validation split"
     print(

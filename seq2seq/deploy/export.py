@@ -15,6 +15,7 @@ from seq2seq.deploy.check import Report, check_export
 from seq2seq.deploy.onnx_file import check_installed, quantise, write_graph
 from seq2seq.deploy.plans import Plan, plan_of
 from seq2seq.deploy.readme import readme, requirements
+from seq2seq.deploy.web_folder import check_kind, write_web
 from seq2seq.errors import UserError, check
 from seq2seq.inference.load import Loaded
 from seq2seq.runs.layout import CONFIG_FILE
@@ -30,17 +31,26 @@ FILES = ("translate.py", "inputs.py")
 
 
 def export(
-    model: Loaded, run: str, directory: Path, precision: Precision = "fp32", sentences: int = 64, told: Any = None
+    model: Loaded,
+    run: str,
+    directory: Path,
+    precision: Precision = "fp32",
+    sentences: int = 64,
+    told: Any = None,
+    web: dict[str, bytes] | None = None,
 ) -> Report:
     """Writes a trained model of any kind into a directory, which holds nothing or an earlier export, and compares its
     answers with the model's own.
 
     run: the run's name, for provenance. sentences: how many inputs are compared. told: the run's stored configuration,
-    which names its data. Raises UserError, with nothing written, where a part of the model cannot be exported, the
+    which names its data. web: the files of `load_runtime`; with them, a page that runs the model is written too. Raises
+    UserError, with nothing written, where a part of the model cannot be exported, the
     directory holds anything else or cannot be written, or the answers differ.
     """
     check_installed()
     check_target(directory)
+    if web is not None:
+        check_kind(model)
     plan = plan_of(model)
     with _beside(directory) as place:
         for name, graph in plan.graphs.items():
@@ -55,6 +65,8 @@ def export(
         (place / "requirements.txt").write_text(requirements(plan), encoding="utf-8")
         (place / "README.md").write_text(readme(plan, model.kind, run, precision), encoding="utf-8")
         report = check_export(model, place, sentences, told, exact=precision == "fp32")
+        if web is not None:
+            write_web(place, json.loads((place / CONFIG_FILE).read_text(encoding="utf-8")), web)
         _seal(place)
     return report
 
