@@ -83,7 +83,9 @@ def _export(options: argparse.Namespace) -> None:
         web = load_runtime(options.web_runtime)
     name = Path(options.model).resolve().name
     report = export(model, name, options.directory, options.precision, options.check, stored, web)
-    size = sum(each.stat().st_size for each in options.directory.rglob("*") if each.is_file()) / 1e6
+    # by inode: the page shares the model's files with the rest
+    sizes = {each.stat().st_ino: each.stat().st_size for each in options.directory.rglob("*") if each.is_file()}
+    size = sum(sizes.values()) / 1e6
     kind = "made-up inputs" if report.made_up else "sentences of the validation split"
     print(
         f"seq2seq: {options.directory}: {size:.1f} MB; of {report.inputs} {kind} {report.differing} are answered "

@@ -89,7 +89,8 @@ def _download(url: str, package: Package) -> bytes:
 
 def registry() -> str:
     """The registry that npm is set to use: NPM_CONFIG_REGISTRY, npm's own setting, or the public one."""
-    found = os.environ.get("NPM_CONFIG_REGISTRY") or os.environ.get("npm_config_registry") or _npm_setting()
+    names = ("NPM_CONFIG_REGISTRY", "npm_config_registry")
+    found = next((os.environ[name] for name in names if os.environ.get(name)), "") or _npm_setting()
     check(
         not found or found.startswith(("https://", "http://")),
         f"NPM_CONFIG_REGISTRY: not an address that begins with https://: {found!r}",

@@ -49,8 +49,9 @@ function name() {
   const kind = { image: "Describe a picture", sound: "Write down speech" }[model.reader.kind] ?? "Text to text";
   const title = model.kind === "translator" && source ? `${shown(source)} to ${shown(target)}` : kind;
   at("title").textContent = document.title = title;
-  if (source && model.kind === "translator") at("source-label").textContent = shown(source);
-  if (target && model.kind === "translator") at("target-label").textContent = shown(target);
+  if (model.kind !== "translator" || !source) return;
+  for (const id of ["source-label", "words-source-label"]) at(id).textContent = shown(source);
+  for (const id of ["target-label", "words-target-label"]) at(id).textContent = shown(target);
 }
 
 /** Searches for what was entered, after a pause. A search for an older input is ended, and its result not shown. */
