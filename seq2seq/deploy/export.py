@@ -63,7 +63,8 @@ def export(
         for name in FILES:
             shutil.copyfile(PROGRAM / name, place / name)
         (place / "requirements.txt").write_text(requirements(plan), encoding="utf-8")
-        (place / "README.md").write_text(readme(plan, model.kind, run, precision), encoding="utf-8")
+        about = readme(plan, model.kind, run, precision, web is not None)
+        (place / "README.md").write_text(about, encoding="utf-8")
         report = check_export(model, place, sentences, told, exact=precision == "fp32")
         if web is not None:
             write_web(place, json.loads((place / CONFIG_FILE).read_text(encoding="utf-8")), web)

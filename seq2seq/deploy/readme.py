@@ -10,6 +10,9 @@ USES = {
     "predictor": ("answers each input", "python translate.py INPUT... > answers.tsv"),
     "language_model": ("goes on writing a text", 'python translate.py "It was"'),
 }
+WEB = """| `web/` | a page that runs the model in a browser, for any web server ([web/README.md](web/README.md)); it shares \
+the files above |
+"""
 READS = {
     "subwords": "text, an input per line",
     "characters": "text, an input per line",
@@ -30,8 +33,8 @@ def requirements(plan: Plan) -> str:
     return "".join(f"{package}\n" for package in packages)
 
 
-def readme(plan: Plan, kind: str, run: str, precision: str) -> str:
-    """What the directory is and how it is used."""
+def readme(plan: Plan, kind: str, run: str, precision: str, web: bool = False) -> str:
+    """What the directory is and how it is used. web: whether it holds a page."""
     what, command = USES[kind]
     graphs = ", ".join(f"`{name}.onnx`" for name in plan.graphs)
     return f"""# {run}, exported
@@ -56,4 +59,4 @@ It reads {READS[plan.settings["reader"]["kind"]]}.
 | `generation_config.json` | settings of the search, where the model searches |
 | `*.spm.model` | SentencePiece vocabularies, where the model reads or writes text |
 | `requirements.txt` | the packages |
-"""
+{WEB if web else ""}"""
