@@ -10,8 +10,7 @@ USES = {
     "predictor": ("answers each input", "python translate.py INPUT... > answers.tsv"),
     "language_model": ("goes on writing a text", 'python translate.py "It was"'),
 }
-WEB = """| `web/` | a page that runs the model in a browser, for any web server ([web/README.md](web/README.md)); it shares \
-the files above |
+WEB = """| `web/` | a page for any web server, which runs the model in a browser ([web/README.md](web/README.md)) |
 """
 READS = {
     "subwords": "text, an input per line",
