@@ -15,6 +15,7 @@ from seq2seq.cli.verbs import search_settings
 from seq2seq.errors import UserError, check
 from seq2seq.inference.character_model import CharacterModel
 from seq2seq.inference.load import Loaded
+from seq2seq.inference.outputs import values_line
 from seq2seq.inference.predictor import Predictor
 from seq2seq.inference.transcriber import Generator
 from seq2seq.inference.translator import Translator
@@ -134,8 +135,8 @@ def _answering(model: Loaded, options: argparse.Namespace) -> Callable[[Sequence
             )
     unused = [f"--{name.replace('_', '-')}" for name in settings]
     check(not unused, f"{', '.join(unused)}: for runs that write text; {options.model} does not")
-    classifies = model.labels is not None and model.config.answer not in ("steps", "rollout")
-    check(n_best is None or classifies, f"--n-best: for runs that write text or name a class; {options.model} does not")
+    several = n_best is None or model.names_a_class
+    check(several, f"--n-best: for runs that write text or name a class; {options.model} does not")
     return lambda inputs: _predicted(model, inputs, n_best)
 
 
@@ -143,7 +144,7 @@ def _predicted(model: Predictor, inputs: Sequence[Array], n_best: int | None) ->
     for outputs in model.predict(inputs):
         answer = model.meaning(outputs)
         if model.labels is None:
-            yield Answer([(_values(answer),)], {"answer": answer.tolist()})
+            yield Answer([(values_line(answer),)], {"answer": answer.tolist()})
             continue
         probabilities = np.exp(outputs - np.logaddexp.reduce(outputs, axis=-1, keepdims=True))
         if isinstance(answer, list):
@@ -165,8 +166,3 @@ def _ranked(candidates: list[tuple[str, float]], n_best: int | None) -> Answer:
         [(str(rank), f"{score:.6f}", text) for rank, (text, score) in enumerate(candidates, 1)],
         fields,
     )
-
-
-def _values(answer: Array) -> str:
-    """Numbers in a line, rows apart."""
-    return " | ".join(" ".join(f"{value:.6g}" for value in row) for row in np.atleast_2d(answer))

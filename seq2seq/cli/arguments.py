@@ -40,6 +40,9 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse has it."""
         words = list(spelled(sys.argv[1:] if args is None else args, dashed))
+        joined = [word for word in words[: words.index("--") if "--" in words else None] if word.endswith("=--")]
+        if joined:  # argparse takes such a value for the end of options, and gives none
+            self.error(f"{joined[0][:-3]} must not be '--'")
         return super().parse_known_args(self._without_values(words), namespace)
 
     def error(self, message: str) -> NoReturn:

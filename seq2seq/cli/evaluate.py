@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, path_named
 from seq2seq.cli.verbs import (
@@ -13,23 +13,29 @@ from seq2seq.cli.verbs import (
     add_search_options,
     add_translator_options,
     add_verb,
-    load_translator,
+    load_as_told,
     search_settings,
 )
+
+if TYPE_CHECKING:
+    from seq2seq.tasks.results import Results
 
 
 def add_evaluate(verbs: Any) -> None:
     """Adds the verb."""
-    evaluate = add_verb(verbs, "evaluate", "Translate a split of a corpus and score it.", _evaluate)
+    evaluate = add_verb(
+        verbs,
+        "evaluate",
+        "Answer a split of a data set with a run of any kind, and score the answers. Translations, captions and "
+        "transcripts: BLEU, chrF, TER, exact match, error rates. Classes: accuracy, macro F1. Labels per step: "
+        "accuracy per step and per sequence. Values: mean absolute and root mean squared error. Language models: bits "
+        "and perplexity per character.",
+        _evaluate,
+    )
     add_input_length(evaluate)
     add_search_options(evaluate)
     add_translator_options(evaluate)
-    evaluate.add_argument(
-        "--data", type=named, help="folder, file or Hub id of text (default: what the run was trained on)"
-    )
-    evaluate.add_argument("--split", type=named, default="test", help="split to translate (default: test)")
-    evaluate.add_argument("--source", type=named, help="source column (default: the run's)")
-    evaluate.add_argument("--target", type=named, help="target column (default: the run's)")
+    _add_data(evaluate)
     evaluate.add_argument(
         "--bleu-tokenizer",
         metavar="NAME",
@@ -38,10 +44,33 @@ def add_evaluate(verbs: Any) -> None:
     evaluate.add_argument(
         "--output",
         type=path_named,
-        help="folder of hypotheses, references, metrics, where settings other than the run's own are part of the names "
-        "(default: RUN/evaluation; needed with an ensemble, or the Hub id of a model)",
+        help="folder of hypotheses, references, metrics, where data and settings other than the run's own are part of "
+        "the names (default: RUN/evaluation; needed with an ensemble, or the Hub id of a model)",
     )
     evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def _add_data(evaluate: argparse.ArgumentParser) -> None:
+    """What is evaluated on."""
+    evaluate.add_argument(
+        "--data",
+        type=named,
+        help="folder, file or Hub id of inputs with expected answers, a row each; for a language model of texts, or a "
+        "text file (default: what a translator was trained on)",
+    )
+    evaluate.add_argument("--split", type=named, default="test", help="split to answer (default: test)")
+    evaluate.add_argument(
+        "--source",
+        type=named,
+        help="column of inputs: texts, or names of image, WAV, .npy or .csv files in the folder of the data (default: "
+        "a translator's own; source, or text of a language model)",
+    )
+    evaluate.add_argument(
+        "--target",
+        type=named,
+        help="column of expected answers: a text or a list of texts; a class; a label per step, with spaces between "
+        "them; numbers, or the name of a .npy or .csv file (default: a translator's own; target)",
+    )
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -54,17 +83,24 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.output is None and options.ensemble:
         raise UserError("the figures of an ensemble are not those of one run; tell with --output where they go")
     with quick_imports():
-        from seq2seq.cli.evaluate_translator import evaluate_as_told
-    translator = load_translator(options)
+        from seq2seq.cli.evaluate_translator import evaluate_translator
+        from seq2seq.inference.translator import Translator
+    model = load_as_told(options)
     if options.output is None and not Path(options.model).is_dir():
         raise UserError(f"{options.model} is on the Hub; tell with --output where the results go")
-    evaluation = evaluate_as_told(options, translator, search_settings(options))
-    if options.json:
-        print(json.dumps(evaluation.figures(), indent=1, ensure_ascii=False))
+    results: Results
+    if isinstance(model, Translator):
+        results = evaluate_translator(options, model, search_settings(options))
+    else:
+        from seq2seq.cli.evaluate_examples import evaluate_examples
+
+        results = evaluate_examples(options, model, search_settings(options))
+    _print(results, options.json)
+
+
+def _print(results: Results, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(results.figures(), indent=1, ensure_ascii=False))
         return
-    scores, lowercased = evaluation.scores, evaluation.lowercased.bleu
-    for metric in (scores.bleu, scores.chrf, scores.ter):
-        print(f"{metric.describe()}\t{metric.signature}")
-    print(f"lowercased {lowercased.describe()}\t{lowercased.signature}")
-    for name, rate in scores.percentages().items():
-        print(f"{name} {rate:.2f} %")
+    for line in results.report():
+        print(line)

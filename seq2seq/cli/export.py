@@ -29,6 +29,12 @@ def add_export(verbs: Any) -> None:
         help="int8: weights in a byte each, a third of the size and faster; a few outputs differ (default: fp32)",
     )
     export.add_argument(
+        "--format",
+        choices=("onnx", "torch"),
+        default="onnx",
+        help="torch: programs of torch.export, for mobile and C++, without translate.py (default: onnx)",
+    )
+    export.add_argument(
         "--ensemble",
         nargs="+",
         action="extend",
@@ -61,13 +67,16 @@ def add_export(verbs: Any) -> None:
 def _export(options: argparse.Namespace) -> None:
     from seq2seq.cli.exit_status import quick_imports
     from seq2seq.cli.verbs import load_translator
+    from seq2seq.errors import check
 
     with quick_imports():
         from seq2seq.deploy.export import check_target, export
         from seq2seq.deploy.onnx_file import check_installed
         from seq2seq.deploy.web_folder import check_kind, load_runtime
         from seq2seq.inference.load import load
-    check_installed()
+    check(options.precision == "fp32" or options.format == "onnx", "--precision int8 is for --format onnx")
+    if options.format == "onnx":
+        check_installed()
     check_target(options.directory)
     if options.ensemble:
         precision, options.precision, options.max_input_length = options.precision, "fp32", None
@@ -79,10 +88,19 @@ def _export(options: argparse.Namespace) -> None:
     stored = read_mapping(path) if path.is_file() else {}
     web = None
     if options.web or options.web_runtime:
+        check(options.format == "onnx", "--web is for --format onnx")
         check_kind(model)
         web = load_runtime(options.web_runtime)
-    name = Path(options.model).resolve().name
-    report = export(model, name, options.directory, options.precision, options.check, stored, web)
+    report = export(
+        model,
+        Path(options.model).resolve().name,
+        options.directory,
+        options.precision,
+        options.check,
+        stored,
+        options.format,
+        web,
+    )
     # by inode: the page shares the model's files with the rest
     sizes = {each.stat().st_ino: each.stat().st_size for each in options.directory.rglob("*") if each.is_file()}
     size = sum(sizes.values()) / 1e6

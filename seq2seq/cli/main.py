@@ -22,7 +22,7 @@ VERBS = """verbs:
   predict    answer any input:        seq2seq predict RUN a.wav b.wav
   sample     go on writing a text:    seq2seq sample RUN "It was"
   score      score given pairs:       seq2seq score RUN --source-file a --target-file b
-  evaluate   translate and score:     seq2seq evaluate RUN --data DIR --split test
+  evaluate   answer and score:        seq2seq evaluate RUN --data DIR --split test
   export     leave torch behind:      seq2seq export RUN DIR
   verify     check a run's files:     seq2seq verify RUN
 

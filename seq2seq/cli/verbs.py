@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from seq2seq.cli.arguments import BUILD_HELP, Parser, named, number_within
 from seq2seq.config import SEARCH, Whole
 
 if TYPE_CHECKING:
+    from seq2seq.inference.load import Loaded
+    from seq2seq.inference.searcher import Searcher
     from seq2seq.inference.translator import Translator
+    from seq2seq.runs.stored_model import Build, Kind
 
 INPUT_LENGTHS = Whole(1, 1_000_000)
 """Tokens that --max-input-length may allow."""
@@ -37,7 +40,7 @@ def add_input_length(parser: Parser) -> None:
 
 
 def add_translator_options(parser: Parser) -> None:
-    """How several runs, or a quantised one, translate."""
+    """How several runs, or a quantised one, search."""
     parser.add_argument(
         "--ensemble",
         nargs="+",
@@ -97,29 +100,54 @@ def search_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def load_translator(options: argparse.Namespace) -> Translator:
-    """The run, with its ensemble, at the precision asked for."""
+    """The run, which must translate, with its ensemble, at the precision asked for."""
+    translator: Any = load_as_told(options, "translator")
+    return translator
+
+
+def load_as_told(options: argparse.Namespace, kind: Kind | None = None) -> Loaded:
+    """The run, of that kind or else of any, with its ensemble, at the precision asked for. Raises UserError where one
+    of them is asked for and the run does not search for its output."""
     from seq2seq.cli.exit_status import quick_imports
-    from seq2seq.errors import UserError
+    from seq2seq.errors import check
 
     with quick_imports():
         from seq2seq.inference.load import load
-        from seq2seq.runs.hub import find_run
-        from seq2seq.runs.stored_model import read_stored
+        from seq2seq.inference.searcher import Searcher
+        from seq2seq.inference.translator import Translator
         from seq2seq.runtime.device import prepare_process
     prepare_process()
 
-    build = own_build(options)
-    translator = load(options.model, options.device, kind="translator", build=build)
-    for run in options.ensemble:
-        standard = not read_stored(find_run(run, {})).built_by
-        other = load(run, options.device, kind="translator", build=None if standard else build)
-        try:
-            translator.join(other)
-        except UserError as error:
-            raise UserError(f"--ensemble {run}: {error}") from None
-    translator.precision = options.precision
-    translator.max_source_tokens = options.max_input_length or translator.max_source_tokens
-    return translator
+    build, any_kind = own_build(options), cast("Any", kind)
+    model: Loaded = load(options.model, options.device, kind=any_kind, build=build)
+    told = {"--ensemble": options.ensemble, "--precision": options.precision != "fp32"}
+    unused = [name for name, given in told.items() if given and not isinstance(model, Searcher)]
+    check(not unused, f"{', '.join(unused)}: for runs that write text; {options.model} does not")
+    if isinstance(model, Searcher):
+        model.precision = options.precision
+        for run in options.ensemble:
+            _join(model, run, options.device, build)
+    if isinstance(model, Translator):
+        model.max_source_tokens = options.max_input_length or model.max_source_tokens
+    else:
+        fits = options.max_input_length is None
+        check(fits, f"--max-input-length is for runs that translate; {options.model} does not")
+    return model
+
+
+def _join(model: Searcher, run: str, device: str, build: Build | None) -> None:
+    """Makes an ensemble of a model and the run at `run`."""
+    from seq2seq.errors import UserError
+    from seq2seq.inference.load import load
+    from seq2seq.runs.hub import find_run
+    from seq2seq.runs.stored_model import read_stored
+
+    standard = not read_stored(find_run(run, {})).built_by
+    other: Any = load(run, device, kind=cast("Any", model.kind), build=None if standard else build)
+    try:
+        model.join(other)
+    except UserError as error:
+        raise UserError(f"--ensemble {run}: {error}") from None
 
 
 def own_build(options: argparse.Namespace) -> Callable[..., Any] | None:

@@ -58,6 +58,28 @@ def read_pairs(paths: tuple[str, ...], source: str, target: str) -> Iterator[Pai
         yield pair
 
 
+def placed_rows(paths: tuple[Path, ...], source: str, target: str) -> Iterator[tuple[str, Any]]:
+    """Yield (place, row) for every row of one file, or of two plain text files; ``place`` names file and line.
+
+    A row holds what the file has, of any type; those of text files have the columns ``source`` and ``target``.
+    """
+    if len(paths) == 1:
+        yield from _rows(paths[0], (source, target))
+        return
+    check_sides(paths)
+    for number, pair in enumerate(_text_pairs(*paths), 1):
+        yield f"{paths[0]}, line {number}", {source: pair["source"], target: pair["target"]}
+
+
+def check_sides(paths: tuple[Path, ...]) -> None:
+    """Raises `UserError` where two text files differ in their number of lines."""
+    counts = [count_lines(path) for path in paths] if len(paths) == 2 else [0, 0]
+    check(
+        counts[0] == counts[1],
+        f"the two sides differ in length: {paths[0]} has {counts[0]:,} lines, {paths[-1]} has {counts[1]:,}",
+    )
+
+
 def pair_of(row: Any, source: str, target: str, place: str) -> Pair:
     """Take the pair out of a row, which may keep its texts under the key ``translation``; ``place`` is for errors."""
     check(isinstance(row, dict), f"{place}: a row must be an object with the columns '{source}' and '{target}'")
@@ -73,10 +95,19 @@ def pair_of(row: Any, source: str, target: str, place: str) -> Pair:
     for text in texts:
         if not isinstance(text, str):
             raise UserError(f"{place}: columns '{source}' and '{target}' must hold text, but there is {text!r:.60}")
-        # JSON can spell half a surrogate pair, which no UTF-8 file can hold.
-        if not text.isascii() and SURROGATE.search(text):
-            raise UserError(f"{place}: malformed Unicode (a lone surrogate) in {text!r:.60}")
+        check_unicode(text, place)
     return {"source": row[source], "target": row[target]}
+
+
+def check_unicode(text: str, place: str) -> None:
+    """Raises `UserError` for half a surrogate pair, which JSON can spell and no UTF-8 file can hold."""
+    if not text.isascii() and SURROGATE.search(text):
+        raise UserError(f"{place}: malformed Unicode (a lone surrogate) in {text!r:.60}")
+
+
+def read_text(path: Path) -> str:
+    """The whole text of a file, which may be compressed. Lines end with a line feed alone."""
+    return "".join(line for _, line in _lines(path, whole=True))
 
 
 def count_lines(path: Path) -> int:
@@ -103,13 +134,15 @@ def _rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]:
     raise UserError(f"{path}: unknown kind of file; use {', '.join(ROW_SUFFIXES)} or .parquet")
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number, text). Binary files are split at line feeds only, unlike text files."""
+def _lines(path: Path, whole: bool = False) -> Iterator[tuple[int, str]]:
+    """Yield (line number, text), with the line feed where ``whole``. Binary files are split at line feeds only, unlike
+    text files."""
     number = 0
     try:
         with _open(path) as file:
             for number, raw in enumerate(file, start=1):
-                text = raw.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+                bare = raw.removesuffix(b"\n").removesuffix(b"\r")
+                text = (bare + b"\n" * (whole and raw.endswith(b"\n"))).decode("utf-8")
                 yield number, text.removeprefix("\ufeff") if number == 1 else text
     except UnicodeDecodeError as error:
         raise UserError(f"{path}, line {number}: not UTF-8 text") from error

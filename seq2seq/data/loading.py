@@ -10,13 +10,14 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from seq2seq.data import formats
 from seq2seq.data.in_memory import PLACEHOLDER, splits_in_memory
+from seq2seq.data.slices import name_and_slice, rows_of_slice
 from seq2seq.data.split_files import (
     ROW_FORMATS,
     VALIDATION_NAMES,
@@ -39,36 +40,56 @@ Corpus: TypeAlias = Union["datasets.Dataset", "datasets.IterableDataset"]
 LOCAL_HELP = "give a folder that holds train.jsonl, validation.jsonl and test.jsonl (or .csv, .tsv, .parquet)"
 
 
+class Found(NamedTuple):
+    """A split of a corpus, before its columns are looked at."""
+
+    rows: tuple[Path, ...] | Corpus
+    """A file of rows, two text files, or a data set with all its columns."""
+    place: str
+    """Names it in errors."""
+    part: str = ""
+    """The slice of it that is still to be taken, such as "[:90%]"."""
+    folder: Path = Path()
+    """Where its files lie, which rows may name others beside."""
+
+
 def open_split(data: str, split: str, columns: Columns, streaming: bool = False) -> Corpus:
     """Return a split, or a slice such as "train[:90%]", as columns ``source`` and ``target`` that hold text."""
-    match = re.fullmatch(r"([^\[\]]+)(\[[^\]]*\])?", split)
-    if match is None:
-        raise UserError(f"malformed split {split!r}: expected a name or a slice such as train[:90%]")
-    name, part = match[1], match[2] or ""
+    name, part = name_and_slice(split)
     check(not (part and streaming), f"split {split!r}: a streamed corpus cannot be sliced")
     with quiet():
         if data == PLACEHOLDER:
             return _from_memory(data, name, part, columns, streaming)
-        if not is_local(data):
-            return _standardised(_from_hub(data, split, streaming), columns, f"{data}, split {split}")
-        path = checked_path(Path(data).expanduser(), "data", "a folder, a file or a Hub id")
-        check(path.exists(), f"{path}: no such file or folder")
-        check(os.access(path, os.R_OK), f"{path}: no permission to read it")
-        if path.is_file():
-            only = _split_of_file(path)
-            check(
-                name == only,
-                f"{path}: one file holds the split '{only}' only, not '{name}'; {_slices(only, name)}, or {LOCAL_HELP}",
-            )
-            return _sliced(_from_files((path,), columns, streaming), name, part, str(path))
-        if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
-            return _sliced(_saved(path, name, columns, streaming), name, part, str(path))
-        files = split_files(path, name, columns)
-        if files:
-            _warn_of_others(path, name, columns, files)
-            return _sliced(_from_files(files, columns, streaming), name, part, str(path))
-        other = _from_other_folder(path, split, columns, streaming)
-        return _standardised(other, columns, f"{path}, split {split}")
+        found = find_split(data, split, columns, streaming)
+        if isinstance(found.rows, tuple):
+            corpus = _from_files(found.rows, columns, streaming)
+        else:
+            corpus = _standardised(found.rows, columns, found.place)
+        return _sliced(corpus, name, found.part, found.place)
+
+
+def find_split(data: str, split: str, columns: Columns, streaming: bool = False) -> Found:
+    """Where a split lies that a folder, a file or a Hub id names. Raises `UserError` where there is none."""
+    name, part = name_and_slice(split)
+    if not is_local(data):
+        return Found(_from_hub(data, split, streaming), f"{data}, split {split}")
+    path = checked_path(Path(data).expanduser(), "data", "a folder, a file or a Hub id")
+    check(path.exists(), f"{path}: no such file or folder")
+    check(os.access(path, os.R_OK), f"{path}: no permission to read it")
+    if path.is_file():
+        only = _split_of_file(path)
+        check(
+            name == only,
+            f"{path}: one file holds the split '{only}' only, not '{name}'; {_slices(only, name)}, or {LOCAL_HELP}",
+        )
+        return Found(_rows_of((path,), streaming), str(path), part, path.parent)
+    if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
+        return Found(_saved(path, name, streaming), str(path), part, path)
+    files = split_files(path, name, columns)
+    if files:
+        _warn_of_others(path, name, columns, files)
+        return Found(_rows_of(files, streaming), " and ".join(map(str, files)), part, path)
+    return Found(_from_other_folder(path, split, columns, streaming), f"{path}, split {split}", folder=path)
 
 
 def open_any(data: str, split: str) -> "datasets.Dataset":
@@ -96,21 +117,22 @@ def is_local(data: str) -> bool:
     )
 
 
+def _rows_of(paths: tuple[Path, ...], streaming: bool) -> tuple[Path, ...] | Corpus:
+    """The files, or the data set that one of them holds in a format of tables."""
+    from datasets import load_dataset
+
+    kind = formats.row_format(paths[0])
+    if len(paths) == 2 or kind not in (".parquet", ".arrow"):
+        return paths
+    with _loading_errors(f"{paths[0]}: cannot read"):
+        return load_dataset(kind[1:], data_files=str(paths[0]), split="train", streaming=streaming)
+
+
 def _from_files(paths: tuple[Path, ...], columns: Columns, streaming: bool) -> Corpus:
-    from datasets import Dataset, Features, IterableDataset, Sequence, Value, load_dataset
+    from datasets import Dataset, Features, IterableDataset, Sequence, Value
 
     place = " and ".join(map(str, paths))
-    kind = formats.row_format(paths[0])
-    if len(paths) == 1 and kind in (".parquet", ".arrow"):
-        with _loading_errors(f"{place}: cannot read"):
-            dataset: Corpus = load_dataset(kind[1:], data_files=str(paths[0]), split="train", streaming=streaming)
-        return _standardised(dataset, columns, place)
-    if len(paths) == 2:
-        counts = [formats.count_lines(path) for path in paths]
-        check(
-            counts[0] == counts[1],
-            f"the two sides differ in length: {paths[0]} has {counts[0]:,} lines, {paths[1]} has {counts[1]:,}",
-        )
+    formats.check_sides(paths)
     arguments = {"paths": tuple(map(str, paths)), "source": columns.source, "target": columns.target}
     first = next(formats.read_pairs(**arguments), None)  # type: ignore[arg-type]
     if first is None:
@@ -180,7 +202,7 @@ def _from_memory(data: str, name: str, part: str, columns: Columns, streaming: b
     return _sliced(_standardised(dataset, columns, place), name, part, place)
 
 
-def _saved(path: Path, split: str, columns: Columns, streaming: bool) -> Corpus:
+def _saved(path: Path, split: str, streaming: bool) -> Corpus:
     """Open a folder written by `datasets`' save_to_disk."""
     from datasets import DatasetDict, load_from_disk
 
@@ -188,7 +210,7 @@ def _saved(path: Path, split: str, columns: Columns, streaming: bool) -> Corpus:
         dataset = load_from_disk(str(path))
     splits = dataset if isinstance(dataset, DatasetDict) else {"train": dataset}
     part = _chosen(splits, split, str(path))
-    return _standardised(part.to_iterable_dataset() if streaming else part, columns, str(path))
+    return part.to_iterable_dataset() if streaming else part
 
 
 def _from_other_folder(path: Path, split: str, columns: Columns, streaming: bool) -> Corpus:
@@ -286,16 +308,10 @@ def _sliced(dataset: Corpus, name: str, part: str, place: str) -> Corpus:
     """Apply a slice such as "[:90%]", in the notation of `datasets`."""
     if not part:
         return dataset
-    from datasets import Dataset, ReadInstruction
+    from datasets import Dataset
 
     assert isinstance(dataset, Dataset)
-    try:
-        rows = ReadInstruction.from_spec(f"x{part}").to_absolute({"x": len(dataset)})[0]
-    except (ValueError, AssertionError) as error:
-        raise UserError(f"malformed split '{name}{part}': expected a slice such as {name}[:90%]") from error
-    start, stop = rows.from_ or 0, len(dataset) if rows.to is None else rows.to
-    check(start < stop, f"{place}: the slice '{name}{part}' of {len(dataset):,} pairs is empty")
-    return dataset.select(range(start, stop))
+    return dataset.select(rows_of_slice(len(dataset), name, part, place))
 
 
 @contextlib.contextmanager

@@ -89,9 +89,13 @@ def read_array(path: Path) -> Array:
     match path.suffix.lower():
         case ".npy":
             try:
-                return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
-            except (ValueError, OSError, EOFError) as error:
-                raise UserError(f"{path}: cannot be read as a .npy file ({error})") from None
+                found = np.load(path, mmap_mode="r", allow_pickle=False)
+                check(isinstance(found, np.ndarray), f"{path}: an archive of arrays (.npz); give a .npy file")
+                return np.array(found)
+            except UserError:
+                raise
+            except Exception:  # the library raises many unrelated types, and speaks of its own options
+                raise UserError(f"{path}: cannot be read as a .npy file of numbers; it may be damaged") from None
         case ".csv":
             return _read_csv(path)
     raise UserError(f"{path}: this run reads arrays: give .npy files, or .csv files of numbers with a row per step")
@@ -107,6 +111,7 @@ def _read_csv(path: Path) -> Array:
         if not line.strip():
             continue
         try:
+            check(line.isascii() and "_" not in line, "not as numbers are written in files")
             rows.append([float(cell) for cell in line.split(",")])
         except ValueError:
             shown = line.strip()[:40]

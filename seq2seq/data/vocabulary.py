@@ -254,7 +254,7 @@ def _explained(error: str, config: VocabularyConfig) -> str:
     if needed:
         return (
             f"vocabulary size {config.size} is too small for the characters of the training text: "
-            f"it needs {needed[1]} (or a lower character_coverage, or byte_fallback off)"
+            f"it needs {needed[1]} (or a lower character_coverage{', or byte_fallback off' * config.byte_fallback})"
         )
     if "all_chars_count" in error:  # nothing but characters that normalisation removes
         return EMPTY_TEXT

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seq2seq.deploy.check import Report, check_export
+from seq2seq.deploy.graphs import SequenceNode, SequenceScan
 from seq2seq.deploy.onnx_file import check_installed, quantise, write_graph
 from seq2seq.deploy.plans import Plan, plan_of
 from seq2seq.deploy.readme import readme, requirements
+from seq2seq.deploy.traced import write_program
 from seq2seq.deploy.web_folder import check_kind, write_web
 from seq2seq.errors import UserError, check
 from seq2seq.inference.load import Loaded
@@ -24,6 +26,7 @@ from seq2seq.runs.weights import sha256_of
 from seq2seq.runtime.atomic_files import sync
 
 Precision = Literal["fp32", "int8"]
+Format = Literal["onnx", "torch"]
 EXPORT_FORMAT = 1
 PROGRAM = Path(__file__).parent / "exported"
 """What runs the exported model, copied beside it."""
@@ -37,33 +40,35 @@ def export(
     precision: Precision = "fp32",
     sentences: int = 64,
     told: Any = None,
+    file_format: Format = "onnx",
     web: dict[str, bytes] | None = None,
 ) -> Report:
     """Writes a trained model of any kind into a directory, which holds nothing or an earlier export, and compares its
     answers with the model's own.
 
     run: the run's name, for provenance. sentences: how many inputs are compared. told: the run's stored configuration,
-    which names its data. web: the files of `load_runtime`; with them, a page that runs the model is written too. Raises
-    UserError, with nothing written, where a part of the model cannot be exported, the
-    directory holds anything else or cannot be written, or the answers differ.
+    which names its data. web: what `load_runtime` gives; with it, a page that runs the model is written too. Raises
+    UserError, with nothing written, where a part of the model cannot be exported, the directory holds anything else or
+    cannot be written, or the answers differ.
     """
-    check_installed()
     check_target(directory)
+    check(precision == "fp32" or file_format == "onnx", "int8 is for the format onnx; leave the precision out")
     if web is not None:
+        check(file_format == "onnx", "the page is for the format onnx")
         check_kind(model)
-    plan = plan_of(model)
+    if file_format == "onnx":
+        check_installed()
+    plan = plan_of(model, SequenceNode if file_format == "onnx" else SequenceScan)
     with _beside(directory) as place:
-        for name, graph in plan.graphs.items():
-            write_graph(graph, place / f"{name}.onnx")
-            if precision == "int8":
-                quantise(place / f"{name}.onnx")
+        _write_graphs(plan, place, precision, file_format)
         _write_belongings(model, place)
         stored = {name: told[name] for name in ("source", "target") if told and name in told}
-        _write_config(plan, model, place, {"run": run, "precision": precision, "languages": stored})
-        for name in FILES:
+        facts = {"run": run, "precision": precision, "format": file_format, "languages": stored}
+        _write_config(plan, model, place, facts)
+        for name in FILES if file_format == "onnx" else ():
             shutil.copyfile(PROGRAM / name, place / name)
-        (place / "requirements.txt").write_text(requirements(plan), encoding="utf-8")
-        about = readme(plan, model.kind, run, precision, web is not None)
+        (place / "requirements.txt").write_text(requirements(plan, file_format), encoding="utf-8")
+        about = readme(plan, model.kind, run, precision, file_format, web is not None)
         (place / "README.md").write_text(about, encoding="utf-8")
         report = check_export(model, place, sentences, told, exact=precision == "fp32")
         if web is not None:
@@ -72,22 +77,29 @@ def export(
     return report
 
 
+def _write_graphs(plan: Plan, place: Path, precision: Precision, file_format: Format) -> None:
+    for name, graph in plan.graphs.items():
+        if file_format == "torch":
+            write_program(graph, place / f"{name}.pt2")
+            continue
+        write_graph(graph, place / f"{name}.onnx")
+        if precision == "int8":
+            quantise(place / f"{name}.onnx")
+
+
 def check_target(directory: Path) -> None:
     """Raises UserError where a directory holds anything but an earlier export."""
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return
     check(directory.is_dir(), f"{directory}: is a file; name a folder for the export")
-    with contextlib.suppress(OSError, ValueError, TypeError):
+    known: set[str] = set()
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         stored = json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))
         known = {CONFIG_FILE, *stored["files_sha256"]} if "export_format" in stored else set()
-        strange = sorted({path.name for path in directory.iterdir()} - known - {"__pycache__", "web"})
-        if known and not strange:
-            return
-        check(
-            not known,
-            f"{directory / (strange or [''])[0]}: not part of the export there; move it, or choose another folder",
-        )
-    raise UserError(f"{directory}: holds files that are no export; choose a new or an empty folder")
+    check(bool(known), f"{directory}: holds files that are no export; choose a new or an empty folder")
+    present = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+    strange = sorted(name for name in present - known if "__pycache__" not in name)
+    check(not strange, f"{directory / ''.join(strange[:1])}: not part of the export there; move it, or choose another")
 
 
 @contextlib.contextmanager
@@ -123,19 +135,21 @@ def _write_config(plan: Plan, model: Loaded, place: Path, facts: dict[str, Any])
     if "source" in vocabularies and not (place / vocabularies["source"]).exists():  # one for both sides
         joint = next(path.name for path in place.glob("*.spm.model"))
         vocabularies = dict.fromkeys(vocabularies, joint)
+    packages = ("torch", "onnx", "onnxscript", "onnxruntime") if facts["format"] == "onnx" else ("torch",)
     provenance = {
         "run": facts["run"],
         "version": metadata.version("seq2seq"),
         "git_revision": git_revision(),
-        "onnx": metadata.version("onnx"),
-        "onnxruntime": metadata.version("onnxruntime"),
-        "torch": metadata.version("torch"),
+        **{name: metadata.version(name) for name in packages},
     }
     config = {
         "export_format": EXPORT_FORMAT,
         "kind": model.kind,
         "precision": facts["precision"],
-        "graphs": list(plan.graphs),
+        "format": facts["format"],
+        "graphs": {
+            name: {"inputs": list(graph.inputs), "outputs": list(graph.outputs)} for name, graph in plan.graphs.items()
+        },
         **plan.settings,
         "vocabularies": vocabularies,
         "languages": facts["languages"],

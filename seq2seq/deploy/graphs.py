@@ -1,8 +1,9 @@
-"""Trained models as functions of flat tensors, in the form that an ONNX file holds: an encoder, and one step of search.
+"""Trained models as functions of flat tensors, in the form that an exported file holds: an encoder, and one step of
+search.
 
 Recurrent layers that read whole sequences become ONNX's own LSTM, GRU and RNN nodes, whose `sequence_lens` do what
-`BidirectionalLayer` does by reversing; a step's layer becomes one matrix product and its elementwise function. Both are
-the layers' own weights, so the numbers are the model's.
+`BidirectionalLayer` does by reversing, or, in a program of torch, a scan over time; a step's layer becomes one matrix
+product and its elementwise function. All have the layers' own weights, so the numbers are the model's.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch._higher_order_ops import scan
 from torch.utils import _pytree as pytree
 
 from seq2seq.errors import UserError, check
 from seq2seq.model.attention import NoAttention
 from seq2seq.model.encoder import BidirectionalLayer, Direction, merge_directions
 from seq2seq.model.language_model import LanguageModel
+from seq2seq.model.memory import length_mask
 from seq2seq.model.recurrent import GRULayer, LoopedLayer, LSTMLayer, PeepholeLSTM, RNNLayer, State, lstm_weights
 from seq2seq.model.seq2seq import CTCSeq2Seq, Seq2Seq
 from seq2seq.model.sequence_model import SequenceModel
 
+Sequences = Callable[[Sequence[nn.Module], Direction], nn.Module]
+"""The layers of one or two directions -> a module over whole sequences: `SequenceNode` or `SequenceScan`."""
 DIRECTIONS: dict[Direction, str] = {"both": "bidirectional", "forward": "forward", "backward": "reverse"}
 """ONNX's names."""
 
@@ -107,15 +112,52 @@ class SequenceNode(nn.Module):
         return states.permute(1, 2, 0, 3), final[0], final[-1]
 
 
-class EncoderLayer(nn.Module):
-    """A `BidirectionalLayer` as one node."""
+class SequenceScan(nn.Module):
+    """The same as a scan over time, which torch.export keeps for any number of steps."""
 
-    def __init__(self, layer: BidirectionalLayer) -> None:
+    def __init__(self, layers: Sequence[nn.Module], direction: Direction) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(StepLayer(layer, type(self)) for layer in layers)
+        self.backward = [direction == "backward"] if len(layers) == 1 else [False, True]
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None, start: State | None = None) -> tuple[Tensor, ...]:
+        """As `SequenceNode` has it."""
+        layers: Any = self.layers
+        found = [
+            self._scan(layer, inputs, lengths, start, back) for layer, back in zip(layers, self.backward, strict=True)
+        ]
+        return tuple(torch.stack(each) for each in zip(*found, strict=True))
+
+    @staticmethod
+    def _scan(
+        layer: StepLayer, inputs: Tensor, lengths: Tensor | None, start: State | None, backward: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        rows, steps, width = inputs.shape
+        real = inputs.new_ones(rows, steps, dtype=torch.bool) if lengths is None else length_mask(lengths, steps)
+        nothing = inputs.new_zeros(rows, layer.hidden_size)
+        begin = (nothing, nothing.clone()) if start is None else (start[0], start[1].clone())
+        projected = (inputs @ layer.weight[:width] + layer.bias).transpose(0, 1)
+        by_hidden = layer.weight[width:].clone()
+
+        def step(state: State, given: tuple[Tensor, Tensor]) -> tuple[State, Tensor]:
+            hidden, cell = state
+            following, memory = layer.advance(given[0] + hidden @ by_hidden, hidden, cell)
+            hidden, cell = torch.where(given[1], following, hidden), torch.where(given[1], memory, cell)
+            return (hidden, cell.clone()), hidden.clone()
+
+        (hidden, cell), states = scan(step, begin, (projected, real.t()[..., None].clone()), reverse=backward)
+        return states.transpose(0, 1), hidden, cell
+
+
+class EncoderLayer(nn.Module):
+    """A `BidirectionalLayer` over whole sequences as a `Sequences` has it."""
+
+    def __init__(self, layer: BidirectionalLayer, sequences: Sequences) -> None:
         super().__init__()
         self.merge = layer.merge
         sides = [side for side in (layer.ahead, layer.back) if side is not None]
         direction: Direction = "both" if len(sides) == 2 else "backward" if layer.ahead is None else "forward"
-        self.node = SequenceNode(sides, direction)
+        self.node = sequences(sides, direction)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
         """As the layer's own."""
@@ -131,10 +173,10 @@ class StepLayer(nn.Module):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, layer: nn.Module, sequences: Sequences) -> None:
         super().__init__()
         own: Any = layer
-        self.layer = layer
+        self.layer, self.sequences = layer, sequences
         self.has_cell, self.hidden_size = own.has_cell, own.hidden_size
         by_input, by_hidden, bias = (each.detach() for each in own.joint_weights())
         self.register_buffer("weight", torch.cat((by_input, by_hidden), 1).t().contiguous())
@@ -147,7 +189,7 @@ class StepLayer(nn.Module):
 
     def run(self, inputs: Tensor, start: State) -> Tensor:
         """inputs [B, T, I], start h and c [B, H] -> states [B, T, H]."""
-        states: Tensor = SequenceNode([self.layer], "forward")(inputs, None, start)[0]
+        states: Tensor = self.sequences([self.layer], "forward")(inputs, None, start)[0]
         return states[0]
 
 
@@ -158,20 +200,20 @@ def lstm_gates(gates: Tensor, _hidden: Tensor, cell: Tensor) -> State:
     return outgoing.sigmoid() * cell.tanh(), cell
 
 
-def exportable(model: nn.Module) -> nn.Module:
+def exportable(model: nn.Module, sequences: Sequences) -> nn.Module:
     """A copy of a model, with its recurrent layers as `EncoderLayer` and `StepLayer`. Raises UserError where ONNX has
     no operator for one."""
-    return _replaced(copy.deepcopy(model).cpu().float().eval().requires_grad_(False))
+    return _replaced(copy.deepcopy(model).cpu().float().eval().requires_grad_(False), sequences)
 
 
-def _replaced(module: nn.Module) -> nn.Module:
+def _replaced(module: nn.Module, sequences: Sequences) -> nn.Module:
     match module:
         case BidirectionalLayer():
-            return EncoderLayer(module)
+            return EncoderLayer(module, sequences)
         case LSTMLayer() | GRULayer() | RNNLayer() | LoopedLayer():
-            return StepLayer(module)
+            return StepLayer(module, sequences)
     for name, child in module.named_children():
-        setattr(module, name, _replaced(child))
+        setattr(module, name, _replaced(child, sequences))
     return module
 
 

@@ -12,8 +12,8 @@ from torch.utils import _pytree as pytree
 from seq2seq.config import to_dict
 from seq2seq.data.readers import ReaderConfig
 from seq2seq.data.symbols import BOS_ID, EOS_ID
-from seq2seq.deploy.graphs import Answer, Continue, Encoder, Step, exportable, state_of
-from seq2seq.deploy.onnx_file import Graph
+from seq2seq.deploy.graphs import Answer, Continue, Encoder, SequenceNode, Sequences, Step, exportable, state_of
+from seq2seq.deploy.traced import Graph
 from seq2seq.errors import check
 from seq2seq.inference.character_model import CharacterModel
 from seq2seq.inference.load import Loaded
@@ -36,12 +36,12 @@ class Plan(NamedTuple):
     """For config.json: what translate.py goes by."""
 
 
-def plan_of(model: Loaded) -> Plan:
+def plan_of(model: Loaded, sequences: Sequences = SequenceNode) -> Plan:
     """The graphs and settings of a trained model. Raises UserError where a part of it has no form outside torch."""
     match model:
         case Translator():
             source = torch.full((ROWS, STEPS), EOS_ID)
-            graphs, state = _search_graphs([model.model, *model.partners], source, STEPS)
+            graphs, state = _search_graphs([model.model, *model.partners], source, STEPS, sequences)
             settings = {
                 "state": state,
                 "vocabularies": {"source": SOURCE_FILE, "target": TARGET_FILE},
@@ -55,7 +55,7 @@ def plan_of(model: Loaded) -> Plan:
         case Generator():
             check_readable(model.reader)
             form = model.config.front_end.form()
-            graphs, state = _search_graphs([model.model], _example(form), form.steps or STEPS)
+            graphs, state = _search_graphs([model.model], _example(form), form.steps or STEPS, sequences)
             vocabulary = {"vocabularies": {"target": TARGET_FILE}, "vocabulary_size": len(model.vocabulary)}
             return Plan(graphs, {"state": state, **vocabulary, **_reading(model.reader, form)})
         case Predictor():
@@ -63,7 +63,7 @@ def plan_of(model: Loaded) -> Plan:
             form = model.config.front_end.form()
             source = _example(form)
             example = {"source": source, "lengths": _lengths(STEPS)}
-            module: Any = exportable(model.model)
+            module: Any = exportable(model.model, sequences)
             graph = Graph(Answer(module), example, {"source": (0, 1), "lengths": (0,)}, ("outputs", "steps"))
             settings = {
                 "state": {},
@@ -74,7 +74,7 @@ def plan_of(model: Loaded) -> Plan:
             }
             return Plan({"predictor": graph}, settings)
         case CharacterModel():
-            return _language_plan(model)
+            return _language_plan(model, sequences)
 
 
 def check_readable(reader: ReaderConfig) -> None:
@@ -98,14 +98,16 @@ def _lengths(steps: int) -> Tensor:
     return torch.tensor([steps, steps - 1])
 
 
-def _search_graphs(models: Sequence[Seq2Seq], source: Tensor, steps: int) -> tuple[dict[str, Graph], dict[str, Any]]:
+def _search_graphs(
+    models: Sequence[Seq2Seq], source: Tensor, steps: int, sequences: Sequences
+) -> tuple[dict[str, Graph], dict[str, Any]]:
     """The encoder and the step of one model or several; and what the state's tensors are, by name."""
     lengths = torch.full((ROWS,), steps) if source.dim() == 4 else _lengths(steps)
     with torch.inference_mode():
         plain: Any = [model.eval().cpu() for model in models]
         specs, tensors = state_of(plain, source, lengths)
         leaves = [leaf for model in plain for leaf in pytree.tree_leaves(model.start(source, lengths))]
-    exported: Any = [exportable(model) for model in plain]
+    exported: Any = [exportable(model, sequences) for model in plain]
     encoder = Encoder(exported)
     outputs = [each.name for each in tensors] + (["ctc", "ctc.mask"] if encoder.ctc else [])
     reading: dict[str, tuple[int, ...]] = {"source": (0,) if source.dim() == 4 else (0, 1), "lengths": (0,)}
@@ -123,8 +125,8 @@ def _search_graphs(models: Sequence[Seq2Seq], source: Tensor, steps: int) -> tup
     return graphs, {each.name: {"shared": each.shared} for each in tensors}
 
 
-def _language_plan(model: CharacterModel) -> Plan:
-    module: Any = exportable(model.model)
+def _language_plan(model: CharacterModel, sequences: Sequences) -> Plan:
+    module: Any = exportable(model.model, sequences)
     start = model.model.start(1)
     state = {name: {"shared": False, "shape": list(each.shape[1:])} for name, each in start._asdict().items()}
     examples = {"tokens": torch.full((ROWS,), BOS_ID)}

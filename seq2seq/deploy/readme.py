@@ -22,9 +22,9 @@ READS = {
 }
 
 
-def requirements(plan: Plan) -> str:
-    """The packages that translate.py needs."""
-    packages = ["numpy>=1.26", "onnxruntime>=1.20"]
+def requirements(plan: Plan, file_format: str) -> str:
+    """The packages that the files need."""
+    packages = ["numpy>=1.26", "onnxruntime>=1.20"] if file_format == "onnx" else ["torch>=2.10"]
     if plan.settings["vocabularies"]:
         packages.append("sentencepiece>=0.2.1")
     if plan.settings["reader"]["kind"] == "image":
@@ -32,9 +32,11 @@ def requirements(plan: Plan) -> str:
     return "".join(f"{package}\n" for package in packages)
 
 
-def readme(plan: Plan, kind: str, run: str, precision: str, web: bool = False) -> str:
+def readme(plan: Plan, kind: str, run: str, precision: str, file_format: str, web: bool = False) -> str:
     """What the directory is and how it is used. web: whether it holds a page."""
     what, command = USES[kind]
+    if file_format == "torch":
+        return _readme_of_programs(plan, kind, run, what)
     graphs = ", ".join(f"`{name}.onnx`" for name in plan.graphs)
     return f"""# {run}, exported
 
@@ -59,3 +61,21 @@ It reads {READS[plan.settings["reader"]["kind"]]}.
 | `*.spm.model` | SentencePiece vocabularies, where the model reads or writes text |
 | `requirements.txt` | the packages |
 {WEB if web else ""}"""
+
+
+def _readme_of_programs(plan: Plan, kind: str, run: str, what: str) -> str:
+    tables = "\n\n".join(
+        f"`{name}.pt2` takes {', '.join(graph.inputs)}; gives {', '.join(graph.outputs)}."
+        for name, graph in plan.graphs.items()
+    )
+    return f"""# {run}, exported for torch
+
+A recurrent model ({kind}) that {what}, as programs of torch.export for any batch size and length: without the toolkit
+that trained it, for mobile or ahead-of-time compilers.
+
+    program = torch.export.load("{next(iter(plan.graphs))}.pt2").module(check_guards=False)
+
+{tables}
+
+`config.json` says which tensors of the state the hypotheses of a sentence share, and where the model comes from.
+"""

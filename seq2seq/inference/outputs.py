@@ -1,8 +1,12 @@
-"""What a translator gives: outputs, scores of given pairs, and alignments."""
+"""What trained models give: outputs, scores of given pairs, alignments, and values in a line."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+import numpy as np
+
+Array = np.ndarray
 
 
 class Translation(NamedTuple):
@@ -40,3 +44,8 @@ class Alignment(NamedTuple):
 
 
 BLANK = Translation("", 0.0, 0.0, [])
+
+
+def values_line(values: Array) -> str:
+    """Numbers, [O] or [S, O], in a line, those of different steps apart."""
+    return " | ".join(" ".join(f"{value:.6g}" for value in row) for row in np.atleast_2d(values))

@@ -71,6 +71,11 @@ class Predictor(Pretrained):
         """The most probable class of each step, or of each sequence (an array of no dimension)."""
         return [np.asarray(row.argmax(-1)) for row in self.predict(inputs)]
 
+    @property
+    def names_a_class(self) -> bool:
+        """Whether an answer is the name of one class for the whole input."""
+        return self.labels is not None and self.config.answer not in ("steps", "rollout")
+
     def answer(self, inputs: Sequence[Array] | Sequence[str]) -> list[Any]:
         """What the model says of each input: see `meaning`."""
         return [self.meaning(outputs) for outputs in self.predict(inputs)]

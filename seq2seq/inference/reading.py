@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from seq2seq.config import from_dict, read_mapping
 from seq2seq.data.characters import Characters
+from seq2seq.data.examples import Examples
 from seq2seq.data.readers import ReaderConfig, read_file
 from seq2seq.data.symbols import EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
@@ -53,3 +55,24 @@ def _ids(reader: ReaderConfig, text: str, vocabulary: Vocabulary | None) -> Arra
 def text_ids(vocabulary: Vocabulary, text: str) -> Array:
     """[S] int64 ids of a text, end of sentence included, so that an empty one has a step too."""
     return np.array([*vocabulary.encode(text), EOS_ID], np.int64)
+
+
+class Reads(Protocol):
+    """A model that reads files or texts."""
+
+    reader: ReaderConfig
+
+    def read(self, source: str | Path) -> Array:
+        """The input."""
+
+
+def read_examples_of(model: Reads, examples: Examples) -> list[Array]:
+    """The inputs of all examples; files lie in their folder, or below it. Raises UserError, naming the row, at one that
+    cannot be read."""
+    inputs = []
+    for row in examples.rows:
+        try:
+            inputs.append(model.read(row.source if model.reader.reads_text else examples.folder / row.source))
+        except UserError as error:
+            raise UserError(f"{row.place}: {error}") from None
+    return inputs

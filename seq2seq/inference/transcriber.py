@@ -22,26 +22,24 @@ from seq2seq.inference.decoding import (
     decode_in_batches,
     rows_for_beam,
 )
-from seq2seq.inference.fast_decoder import PreparedModels
 from seq2seq.inference.inputs import collate_inputs, read_inputs, search_settings
-from seq2seq.inference.pretrained import Pretrained
 from seq2seq.inference.reading import read_source, stored_reader
+from seq2seq.inference.searcher import Searcher
 from seq2seq.model.seq2seq import CTCSeq2Seq, GeneratorConfig, Seq2Seq, assemble_generator_model
 from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE, TARGET_FILE
 from seq2seq.runs.stored_model import Build, load_model
 from seq2seq.runtime.kernels import DECODING_STEP
 from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
 from seq2seq.search.ctc import ctc_beam_search, ctc_greedy, joint_step, start_joint
-from seq2seq.search.step import StepFn
 
 Array = np.ndarray
 
 
-class Generator(Pretrained):
+class Generator(Searcher):
     """A trained model of features or images to text."""
 
     kind = "generator"
-    model: Seq2Seq
+    vocabularies = ("vocabulary",)
 
     def __init__(
         self,
@@ -51,11 +49,16 @@ class Generator(Pretrained):
         search: SearchConfig | None = None,
         reader: ReaderConfig | None = None,
     ) -> None:
-        self.model = model.eval()
+        super().__init__(model, search)
         self.config, self.vocabulary = config, vocabulary
-        self.search_config = search or SearchConfig()
         self.reader = reader or ReaderConfig()
-        self._prepared = PreparedModels()
+
+    def join(self, other: Searcher) -> None:
+        """As `Searcher` has it; the models must read the same inputs, too."""
+        if isinstance(other, Generator):
+            same = (self.config.front_end, self.reader) == (other.config.front_end, other.reader)
+            check(same, "models of an ensemble read the same inputs; the front end or the reader differs")
+        super().join(other)
 
     def read(self, source: str | Path) -> Array:
         """An input from a file, or from a text where the model reads texts. Raises UserError where it cannot be
@@ -79,14 +82,13 @@ class Generator(Pretrained):
         config = search_settings(self.search_config, n_best, search_options)
         check_number("ctc_weight", ctc_weight, Real(0, 1))
         inputs = read_inputs(self.config.front_end, inputs)
-        (model,) = self._prepared.of((self.model,))
+        check(not (ctc_weight and self.partners), "an ensemble decodes without CTC: leave ctc_weight out")
 
         def decode(rows: list[int]) -> list[list[Hypothesis]]:
             batch = self._collate(inputs, rows)
-            memory = self.model.encode(batch.source, batch.source_lengths)
-            step: StepFn[Any] = model.step
-            state: Any = model.start_from(memory, batch.source)
+            step, state, memory = self._started(batch)
             if ctc_weight:
+                memory = memory._replace(states=memory.states.to(next(self.model.parameters()).dtype))
                 log_probs = self._ctc_model().ctc_log_probs(memory)
                 step, state = joint_step(step, ctc_weight), start_joint(state, log_probs, memory.mask)
             limits = config.limits(batch.source_lengths)

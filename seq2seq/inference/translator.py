@@ -18,18 +18,15 @@ from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
 from seq2seq.inference.decoding import check_attends, decode_in_batches, rows_for_beam, score_pairs
-from seq2seq.inference.fast_decoder import PreparedModels
 from seq2seq.inference.inputs import checked_texts, items_of, list_of_texts, search_settings
 from seq2seq.inference.outputs import BLANK, Alignment, PairScore, Translation
-from seq2seq.inference.pretrained import Pretrained
+from seq2seq.inference.searcher import Searcher
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE
 from seq2seq.runs.stored_model import Build, load_model
 from seq2seq.runs.vocabularies import load_vocabularies, save_vocabularies
-from seq2seq.runtime.device import compute_type
-from seq2seq.runtime.kernels import DECODING_STEP, DecodingPrecision
+from seq2seq.runtime.kernels import DECODING_STEP
 from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
-from seq2seq.search.ensemble import EnsembleState, ensemble
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +38,12 @@ MAX_SOURCE_TOKENS = 1_000
 memory grows with the length."""
 
 
-class Translator(Pretrained):
+class Translator(Searcher):
     """A trained model of text to text. Several threads may call it at once, while none of them changes its settings,
     partners or weights."""
 
     kind = "translator"
-    model: Seq2Seq
+    vocabularies = ("source_vocabulary", "target_vocabulary")
 
     def __init__(
         self,
@@ -56,35 +53,10 @@ class Translator(Pretrained):
         target_vocabulary: Vocabulary,
         search: SearchConfig | None = None,
     ) -> None:
-        self.model = model.eval()
+        super().__init__(model, search)
         self.config = config
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
-        self.search_config = search or SearchConfig()
         self.max_source_tokens = MAX_SOURCE_TOKENS
-        self.precision: DecodingPrecision = "fp32"
-        """int8: 1.5 to 1.8 times as fast on CPUs with VNNI instructions, at the price of a few outputs that differ."""
-        self.partners: list[Seq2Seq] = []
-        """Further models of an ensemble, see `join`."""
-        self._prepared = PreparedModels()
-
-    @property
-    def _models(self) -> tuple[Seq2Seq, ...]:
-        """All that search listens to."""
-        return (self.model, *self.partners)
-
-    def join(self, other: Translator) -> None:
-        """Makes an ensemble with another model: `search`, `translate` and `stream` go by the mean of the models'
-        probabilities, with this translator's settings; `align` shows this model's attention. Raises UserError where
-        the other one is no Translator, or vocabularies or devices differ."""
-        kind = type(other).__name__
-        check(isinstance(other, Translator), f"join takes one Translator, not {kind}; call it once for each model")
-        check(self.device == other.device, f"load both models on one device, not on {self.device} and {other.device}")
-        for side in ("source_vocabulary", "target_vocabulary"):
-            ours, theirs = (getattr(each, side).fingerprint() for each in (self, other))
-            check(
-                ours == theirs, f"models of an ensemble share their vocabularies; the {side.replace('_', ' ')} differs"
-            )
-        self.partners += [other.model, *other.partners]
 
     def translate(self, texts: Sequence[str], **search_options: Any) -> list[str]:
         """The best translation of each text, in order; blank in, blank out. texts: a list, tuple, array or column of
@@ -183,17 +155,8 @@ class Translator(Pretrained):
     def _decode(self, sources: Sequence[Sequence[int]], config: SearchConfig, n_best: int) -> list[list[Hypothesis]]:
         batch = collate_to_decode([(source, ()) for source in sources]).to(self.device)
         limits = config.limits(batch.source_lengths)
-        prepared = self._prepared.of(self._models, self.precision)
-        encoding = compute_type("auto", self.device) if self.precision == "int8" else torch.float32
-        with torch.autocast(self.device.type, encoding, enabled=encoding != torch.float32):
-            states = [
-                each.start_from(model.encode(batch.source, batch.source_lengths), batch.source)
-                for each, model in zip(prepared, self._models, strict=True)
-            ]
-        if len(states) == 1:
-            return beam_search(prepared[0].step, states[0], limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
-        step = ensemble([each.step for each in prepared])
-        return beam_search(step, EnsembleState(tuple(states)), limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
+        step, state = self._started(batch)[:2]  # what the encoder gave is not kept while searching
+        return beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
 
     def _translations(self, found: list[list[Hypothesis]]) -> list[list[Translation]]:
         tokens = [hypothesis.tokens for hypotheses in found for hypothesis in hypotheses]
@@ -211,12 +174,6 @@ class Translator(Pretrained):
         return Alignment(source, target, weights[: len(target), : len(source)].float().tolist())
 
     # Files
-
-    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
-        """As the Hub's habit is. Raises UserError, before a file is touched, where this is an ensemble, or a training
-        run or files of others lie in the directory; and where the model cannot be written there."""
-        check(not self.partners, "an ensemble is not saved as one model; save each of its models")
-        return super().save_pretrained(save_directory, **options)
 
     def save_belongings(self, directory: Path) -> None:
         """As `Pretrained` has it."""

@@ -58,7 +58,7 @@ def checked_model(directory: Path) -> dict[str, Any]:
 def stored_of_kind(directory: Path, kind: Kind | None, build: Build | None = None) -> Stored:
     """What config.json says of the model, checked as `checked_model` does. Raises UserError where it is not of the kind
     that was asked for, or a user's function that built it is missing or given in vain."""
-    check(kind is None or kind in KINDS, f"kind must be {' or '.join(KINDS)}, not {kind!r}")
+    check(kind is None or (isinstance(kind, str) and kind in KINDS), f"kind must be {' or '.join(KINDS)}, not {kind!r}")
     stored = _checked(directory)
     check(
         kind in (None, stored.kind),
@@ -91,8 +91,14 @@ def builder_name(build: Build | None) -> str:
 
 
 def build_own(build: Callable[..., Model], *arguments: Any) -> Model:
-    """What a user's function gives. Raises UserError where that is no model."""
-    model = build(*arguments)
+    """What a user's function gives. Raises UserError where that is no model, or the function fails; its own error is
+    the cause."""
+    try:
+        model = build(*arguments)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{builder_name(build)} failed: {type(error).__name__}: {error}") from error
     if not isinstance(model, nn.Module):
         raise UserError(
             f"{builder_name(build)} gave {type(model).__name__}; it must return a model (a torch.nn.Module)"

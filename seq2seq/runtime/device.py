@@ -73,7 +73,7 @@ def make_deterministic() -> None:
 def device_named(name: str) -> torch.device:
     """cpu, cuda, cuda:1 and so on; auto: a GPU where there is one. Raises UserError where there is no such device, or
     it is of a kind that nothing here was written for."""
-    if name == "auto":
+    if isinstance(name, str) and name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", str(name)) is None:
         raise UserError(f"device {name!r} is not known; choose cpu or cuda (cuda:1 is the second GPU)")

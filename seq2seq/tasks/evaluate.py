@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,15 +21,14 @@ from seq2seq.evaluation.metrics import (
     corpus_scores,
     exact_match,
     lowercased,
-    reference_streams,
     warn_of_unfit_tokenizer,
 )
 from seq2seq.inference.decoding import greedy_texts
 from seq2seq.inference.outputs import Translation
 from seq2seq.inference.translator import Translator
 from seq2seq.model.seq2seq import Seq2Seq
-from seq2seq.runtime.atomic_files import write_atomically
 from seq2seq.search.beam import SearchConfig
+from seq2seq.tasks.results import write_results
 from seq2seq.training.objectives import ComputeLoss, loss_per_token, teacher_forcing
 
 PAIRS_PER_BATCH = 64
@@ -88,7 +85,7 @@ class Validator:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A split, translated and scored."""
+    """A split, translated (or captioned, transcribed) and scored."""
 
     sources: list[str]
     references: list[list[str]]
@@ -106,31 +103,16 @@ class Evaluation:
         """All figures with their signatures, for JSON."""
         return {"sentences": len(self.sources), **self.scores.to_dict(), "lowercased": self.lowercased.to_dict()}
 
+    def report(self) -> list[str]:
+        """All figures, for people: a line each, sacreBLEU's with their signatures."""
+        scores, lowercased = self.scores, self.lowercased.bleu
+        metrics = [f"{each.describe()}\t{each.signature}" for each in (scores.bleu, scores.chrf, scores.ter)]
+        rates = [f"{name} {rate:.2f} %" for name, rate in scores.percentages().items()]
+        return [*metrics, f"lowercased {lowercased.describe()}\t{lowercased.signature}", *rates]
+
     def write(self, directory: Path, name: str) -> None:
-        """Writes NAME.hypotheses.txt, NAME.references.txt and NAME.metrics.json.
-
-        Several references go to NAME.references.1.txt, NAME.references.2.txt and so on, as tools/bleu.py reads them: a
-        blank line where a sentence has fewer than others. Runs of white space become one space.
-        """
-        directory.mkdir(parents=True, exist_ok=True)
-        for old in reference_files(directory, name):
-            old.unlink()
-        streams = reference_streams(self.hypotheses, self.references)
-        numbers = [""] if len(streams) == 1 else [f".{number}" for number in range(1, len(streams) + 1)]
-        texts: dict[str, Sequence[str | None]] = {"hypotheses": self.hypotheses}
-        texts |= {f"references{number}": stream for number, stream in zip(numbers, streams, strict=True)}
-        for kind, lines in texts.items():
-            content = "".join(" ".join((line or "").split()) + "\n" for line in lines)
-            write_atomically(directory / f"{name}.{kind}.txt", content)
-        write_atomically(
-            directory / f"{name}.metrics.json", json.dumps(self.figures(), indent=2, ensure_ascii=False) + "\n"
-        )
-
-
-def reference_files(directory: Path, name: str) -> list[Path]:
-    """NAME.references.txt and NAME.references.1.txt and so on, as far as they exist."""
-    pattern = re.compile(re.escape(name) + r"\.references(\.[0-9]+)?\.txt")
-    return [path for path in directory.glob("*.txt") if pattern.fullmatch(path.name)]
+        """Writes NAME.hypotheses.txt, NAME.references.txt and NAME.metrics.json, see `write_results`."""
+        write_results(self, directory, name)
 
 
 def evaluate(
@@ -144,9 +126,26 @@ def evaluate(
 ) -> Evaluation:
     """Translates sources by beam search and scores them. target_language, bleu_tokenizer: as Validator has
     them."""
-    bleu_metric(target_language, bleu_tokenizer)  # where its package is missing, nothing is translated in vain
-    check_seed()
+    check_scoring(target_language, bleu_tokenizer)
     translations = [best[0] for best in translator.search(sources, **search_options)]
+    return scored(sources, references, translations, target_language, bleu_tokenizer, confidence)
+
+
+def check_scoring(target_language: str, bleu_tokenizer: str) -> None:
+    """Raises UserError where `scored` could not compute BLEU, so that nothing is translated in vain."""
+    bleu_metric(target_language, bleu_tokenizer)
+    check_seed()
+
+
+def scored(
+    sources: list[str],
+    references: list[list[str]],
+    translations: list[Translation],
+    target_language: str = "",
+    bleu_tokenizer: str = "",
+    confidence: bool = True,
+) -> Evaluation:
+    """The figures of texts that a model has written. target_language, bleu_tokenizer: as Validator has them."""
     hypotheses = [translation.text for translation in translations]
     scores = corpus_scores(
         hypotheses, references, confidence=confidence, tokenize=bleu_tokenizer, target_language=target_language

@@ -18,12 +18,14 @@ from seq2seq.data.corpus import DataConfig
 from seq2seq.errors import UserError, check
 from seq2seq.evaluation.metrics import Metric, Scores
 from seq2seq.inference.outputs import Translation
+from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.translator import MAX_SOURCE_TOKENS, Translator
 from seq2seq.runs.layout import MODEL_FILE
 from seq2seq.runs.weights import CHECKSUM, stored_shapes
 from seq2seq.runtime.atomic_files import write_atomically
 from seq2seq.search.beam import SearchConfig
-from seq2seq.tasks.evaluate import Evaluation, reference_files
+from seq2seq.tasks.evaluate import Evaluation
+from seq2seq.tasks.results import Results, reference_files, write_results
 
 UNFINISHED: dict[str, str] = {}
 """Stands in NAME.settings.json for the checksums of files that are being written."""
@@ -43,16 +45,24 @@ def settings_of(
 
     language: the target language and BLEU's tokenizer, as `evaluate` takes them.
     """
-    text = json.dumps([list(sources), [list(lines) for lines in references]])
-    return {
-        "model_sha256": weights_sum(run),
+    settings = {
         "search": to_dict(search),
         "precision": translator.precision,
         "max_input_length": translator.max_source_tokens,
         "language": list(language),
-        "text_sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "version": metadata.version("seq2seq"),
     }
+    return settings_of_run(run, settings, sum_of([list(sources), [list(lines) for lines in references]]))
+
+
+def sum_of(texts: Any) -> str:
+    """SHA-256 of texts in lists."""
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+
+
+def settings_of_run(run: Path, settings: Mapping[str, Any], text_sha256: str) -> dict[str, Any]:
+    """The same of a run of any kind. settings: those that its kind has. text_sha256: of inputs and expected answers."""
+    version = metadata.version("seq2seq")
+    return {"model_sha256": weights_sum(run), **settings, "text_sha256": text_sha256, "version": version}
 
 
 def weights_sum(run: Path) -> str | None:
@@ -61,14 +71,14 @@ def weights_sum(run: Path) -> str | None:
     return stored_shapes(model)[1].get(CHECKSUM) if model.is_file() else None
 
 
-def changed_settings(translator: Translator, search: SearchConfig) -> dict[str, Any]:
+def changed_settings(model: Searcher, search: SearchConfig) -> dict[str, Any]:
     """The settings that differ from the run's own, by name."""
-    own = asdict(translator.search_config)
+    own = asdict(model.search_config)
     changed = {name: value for name, value in asdict(search).items() if value != own[name]}
-    if translator.precision != "fp32":
-        changed["precision"] = translator.precision
-    if translator.max_source_tokens != MAX_SOURCE_TOKENS:
-        changed["max_input_length"] = translator.max_source_tokens
+    if model.precision != "fp32":
+        changed["precision"] = model.precision
+    if isinstance(model, Translator) and model.max_source_tokens != MAX_SOURCE_TOKENS:
+        changed["max_input_length"] = model.max_source_tokens
     return changed
 
 
@@ -111,7 +121,7 @@ def refuse_foreign_evaluation(folder: Path, name: str, settings: Mapping[str, An
             raise UserError(f"{path}: evaluate has not written that file as it is; move it, or choose another --output")
 
 
-def write_evaluation(evaluation: Evaluation, folder: Path, name: str, settings: Mapping[str, Any]) -> None:
+def write_evaluation(results: Results, folder: Path, name: str, settings: Mapping[str, Any]) -> None:
     """Writes the evaluation's files and, last, NAME.settings.json, by which `read_evaluation` knows them. Before them
     it says UNFINISHED, so that what a killed process leaves there is known."""
 
@@ -121,7 +131,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path, name: str, settings: 
 
     folder.mkdir(parents=True, exist_ok=True)
     write_settings(UNFINISHED)
-    evaluation.write(folder, name)
+    write_results(results, folder, name)
     write_settings(_sums(folder, name))
 
 

@@ -100,6 +100,8 @@ def _missing_vocabulary(run: Path, kind: Kind) -> str | None:
     """Names what a model of this kind cannot be loaded without; a predictor needs none."""
     if kind == "predictor":
         return None
+    if kind == "generator" and not (run / GENERATION_FILE).is_file():
+        return f"{run / GENERATION_FILE}: missing; restore it"
     if kind != "translator":
         name = CHARACTERS_FILE if kind == "language_model" else TARGET_FILE
         return None if (run / name).is_file() else f"{run / name}: missing; restore it"

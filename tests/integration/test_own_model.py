@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,8 +118,19 @@ def test_it_is_never_taken_for_a_standard_model(toy_data: Path, own_run: Path, t
             way(toy_config(toy_data, toy_run, epochs=15), build=build)
     with pytest.raises(UserError, match=r"config\.json: tensor|does not belong to this model"):
         seq2seq.load(own_run, build=build_model_of_small_size)
+    for error in (KeyError("size"), SystemExit(3)):
+        with pytest.raises(UserError, match=f"failing failed: {type(error).__name__}: ") as failed:
+            seq2seq.load(own_run, build=failing_with(error))
+        assert failed.value.__cause__ is error
     with pytest.raises(UserError, match="gave int; it must return a model"):
         seq2seq.load(own_run, build=lambda *_: 5)
+
+
+def failing_with(error: BaseException) -> Callable[..., Seq2Seq]:
+    def failing(*_: object) -> Seq2Seq:
+        raise error
+
+    return failing
 
 
 def build_model_of_small_size(_config: ModelConfig, source_size: int, target_size: int) -> Seq2Seq:

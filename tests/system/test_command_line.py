@@ -92,6 +92,8 @@ def test_what_is_no_option_of_a_verb_is_refused(toy_run: Path, capsys: pytest.Ca
     for words in (["translate", str(toy_run), "a", "--bema-size", "2"], ["verify", str(toy_run), "a"]):
         assert main(words) == 2
         assert "unrecognized arguments" in capsys.readouterr().err
+    assert main(["translate", str(toy_run), "--attention=--"]) == 2
+    assert "--attention must not be '--'" in capsys.readouterr().err
 
 
 def test_n_best_scores_and_attention(toy_run: Path, tmp_path: Path, stdin, capsysbinary) -> None:  # type: ignore[no-untyped-def]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import seq2seq
@@ -106,6 +107,11 @@ def test_what_cannot_be_loaded_is_refused() -> None:
             seq2seq.load(run)
     with pytest.raises(UserError, match="kind must be translator or generator or predictor or language_model"):
         seq2seq.load(FIXTURES / "translator-0.1.0", kind="banana")
+    for wrong in (np.array([]), ["translator"]):
+        with pytest.raises(UserError, match="kind must be translator or"):
+            seq2seq.load(FIXTURES / "translator-0.1.0", kind=wrong)
+        with pytest.raises(UserError, match="is not known; choose cpu or cuda"):
+            seq2seq.load(FIXTURES / "translator-0.1.0", wrong)
     with pytest.raises(UserError, match="holds a generator, not a translator"):
         seq2seq.Translator.from_pretrained(FIXTURES / "generator-0.1.0")
     for run in ("runs/a0" * 1_000, "a" * 5_000):

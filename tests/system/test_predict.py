@@ -236,7 +236,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     texts = {
         "good.csv": "1,0,0,0\n0,0,0,0\n", "text.csv": "1,0,0,0\n\n1,a,0,0\n", "uneven.csv": "1,0,0,0\n1,0\n",
         "blank.csv": "\n\n", "nan.csv": "1,nan,0,0\n", "large.csv": "1,0,0,1e300\n", "narrow.csv": "1,0\n",
-        "empty.csv": "",
+        "empty.csv": "", "underscore.csv": "1_0,0,0,0\n",
         "a.txt": "1,0,0,0\n", "damaged.npy": "numpy", "ids.csv": "4\n5\n", "beyond.csv": "4\n9\n", "half.csv": "4.5\n",
     }  # fmt: skip
     for name, text in texts.items():
@@ -244,6 +244,10 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     (tmp / "latin.csv").write_bytes(b"1,0,0,\xff\n")
     np.save(tmp / "objects.npy", np.array([{}]), allow_pickle=True)
     np.save(tmp / "flat.npy", np.zeros(4))
+    np.savez(tmp / "archive", np.zeros(4))
+    (tmp / "archive.npz").rename(tmp / "archive.npy")
+    header = (tmp / "flat.npy").read_bytes().replace(b"(4,)", b"(%d, 1)" % 10**20)
+    (tmp / "huge.npy").write_bytes(header)
     (tmp / "folder").mkdir()
     for name, samples, rate in (
         ("good", np.zeros(900), RATE), ("fast", np.zeros(900), 8_000), ("stereo", np.zeros((900, 2)), RATE),
@@ -267,6 +271,9 @@ FAULTS = {
     "shape": ("{generator} {tmp}/narrow.csv", "{tmp}/narrow.csv: this model reads arrays [S, 4]"),
     "no steps": ("{generator} {tmp}/flat.npy", "{tmp}/flat.npy: this model reads arrays [S, 4]"),
     "another file": ("{generator} {tmp}/a.txt", "{tmp}/a.txt: this run reads arrays: give .npy files"),
+    "underscore": ("{generator} {tmp}/underscore.csv", "{tmp}/underscore.csv, line 1: must be numbers separated by"),
+    "huge": ("{generator} {tmp}/huge.npy", "{tmp}/huge.npy: cannot be read as a .npy file"),
+    "archive": ("{generator} {tmp}/archive.npy", "{tmp}/archive.npy: an archive of arrays (.npz); give a .npy file"),
     "damaged": ("{generator} {tmp}/damaged.npy", "{tmp}/damaged.npy: cannot be read as a .npy file"),
     "objects": ("{generator} {tmp}/objects.npy", "{tmp}/objects.npy: cannot be read as a .npy file"),
     "bytes": ("{generator} {tmp}/latin.csv", "{tmp}/latin.csv: not a CSV file of numbers"),
@@ -339,7 +346,7 @@ def test_options_of_sample_are_checked(words: list[str], told: str, capsys: pyte
     assert "holds a generator, not a language_model" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["translate"], ["evaluate"], ["score", "--source-file", "-", "--target-file", "a"]])
+@pytest.mark.parametrize("words", [["translate"], ["score", "--source-file", "-", "--target-file", "a"]])
 def test_what_is_for_translators_alone_says_what_else_to_call(
     words: list[str], given, monkeypatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:  # type: ignore[no-untyped-def]
@@ -358,4 +365,4 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     listed = {line.split()[0] for line in capsys.readouterr().out.split("verbs:")[1].splitlines() if line[:2] == "  "}
-    assert listed == {"train", "translate", "predict", "sample", "score", "evaluate", "verify"}
+    assert listed == {"train", "translate", "predict", "sample", "score", "evaluate", "export", "verify"}

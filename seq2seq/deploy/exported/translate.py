@@ -157,7 +157,10 @@ class Subwords:
     def __init__(self, path: Path) -> None:
         import sentencepiece
 
-        self.processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+        try:
+            self.processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+        except (OSError, RuntimeError):
+            raise Fault(f"{path}: missing, or no SentencePiece model; export the run again") from None
 
     def __len__(self) -> int:
         return int(self.processor.get_piece_size())
@@ -190,6 +193,9 @@ class Exported:
             self.threads, self.graphs = threads, {}
             for name in self.config["graphs"]:
                 self.graphs[name] = self.load_graph(name)
+            stored = self.folder / "generation_config.json"
+            searches = self.kind in ("translator", "generator")
+            self.defaults = Search(**json.loads(stored.read_text(encoding="utf-8"))) if searches else Search()
         except FileNotFoundError as error:
             raise Fault(f"{error.filename}: no such file; export the run again") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -214,11 +220,6 @@ class Exported:
         """The subwords of a side; None where it has none."""
         name = self.config["vocabularies"].get(side)
         return Subwords(self.folder / name) if name else None
-
-    @property
-    def defaults(self) -> Search:
-        """The settings of the search that the model was stored with."""
-        return Search(**json.loads((self.folder / "generation_config.json").read_text(encoding="utf-8")))
 
     # Text in or out
 
@@ -279,24 +280,18 @@ class Exported:
 
     def encoded(self, source: Array, lengths: Array) -> dict[str, Array]:
         """What the encoder gives, by name: the state before the first token."""
-        graph = self.graphs["encoder"]
-        names = [each.name for each in graph.get_outputs()]
-        return dict(zip(names, graph.run(None, {"source": source, "lengths": lengths}), strict=True))
+        names = self.config["graphs"]["encoder"]["outputs"]
+        found = self.graphs["encoder"].run(names, {"source": source, "lengths": lengths})
+        return dict(zip(names, found, strict=True))
 
     def step(self, tokens: Array, count: int, state: dict[str, Array]) -> tuple[Array, Array, Array, dict[str, Array]]:
         """tokens [b, K] -> log-probabilities and tokens [b, K, count] of the best continuations, log P(end of sentence)
         [b, K], the state after them."""
-        graph = self.graphs["step"]
         given = {"tokens": tokens, "candidates": np.empty(count, np.int64), **state}
         names = ["log_probs", "next", "end", *(f"{name}.next" for name in state if name not in self.shared)]
-        log_probs, following, end, *after = graph.run(names, {name: given[name] for name in self.step_inputs})
+        log_probs, following, end, *after = self.graphs["step"].run(names, given)
         changed = (name for name in state if name not in self.shared)
         return log_probs, following, end, {**state, **dict(zip(changed, after, strict=True))}
-
-    @property
-    def step_inputs(self) -> list[str]:
-        """Names of what the step graph reads."""
-        return [each.name for each in self.graphs["step"].get_inputs()]
 
     def ctc(self, inputs: Sequence[Array]) -> list[str]:
         """Texts by the CTC head alone, of the most probable alignment: repeats merged, blanks dropped."""

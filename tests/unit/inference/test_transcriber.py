@@ -10,8 +10,10 @@ from PIL import Image
 
 import seq2seq
 from seq2seq.config import write_config
+from seq2seq.data.symbols import EOS_ID
 from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.errors import UserError
+from seq2seq.inference.inputs import collate_inputs, read_inputs
 from seq2seq.inference.predictor import Predictor, text_ids
 from seq2seq.inference.transcriber import Generator
 from seq2seq.model.decoder import DecoderConfig
@@ -234,3 +236,55 @@ def test_sizes_and_dropout_out_of_range_are_refused(config: type, option: str, v
 def test_a_predictor_does_not_read_images() -> None:
     with pytest.raises(UserError, match=r"model\.front_end\.kind image"):
         PredictorConfig(FrontEndConfig("image", 3, 16, 12, blocks=2))
+
+
+def other(kind: str = "features") -> Generator:
+    """The same with other weights."""
+    model = generator(kind)
+    made = Generator(copy.deepcopy(model.model), model.config, model.vocabulary, model.search_config)
+    with torch.no_grad():
+        for weights in made.model.parameters():
+            weights.mul_(0.7)
+    return made
+
+
+@pytest.mark.parametrize("kind", ["features", "image", "tokens"])
+def test_an_ensemble_goes_by_the_mean_of_probabilities(kind: str) -> None:
+    """Scores of the outputs are those of the mean, step by step, of the models' own distributions."""
+    first, second, joined = generator(kind), other(kind), generator(kind)
+    joined.join(second)
+    for one, best in zip(inputs(kind), joined.search(inputs(kind)), strict=True):
+        tokens = best[0].tokens
+        batch = collate_inputs(first.config.front_end, [(read_inputs(first.config.front_end, [one])[0], tokens)])
+        with torch.inference_mode():
+            opinions = []
+            for each in (first.model, second.model):
+                output = each(batch.source, batch.source_lengths, batch.target_input)
+                opinions.append(each.decoder.log_probs(output)[0].exp())
+        mean = torch.stack(opinions).mean(0).log()
+        wanted = sum(float(mean[step, token]) for step, token in enumerate([*tokens, EOS_ID]))
+        assert best[0].log_probability == pytest.approx(wanted, abs=1e-4)
+
+
+def test_what_cannot_join_is_refused(tmp_path: Path) -> None:
+    model = generator()
+    with pytest.raises(UserError, match="the front end or the reader differs"):
+        model.join(generator("image"))
+    with pytest.raises(UserError, match="join takes one Generator, not str"):
+        model.join("run")  # type: ignore[arg-type]
+    model.join(other())
+    with pytest.raises(UserError, match="an ensemble decodes without CTC"):
+        model.search(inputs(), ctc_weight=0.5)
+    with pytest.raises(UserError, match="an ensemble is not saved as one model"):
+        model.save_pretrained(tmp_path / "saved")
+
+
+def test_weights_of_8_bits_give_nearly_the_same_scores() -> None:
+    model = generator()
+    plain = model.search(inputs(), beam_size=1)
+    model.precision = "int8"
+    quantised = model.search(inputs(), beam_size=1)
+    assert quantised != plain
+    for one, best in zip(plain, quantised, strict=True):
+        assert best[0].score == pytest.approx(one[0].score, abs=0.1)
+    assert len(model.search(inputs(), ctc_weight=0.4)) == len(inputs())

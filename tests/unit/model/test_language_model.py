@@ -11,6 +11,7 @@ from seq2seq.data.batch import collate
 from seq2seq.data.characters import Characters
 from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from seq2seq.errors import UserError
+from seq2seq.inference import character_model as character_model_module
 from seq2seq.inference.character_model import CharacterModel
 from seq2seq.inference.decoding import score_pairs
 from seq2seq.model.decoder import DecoderConfig
@@ -112,3 +113,12 @@ def test_bits_per_character() -> None:
     logits, _ = model.model(torch.tensor([[BOS_ID, *ids[:-1]]]), torch.tensor([6]))
     expected = -logits[0].log_softmax(-1)[torch.arange(6), torch.tensor(ids)].mean() / math.log(2)
     assert model.bits_per_character("abca\nb") == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_texts_together_have_the_bits_that_they_have_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = character_model()
+    texts = ["abca\nb", "c", "ab" * 40, "unknown: abc", "\n\n"]
+    expected = [model.bits_per_character(text) for text in texts]
+    assert model.bits_of_each(texts) == pytest.approx(expected, rel=1e-5)
+    monkeypatch.setattr(character_model_module, "LONGEST_AT_ONCE", 5)
+    assert model.bits_of_each(texts) == pytest.approx(expected, rel=1e-5)

@@ -1,0 +1,118 @@
+"""What `seq2seq evaluate` does with runs that are no translators: answers a split, scores it, and files the results."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from seq2seq.cli.evaluation_place import place_of
+from seq2seq.config import read_mapping, to_dict
+from seq2seq.data.corpus import DataConfig
+from seq2seq.data.examples import read_examples, read_texts
+from seq2seq.data.in_memory import PLACEHOLDER
+from seq2seq.errors import check
+from seq2seq.evaluation.metrics import warn_of_unfit_tokenizer
+from seq2seq.inference.character_model import CharacterModel
+from seq2seq.inference.predictor import Predictor
+from seq2seq.inference.reading import read_examples_of
+from seq2seq.inference.transcriber import Generator
+from seq2seq.runs.layout import CONFIG_FILE
+from seq2seq.tasks.base import fingerprint
+from seq2seq.tasks.evaluate_generator import evaluate_generator, expected_texts
+from seq2seq.tasks.evaluate_language_model import evaluate_language_model
+from seq2seq.tasks.evaluate_predictor import evaluate_predictor, expected_answers
+from seq2seq.tasks.evaluation_files import changed_data, changed_settings, settings_of_run, sum_of
+from seq2seq.tasks.results import Results
+
+COLUMNS = {"generator": ("source", "target"), "predictor": ("source", "target"), "language_model": ("text", "(none)")}
+"""The columns of each kind where no option names others. Language models have no target."""
+
+
+def evaluate_examples(
+    options: argparse.Namespace, model: Generator | Predictor | CharacterModel, search_options: dict[str, Any]
+) -> Results:
+    """Evaluates on the split of the data that the options name, writes the results and says on stderr where they lie:
+    in RUN/evaluation, or options.output, under names that say which data they are of, and which settings that are not
+    the run's own."""
+    _refuse_unused(options, model, search_options)
+    source, target = COLUMNS[model.kind]
+    wanted = "say with --data what to evaluate on; only translators can go by the data that they were trained on"
+    check(bool(options.data), f"{options.model}: {wanted}")
+    own = {"data": PLACEHOLDER, "source": source, "target": target, "bleu_tokenizer": ""}
+    given = {name: getattr(options, name) for name in own if getattr(options, name)}
+    corpus = DataConfig(**{**own, **given})
+    changed = changed_data({**own, **_stored_data(options)}, corpus)
+    match model:
+        case Generator():
+            return _generated(options, model, corpus, changed, search_options)
+        case Predictor():
+            return _predicted(options, model, corpus, changed)
+        case CharacterModel():
+            return _modelled(options, model, corpus, changed)
+
+
+def _refuse_unused(options: argparse.Namespace, model: Any, search_options: Mapping[str, Any]) -> None:
+    """Raises UserError where an option is of no use to this kind of run."""
+    if isinstance(model, CharacterModel):
+        told = f"{options.model} holds a language model, which predicts the text itself"
+        check(not options.target, f"--target: {told}; leave it out")
+    if not isinstance(model, Generator):
+        names = [*search_options, *(["bleu_tokenizer"] if options.bleu_tokenizer else [])]
+        unused = ", ".join(f"--{name.replace('_', '-')}" for name in names)
+        check(not unused, f"{unused}: for runs that write text; {options.model} does not")
+
+
+def _stored_data(options: argparse.Namespace) -> dict[str, Any]:
+    """The data that the run was trained on, where its configuration names some."""
+    path = Path(options.model) / CONFIG_FILE
+    stored = read_mapping(path).get("data") if path.is_file() else None
+    return {"data": stored} if stored else {}
+
+
+def _generated(
+    options: argparse.Namespace,
+    generator: Generator,
+    corpus: DataConfig,
+    changed: Mapping[str, Any],
+    search_options: dict[str, Any],
+) -> Results:
+    examples = read_examples(options.data, options.split, corpus.source, corpus.target)
+    references = expected_texts(examples.rows, corpus.target)
+    inputs = read_examples_of(generator, examples)
+    search, language = replace(generator.search_config, **search_options), (corpus.target, corpus.bleu_tokenizer)
+    decisive = {"search": to_dict(search), "precision": generator.precision, "language": list(language)}
+    settings = settings_of_run(Path(options.model), decisive, fingerprint(list(zip(inputs, references, strict=True))))
+    place = place_of(options, {**changed, **changed_settings(generator, search)}, settings)
+    warn_of_unfit_tokenizer(references, *language)
+    names = [row.source for row in examples.rows]
+    results = evaluate_generator(generator, inputs, names, references, *language, **search_options)
+    place.keep(results)
+    return results
+
+
+def _predicted(
+    options: argparse.Namespace, predictor: Predictor, corpus: DataConfig, changed: Mapping[str, Any]
+) -> Results:
+    examples = read_examples(options.data, options.split, corpus.source, corpus.target)
+    expected = expected_answers(predictor, examples)
+    inputs = read_examples_of(predictor, examples)
+    targets = [[each] if isinstance(each, str) else each for each in expected]
+    settings = settings_of_run(Path(options.model), {}, fingerprint(list(zip(inputs, targets, strict=True))))
+    place = place_of(options, changed, settings)
+    results = evaluate_predictor(predictor, inputs, expected, examples.rows)
+    place.keep(results)
+    return results
+
+
+def _modelled(
+    options: argparse.Namespace, model: CharacterModel, corpus: DataConfig, changed: Mapping[str, Any]
+) -> Results:
+    rows = read_texts(options.data, options.split, corpus.source)
+    settings = settings_of_run(Path(options.model), {}, sum_of([row.source for row in rows]))
+    place = place_of(options, changed, settings)
+    results = evaluate_language_model(model, rows)
+    place.keep(results)
+    return results

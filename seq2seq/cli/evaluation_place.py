@@ -1,0 +1,55 @@
+"""Where the results of `seq2seq evaluate` go, whatever the kind of run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seq2seq.errors import UserError
+from seq2seq.runs.layout import EVALUATION_FOLDER
+from seq2seq.tasks.evaluation_files import (
+    evaluation_name,
+    refuse_foreign_evaluation,
+    weights_sum,
+    write_evaluation,
+)
+from seq2seq.tasks.results import Results
+
+
+class Place(NamedTuple):
+    """Where results go, under which name, beside which settings."""
+
+    folder: Path
+    name: str
+    settings: Mapping[str, Any]
+
+    def keep(self, results: Results) -> None:
+        """Writes the results and says on stderr where they lie."""
+        write_evaluation(results, self.folder, self.name, self.settings)
+        print(f"seq2seq: hypotheses, references and figures: {self.folder / self.name}.*", file=sys.stderr)
+
+
+def place_of(options: argparse.Namespace, changed: Mapping[str, Any], settings: Mapping[str, Any]) -> Place:
+    """The place of the results, whose folder is made where it is not there. changed: the settings that are not the
+    run's own; they and the ensemble are part of the name. settings: all that decides the figures.
+
+    Raises UserError where the folder cannot be made, or where --output names one that holds files of others under these
+    names.
+    """
+    folder: Path = options.output or Path(options.model) / EVALUATION_FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot write the results there ({error.strerror}); choose another --output"
+        ) from None
+    if options.ensemble:
+        changed = {**changed, "ensemble": "+".join(Path(run).resolve().name for run in options.ensemble)}
+        settings = {**settings, "ensemble": [weights_sum(Path(each)) for each in options.ensemble]}
+    name = evaluation_name(options.split, changed)
+    if options.output is not None:
+        refuse_foreign_evaluation(folder, name, settings)
+    return Place(folder, name, settings)

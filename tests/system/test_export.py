@@ -1,0 +1,242 @@
+"""`seq2seq export`: every kind of run answers alike in an environment made of its requirements.txt alone, which has no
+torch; and what cannot be exported is said before anything is written."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import seq2seq
+from seq2seq.cli.main import main
+from seq2seq.deploy import check, export, onnx_file
+from seq2seq.deploy.exported.translate import Exported
+from seq2seq.errors import UserError
+from seq2seq.runs.layout import MODEL_FILE
+from tests.tiny_runs import frames_of
+
+pytest.importorskip("onnxscript")
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+RUNS = {
+    "generator": FIXTURES / "generator-0.1.0-format2",
+    "predictor": FIXTURES / "predictor-0.1.0-format2",
+    "language_model": FIXTURES / "characters-0.1.0-format2",
+}
+TEXTS = ["ba ko mi", "lu te so ra ne", "", "ne ne " * 30, "so", "Ünknown — ?"]
+
+
+@pytest.fixture(scope="module")
+def exports(toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """An export of each kind."""
+    folder = tmp_path_factory.mktemp("exports")
+    for kind, run in {"translator": toy_run, **RUNS}.items():
+        assert main(["export", str(run), str(folder / kind)]) == 0
+    return {path.name: path for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def python(exports: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The interpreter of an environment made of the exports' requirements.txt."""
+    environment = tmp_path_factory.mktemp("environment") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    interpreter = str(environment / "bin" / "python")
+    needed = [word for path in exports.values() for word in ("-r", str(path / "requirements.txt"))]
+    constraints = str(Path(__file__).parents[2] / "constraints.txt")
+    install = [interpreter, "-m", "pip", "install", "-q", "--no-compile", "-c", constraints, *needed]
+    ended = subprocess.run(install, capture_output=True, text=True)
+    if ended.returncode:
+        pytest.skip(f"the packages cannot be installed here: {ended.stderr[-200:]}")
+    return interpreter
+
+
+def answers(python: str, folder: Path, *words: object, given: str = "", status: int = 0) -> str:
+    """What translate.py writes, called from elsewhere."""
+    command = [python, str(folder / "translate.py"), *map(str, words)]
+    ended = subprocess.run(command, input=given.encode(), capture_output=True, cwd="/")
+    assert ended.returncode == status, ended.stderr.decode()
+    return (ended.stderr if status else ended.stdout).decode()
+
+
+def test_the_environment_holds_no_torch(python: str, exports: dict[str, Path]) -> None:
+    for name in ("torch", "seq2seq"):
+        assert subprocess.run([python, "-c", f"import {name}"], capture_output=True, cwd="/").returncode == 1
+
+
+def test_a_translator_answers_alike(python: str, exports: dict[str, Path], toy_run: Path, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+    given = "".join(f"{text}\n" for text in TEXTS)
+    (exports["translator"].parent / "in.txt").write_text(given)
+    other = ["--length-penalty", "0.3", "--length-penalty-kind", "gnmt", "--max-length-ratio", "0.5"]
+    for words in ([], ["--n-best", "3"], ["--scores", "--beam-size", "1"], ["--max-length", "3"], other):
+        capsysbinary.readouterr()
+        assert main(["translate", str(toy_run), str(exports["translator"].parent / "in.txt"), *words]) == 0
+        expected, found = (
+            capsysbinary.readouterr().out.decode(),
+            answers(python, exports["translator"], *words, given=given),
+        )
+        numbers = re.compile(r"-?\d+\.\d{6}")
+        assert numbers.sub("", found) == numbers.sub("", expected)
+        ours, theirs = ([float(each) for each in numbers.findall(text)] for text in (expected, found))
+        assert theirs == pytest.approx(ours, abs=1e-4)
+
+
+def test_other_kinds_answer_alike(python: str, exports: dict[str, Path], tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    files = {"generator": [], "predictor": []}  # type: dict[str, list[str]]
+    for number, digits in enumerate(([0], [1, 2], [3, 3, 0])):
+        files["generator"].append(str(tmp_path / f"{number}.npy"))
+        np.save(files["generator"][-1], frames_of(digits))
+        files["predictor"].append(str(tmp_path / f"{number}.csv"))
+        Path(files["predictor"][-1]).write_text("".join(f"0.{digit + 5}\n" for digit in digits))
+    for kind, given in files.items():
+        for words in [], ["--n-best", "2"] if kind == "generator" else []:
+            capsys.readouterr()
+            assert main(["predict", str(RUNS[kind]), *given, *words]) == 0
+            expected = capsys.readouterr().out
+            found = answers(python, exports[kind], *given, *words)
+            for ours, theirs in zip(expected.split(), found.split(), strict=True):
+                if re.fullmatch(r"-?[\d.]+(e-?\d+)?", ours):
+                    assert float(theirs) == pytest.approx(float(ours), abs=1e-4)
+                else:
+                    assert theirs == ours
+    model = seq2seq.load(RUNS["generator"], kind="generator")
+    inputs = [model.read(path) for path in files["generator"]]
+    by_ctc = "".join(
+        f"{path}\t{text}\n" for path, text in zip(files["generator"], model.generate_by_ctc(inputs), strict=True)
+    )
+    assert answers(python, exports["generator"], "--ctc", *files["generator"]) == by_ctc
+    sampled = [
+        answers(python, exports["language_model"], "abc", "--length", 5, "--temperature", 0.01) for _ in range(2)
+    ]
+    assert sampled == ["abcdefgh\n"] * 2  # the rhyme that it learned
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "told"),
+    [
+        (["--beam-size", "0"], "", "--beam-size: must be a whole number from 1 to 1000"),
+        (["--length-penalty", "nan"], "", "--length-penalty: must be a number from 0 to 100"),
+        (["nowhere.txt"], "", "nowhere.txt: No such file or directory"),
+        (["--n-best", "3", "--beam-size", "2"], "ba\n", "n_best 3 is more than beam_size 2"),
+    ],
+)
+def test_bad_input_is_one_line(words: list[str], given: str, told: str, exports: dict[str, Path]) -> None:
+    error = answers(sys.executable, exports["translator"], *words, given=given, status=2)
+    assert told in error
+    assert "Traceback" not in error
+
+
+def test_a_damaged_export_is_one_line(exports: dict[str, Path], tmp_path: Path) -> None:
+    for name in ("config.json", "step.onnx", "joint.spm.model", "generation_config.json"):
+        shutil.copytree(exports["translator"], tmp_path / name)
+        (tmp_path / name / name).write_bytes(b"{")
+        assert "Traceback" not in answers(sys.executable, tmp_path / name, given="ba\n", status=2)
+        (tmp_path / name / name).unlink()
+        assert name in answers(sys.executable, tmp_path / name, given="ba\n", status=2)
+
+
+def test_the_directory_tells_what_it_is(exports: dict[str, Path], toy_run: Path) -> None:
+    for kind, folder in exports.items():
+        config = json.loads((folder / "config.json").read_text())
+        assert config["kind"] == kind
+        present = {path.name: path for path in folder.iterdir() if path.name not in ("config.json", "__pycache__")}
+        assert config["files_sha256"] == {
+            name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in present.items()
+        }
+        assert "python translate.py" in (folder / "README.md").read_text()
+    assert json.loads((exports["translator"] / "config.json").read_text())["languages"] == {
+        "source": "en",
+        "target": "de",
+    }
+
+
+def test_int8_is_small_and_safe_without_vnni(toy_run: Path, exports: dict[str, Path], tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    """Two products of an unsigned and a signed byte are added in 16 bits there: 2 x 255 x 64 still fits."""
+    assert main(["export", str(toy_run), str(tmp_path / "int8"), "--precision", "int8"]) == 0
+    assert "are answered otherwise" in capsys.readouterr().err
+    weights = [
+        onnx.numpy_helper.to_array(each)
+        for name in ("encoder", "step")
+        for each in onnx.load(tmp_path / "int8" / f"{name}.onnx").graph.initializer
+        if each.data_type == onnx.TensorProto.INT8
+    ]
+    assert len(weights) >= 8
+    assert all(int(each.min()) >= -64 and int(each.max()) <= 64 for each in weights)
+    alike = [
+        one == other
+        for one, other in zip(
+            *(Exported(path).translate(TEXTS) for path in (tmp_path / "int8", exports["translator"])), strict=True
+        )
+    ]
+    assert sum(alike) >= len(TEXTS) - 2
+
+
+def test_an_ensemble_is_exported_as_one(toy_run: Path, tmp_path: Path) -> None:
+    other = seq2seq.load(toy_run)
+    for weight in other.model.parameters():
+        weight.data *= 1.1
+    other.save_pretrained(tmp_path / "other")
+    words = [str(toy_run), str(tmp_path / "both"), "--ensemble", str(tmp_path / "other"), "--check", "20"]
+    assert main(["export", *words]) == 0
+    whole = seq2seq.load(toy_run)
+    whole.join(seq2seq.load(tmp_path / "other"))
+    for ours, theirs in zip(whole.search(TEXTS, 2), Exported(tmp_path / "both").search(TEXTS, 2), strict=True):
+        assert [each.text for each in theirs] == [each.text for each in ours]
+        assert [each.score for each in theirs] == pytest.approx([each.score for each in ours], abs=1e-4)
+
+
+def test_programs_of_torch_answer_alike(toy_run: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    assert main(["export", str(toy_run), str(tmp_path / "programs"), "--format", "torch"]) == 0
+    assert " 0 are answered otherwise" in capsys.readouterr().err
+    assert {path.suffix for path in (tmp_path / "programs").iterdir()} >= {".pt2"}
+    assert main(["export", str(toy_run), str(tmp_path / "x"), "--format", "torch", "--precision", "int8"]) == 2
+
+
+def test_nothing_of_the_users_is_replaced_and_nothing_is_left_half_written(
+    toy_run: Path, exports: dict[str, Path], tmp_path: Path, monkeypatch, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine.txt").write_text("mine")
+    shutil.copytree(exports["translator"], tmp_path / "edited")
+    (tmp_path / "edited" / "mine.txt").write_text("mine")
+    before = sorted(str(path) for path in tmp_path.rglob("*"))
+    for name, told in {
+        "file": "is a file; name a folder",
+        "folder": "holds files that are no export",
+        "edited": "mine.txt: not part of the export there",
+        "file/below": "cannot be written",
+    }.items():
+        assert main(["export", str(toy_run), str(tmp_path / name)]) == 2
+        assert told in capsys.readouterr().err
+    for place, error in ((check, "differ"), (onnx_file, "too large")):
+        with monkeypatch.context() as patched:
+            if place is check:
+                patched.setattr(check, "TOLERANCE", -1.0)
+            else:
+                patched.setattr(onnx_file, "LARGEST_FILE", 1)
+            assert main(["export", str(toy_run), str(tmp_path / "new")]) == 2, error
+        assert "Traceback" not in capsys.readouterr().err
+    monkeypatch.setattr(export, "write_graph", lambda *_: os.close(-1))
+    with pytest.raises(UserError, match="new: cannot be written"):
+        export.export(seq2seq.load(toy_run), "run", tmp_path / "new")
+    assert sorted(str(path) for path in tmp_path.rglob("*")) == before
+
+
+def test_what_cannot_be_exported_is_said_first(toy_run: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    shutil.copytree(RUNS["generator"], tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["reader"] = {**config.get("reader", {}), "kind": "image", "backbone": "some/network"}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "out")]) == 2
+    assert "some/network" in capsys.readouterr().err
+    assert main(["export", str(tmp_path / "none"), str(tmp_path / "out")]) == 2
+    (tmp_path / "run" / MODEL_FILE).unlink()
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "out")]) == 2
+    assert not (tmp_path / "out").exists()

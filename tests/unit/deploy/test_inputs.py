@@ -1,0 +1,65 @@
+"""The readers that go with an export, beside the toolkit's own."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from seq2seq.data.readers import ReaderConfig, read_file
+from seq2seq.deploy.exported.inputs import Fault, read
+
+SOUND = ReaderConfig("sound", rate=8_000, bands=23, window_seconds=0.032, step_seconds=0.013)
+
+
+@pytest.mark.parametrize("samples", [200, 255, 256, 1_000, 4_001])
+def test_sound_becomes_the_same_frames(samples: int, tmp_path: Path) -> None:
+    noise = np.random.default_rng(samples).normal(0, 0.1, samples)
+    soundfile.write(tmp_path / "a.wav", noise, SOUND.rate, subtype="PCM_16")
+    expected = read_file(SOUND, tmp_path / "a.wav")
+    found = read(tmp_path / "a.wav", asdict(SOUND), [None, SOUND.bands])
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-3)  # of logarithms, the smallest of which is -13.8
+
+
+def test_pictures_become_the_same_pixels(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (30, 41, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    resized = read_file(ReaderConfig("image"), tmp_path / "a.png").resize((20, 12))
+    expected = np.asarray(resized, np.float32).transpose(2, 0, 1) / 255
+    np.testing.assert_array_equal(read(tmp_path / "a.png", {"kind": "image"}, [3, 12, 20]), expected)
+
+
+def test_numbers_are_read_alike(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1,2.5\n\n-3,4e1\n")
+    np.save(tmp_path / "a.npy", np.array([4, 5]))
+    for name, shape in (("a.csv", [None, 2]), ("a.npy", [None])):
+        found = read(tmp_path / name, {"kind": "array"}, shape)
+        np.testing.assert_array_equal(found, read_file(ReaderConfig(), tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reader", "shape", "told"),
+    [
+        ("a.wav", b"no sound", asdict(SOUND), [None, 23], "not a WAV file"),
+        ("a.png", b"no picture", {"kind": "image"}, [3, 4, 4], "cannot be read as a picture"),
+        ("a.csv", b"1,x\n", {"kind": "array"}, [None, 2], "not a .npy file or a .csv file of numbers"),
+        ("a.npy", b"1,x\n", {"kind": "array"}, [None, 2], "not a .npy file or a .csv file of numbers"),
+        ("a.csv", b"1,nan\n", {"kind": "array"}, [None, 2], r"reads finite numbers \[S, 2\]"),
+        ("a.csv", b"1,2,3\n", {"kind": "array"}, [None, 2], r"reads finite numbers \[S, 2\], not \[1, 3\]"),
+        ("a.csv", b"", {"kind": "array"}, [None, 2], "reads finite numbers"),
+    ],
+)
+def test_what_cannot_be_read_is_named(name, content, reader, shape, told, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(Fault, match=f"{name}.*{told}"):
+        read(tmp_path / name, reader, shape)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (8_000, 2)])
+def test_other_recordings_are_to_be_converted(rate: int, channels: int, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros((900, channels)), rate, subtype="PCM_16")
+    with pytest.raises(Fault, match="convert it to one channel of 16 bits with 8000 samples per second"):
+        read(tmp_path / "a.wav", asdict(SOUND), [None, 23])
