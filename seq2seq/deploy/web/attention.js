@@ -20,7 +20,7 @@ export function words(pieces) {
 /** A piece as text; bytes of a character are kept until it is complete. */
 function shown(piece, bytes) {
   const byte = /^<0x([0-9A-F]{2})>$/.exec(piece);
-  if (!byte) return piece.replaceAll(SPACE, "");
+  if (!byte) return piece.replace(/^\u2581+/, "").replaceAll(SPACE, " ");
   bytes.push(parseInt(byte[1], 16));
   const text = new TextDecoder().decode(new Uint8Array(bytes));
   if (text.includes("\ufffd")) return "";

@@ -42,6 +42,23 @@ export function planes(pixels, size) {
 async function readSound(file, reader) {
   const samples = await decodeSound(file, reader.rate);
   const { data, frames } = logMel(samples, reader);
-  const pieces = Array.from({ length: frames }, (_, frame) => `${(frame * reader.step_seconds).toFixed(2)} s`);
-  return { data, dims: [frames, reader.bands], pieces };
+  return { data, dims: [frames, reader.bands], pieces: times(frames, reader.step_seconds) };
+}
+
+/** Names of frames: the time of the first of each tenth of a second, or of a longer stretch, so that there are few. */
+export function times(frames, stepSeconds) {
+  const tenths = Math.max(1, Math.ceil((frames * stepSeconds) / 2)), seen = new Set();
+  return Array.from({ length: frames }, (_, frame) => {
+    const stretch = Math.floor((frame * stepSeconds * 10 + 1e-6) / tenths);
+    if (seen.has(stretch)) return "";
+    seen.add(stretch);
+    return `\u2581${((stretch * tenths) / 10).toFixed(1)} s`;
+  });
+}
+
+/** Names for the steps that the model attends to, where an encoder has joined several steps of the input to one. */
+export function joined(pieces, steps) {
+  if (!steps || pieces.length <= steps) return pieces;
+  const size = Math.ceil(pieces.length / steps);
+  return Array.from({ length: steps }, (_, step) => pieces.slice(step * size, (step + 1) * size).join(""));
 }

@@ -1,7 +1,7 @@
 // The exported model, run in this browser. Another transport (a server, say) can stand in its place: the page asks only
 // for `open()` and for what it gives: {kind, reader, languages, search(input, options)}.
 
-import { read } from "./inputs.js";
+import { joined, read } from "./inputs.js";
 import * as runtime from "./runtime/ort.wasm.bundle.min.mjs";
 import { Beam, END, limitOf } from "./search.js";
 import { Subwords } from "./subwords.js";
@@ -91,7 +91,8 @@ class Model {
     const outputs = found.map(({ tokens, score }) => ({
       text: this.target.decode(tokens), score, tokens: this.target.pieces(tokens),
     }));
-    return { outputs, attention: found[0]?.attention ?? [], pieces, truncated };
+    const attention = found[0]?.attention ?? [];
+    return { outputs, attention, pieces: joined(pieces, attention[0]?.length), truncated };
   }
 
   /** The input as a tensor [1, S, ...], and what is shown of it. */

@@ -92,7 +92,7 @@ function show({ outputs, attention, pieces, truncated }, time) {
     for (const each of [rank + 1, score.toFixed(3), text]) row.insertCell().textContent = each;
     return row;
   }));
-  const drawn = attention.length > 0 && pieces.length > 0;
+  const drawn = pieces.length > 0 && attention[0]?.length === pieces.length;
   at("attention").hidden = !drawn;
   if (drawn) drawAttention(best.tokens, pieces, attention);
   window.dispatchEvent(new CustomEvent("answered", { detail: { outputs, time } }));

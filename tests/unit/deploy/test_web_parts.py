@@ -194,3 +194,17 @@ def test_attention_is_summed_over_words(tmp_path: Path) -> None:
     targets, sources, weights = node(tmp_path, "attention", script, given)
     assert (targets, sources) == (["ab", "c"], ["x", "yz"])
     assert np.allclose(weights, [[0.3, 0.4], [0, 1]])
+
+
+def test_names_of_frames_are_few_and_follow_the_encoder(tmp_path: Path) -> None:
+    """Tenths of a second, or longer stretches of a long recording; frames that an encoder joins share a name."""
+    script = (
+        "const [short, long] = given.map((frames) => its.times(frames, 0.01));"
+        "const count = (names) => names.filter((each) => each).length;"
+        "return [short, count(long), long.length, its.joined(short, 8), its.joined(['a', 'b'], 2)];"
+    )
+    short, count, length, halved, same = node(tmp_path, "inputs", script, [15, 1000])
+    assert short == ["▁0.0 s", *[""] * 9, "▁0.1 s", *[""] * 4]
+    assert (count, length) == (20, 1000)
+    assert halved == ["▁0.0 s", *[""] * 4, "▁0.1 s", "", ""]
+    assert same == ["a", "b"]
