@@ -50,6 +50,18 @@ def add_export(verbs: Any) -> None:
         metavar="N",
         help="inputs whose answers are compared, of the run's validation split or else made up (default: 64)",
     )
+    export.add_argument(
+        "--web",
+        action="store_true",
+        help="also write DIR/web, a static page that runs the model in the visitor's browser; for translators, "
+        "captioners and transcribers. onnxruntime-web is fetched from the npm registry once and kept in the cache",
+    )
+    export.add_argument(
+        "--web-runtime",
+        type=Path,
+        metavar="PATH",
+        help="folder or archive (`npm pack`) of onnxruntime-web to use instead of the fetched one; implies --web",
+    )
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -60,6 +72,7 @@ def _export(options: argparse.Namespace) -> None:
     with quick_imports():
         from seq2seq.deploy.export import check_target, export
         from seq2seq.deploy.onnx_file import check_installed
+        from seq2seq.deploy.web_folder import check_kind, load_runtime
         from seq2seq.inference.load import load
     check(options.precision == "fp32" or options.format == "onnx", "--precision int8 is for --format onnx")
     if options.format == "onnx":
@@ -73,6 +86,11 @@ def _export(options: argparse.Namespace) -> None:
         model = load(options.model, "cpu", build=own_build(options))
     path = Path(options.model) / "config.json"
     stored = read_mapping(path) if path.is_file() else {}
+    web = None
+    if options.web or options.web_runtime:
+        check(options.format == "onnx", "--web is for --format onnx")
+        check_kind(model)
+        web = load_runtime(options.web_runtime)
     report = export(
         model,
         Path(options.model).resolve().name,
@@ -81,8 +99,11 @@ def _export(options: argparse.Namespace) -> None:
         options.check,
         stored,
         options.format,
+        web,
     )
-    size = sum(each.stat().st_size for each in options.directory.rglob("*") if each.is_file()) / 1e6
+    # by inode: the page shares the model's files with the rest
+    sizes = {each.stat().st_ino: each.stat().st_size for each in options.directory.rglob("*") if each.is_file()}
+    size = sum(sizes.values()) / 1e6
     kind = "made-up inputs" if report.made_up else "sentences of the validation split"
     print(
         f"seq2seq: {options.directory}: {size:.1f} MB; of {report.inputs} {kind} {report.differing} are answered "

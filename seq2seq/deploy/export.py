@@ -17,6 +17,7 @@ from seq2seq.deploy.onnx_file import check_installed, quantise, write_graph
 from seq2seq.deploy.plans import Plan, plan_of
 from seq2seq.deploy.readme import readme, requirements
 from seq2seq.deploy.traced import write_program
+from seq2seq.deploy.web_folder import check_kind, write_web
 from seq2seq.errors import UserError, check
 from seq2seq.inference.load import Loaded
 from seq2seq.runs.layout import CONFIG_FILE
@@ -40,16 +41,21 @@ def export(
     sentences: int = 64,
     stored_config: Any = None,
     file_format: Format = "onnx",
+    web: dict[str, bytes] | None = None,
 ) -> Report:
     """Writes a trained model of any kind into a directory, which holds nothing or an earlier export, and compares its
     answers with the model's own.
 
     run: the run's name, for provenance. sentences: how many inputs are compared. stored_config: the run's, which names
-    its data. Raises UserError, with nothing written, where a part of the model cannot be exported, the
-    directory holds anything else or cannot be written, or the answers differ.
+    its data. web: what `load_runtime` gives; with it, a page that runs the model is written too. Raises
+    UserError, with nothing written, where a part of the model cannot be exported, the directory holds anything else or
+    cannot be written, or the answers differ.
     """
     check_target(directory)
     check(precision == "fp32" or file_format == "onnx", "int8 is for the format onnx; leave the precision out")
+    if web is not None:
+        check(file_format == "onnx", "the page is for the format onnx")
+        check_kind(model)
     if file_format == "onnx":
         check_installed()
     plan = plan_of(model, SequenceNode if file_format == "onnx" else SequenceScan)
@@ -64,8 +70,11 @@ def export(
         for name in FILES if file_format == "onnx" else ():
             shutil.copyfile(PROGRAM / name, place / name)
         (place / "requirements.txt").write_text(requirements(plan, file_format), encoding="utf-8")
-        (place / "README.md").write_text(readme(plan, model.kind, run, precision, file_format), encoding="utf-8")
+        about = readme(plan, model.kind, run, precision, file_format, web is not None)
+        (place / "README.md").write_text(about, encoding="utf-8")
         report = check_export(model, place, sentences, stored_config, exact=precision == "fp32")
+        if web is not None:
+            write_web(place, json.loads((place / CONFIG_FILE).read_text(encoding="utf-8")), web)
         _seal(place)
     return report
 

@@ -10,6 +10,8 @@ USES = {
     "predictor": ("answers each input", "python translate.py INPUT... > answers.tsv"),
     "language_model": ("goes on writing a text", 'python translate.py "It was"'),
 }
+WEB = """| `web/` | a page for any web server, which runs the model in a browser ([web/README.md](web/README.md)) |
+"""
 READS = {
     "subwords": "text, an input per line",
     "characters": "text, an input per line",
@@ -30,8 +32,8 @@ def requirements(plan: Plan, file_format: str) -> str:
     return "".join(f"{package}\n" for package in packages)
 
 
-def readme(plan: Plan, kind: str, run: str, precision: str, file_format: str) -> str:
-    """What the directory is and how it is used."""
+def readme(plan: Plan, kind: str, run: str, precision: str, file_format: str, web: bool = False) -> str:
+    """What the directory is and how it is used. web: whether it holds a page."""
     what, command = USES[kind]
     if file_format == "torch":
         return _readme_of_programs(plan, kind, run, what)
@@ -58,7 +60,7 @@ It reads {READS[plan.settings["reader"]["kind"]]}.
 | `generation_config.json` | settings of the search, where the model searches |
 | `*.spm.model` | SentencePiece vocabularies, where the model reads or writes text |
 | `requirements.txt` | the packages |
-"""
+{WEB if web else ""}"""
 
 
 def _readme_of_programs(plan: Plan, kind: str, run: str, what: str) -> str:
