@@ -28,9 +28,9 @@ from seq2seq.cli.exit_status import guarded
 from seq2seq.config import COUNTS
 from seq2seq.data.corpus import DataConfig, load_split, references
 from seq2seq.deploy.check import TOLERANCE
-from seq2seq.deploy.exported.translate import Exported
 from seq2seq.errors import check
 from seq2seq.evaluation.metrics import bleu
+from seq2seq.exported.translate import Exported
 from seq2seq.inference.load import load
 
 Answer = Callable[[list[str]], list[list[Any]]]

@@ -17,8 +17,8 @@ from seq2seq.config import from_dict
 from seq2seq.data.corpus import DataConfig, load_split
 from seq2seq.data.symbols import EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
-from seq2seq.deploy.exported.translate import Exported
 from seq2seq.errors import UserError
+from seq2seq.exported.translate import Exported
 from seq2seq.inference.character_model import CharacterModel
 from seq2seq.inference.load import Loaded
 from seq2seq.inference.predictor import Predictor

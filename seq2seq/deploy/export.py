@@ -28,7 +28,7 @@ from seq2seq.runtime.atomic_files import sync
 Precision = Literal["fp32", "int8"]
 Format = Literal["onnx", "torch"]
 EXPORT_FORMAT = 1
-PROGRAM = Path(__file__).parent / "exported"
+PROGRAM = Path(__file__).parents[1] / "exported"
 """What runs the exported model, copied beside it."""
 FILES = ("translate.py", "inputs.py")
 

@@ -24,7 +24,7 @@ def is_export(path: str) -> bool:
 def open_export(source: Source, options: LoadOptions) -> Backend:
     """The model of an exported directory. Raises UserError where it is damaged, or onnxruntime is missing."""
     try:
-        from seq2seq.deploy.exported.translate import Exported
+        from seq2seq.exported.translate import Exported
     except ImportError as error:
         raise UserError(f"serving an export needs {error.name}: pip install 'seq2seq[export]'") from None
     check(options.device == "cpu", f"{source.path}: an export is served on the CPU; leave --device out")

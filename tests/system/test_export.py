@@ -17,8 +17,8 @@ import pytest
 import seq2seq
 from seq2seq.cli.main import main
 from seq2seq.deploy import check, export, onnx_file
-from seq2seq.deploy.exported.translate import Exported
 from seq2seq.errors import UserError
+from seq2seq.exported.translate import Exported
 from seq2seq.runs.layout import MODEL_FILE
 from tests.tiny_runs import frames_of
 

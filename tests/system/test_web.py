@@ -14,9 +14,9 @@ from PIL import Image
 from seq2seq.cli.main import main
 from seq2seq.data.characters import Characters
 from seq2seq.data.readers import ReaderConfig
-from seq2seq.deploy.exported.translate import Exported
 from seq2seq.deploy.web_folder import load_runtime
 from seq2seq.errors import UserError
+from seq2seq.exported.translate import Exported
 from seq2seq.model.frontends import FrontEndConfig
 from tests.browser import CHROMIUM, DRIVER, Browser, browser, served, wait
 from tests.system.test_predict import store_generator

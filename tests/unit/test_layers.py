@@ -25,8 +25,9 @@ ALLOWED = {
     "training": BASE | {"data.symbols", "data.batch", "model", "search", "runs"},
     "evaluation": BASE | {"data", "model", "search", "runs"},
     "tasks": BASE | {"data", "model", "search", "runs", "inference", "training", "evaluation"},
-    "deploy": BASE | {"data", "model", "search", "runs", "inference"},
-    "serving": BASE | {"data", "model", "search", "runs", "inference", "deploy"},
+    "exported": set(),
+    "deploy": BASE | {"exported"} | {"data", "model", "search", "runs", "inference"},
+    "serving": BASE | {"data", "model", "search", "runs", "inference", "exported"},
     "cli": BASE
     | {"data", "model", "search", "runs", "inference", "training", "evaluation", "tasks", "deploy", "serving"},
     "__main__": {"cli"},

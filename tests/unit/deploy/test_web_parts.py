@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from seq2seq.deploy.exported.inputs import log_mel, read_sound
-from seq2seq.deploy.exported.translate import END, Beam, Search, Subwords
 from seq2seq.deploy.web_folder import PAGE
+from seq2seq.exported.inputs import log_mel, read_sound
+from seq2seq.exported.translate import END, Beam, Search, Subwords
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed (Debian: nodejs)")

@@ -9,7 +9,7 @@ import soundfile
 from PIL import Image
 
 from seq2seq.data.readers import ReaderConfig, read_file
-from seq2seq.deploy.exported.inputs import Fault, read
+from seq2seq.exported.inputs import Fault, read
 
 SOUND = ReaderConfig("sound", rate=8_000, bands=23, window_seconds=0.032, step_seconds=0.013)
 

@@ -24,7 +24,7 @@ import numpy as np
 import onnxruntime
 
 if __package__:
-    from seq2seq.deploy.exported.inputs import Fault, read
+    from seq2seq.exported.inputs import Fault, read
 else:  # beside the exported model
     from inputs import Fault, read  # type: ignore[import-not-found, no-redef]
 
