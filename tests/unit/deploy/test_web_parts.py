@@ -111,9 +111,11 @@ def written_text() -> list[str]:
     words = ["der", "die", "alte", "altes", "Haus", "Häuser", "walk", "walked", "walking", "10,000", "95.000"]
     words += ["a", "aa", "aaa", "b", "bb", "½", "№5", "…"]
     sentences = [" ".join(drawn.choices(words, k=drawn.randint(1, 12))) for _ in range(600)]
+    numbers = ["".join(drawn.choices("0a", weights=(6, 1), k=drawn.randint(100, 400))) for _ in range(100)]  # ties
     odd = "ab1  \u00a0\t\u3000éäß€漢字😀\u0301\u200b\x01ﬁ①½Ａ\ufeff\r\u2581<>/s"
     return [
         *sentences,
+        *numbers,
         *("".join(drawn.choices(odd, k=drawn.randint(0, 25))) for _ in range(300)),
         *("", "  ", "</s> a", "<unk>", "\u2581 \u2581", "a" * 3000, "\ud800x"),
     ]
@@ -133,7 +135,7 @@ def written_text() -> list[str]:
 def test_the_page_cuts_text_as_sentencepiece_does(kind: str, rule: str, fallback: bool, tmp_path: Path) -> None:
     texts, model = written_text(), io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts[:600]),
+        sentence_iterator=iter(texts[:700]),
         model_writer=model,
         model_type=kind,
         vocab_size=340 if fallback else 60,
