@@ -10,8 +10,9 @@ and its Python form; each export by its own translate.py, in processes of their 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import os
+import re
 import statistics
 import subprocess
 import sys
@@ -90,14 +91,20 @@ def start_seconds(command: Sequence[str], text: str) -> float:
 
 
 def peak_mib(command: Sequence[str], texts: list[str]) -> float:
-    """Largest resident memory of a program that translates all texts."""
+    """Largest resident memory of a program that translates all texts (Linux). The kernel's count for an ended child
+    would hold this process's own memory too, from before the program took its place."""
+    peak = 0.0
     with tempfile.TemporaryFile() as given:
         given.write("".join(f"{text}\n" for text in texts).encode())
         given.seek(0)
         process = subprocess.Popen(command, stdin=given, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-    check(status == 0, f"{' '.join(command)} failed")
-    return usage.ru_maxrss / 1024
+        while process.poll() is None:
+            with contextlib.suppress(OSError, TypeError):  # it may just have ended
+                status = Path(f"/proc/{process.pid}/status").read_text()
+                peak = max(peak, float(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)  # type: ignore[index]
+            time.sleep(0.02)
+    check(process.returncode == 0, f"{' '.join(command)} failed")
+    return peak
 
 
 def megabytes(folder: Path, names: Sequence[str] = ("*",)) -> float:

@@ -86,7 +86,7 @@ def _write_graphs(plan: Plan, place: Path, precision: Precision, file_format: Fo
             continue
         write_graph(graph, place / f"{name}.onnx")
         if precision == "int8":
-            quantise(place / f"{name}.onnx")
+            quantise(place / f"{name}.onnx", plan.settings["vocabulary_size"])
 
 
 def check_target(directory: Path) -> None:

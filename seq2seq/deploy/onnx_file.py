@@ -43,20 +43,39 @@ def write_graph(graph: Graph, path: Path) -> None:
         program.save(str(path), external_data=False)
 
 
-def quantise(path: Path) -> None:
+def quantise(path: Path, vocabulary_size: int) -> None:
     """Makes the weights of a file int8, in place.
 
-    They stay within 7 bits: processors without VNNI add two products of bytes in 16 bits, which 8 bits would overflow.
+    Processors without VNNI add two products of an unsigned and a signed byte in 16 bits, which 8 bits would overflow:
+    the weights are signed bytes within 7 bits. Those of the output layer, whose errors change words most, are unsigned
+    bytes, which is safe, but slower.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    output_layers = _output_layers(path, vocabulary_size)
+    common = {"per_channel": True, "extra_options": {"MatMulConstBOnly": True}}
     with quietly():
         quantize_dynamic(
             str(path),
             str(path),
             op_types_to_quantize=list(QUANTISED),
-            per_channel=True,
             weight_type=QuantType.QInt8,
             reduce_range=True,
-            extra_options={"MatMulConstBOnly": True},
+            nodes_to_exclude=output_layers,
+            **common,
         )
+        if output_layers:
+            quantize_dynamic(
+                str(path), str(path), op_types_to_quantize=["MatMul"], weight_type=QuantType.QUInt8, **common
+            )
+
+
+def _output_layers(path: Path, vocabulary_size: int) -> list[str]:
+    """Names of the nodes whose outputs are as many as the vocabulary has tokens; the second is what a Gemm is called
+    once onnxruntime has made a MatMul of it."""
+    import onnx
+
+    graph = onnx.load(str(path)).graph
+    wide = {each.name for each in graph.initializer if vocabulary_size in each.dims and len(each.dims) == 2}
+    found = [node.name for node in graph.node if node.op_type in ("MatMul", "Gemm") and wide & set(node.input)]
+    return [name for node in found for name in (node, f"{node}_MatMul")]

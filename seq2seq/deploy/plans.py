@@ -68,6 +68,7 @@ def plan_of(model: Loaded, sequences: Sequences = SequenceNode) -> Plan:
             settings = {
                 "state": {},
                 "vocabularies": {"source": SOURCE_FILE} if model.vocabulary is not None else {},
+                "vocabulary_size": 0,
                 "answer": model.config.answer,
                 "labels": model.labels,
                 **_reading(model.reader, form),
@@ -134,5 +135,11 @@ def _language_plan(model: CharacterModel, sequences: Sequences) -> Plan:
     outputs = ["log_probs", *(f"{name}.next" for name in state)]
     changing: dict[str, tuple[int, ...]] = dict.fromkeys(examples, (0,))
     graph = Graph(Continue(module), examples, changing, outputs)
-    settings = {"state": state, "vocabularies": {}, "symbols": model.characters.symbols, "reader": {"kind": "text"}}
+    settings = {
+        "state": state,
+        "vocabularies": {},
+        "vocabulary_size": len(model.characters),
+        "symbols": model.characters.symbols,
+        "reader": {"kind": "text"},
+    }
     return Plan({"language_model": graph}, settings)
