@@ -420,6 +420,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--max-length-ratio", type=real(0, 1_000), metavar="R", help="per source token, plus 10")
     found.add_argument("--max-input-length", type=whole(1, 1_000_000), metavar="N", help="longer inputs are cut")
     found.add_argument("--n-best", type=whole(1, 1_000), metavar="K", help="the K best: name, rank, score, answer")
+    found.add_argument("--split-sentences", action="store_true", help="translate the sentences of each line one by one")
     found.add_argument("--scores", action="store_true", help="the score before each translation")
     found.add_argument("--ctc", action="store_true", help="by the CTC head alone, where the model has one")
     found.add_argument("--length", type=whole(0, 10**9), default=200, metavar="N", help="characters to go on by")
@@ -472,6 +473,11 @@ def answers(model: Exported, options: argparse.Namespace) -> Iterator[str]:
         for text in options.inputs:
             yield text + model.sample(text, options.length, options.temperature, options.seed) + "\n"
         return
+    if options.split_sentences:
+        if model.kind != "translator":
+            raise Fault("--split-sentences is for models that translate")
+        yield from by_sentences(model, lines_of(options.inputs), settings)
+        return
     texts = model.kind == "translator" or model.reader["kind"] in ("characters", "subwords")
     named: Iterator[tuple[Any, str]] = (
         enumerate(lines_of(options.inputs), 1) if texts else ((name, name) for name in options.inputs)
@@ -490,6 +496,23 @@ def answers(model: Exported, options: argparse.Namespace) -> Iterator[str]:
         found = model.search(inputs, options.n_best or 1, **settings)
         for name, best in zip(names, found, strict=True):
             yield written(name, best, options, model.kind == "translator")
+
+
+def by_sentences(model: Exported, lines: Iterator[str], settings: dict[str, Any]) -> Iterator[str]:
+    """Lines translated sentence by sentence, with their own white space."""
+    try:
+        import sentencex
+    except ImportError:
+        raise Fault("--split-sentences needs sentencex: pip install sentencex") from None
+    language = model.config["languages"].get("source", "en")
+    while group := list(itertools.islice(lines, LINES // 8)):
+        cut = [list(sentencex.segment(language, line)) if line.strip() else [line] for line in group]
+        pieces = [found if "".join(found) == line else [line] for found, line in zip(cut, group, strict=True)]
+        sentences = [piece.strip() for line in pieces for piece in line if piece.strip()]
+        translated = iter(model.translate(sentences, **settings))
+        for line in pieces:
+            around = (piece.partition(piece.strip()) if piece.strip() else (piece, "", "") for piece in line)
+            yield "".join(before + (next(translated) if text else "") + after for before, text, after in around) + "\n"
 
 
 def written(name: Any, best: list[Output], options: argparse.Namespace, translates: bool) -> str:

@@ -87,6 +87,17 @@ def test_a_translator_answers_alike(python: str, exports: dict[str, Path], toy_r
         assert theirs == pytest.approx(ours, abs=1e-4)
 
 
+def test_paragraphs_are_translated_as_the_toolkit_does(exports: dict[str, Path], toy_run: Path, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+    pytest.importorskip("sentencex")
+    given = "  Ba ko mi.  So ra? Ne ne.\n\nlu te\n"
+    (exports["translator"].parent / "paragraphs.txt").write_text(given)
+    words = ["translate", str(toy_run), str(exports["translator"].parent / "paragraphs.txt"), "--split-sentences"]
+    assert main(words) == 0
+    expected = capsysbinary.readouterr().out.decode()
+    assert expected.count("  ") == 2
+    assert answers(sys.executable, exports["translator"], "--split-sentences", given=given) == expected
+
+
 def test_other_kinds_answer_alike(python: str, exports: dict[str, Path], tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     files = {"generator": [], "predictor": []}  # type: dict[str, list[str]]
     for number, digits in enumerate(([0], [1, 2], [3, 3, 0])):
