@@ -1,11 +1,13 @@
-"""What an exported model reads from files: pictures (pillow), sound, numbers."""
+"""What an exported model reads: files of text, pictures (pillow), sound, numbers; and the numbers of its options."""
 
 from __future__ import annotations
 
+import argparse
 import csv
 import math
+import sys
 import wave
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +96,39 @@ def log_mel(samples: Array, rate: int, bands: int, window_seconds: float, step_s
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
     filters = np.minimum(rising, falling).clip(min=0)
     return np.log(spectrum @ filters.T + 1e-6).astype(np.float32)
+
+
+def whole(lowest: int, highest: int) -> Callable[[str], int]:
+    """A type for argparse: whole numbers within bounds."""
+
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {lowest} to {highest}, not {text!r}")
+        return int(text)
+
+    return read
+
+
+def real(lowest: float, highest: float) -> Callable[[str], float]:
+    """A type for argparse: numbers within bounds."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not lowest <= value <= highest:
+            raise argparse.ArgumentTypeError(f"must be a number from {lowest} to {highest}, not {text!r}")
+        return value
+
+    return read
+
+
+def lines_of(paths: Sequence[str]) -> Iterator[str]:
+    """Lines of UTF-8 text of all files. Only a line feed ends a line."""
+    for path in paths or ["-"]:
+        if path == "-" and sys.stdin is None:
+            raise Fault("standard input is closed: give it text, one input per line")
+        with sys.stdin.buffer if path == "-" else open(path, "rb") as stream:
+            for line in stream:
+                yield line.removesuffix(b"\n").decode("utf-8", errors="replace")

@@ -13,25 +13,23 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime
 
 if __package__:
-    from seq2seq.exported.inputs import Fault, read
+    from seq2seq.exported.inputs import Fault, lines_of, real, whole
+    from seq2seq.exported.parts import BEGIN, END, PAD, ROWS, Array, Graphs, padded
 else:  # beside the exported model
-    from inputs import Fault, read  # type: ignore[import-not-found, no-redef]
+    from inputs import Fault, lines_of, real, whole  # type: ignore[import-not-found, no-redef]
+    from parts import BEGIN, END, PAD, ROWS, Array, Graphs, padded  # type: ignore[import-not-found, no-redef]
 
-PAD, UNKNOWN, BEGIN, END, FIRST_CHARACTER = range(5)
-ROWS, STEPS, HYPOTHESES, LINES = 192, 8_192, 2_048, 1_024
-"""Inputs, padded steps and hypotheses that are computed together, and lines that are read ahead."""
-Array = np.ndarray
+HYPOTHESES, LINES = 2_048, 1_024
+"""Hypotheses that are computed together, and lines that are read ahead."""
 
 
 class Search(NamedTuple):
@@ -151,78 +149,17 @@ class Beam:
         return keep
 
 
-class Subwords:
-    """A SentencePiece vocabulary."""
-
-    def __init__(self, path: Path) -> None:
-        import sentencepiece
-
-        try:
-            self.processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
-        except (OSError, RuntimeError):
-            raise Fault(f"{path}: missing, or no SentencePiece model; export the run again") from None
-
-    def __len__(self) -> int:
-        return int(self.processor.get_piece_size())
-
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text, without beginning and end."""
-        try:
-            return self.processor.encode(list(texts))
-        except TypeError:  # lone surrogates, which have no UTF-8 form
-            return self.processor.encode([text.encode("utf-8", "replace") for text in texts])
-
-    def decode(self, batch: Sequence[Sequence[int]]) -> list[str]:
-        """A text, in one line, of each list of ids."""
-        return [text.replace("\n", " ").strip(" ") for text in self.processor.decode([list(ids) for ids in batch])]
-
-    def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The piece of each id, to show."""
-        return [self.processor.id_to_piece(int(each)) for each in ids]
-
-
-class Exported:
+class Exported(Graphs):
     """An exported model of any kind. Several threads may call it at once."""
 
     def __init__(self, folder: str | Path, threads: int = 0) -> None:
-        self.folder = Path(folder)
+        super().__init__(folder, threads)
+        path = self.folder / "generation_config.json"
+        searches = self.kind in ("translator", "generator")
         try:
-            self.config: dict[str, Any] = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
-            self.kind: str = self.config["kind"]
-            self.reader, self.state = self.config["reader"], self.config["state"]
-            self.threads, self.graphs = threads, {}
-            for name in self.config["graphs"]:
-                self.graphs[name] = self.load_graph(name)
-            stored = self.folder / "generation_config.json"
-            searches = self.kind in ("translator", "generator")
-            self.defaults = Search(**json.loads(stored.read_text(encoding="utf-8"))) if searches else Search()
-        except FileNotFoundError as error:
-            raise Fault(f"{error.filename}: no such file; export the run again") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise Fault(f"{self.folder}: not an exported model, or a damaged one ({error})") from None
-        self.source, self.target = (self.vocabulary(side) for side in ("source", "target"))
-        self.shared = {name for name, each in self.state.items() if each["shared"]}
-
-    def load_graph(self, name: str) -> onnxruntime.InferenceSession:
-        """A graph, ready to run."""
-        path = self.folder / f"{name}.onnx"
-        if not path.exists():
-            raise FileNotFoundError(2, "", str(path))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = self.threads, 3
-        options.enable_cpu_mem_arena = False  # half the memory, at no cost that was measured
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # else threads wait at full speed
-        try:
-            return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
-        except Exception as error:  # the library raises types of its own
-            raise Fault(f"{path}: cannot be loaded ({str(error).splitlines()[0][:200]})") from None
-
-    def vocabulary(self, side: str) -> Subwords | None:
-        """The subwords of a side; None where it has none."""
-        name = self.config["vocabularies"].get(side)
-        return Subwords(self.folder / name) if name else None
-
-    # Text in or out
+            self.defaults = Search(**json.loads(path.read_text(encoding="utf-8"))) if searches else Search()
+        except (OSError, ValueError, TypeError) as error:
+            raise Fault(f"{path}: missing or damaged ({error}); export the run again") from None
 
     def translate(self, texts: Sequence[str], **settings: Any) -> list[str]:
         """The best output of each text. Settings: fields of Search."""
@@ -248,24 +185,6 @@ class Exported:
             for number, best in zip(batch, found, strict=True):
                 results[number] = [each._replace(truncated=cut[number]) for each in best] or results[number]
         return results
-
-    def encode(self, texts: Sequence[str]) -> list[Array]:
-        """Ids of each text, end of sentence last."""
-        assert self.source is not None
-        ids = self.source.encode([text if text.strip() else "" for text in texts])
-        return [np.array([*each, END], np.int64) for each in ids]
-
-    @staticmethod
-    def batches(lengths: dict[int, int], rows: int) -> Iterator[list[int]]:
-        """Numbers of inputs of similar length, some at a time."""
-        batch: list[int] = []
-        for number in sorted(lengths, key=lengths.__getitem__):
-            if batch and (len(batch) == rows or (len(batch) + 1) * lengths[number] > STEPS):
-                yield batch
-                batch = []
-            batch.append(number)
-        if batch:
-            yield batch
 
     def decode(self, rows: Sequence[Array], search: Search, n_best: int) -> list[list[Output]]:
         """The n best outputs of inputs that are searched together."""
@@ -317,89 +236,6 @@ class Exported:
             found.append([each for each, before in zip(best, [PAD, *best], strict=False) if each not in (before, PAD)])
         return self.target.decode(found)
 
-    # Answers without a decoder
-
-    def predict(self, inputs: Sequence[Array]) -> list[Array]:
-        """The outputs for each input: [S', O] per step, or [O]; logits where the model names classes."""
-        results: list[Any] = [None] * len(inputs)
-        for batch in self.batches({number: len(each) for number, each in enumerate(inputs)}, ROWS):
-            source, lengths = padded([inputs[number] for number in batch])
-            outputs, steps = self.graphs["predictor"].run(["outputs", "steps"], {"source": source, "lengths": lengths})
-            for number, row, count in zip(batch, outputs, steps, strict=True):
-                results[number] = row[:count] if self.config["answer"] == "steps" else row
-        return results
-
-    def meaning(self, outputs: Array) -> Any:
-        """Of a predictor's outputs: a class's name, the names of all steps, or the values as the data has them."""
-        labels = self.config["labels"]
-        if labels is None:
-            return outputs * self.reader["scale"] + self.reader["offset"]
-        return np.array(labels)[outputs.argmax(-1)].tolist()
-
-    # Language models
-
-    def log_probs(self, tokens: Iterable[int]) -> Iterator[Array]:
-        """log P of each next character [V], after each token."""
-        names = list(self.state)
-        state = {name: np.zeros((1, *each["shape"]), np.float32) for name, each in self.state.items()}
-        for token in tokens:
-            given = {"tokens": np.array([token], np.int64), **state}
-            wanted = ["log_probs", *(f"{name}.next" for name in names)]
-            found, *after = self.graphs["language_model"].run(wanted, given)
-            state = dict(zip(names, after, strict=True))
-            yield found[0]
-
-    def sample(self, text: str, length: int = 200, temperature: float = 1.0, seed: int = 1) -> str:
-        """Goes on from a text by random characters; the same seed gives the same text (not that of the toolkit, whose
-        random numbers are others)."""
-        random, drawn = np.random.default_rng(seed), list(self.characters(text))
-
-        def tokens() -> Iterator[int]:
-            yield BEGIN
-            for place in itertools.count():  # grows while it is read
-                yield drawn[place]
-
-        for number, found in enumerate(itertools.islice(self.log_probs(tokens()), len(drawn) + length)):
-            if number >= len(drawn):
-                scaled = found[FIRST_CHARACTER:].astype(np.float64) / max(temperature, 1e-30)
-                likely = np.exp(scaled - scaled.max())
-                drawn.append(FIRST_CHARACTER + int(random.choice(len(likely), p=likely / likely.sum())))
-        return "".join(self.config["symbols"][each - FIRST_CHARACTER] for each in drawn[len(text) :])
-
-    def bits_per_character(self, text: str) -> float:
-        """Mean of -log2 P(character | those before it)."""
-        ids = self.characters(text)
-        total = sum(float(found[each]) for each, found in zip(ids, self.log_probs([BEGIN, *ids]), strict=False))
-        return -total / len(ids) / math.log(2)
-
-    def characters(self, text: str) -> list[int]:
-        """Ids of characters."""
-        symbols = self.config["symbols"] if self.kind == "language_model" else self.reader["symbols"]
-        return [symbols.find(each) + FIRST_CHARACTER if each in symbols else UNKNOWN for each in text]
-
-    # Inputs
-
-    def read(self, source: str) -> Array:
-        """An input from a file, or from a text where the model reads texts."""
-        match self.reader["kind"]:
-            case "subwords":
-                return self.encode([source])[0]
-            case "characters":
-                ids = self.characters(source.replace("\\n", "\n") if "\\" not in self.reader["symbols"] else source)
-                if not ids:
-                    raise Fault("the text is empty")
-                return np.array(ids, np.int64)
-        return read(Path(source), self.reader, self.config["input_shape"])
-
-
-def padded(rows: Sequence[Array]) -> tuple[Array, Array]:
-    """[S_i, ...] -> [B, S, ...] padded with 0, lengths [B]."""
-    lengths = np.array([len(row) for row in rows], np.int64)
-    source = np.zeros((len(rows), lengths.max(), *rows[0].shape[1:]), rows[0].dtype)
-    for place, row in zip(source, rows, strict=True):
-        place[: len(row)] = row
-    return source, lengths
-
 
 # The command line
 
@@ -428,42 +264,6 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--seed", type=whole(0, 2**63 - 1), default=1, metavar="S")
     found.add_argument("--threads", type=whole(0, 1_000), default=0, metavar="N", help="0: as many as processors")
     return found
-
-
-def whole(lowest: int, highest: int) -> Callable[[str], int]:
-    """A type for argparse: whole numbers within bounds."""
-
-    def read(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
-            raise argparse.ArgumentTypeError(f"must be a whole number from {lowest} to {highest}, not {text!r}")
-        return int(text)
-
-    return read
-
-
-def real(lowest: float, highest: float) -> Callable[[str], float]:
-    """A type for argparse: numbers within bounds."""
-
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not lowest <= value <= highest:
-            raise argparse.ArgumentTypeError(f"must be a number from {lowest} to {highest}, not {text!r}")
-        return value
-
-    return read
-
-
-def lines_of(paths: Sequence[str]) -> Iterator[str]:
-    """Lines of UTF-8 text of all files. Only a line feed ends a line."""
-    for path in paths or ["-"]:
-        if path == "-" and sys.stdin is None:
-            raise Fault("standard input is closed: give it text, one input per line")
-        with sys.stdin.buffer if path == "-" else open(path, "rb") as stream:
-            for line in stream:
-                yield line.removesuffix(b"\n").decode("utf-8", errors="replace")
 
 
 def answers(model: Exported, options: argparse.Namespace) -> Iterator[str]:

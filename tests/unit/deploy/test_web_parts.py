@@ -15,7 +15,8 @@ import sentencepiece
 
 from seq2seq.deploy.web_folder import PAGE
 from seq2seq.exported.inputs import log_mel, read_sound
-from seq2seq.exported.translate import END, Beam, Search, Subwords
+from seq2seq.exported.parts import END, Subwords
+from seq2seq.exported.translate import Beam, Search
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed (Debian: nodejs)")
