@@ -9,7 +9,8 @@ COPY constraints.txt ./
 RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu "$(grep '^torch==' constraints.txt)"
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY seq2seq ./seq2seq
-RUN pip install --no-cache-dir -c constraints.txt '.[serve]'
+# the extra packages: exported directories, pictures, sound
+RUN pip install --no-cache-dir -c constraints.txt '.[serve]' onnxruntime pillow soundfile
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --no-create-home seq2seq

@@ -111,12 +111,12 @@ def _serve(options: argparse.Namespace) -> None:
     check(not missing, f"serve needs {', '.join(missing)}: pip install 'seq2seq[serve]'")
     from seq2seq.cli.exit_status import quick_imports
     from seq2seq.serving.backend import LoadOptions
-    from seq2seq.serving.service import ServiceConfig
+    from seq2seq.serving.service import ServiceSettings
 
     with quick_imports():
-        from seq2seq.serving.workers import ServerConfig, serve
+        from seq2seq.serving.workers import ServerSettings, serve
 
-    service = ServiceConfig(
+    service = ServiceSettings(
         tuple(map(source_of, options.runs)),
         LoadOptions(options.device, options.precision, options.max_input_length),
         Limits(**{field.name: getattr(options, field.name) for field in fields(Limits)}),
@@ -125,7 +125,7 @@ def _serve(options: argparse.Namespace) -> None:
         tuple(options.origin) or ("*",),
         options.split_sentences == "true",
     )
-    serve(ServerConfig(service, options.host, options.port, options.workers))
+    serve(ServerSettings(service, options.host, options.port, options.workers))
 
 
 def source_of(word: str) -> Source:

@@ -94,7 +94,7 @@ def check_export(model: Loaded, place: Path, count: int, stored: Any, exact: boo
             texts, made_up = _texts_of(model, count), True
             pairs = [("", model.bits_per_character(each), "", exported.bits_per_character(each)) for each in texts]
     report = _compare(pairs, made_up)
-    if exact and (report.largest > TOLERANCE or report.differing):
+    if exact and (not report.largest <= TOLERANCE or report.differing):  # not a number is no agreement
         raise UserError(
             f"the exported model answers {report.differing} of {report.inputs} inputs otherwise (scores differ by up "
             f"to {report.largest:.1e}): nothing is written; please report this"
@@ -106,9 +106,9 @@ def _compare(pairs: Sequence[tuple[Any, float, Any, float]], made_up: bool) -> R
     """An answer that differs at the same score is a tie, and none that differs."""
     distances = [abs(a - b) for _, a, _, b in pairs]
     differing = sum(
-        one != other and apart > TOLERANCE for (one, _, other, _), apart in zip(pairs, distances, strict=True)
+        one != other and not apart <= TOLERANCE for (one, _, other, _), apart in zip(pairs, distances, strict=True)
     )
-    return Report(len(pairs), differing, max(distances, default=0.0), made_up)
+    return Report(len(pairs), differing, float(np.max(distances, initial=0.0)), made_up)
 
 
 def _sentences(model: Translator, count: int, stored: Any) -> tuple[list[str], bool]:

@@ -51,6 +51,7 @@ def export(
     UserError, with nothing written, where a part of the model cannot be exported, the directory holds anything else or
     cannot be written, or the answers differ.
     """
+    directory = directory.resolve()
     check_target(directory)
     check(precision == "fp32" or file_format == "onnx", "int8 is for the format onnx; leave the precision out")
     if web is not None:
@@ -90,18 +91,23 @@ def _write_graphs(plan: Plan, place: Path, precision: Precision, file_format: Fo
 
 
 def check_target(directory: Path) -> None:
-    """Raises UserError where a directory holds anything but an earlier export."""
+    """Raises UserError where a directory holds anything but an earlier export as it was written, or is one that nothing
+    can take the place of."""
+    fixed = directory.is_mount() or directory.resolve() == Path.cwd()
+    check(not fixed, f"{directory}: is the current folder, or a disk's; name a folder in it")
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return
     check(directory.is_dir(), f"{directory}: is a file; name a folder for the export")
-    known: set[str] = set()
+    sums: dict[str, str] = {}
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         stored = json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))
-        known = {CONFIG_FILE, *stored["files_sha256"]} if "export_format" in stored else set()
-    check(bool(known), f"{directory}: holds files that are no export; choose a new or an empty folder")
-    present = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
-    strange = sorted(name for name in present - known if "__pycache__" not in name)
-    check(not strange, f"{directory / ''.join(strange[:1])}: not part of the export there; move it, or choose another")
+        sums = dict(stored["files_sha256"]) if "export_format" in stored else {}
+    check(bool(sums), f"{directory}: holds files that are no export; choose a new or an empty folder")
+    present = {str(path.relative_to(directory)): path for path in directory.rglob("*") if path.is_file()}
+    for name, path in sorted(present.items()):
+        if name != CONFIG_FILE and "__pycache__" not in name:
+            check(name in sums, f"{path}: not part of the export there; move it, or choose another folder")
+            check(sha256_of(path) == sums[name], f"{path}: was changed since; move it, or choose another folder")
 
 
 @contextlib.contextmanager
@@ -112,17 +118,26 @@ def _beside(directory: Path) -> Iterator[Path]:
         place = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".tmp", dir=directory.parent))
     except OSError as error:
         raise UserError(f"{directory}: cannot be written ({error.strerror}); name another folder") from None
+    old = place.with_suffix(".old")
     try:
         yield place
         place.chmod(0o755)
+        check_target(directory)  # it took minutes: a file may have come meanwhile
         if directory.exists():
-            shutil.rmtree(directory)
-        place.rename(directory)
+            directory.rename(old)
+        try:
+            place.rename(directory)
+        except OSError:
+            if old.exists():
+                old.rename(directory)
+            raise
         sync(directory.parent)
     except OSError as error:
         raise UserError(f"{directory}: cannot be written ({error.strerror or error})") from None
     finally:
         shutil.rmtree(place, ignore_errors=True)
+        if directory.exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_belongings(model: Loaded, place: Path) -> None:

@@ -87,7 +87,8 @@ def check_readable(reader: ReaderConfig) -> None:
 
 
 def _reading(reader: ReaderConfig, form: FrontEnd) -> dict[str, Any]:
-    return {"reader": to_dict(reader), "input_shape": list(form.input_shape), "steps": form.steps}
+    ids = {"ids": form.vocabulary_size} if isinstance(form, Tokens) else {}
+    return {"reader": {**to_dict(reader), **ids}, "input_shape": list(form.input_shape), "steps": form.steps}
 
 
 def _example(form: FrontEnd) -> Tensor:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray
+MOST_PIXELS = 25_000_000
+"""A picture of more is refused before it is decoded."""
 
 
 class Fault(ValueError):
@@ -31,7 +33,16 @@ def read(path: Path, reader: dict[str, Any], shape: Sequence[int | None]) -> Arr
             array = read_numbers(path)
     if len(shape) == 1 and array.shape[1:] == (1,):
         array = array[:, 0]  # a CSV file of ids has one column
-    return checked(array.astype(np.int64 if len(shape) == 1 else np.float32), shape, str(path))
+    array = checked(array, shape, str(path))
+    return array.astype(np.float32) if len(shape) > 1 else ids_of(array, reader, str(path))
+
+
+def ids_of(array: Array, reader: dict[str, Any], name: str) -> Array:
+    """Numbers [S] as ids. Raises Fault where they are none of the model's."""
+    most = reader.get("ids", 2**31)
+    if (array != np.floor(array)).any() or array.min() < 0 or array.max() >= most:
+        raise Fault(f"{name}: ids are whole numbers from 0 to {most - 1}")
+    return array.astype(np.int64)
 
 
 def checked(array: Array, shape: Sequence[int | None], name: str) -> Array:
@@ -47,11 +58,13 @@ def read_numbers(path: Path) -> Array:
     """The numbers of a .npy file, or of a .csv file with a row per step."""
     try:
         if path.suffix.lower() == ".npy":
-            return np.array(np.load(path, allow_pickle=False), np.float64)
+            return np.array(np.load(path, mmap_mode="r", allow_pickle=False), np.float64)
         with path.open(encoding="utf-8-sig", newline="") as file:
             return np.array([[float(cell) for cell in row] for row in csv.reader(file) if row], np.float64)
-    except (ValueError, EOFError) as error:
-        raise Fault(f"{path}: not a .npy file or a .csv file of numbers ({error})") from None
+    except FileNotFoundError:
+        raise
+    except Exception:  # the libraries raise many unrelated types
+        raise Fault(f"{path}: not a .npy file or a .csv file of numbers") from None
 
 
 def read_image(path: Path, height: int, width: int) -> Array:
@@ -60,9 +73,13 @@ def read_image(path: Path, height: int, width: int) -> Array:
 
     try:
         with Image.open(path) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise Fault(f"{path}: has {image.width} x {image.height} pixels; make it smaller")
             resized = image.convert("RGB").resize((width, height))
-    except OSError as error:
-        raise error if error.filename else Fault(f"{path}: cannot be read as a picture ({error})") from None
+    except (FileNotFoundError, Fault):
+        raise
+    except Exception as error:  # Pillow's decoders raise many unrelated types
+        raise Fault(f"{path}: cannot be read as a picture ({str(error)[:200]})") from None
     return np.asarray(resized, np.float32).transpose(2, 0, 1) / np.float32(255)
 
 

@@ -174,10 +174,7 @@ class Exported(Graphs):
         if n_best > search.beam_size:
             raise Fault(f"n_best {n_best} is more than beam_size {search.beam_size}")
         translates = self.kind == "translator"
-        limit = self.config["max_input_length"] if translates else 0
-        rows = self.encode(inputs) if translates else list(inputs)
-        cut = [translates and len(row) > limit + 1 for row in rows]
-        rows = [np.append(row[:limit], END) if long else row for row, long in zip(rows, cut, strict=True)]
+        rows, cut = self.shortened(self.encode(inputs)) if translates else (list(inputs), [False] * len(inputs))
         results: list[list[Output]] = [[Output("", 0.0, 0.0, [])] for _ in rows]
         lengths = {number: len(row) for number, row in enumerate(rows) if not translates or len(row) > 1}
         for batch in self.batches(lengths, min(ROWS, max(1, HYPOTHESES // search.beam_size))):
@@ -185,6 +182,12 @@ class Exported(Graphs):
             for number, best in zip(batch, found, strict=True):
                 results[number] = [each._replace(truncated=cut[number]) for each in best] or results[number]
         return results
+
+    def shortened(self, rows: Sequence[Array]) -> tuple[list[Array], list[bool]]:
+        """Ids of texts, no more of each than the model is set to read; and which were longer."""
+        limit = self.config["max_input_length"]
+        cut = [len(row) > limit + 1 for row in rows]
+        return [np.append(row[:limit], END) if long else row for row, long in zip(rows, cut, strict=True)], cut
 
     def decode(self, rows: Sequence[Array], search: Search, n_best: int) -> list[list[Output]]:
         """The n best outputs of inputs that are searched together."""
@@ -253,14 +256,14 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--length-penalty", type=real(0, 100), metavar="A", help="exponent of the length")
     found.add_argument("--length-penalty-kind", choices=("average", "gnmt"))
     found.add_argument("--max-length", type=whole(1, 10_000), metavar="N", help="longest output in tokens")
-    found.add_argument("--max-length-ratio", type=real(0, 1_000), metavar="R", help="per source token, plus 10")
+    found.add_argument("--max-length-ratio", type=real(1e-9, 1_000), metavar="R", help="per source token, plus 10")
     found.add_argument("--max-input-length", type=whole(1, 1_000_000), metavar="N", help="longer inputs are cut")
     found.add_argument("--n-best", type=whole(1, 1_000), metavar="K", help="the K best: name, rank, score, answer")
     found.add_argument("--split-sentences", action="store_true", help="translate the sentences of each line one by one")
     found.add_argument("--scores", action="store_true", help="the score before each translation")
     found.add_argument("--ctc", action="store_true", help="by the CTC head alone, where the model has one")
     found.add_argument("--length", type=whole(0, 10**9), default=200, metavar="N", help="characters to go on by")
-    found.add_argument("--temperature", type=real(0, 1_000), default=1.0, metavar="T")
+    found.add_argument("--temperature", type=real(1e-30, 1_000), default=1.0, metavar="T")
     found.add_argument("--seed", type=whole(0, 2**63 - 1), default=1, metavar="S")
     found.add_argument("--threads", type=whole(0, 1_000), default=0, metavar="N", help="0: as many as processors")
     return found
@@ -270,17 +273,18 @@ def answers(model: Exported, options: argparse.Namespace) -> Iterator[str]:
     """What is written for each input."""
     settings = {name: getattr(options, name) for name in Search._fields if getattr(options, name) is not None}
     if model.kind == "language_model":
+        if not options.inputs:
+            raise Fault("give the text to go on from")
         for text in options.inputs:
             yield text + model.sample(text, options.length, options.temperature, options.seed) + "\n"
         return
+    check_options(model, options)
     if options.split_sentences:
-        if model.kind != "translator":
-            raise Fault("--split-sentences is for models that translate")
         yield from by_sentences(model, lines_of(options.inputs), settings)
         return
     texts = model.kind == "translator" or model.reader["kind"] in ("characters", "subwords")
     named: Iterator[tuple[Any, str]] = (
-        enumerate(lines_of(options.inputs), 1) if texts else ((name, name) for name in options.inputs)
+        enumerate(lines_of(options.inputs), 1) if texts else ((name, name) for name in names_of(options.inputs))
     )
     most = min(LINES, 8 * max(1, HYPOTHESES // settings.get("beam_size", model.defaults.beam_size)))
     while group := list(itertools.islice(named, most)):
@@ -296,6 +300,27 @@ def answers(model: Exported, options: argparse.Namespace) -> Iterator[str]:
         found = model.search(inputs, options.n_best or 1, **settings)
         for name, best in zip(names, found, strict=True):
             yield written(name, best, options, model.kind == "translator")
+
+
+def check_options(model: Exported, options: argparse.Namespace) -> None:
+    """Raises Fault where an option is of no use to this kind of model."""
+    has_ctc = "ctc" in model.config["graphs"].get("encoder", {"outputs": ()})["outputs"]
+    searches = model.kind in ("translator", "generator")
+    for given, fits, message in (
+        (options.ctc, has_ctc, "--ctc: this model has no CTC head"),
+        (options.split_sentences, model.kind == "translator", "--split-sentences is for models that translate"),
+        (options.n_best or options.scores, searches, "--n-best, --scores: for models that write text"),
+        (options.split_sentences, not (options.n_best or options.scores), "--split-sentences goes with neither "
+         "--n-best nor --scores"),
+    ):  # fmt: skip
+        if given and not fits:
+            raise Fault(message)
+
+
+def names_of(inputs: Sequence[str]) -> Iterator[str]:
+    """Names of files; those that standard input gives, a line each, for "-" and for none at all."""
+    for name in inputs or ["-"]:
+        yield from (line for line in lines_of(["-"]) if line.strip()) if name == "-" else (name,)
 
 
 def by_sentences(model: Exported, lines: Iterator[str], settings: dict[str, Any]) -> Iterator[str]:

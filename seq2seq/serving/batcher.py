@@ -205,8 +205,8 @@ class Batcher:
         if asked.attention:
             shown = backend.attention(inputs, [candidates[0] for candidates in found])
         for (job, place), candidates, attention in zip(parts, found, shown, strict=True):
+            job.answered += job.results[place] is None
             job.results[place] = Found(candidates, attention)
-            job.answered += 1
         seconds = max(time.monotonic() - began, 1e-6)
         self._rate += 0.1 * (len(parts) / seconds - self._rate)
         self.observer.batch(len(parts), seconds)

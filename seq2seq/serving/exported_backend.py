@@ -85,7 +85,7 @@ class ExportedBackend:
     def attention(self, inputs: Sequence[Any], outputs: Sequence[Candidate]) -> list[Attention]:
         """As `Backend` has it."""
         check("step" in self.model.graphs, "this model has no attention to show")
-        rows = self.model.encode(inputs) if self.kind == "translator" else inputs
+        rows = self.model.shortened(self.model.encode(inputs))[0] if self.kind == "translator" else inputs
         return [self._attention(row, output.tokens) for row, output in zip(rows, outputs, strict=True)]
 
     def _attention(self, row: Any, tokens: Sequence[int]) -> Attention:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from typing import Any
+from urllib.parse import parse_qs
 
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -42,7 +43,7 @@ class Fields:
         if not all(isinstance(text, str) for text in texts):
             raise bad(f"Invalid request: {name} must be a string or an array of strings")
         if self.form:  # a form's lines end in CR LF, whatever was typed
-            texts = ["\n".join(text.splitlines()) if "\r" in text else text for text in texts]
+            texts = [text.replace("\r\n", "\n") for text in texts]
         return [whole_characters(text) for text in texts], several
 
     def choice(self, name: str, default: str, choices: Collection[str]) -> str:
@@ -96,6 +97,10 @@ async def read_fields(request: Request, text_bytes: int, upload_bytes: int) -> F
         return Fields(_parsed(await request.body()))
     values: dict[str, Any] = dict(request.query_params)
     files: list[UploadFile] = []
+    if kind == "application/x-www-form-urlencoded":  # the framework takes unescaped bytes for Latin-1
+        for name, given in _form(await request.body()).items():
+            values[name] = given if len(given) > 1 else given[0]
+        return Fields(values, form=True)
     form = await request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS, max_part_size=text_bytes)
     for name in form:
         texts = [each for each in form.getlist(name) if isinstance(each, str)]
@@ -103,6 +108,13 @@ async def read_fields(request: Request, text_bytes: int, upload_bytes: int) -> F
         if texts:
             values[name] = texts if len(texts) > 1 else texts[0]
     return Fields(values, files, form=True)
+
+
+def _form(body: bytes) -> dict[str, list[str]]:
+    try:
+        return parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise bad(f"Invalid request: more than {MOST_FIELDS} fields") from None
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from seq2seq.errors import UserError
 from seq2seq.serving.metrics import Metrics
-from seq2seq.serving.service import Service, ServiceConfig
+from seq2seq.serving.service import Service, ServiceSettings
 
 BACKLOG = 2_048
 """Connections that the system accepts on our behalf."""
@@ -39,7 +39,7 @@ def address_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def work(config: ServiceConfig, listening: socket.socket, ready: Callable[[list[str]], None]) -> None:
+def work(config: ServiceSettings, listening: socket.socket, ready: Callable[[list[str]], None]) -> None:
     """One process of the server, from loading to the last answer. ready: hears the models' names when they are
     loaded. Raises UserError where one cannot be."""
     import uvicorn

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ServiceConfig:
+class ServiceSettings:
     """What is served, to whom, and how much of it."""
 
     sources: tuple[Source, ...]
@@ -61,7 +61,7 @@ class Model:
 class Service:
     """All models, loaded. Raises UserError where one cannot be, or two would have the same name."""
 
-    def __init__(self, config: ServiceConfig, metrics: Metrics, open_: Open = open_backend) -> None:
+    def __init__(self, config: ServiceSettings, metrics: Metrics, open_: Open = open_backend) -> None:
         self.config, self.limits, self.metrics, self._open = config, config.limits, metrics, open_
         self._codes = {name: code for code, name in config.aliases.items()}
         loaded = [(source, open_(source, config.load)) for source in config.sources]

@@ -202,8 +202,9 @@ def _check_size(reader: ReaderConfig, path: Path, steps: int) -> None:
         import soundfile
 
         try:
-            frames = soundfile.info(path).frames
+            info = soundfile.info(path)
         except soundfile.LibsndfileError:
             return  # `read` says what is the matter
-        most = int(steps * reader.step_seconds * reader.rate)
+        check(info.channels == 1, f"the recording has {info.channels} channels; convert it to one")
+        frames, most = info.frames, int(steps * reader.step_seconds * reader.rate)
         check(frames <= most, f"the recording has {frames:,} samples, more than {most:,}")

@@ -17,23 +17,23 @@ from multiprocessing.connection import Connection, wait
 from seq2seq.errors import UserError
 from seq2seq.serving.metrics import SHARED_FOLDER
 from seq2seq.serving.server import STOP, address_of, bound, work
-from seq2seq.serving.service import ServiceConfig
+from seq2seq.serving.service import ServiceSettings
 
 SECONDS_TO_RESTART = 2.0
 """How long the place of a process that died stays empty: one that dies at once must not keep the machine busy."""
 
 
 @dataclass(frozen=True)
-class ServerConfig:
+class ServerSettings:
     """Where the service listens, and with how many processes."""
 
-    service: ServiceConfig
+    service: ServiceSettings
     host: str = "127.0.0.1"
     port: int = 5000
     workers: int = 1
 
 
-def serve(config: ServerConfig) -> None:
+def serve(config: ServerSettings) -> None:
     """Serves until a signal ends it: SIGTERM and SIGINT answer what was asked first. Raises UserError where the address
     is taken, or a run cannot be loaded."""
     with contextlib.closing(bound(config.host, config.port)) as listening:
@@ -50,7 +50,7 @@ def serve(config: ServerConfig) -> None:
 class Worker:
     """A process of the server, as its parent sees it."""
 
-    def __init__(self, config: ServiceConfig, listening: socket.socket) -> None:
+    def __init__(self, config: ServiceSettings, listening: socket.socket) -> None:
         context = multiprocessing.get_context("spawn")
         self.news, writer = context.Pipe(duplex=False)
         self.process = context.Process(target=_work, args=(config, listening, writer))
@@ -69,7 +69,7 @@ class Worker:
         return list(names)
 
 
-def _work(config: ServiceConfig, listening: socket.socket, news: Connection) -> None:
+def _work(config: ServiceSettings, listening: socket.socket, news: Connection) -> None:
     try:
         work(config, listening, lambda names: news.send((names, "")))
     except UserError as error:
@@ -81,7 +81,7 @@ def _work(config: ServiceConfig, listening: socket.socket, news: Connection) -> 
 class Workers:
     """Several processes. One that dies is started again; SIGTERM, SIGINT and SIGHUP go to all."""
 
-    def __init__(self, config: ServerConfig, listening: socket.socket) -> None:
+    def __init__(self, config: ServerSettings, listening: socket.socket) -> None:
         self._config, self._listening = config, listening
         self._workers: list[Worker] = []
         self._stopping = threading.Event()

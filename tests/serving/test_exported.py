@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seq2seq.cli.main import main
 from seq2seq.errors import UserError
 from seq2seq.serving.backend import Candidate, LoadOptions, Source
 from seq2seq.serving.exported_backend import open_export
 from seq2seq.serving.opening import open_backend
-from tests.serving.conftest import STORED
+from tests import exports
+from tests.exports import STORED
 from tests.tiny_runs import frames_of
 
 pytest.importorskip("onnxscript")
@@ -21,14 +21,7 @@ pytest.importorskip("onnxscript")
 
 @pytest.fixture(scope="module")
 def export_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("exports")
-
-    def export(kind: str) -> Source:
-        if not (folder / kind).exists():
-            assert main(["export", str(STORED[kind]), str(folder / kind), "--check", "2"]) == 0
-        return Source(str(folder / kind))
-
-    return export
+    return lambda kind: Source(str(exports.export_of(kind, tmp_path_factory)))
 
 
 def both(kind: str, export_of: Any) -> tuple[Any, Any]:
@@ -47,6 +40,11 @@ def test_a_translator_and_its_attention(export_of: Any) -> None:
     for one, other in zip(run.attention(texts, best), export.attention(texts, best), strict=True):
         assert one[:2] == other[:2]
         np.testing.assert_allclose(other.weights, one.weights, atol=1e-4)
+    run.model.max_source_tokens = export.model.config["max_input_length"] = 3  # attention is that of what was read
+    for backend in (run, export):
+        (best,) = backend.search(["ba ko mi so ra"], 1)
+        assert best[0].truncated
+        assert len(backend.attention(["ba ko mi so ra"], [best[0]])[0].source) == 4
     with pytest.raises(UserError, match="does not take one"):
         export.search(texts, 1, prefix="ba")
     with pytest.raises(UserError, match="n_best 5 is more than beam_size 2"):

@@ -53,6 +53,10 @@ def test_takes_forms_of_both_kinds(server: ServerProcess) -> None:
     parts = [(name, (None, value)) for name, value in TEXT.items()]
     assert ask(server, files=parts).json() == {"translatedText": "BA KO MI"}
     assert ask(server, data={**TEXT, "q": "so\r\nso"}).json() == {"translatedText": "SO\nSO"}
+    assert ask(server, data={**TEXT, "q": "so\u2028so\r\n"}).json()["translatedText"].endswith("SO\n")
+    plain = "q=<code>läuft</code>&source=en&target=de&format=html".encode()  # as curl -d sends it
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert ask(server, content=plain, headers=form).json() == {"translatedText": "<code>läuft</code>"}
 
 
 @pytest.mark.parametrize("q", ["ba ko mi", ["ba ko mi", "so", "lu te so ra ne. so"]])

@@ -20,26 +20,18 @@ from seq2seq.deploy import check, export, onnx_file
 from seq2seq.errors import UserError
 from seq2seq.exported.translate import Exported
 from seq2seq.runs.layout import MODEL_FILE
+from tests.exports import STORED, export_of
 from tests.tiny_runs import frames_of
 
 pytest.importorskip("onnxscript")
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
-RUNS = {
-    "generator": FIXTURES / "generator-0.1.0-format2",
-    "predictor": FIXTURES / "predictor-0.1.0-format2",
-    "language_model": FIXTURES / "characters-0.1.0-format2",
-}
 TEXTS = ["ba ko mi", "lu te so ra ne", "", "ne ne " * 30, "so", "Ünknown — ?"]
 
 
 @pytest.fixture(scope="module")
-def exports(toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """An export of each kind."""
-    folder = tmp_path_factory.mktemp("exports")
-    for kind, run in {"translator": toy_run, **RUNS}.items():
-        assert main(["export", str(run), str(folder / kind)]) == 0
-    return {path.name: path for path in folder.iterdir()}
+    return {kind: export_of(kind, tmp_path_factory) for kind in STORED}
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +62,13 @@ def test_the_environment_holds_no_torch(python: str, exports: dict[str, Path]) -
         assert subprocess.run([python, "-c", f"import {name}"], capture_output=True, cwd="/").returncode == 1
 
 
-def test_a_translator_answers_alike(python: str, exports: dict[str, Path], toy_run: Path, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+def test_a_translator_answers_alike(python: str, exports: dict[str, Path], tmp_path: Path, capsysbinary) -> None:  # type: ignore[no-untyped-def]
     given = "".join(f"{text}\n" for text in TEXTS)
-    (exports["translator"].parent / "in.txt").write_text(given)
+    (tmp_path / "in.txt").write_text(given)
     other = ["--length-penalty", "0.3", "--length-penalty-kind", "gnmt", "--max-length-ratio", "0.5"]
     for words in ([], ["--n-best", "3"], ["--scores", "--beam-size", "1"], ["--max-length", "3"], other):
         capsysbinary.readouterr()
-        assert main(["translate", str(toy_run), str(exports["translator"].parent / "in.txt"), *words]) == 0
+        assert main(["translate", str(STORED["translator"]), str(tmp_path / "in.txt"), *words]) == 0
         expected, found = (
             capsysbinary.readouterr().out.decode(),
             answers(python, exports["translator"], *words, given=given),
@@ -87,11 +79,11 @@ def test_a_translator_answers_alike(python: str, exports: dict[str, Path], toy_r
         assert theirs == pytest.approx(ours, abs=1e-4)
 
 
-def test_paragraphs_are_translated_as_the_toolkit_does(exports: dict[str, Path], toy_run: Path, capsysbinary) -> None:  # type: ignore[no-untyped-def]
+def test_paragraphs_are_translated_as_the_toolkit_does(exports: dict[str, Path], tmp_path: Path, capsysbinary) -> None:  # type: ignore[no-untyped-def]
     pytest.importorskip("sentencex")
     given = "  Ba ko mi.  So ra? Ne ne.\n\nlu te\n"
-    (exports["translator"].parent / "paragraphs.txt").write_text(given)
-    words = ["translate", str(toy_run), str(exports["translator"].parent / "paragraphs.txt"), "--split-sentences"]
+    (tmp_path / "paragraphs.txt").write_text(given)
+    words = ["translate", str(STORED["translator"]), str(tmp_path / "paragraphs.txt"), "--split-sentences"]
     assert main(words) == 0
     expected = capsysbinary.readouterr().out.decode()
     assert expected.count("  ") == 2
@@ -108,7 +100,7 @@ def test_other_kinds_answer_alike(python: str, exports: dict[str, Path], tmp_pat
     for kind, given in files.items():
         for words in [], ["--n-best", "2"] if kind == "generator" else []:
             capsys.readouterr()
-            assert main(["predict", str(RUNS[kind]), *given, *words]) == 0
+            assert main(["predict", str(STORED[kind]), *given, *words]) == 0
             expected = capsys.readouterr().out
             found = answers(python, exports[kind], *given, *words)
             for ours, theirs in zip(expected.split(), found.split(), strict=True):
@@ -116,7 +108,7 @@ def test_other_kinds_answer_alike(python: str, exports: dict[str, Path], tmp_pat
                     assert float(theirs) == pytest.approx(float(ours), abs=1e-4)
                 else:
                     assert theirs == ours
-    model = seq2seq.load(RUNS["generator"], kind="generator")
+    model = seq2seq.load(STORED["generator"], kind="generator")
     inputs = [model.read(path) for path in files["generator"]]
     by_ctc = "".join(
         f"{path}\t{text}\n" for path, text in zip(files["generator"], model.generate_by_ctc(inputs), strict=True)
@@ -167,9 +159,9 @@ def test_the_directory_tells_what_it_is(exports: dict[str, Path], toy_run: Path)
     }
 
 
-def test_int8_is_small_and_safe_without_vnni(toy_run: Path, exports: dict[str, Path], tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_int8_is_small_and_safe_without_vnni(exports: dict[str, Path], tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     """Two products of an unsigned and a signed byte are added in 16 bits there: 2 x 255 x 64 still fits."""
-    assert main(["export", str(toy_run), str(tmp_path / "int8"), "--precision", "int8"]) == 0
+    assert main(["export", str(STORED["translator"]), str(tmp_path / "int8"), "--precision", "int8"]) == 0
     assert "are answered otherwise" in capsys.readouterr().err
     stored = [
         each
@@ -192,6 +184,7 @@ def test_int8_is_small_and_safe_without_vnni(toy_run: Path, exports: dict[str, P
     assert sum(alike) >= len(TEXTS) - 2
 
 
+@pytest.mark.slow  # the graphs of an ensemble are compared in unit/deploy
 def test_an_ensemble_is_exported_as_one(toy_run: Path, tmp_path: Path) -> None:
     other = seq2seq.load(toy_run)
     for weight in other.model.parameters():
@@ -221,11 +214,14 @@ def test_nothing_of_the_users_is_replaced_and_nothing_is_left_half_written(
     (tmp_path / "folder" / "mine.txt").write_text("mine")
     shutil.copytree(exports["translator"], tmp_path / "edited")
     (tmp_path / "edited" / "mine.txt").write_text("mine")
+    shutil.copytree(exports["translator"], tmp_path / "changed")
+    (tmp_path / "changed" / "translate.py").write_text("mine")
     before = sorted(str(path) for path in tmp_path.rglob("*"))
     for name, told in {
         "file": "is a file; name a folder",
         "folder": "holds files that are no export",
         "edited": "mine.txt: not part of the export there",
+        "changed": "translate.py: was changed since",
         "file/below": "cannot be written",
     }.items():
         assert main(["export", str(toy_run), str(tmp_path / name)]) == 2
@@ -244,8 +240,50 @@ def test_nothing_of_the_users_is_replaced_and_nothing_is_left_half_written(
     assert sorted(str(path) for path in tmp_path.rglob("*")) == before
 
 
+def test_an_earlier_export_is_replaced_or_kept_whole(
+    exports: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, place = str(STORED["predictor"]), tmp_path / "place"
+    shutil.copytree(exports["predictor"], place)
+    before = {path.name: path.read_bytes() for path in place.iterdir()}
+    rename = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.suffix == ".tmp":
+            os.close(-1)
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", failing)
+        assert main(["export", run, str(place), "--check", "2"]) == 2
+    assert {path.name: path.read_bytes() for path in place.iterdir()} == before
+    assert main(["export", run, str(place), "--check", "2"]) == 0
+    assert sorted(path.name for path in place.iterdir()) == sorted(before)
+    monkeypatch.chdir(place)
+    assert main(["export", run, "."]) == 2
+    assert "is the current folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["place"]
+
+
+def test_options_that_a_model_has_no_use_for_are_refused(exports: dict[str, Path]) -> None:
+    for kind, words, told in (
+        ("translator", ["--ctc"], "this model has no CTC head"),
+        ("predictor", ["--n-best", "2", "a.csv"], "for models that write text"),
+        ("generator", ["--split-sentences", "a.npy"], "for models that translate"),
+        ("translator", ["--split-sentences", "--scores"], "goes with neither"),
+        ("language_model", [], "give the text to go on from"),
+        ("generator", ["--temperature", "0"], "--temperature: must be a number from"),
+    ):
+        assert told in answers(sys.executable, exports[kind], *words, status=2)
+
+
+def test_nan_is_no_agreement() -> None:
+    report = check._compare([("a", 1.0, "a", float("nan")), ("b", 1.0, "b", 1.0)], made_up=True)
+    assert not report.largest <= check.TOLERANCE
+
+
 def test_what_cannot_be_exported_is_said_first(toy_run: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
-    shutil.copytree(RUNS["generator"], tmp_path / "run")
+    shutil.copytree(STORED["generator"], tmp_path / "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     config["reader"] = {**config.get("reader", {}), "kind": "image", "backbone": "some/network"}
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))

@@ -25,9 +25,8 @@ V = 23
 MODELS = (
     (EncoderConfig(5, 2, subsampling=2, forward_layers=1), DecoderConfig(6, 2, "general", "bottom_up")),
     (EncoderConfig(4, cell="gru", merge="sum"), DecoderConfig(5, 1, "additive", "input_feeding", "gru")),
-    (EncoderConfig(6, cell="rnn", direction="backward"), DecoderConfig(6, 2, "dot", "none", "rnn")),
-    (EncoderConfig(4, 2, cell="peephole", merge="multiply"), DecoderConfig(5, 2, "none", "input_feeding", "peephole")),
-    (EncoderConfig(3, cell="gru", direction="forward"), DecoderConfig(4, 3, "general", "bottom_up", "peephole")),
+    (EncoderConfig(6, cell="rnn", direction="backward"), DecoderConfig(6, 1, "dot", "none", "rnn")),
+    (EncoderConfig(4, cell="peephole", merge="multiply"), DecoderConfig(5, 1, "none", "input_feeding", "peephole")),
 )
 """Exported as one ensemble: that is one pass of the exporter for all of them."""
 
@@ -54,12 +53,16 @@ def sessions(models: list[Seq2Seq], tmp_path_factory: pytest.TempPathFactory) ->
     return loaded[0], loaded[1], state
 
 
-@pytest.mark.parametrize(
-    ("rows", "steps", "slots", "candidates"), [(1, 1, 1, 1), (1, 7, 5, 5), (6, 1, 1, 4), (3, 9, 2, V), (2, 8, 3, 4)]
-)
-def test_graphs_give_the_models_numbers(
-    models: list[Seq2Seq], sessions: Any, rows: int, steps: int, slots: int, candidates: int
-) -> None:
+SIZES = ((1, 1, 1, 1), (1, 7, 5, 5), (6, 1, 1, 4), (3, 9, 2, V), (2, 8, 3, 4))
+"""Sentences, steps, hypotheses, candidates."""
+
+
+def test_graphs_give_the_models_numbers(models: list[Seq2Seq], sessions: Any) -> None:
+    for sizes in SIZES:
+        compare(models, sessions, *sizes)
+
+
+def compare(models: list[Seq2Seq], sessions: Any, rows: int, steps: int, slots: int, candidates: int) -> None:
     encoder, step, state = sessions
     torch.manual_seed(rows)
     source, lengths = torch.randint(4, V, (rows, steps)), torch.randint(1, steps + 1, (rows,))

@@ -58,6 +58,26 @@ def test_what_cannot_be_read_is_named(name, content, reader, shape, told, tmp_pa
         read(tmp_path / name, reader, shape)
 
 
+def test_ids_are_whole_numbers_of_the_models(tmp_path: Path) -> None:
+    for content, fits in (("4\n0\n", True), ("4.5\n", False), ("9\n", False), ("-1\n", False), ("nan\n", False)):
+        (tmp_path / "a.csv").write_text(content)
+        if fits:
+            assert read(tmp_path / "a.csv", {"kind": "array", "ids": 9}, [None]).tolist() == [4, 0]
+            continue
+        with pytest.raises(Fault, match=r"a\.csv: (ids are whole numbers from 0 to 8|the model reads finite)"):
+            read(tmp_path / "a.csv", {"kind": "array", "ids": 9}, [None])
+
+
+def test_damaged_and_huge_files_are_faults(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a", np.zeros(3))
+    (tmp_path / "a.npz").rename(tmp_path / "a.npy")
+    (tmp_path / "a.csv").write_text("1" * 200_000 + "\n")
+    Image.new("1", (6_000, 6_000)).save(tmp_path / "a.png")
+    for name, kind, shape in (("a.npy", "array", [None]), ("a.csv", "array", [None]), ("a.png", "image", [3, 4, 4])):
+        with pytest.raises(Fault, match=name):
+            read(tmp_path / name, {"kind": kind}, shape)
+
+
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (8_000, 2)])
 def test_other_recordings_are_to_be_converted(rate: int, channels: int, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros((900, channels)), rate, subtype="PCM_16")

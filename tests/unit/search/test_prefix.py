@@ -15,7 +15,7 @@ from seq2seq.errors import UserError
 from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
 from seq2seq.search.prefix import PrefixState, forced_prefix, prefix_limits, start_prefix
 
-STORED = Path(__file__).parents[1] / "fixtures" / "translator-0.1.0-format2"
+STORED = Path(__file__).parents[2] / "fixtures" / "translator-0.1.0-format2"
 BOS, EOS, SIZE = 2, 3, 7
 """Tokens 4 to 6 are words."""
 
