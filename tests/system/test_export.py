@@ -38,11 +38,23 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def python(exports: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> str:
     """The interpreter of an environment made of the exports' requirements.txt."""
     environment = tmp_path_factory.mktemp("environment") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     interpreter = str(environment / "bin" / "python")
     needed = [word for path in exports.values() for word in ("-r", str(path / "requirements.txt"))]
     constraints = str(Path(__file__).parents[2] / "constraints.txt")
-    install = [interpreter, "-m", "pip", "install", "-q", "--no-compile", "-c", constraints, *needed]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        interpreter,
+        "install",
+        "-q",
+        "--no-compile",
+        "-c",
+        constraints,
+        *needed,
+    ]
     ended = subprocess.run(install, capture_output=True, text=True)
     if ended.returncode:
         pytest.skip(f"the packages cannot be installed here: {ended.stderr[-200:]}")
@@ -199,6 +211,7 @@ def test_an_ensemble_is_exported_as_one(toy_run: Path, tmp_path: Path) -> None:
         assert [each.score for each in theirs] == pytest.approx([each.score for each in ours], abs=1e-4)
 
 
+@pytest.mark.slow  # the same graphs by another exporter
 def test_programs_of_torch_answer_alike(toy_run: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     assert main(["export", str(toy_run), str(tmp_path / "programs"), "--format", "torch"]) == 0
     assert " 0 are answered otherwise" in capsys.readouterr().err
