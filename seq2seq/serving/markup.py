@@ -20,7 +20,8 @@ class Markup:
 
         try:
             self._soup: Any = BeautifulSoup(html, "html.parser")
-            self._nodes = [node for node in self._soup.find_all(string=True) if _is_language(node)]
+            decided: dict[int, bool] = {}
+            self._nodes = [node for node in self._soup.find_all(string=True) if _is_language(node, decided)]
         except (ParserRejectedMarkup, RecursionError, ValueError, AssertionError):
             raise bad("Invalid request: q cannot be read as html") from None
         self.texts = [str(node) for node in self._nodes]
@@ -37,15 +38,25 @@ class Markup:
         return html
 
 
-def _is_language(node: Any) -> bool:
-    """Whether a string of the document is text to translate: no comment, no doctype, no code, not marked as fixed."""
+def _is_language(node: Any, decided: dict[int, bool]) -> bool:
+    """Whether a string of the document is text to translate: no comment, no doctype, no code, not marked as fixed.
+
+    decided: what is known of elements, by identity, so that tags within tags are each looked at once.
+    """
     from bs4.element import NavigableString
 
     if type(node) is not NavigableString or not node.strip():
         return False
+    passed, answer = [], True
     for parent in node.parents:
+        if id(parent) in decided:
+            answer = decided[id(parent)]
+            break
+        passed.append(id(parent))
         if parent.name in KEPT or parent.get("translate") == "no" or "notranslate" in (parent.get("class") or ()):
-            return False
+            answer = False
+            break
         if parent.get("translate") == "yes":
-            return True
-    return True
+            break
+    decided.update(dict.fromkeys(passed, answer))
+    return answer

@@ -93,6 +93,20 @@ def test_html_keeps_its_tags(html: str) -> None:
     assert given.joined(given.sentences) == html  # again, with other texts
 
 
+def test_tags_within_tags_are_each_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bs4 import Tag
+
+    calls, get = [0], Tag.get
+
+    def counted(self: Tag, *words: object) -> object:
+        calls[0] += 1
+        return get(self, *words)
+
+    monkeypatch.setattr(Tag, "get", counted)
+    assert len(Markup("<b>x" * 300).texts) == 300
+    assert calls[0] <= 4 * 300
+
+
 def test_translations_cannot_become_markup() -> None:
     given = document("<p>a</p>", "en", True, "html")
     assert given.joined(["<script>alert(1)</script>"]) == "<p>&lt;script&gt;alert(1)&lt;/script&gt;</p>"
