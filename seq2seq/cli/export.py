@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.cli.arguments import named, number_within, path_named
-from seq2seq.cli.verbs import add_verb, own_build
+from seq2seq.cli.verbs import add_verb
 from seq2seq.config import COUNTS, read_mapping
 
 
@@ -21,9 +21,11 @@ def add_export(verbs: Any) -> None:
         "translate.py, which needs numpy and onnxruntime alone. Its answers are compared with the run's first.",
         _export,
     )
+    export.set_defaults(precision="fp32", max_input_length=None)  # of the run, which the export is compared with
     export.add_argument("directory", metavar="DIR", type=path_named, help="new or empty folder, or an earlier export")
     export.add_argument(
         "--precision",
+        dest="weights",
         choices=("fp32", "int8"),
         default="fp32",
         help="int8: weights in a byte each, a third of the size and faster; a few outputs differ (default: fp32)",
@@ -41,7 +43,7 @@ def add_export(verbs: Any) -> None:
         default=[],
         type=named,
         metavar="RUN",
-        help="further translators of the same vocabulary, exported as one with the first",
+        help="further runs of the same vocabulary that write text, exported as one with the first",
     )
     export.add_argument(
         "--check",
@@ -66,36 +68,25 @@ def add_export(verbs: Any) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     from seq2seq.cli.exit_status import quick_imports
-    from seq2seq.cli.verbs import load_translator
-    from seq2seq.errors import check
+    from seq2seq.cli.verbs import load_run
 
     with quick_imports():
-        from seq2seq.deploy.export import check_target, export
-        from seq2seq.deploy.onnx_file import check_installed
+        from seq2seq.deploy.export import check_request, export
         from seq2seq.deploy.web_folder import check_kind, load_runtime
-        from seq2seq.inference.load import load
-    check(options.precision == "fp32" or options.format == "onnx", "--precision int8 is for --format onnx")
-    if options.format == "onnx":
-        check_installed()
-    check_target(options.directory)
-    if options.ensemble:
-        precision, options.precision, options.max_input_length = options.precision, "fp32", None
-        model: Any = load_translator(options)
-        options.precision = precision
-    else:
-        model = load(options.model, "cpu", build=own_build(options))
+    with_page = options.web or options.web_runtime is not None
+    check_request(options.directory, options.weights, options.format, with_page)
+    model = load_run(options)
     path = Path(options.model) / "config.json"
     stored = read_mapping(path) if path.is_file() else {}
     web = None
-    if options.web or options.web_runtime:
-        check(options.format == "onnx", "--web is for --format onnx")
+    if with_page:
         check_kind(model)
         web = load_runtime(options.web_runtime)
     report = export(
         model,
         Path(options.model).resolve().name,
         options.directory,
-        options.precision,
+        options.weights,
         options.check,
         stored,
         options.format,

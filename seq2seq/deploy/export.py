@@ -52,13 +52,9 @@ def export(
     cannot be written, or the answers differ.
     """
     directory = directory.resolve()
-    check_target(directory)
-    check(precision == "fp32" or file_format == "onnx", "int8 is for the format onnx; leave the precision out")
+    check_request(directory, precision, file_format, web is not None)
     if web is not None:
-        check(file_format == "onnx", "the page is for the format onnx")
         check_kind(model)
-    if file_format == "onnx":
-        check_installed()
     plan = plan_of(model, SequenceNode if file_format == "onnx" else SequenceScan)
     with _beside(directory) as place:
         _write_graphs(plan, place, precision, file_format)
@@ -67,7 +63,8 @@ def export(
             name: stored_config[name] for name in ("source", "target") if stored_config and name in stored_config
         }
         facts = {"run": run, "precision": precision, "format": file_format, "languages": languages}
-        _write_config(plan, model, place, facts)
+        config = _config(plan, model, place, facts)
+        _write_config(config, place)
         for name in FILES if file_format == "onnx" else ():
             shutil.copyfile(PROGRAM / name, place / name)
         (place / "requirements.txt").write_text(requirements(plan, file_format), encoding="utf-8")
@@ -75,8 +72,8 @@ def export(
         (place / "README.md").write_text(about, encoding="utf-8")
         report = check_export(model, place, sentences, stored_config, exact=precision == "fp32")
         if web is not None:
-            write_web(place, json.loads((place / CONFIG_FILE).read_text(encoding="utf-8")), web)
-        _seal(place)
+            write_web(place, config, web)
+        _seal(config, place)
     return report
 
 
@@ -88,6 +85,16 @@ def _write_graphs(plan: Plan, place: Path, precision: Precision, file_format: Fo
         write_graph(graph, place / f"{name}.onnx")
         if precision == "int8":
             quantise(place / f"{name}.onnx", plan.settings["vocabulary_size"])
+
+
+def check_request(directory: Path, precision: Precision, file_format: Format, web: bool) -> None:
+    """Raises UserError, before a model is loaded, where these do not go together, a package is missing, or the
+    directory cannot take an export."""
+    check(precision == "fp32" or file_format == "onnx", "int8 is for the format onnx; leave the precision out")
+    check(not web or file_format == "onnx", "the page is for the format onnx; leave --web out")
+    if file_format == "onnx":
+        check_installed()
+    check_target(directory)
 
 
 def check_target(directory: Path) -> None:
@@ -147,7 +154,8 @@ def _write_belongings(model: Loaded, place: Path) -> None:
         (place / name).unlink(missing_ok=True)
 
 
-def _write_config(plan: Plan, model: Loaded, place: Path, facts: dict[str, Any]) -> None:
+def _config(plan: Plan, model: Loaded, place: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """What translate.py goes by, and where the model comes from."""
     vocabularies = plan.settings["vocabularies"]
     if "source" in vocabularies and not (place / vocabularies["source"]).exists():  # one for both sides
         joint = next(path.name for path in place.glob("*.spm.model"))
@@ -159,7 +167,7 @@ def _write_config(plan: Plan, model: Loaded, place: Path, facts: dict[str, Any])
         "git_revision": git_revision(),
         **{name: metadata.version(name) for name in packages},
     }
-    config = {
+    return {
         "export_format": EXPORT_FORMAT,
         "kind": model.kind,
         "precision": facts["precision"],
@@ -172,14 +180,15 @@ def _write_config(plan: Plan, model: Loaded, place: Path, facts: dict[str, Any])
         "languages": facts["languages"],
         "provenance": provenance,
     }
+
+
+def _write_config(config: dict[str, Any], place: Path) -> None:
     (place / CONFIG_FILE).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _seal(place: Path) -> None:
+def _seal(config: dict[str, Any], place: Path) -> None:
     """Adds every file's checksum to config.json."""
-    path = place / CONFIG_FILE
     shutil.rmtree(place / "__pycache__", ignore_errors=True)
-    config = json.loads(path.read_text(encoding="utf-8"))
-    others = sorted(each for each in place.rglob("*") if each.is_file() and each != path)
-    config["files_sha256"] = {str(each.relative_to(place)): sha256_of(each) for each in others}
-    path.write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    others = sorted(each for each in place.rglob("*") if each.is_file() and each != place / CONFIG_FILE)
+    sums = {str(each.relative_to(place)): sha256_of(each) for each in others}
+    _write_config({**config, "files_sha256": sums}, place)

@@ -55,7 +55,9 @@ def plan_of(model: Loaded, sequences: Sequences = SequenceNode) -> Plan:
         case Generator():
             check_readable(model.reader)
             form = model.config.front_end.form()
-            graphs, state = _search_graphs([model.model], _example(form), form.steps or STEPS, sequences)
+            graphs, state = _search_graphs(
+                [model.model, *model.partners], _example(form), form.steps or STEPS, sequences
+            )
             vocabulary = {"vocabularies": {"target": TARGET_FILE}, "vocabulary_size": len(model.vocabulary)}
             return Plan(graphs, {"state": state, **vocabulary, **_reading(model.reader, form)})
         case Predictor():

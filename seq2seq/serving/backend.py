@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
+import numpy as np
+
+from seq2seq.errors import check
+
+Array = np.ndarray
 Reads = Literal["text", "image", "sound", "array"]
 """What a model takes as an input."""
 
@@ -23,6 +28,19 @@ class Candidate(NamedTuple):
     """Whether the input was too long, so that only its beginning was read."""
     answer: Any = None
     """Of models whose outputs are no text: labels or values, ready for JSON."""
+
+
+def class_candidates(outputs: Array, meaning: Any, labels: Sequence[str] | None, n_best: int) -> list[Candidate]:
+    """A predictor's outputs [S, O] or [O] as candidates: the n most probable classes, or one of labels per step, or of
+    values. meaning: what the model says they mean. Raises UserError where they are no finite numbers."""
+    check(bool(np.isfinite(outputs).all()), "the answer to this input is no finite number")
+    if labels is None:
+        return [Candidate("", answer=meaning.tolist())]
+    probabilities = np.exp(outputs - np.logaddexp.reduce(outputs, axis=-1, keepdims=True))
+    if isinstance(meaning, list):
+        return [Candidate(" ".join(meaning), float(probabilities.max(-1).mean()), answer=meaning)]
+    order = (-probabilities).argsort(kind="stable")[:n_best]
+    return [Candidate(labels[each], float(probabilities[each]), answer=labels[each]) for each in order]
 
 
 class Attention(NamedTuple):

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from seq2seq.errors import UserError, check
-from seq2seq.serving.backend import Attention, Backend, Candidate, LoadOptions, Reads, Source
+from seq2seq.serving.backend import Attention, Backend, Candidate, LoadOptions, Reads, Source, class_candidates
 
 
 def is_export(path: str) -> bool:
@@ -65,7 +63,9 @@ class ExportedBackend:
         match self.kind:
             case "predictor":
                 check(not settings, f"{', '.join(settings)}: for models that write text")
-                return [self._candidates(outputs, n_best) for outputs in self.model.predict(inputs)]
+                labels, meaning = self.model.config["labels"], self.model.meaning
+                found = self.model.predict(inputs)
+                return [class_candidates(each, meaning(each), labels, n_best) for each in found]
             case "language_model":
                 length, seed = settings.pop("length", 100), settings.pop("seed", 1)
                 samples = range(n_best)
@@ -93,14 +93,3 @@ class ExportedBackend:
         check(weights.shape[1] > 0, "this model has no attention to show")
         source = [*self.model.source.pieces(row[:-1]), "</s>"] if self.kind == "translator" else []
         return Attention(source, [*self.model.target.pieces(tokens), "</s>"], weights.tolist())
-
-    def _candidates(self, outputs: Any, n_best: int) -> list[Candidate]:
-        check(bool(np.isfinite(outputs).all()), "the answer to this input is no finite number")
-        meaning, labels = self.model.meaning(outputs), self.model.config["labels"]
-        if labels is None:
-            return [Candidate("", answer=meaning.tolist())]
-        probabilities = np.exp(outputs - np.logaddexp.reduce(outputs, axis=-1, keepdims=True))
-        if isinstance(meaning, list):
-            return [Candidate(" ".join(meaning), float(probabilities.max(-1).mean()), answer=meaning)]
-        order = np.argsort(-probabilities, kind="stable")[:n_best]
-        return [Candidate(labels[each], float(probabilities[each]), answer=labels[each]) for each in order]

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from seq2seq.config import read_mapping
 from seq2seq.data.readers import ReaderConfig
 from seq2seq.errors import UserError, check
@@ -20,9 +18,7 @@ from seq2seq.inference.translator import Translator
 from seq2seq.runs.hub import find_run
 from seq2seq.runs.layout import CONFIG_FILE
 from seq2seq.runtime.device import prepare_process
-from seq2seq.serving.backend import Attention, Backend, Candidate, LoadOptions, Reads, Source
-
-Array = np.ndarray
+from seq2seq.serving.backend import Array, Attention, Backend, Candidate, LoadOptions, Reads, Source, class_candidates
 
 MOST_PIXELS = 25_000_000
 """A picture of more is refused before it is decoded (Pillow refuses from twice its own limit)."""
@@ -130,23 +126,12 @@ class PredictorBackend:
     def search(self, inputs: Sequence[Any], n_best: int, **settings: Any) -> list[list[Candidate]]:
         """As `Backend` has it: the n most probable classes, or one candidate of labels per step, or of values."""
         check(not settings, f"{', '.join(settings)}: for models that write text")
-        return [self._candidates(outputs, n_best) for outputs in self.model.predict(inputs)]
+        model = self.model
+        return [class_candidates(each, model.meaning(each), model.labels, n_best) for each in model.predict(inputs)]
 
     def attention(self, inputs: Sequence[Any], outputs: Sequence[Candidate]) -> list[Attention]:
         """As `Backend` has it."""
         raise UserError("this model has no attention to show")
-
-    def _candidates(self, outputs: Array, n_best: int) -> list[Candidate]:
-        check(bool(np.isfinite(outputs).all()), "the answer to this input is no finite number")
-        meaning, labels = self.model.meaning(outputs), self.model.labels
-        if labels is None:
-            return [Candidate("", answer=meaning.tolist())]
-        probabilities = np.exp(outputs - np.logaddexp.reduce(outputs, axis=-1, keepdims=True))
-        if isinstance(meaning, list):
-            best = probabilities.max(-1)
-            return [Candidate(" ".join(meaning), float(best.mean()), answer=meaning)]
-        order = (-probabilities).argsort(kind="stable")[:n_best]
-        return [Candidate(labels[each], float(probabilities[each]), answer=labels[each]) for each in order]
 
 
 class LanguageModelBackend:

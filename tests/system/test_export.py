@@ -17,6 +17,7 @@ import pytest
 import seq2seq
 from seq2seq.cli.main import main
 from seq2seq.deploy import check, export, onnx_file
+from seq2seq.deploy.plans import plan_of
 from seq2seq.errors import UserError
 from seq2seq.exported.translate import Exported
 from seq2seq.runs.layout import MODEL_FILE
@@ -288,6 +289,13 @@ def test_options_that_a_model_has_no_use_for_are_refused(exports: dict[str, Path
         ("generator", ["--temperature", "0"], "--temperature: must be a number from"),
     ):
         assert told in answers(sys.executable, exports[kind], *words, status=2)
+
+
+def test_an_ensemble_of_generators_is_planned_as_one() -> None:
+    model, other = (seq2seq.load(STORED["generator"], kind="generator") for _ in range(2))
+    model.join(other)
+    state = plan_of(model).settings["state"]
+    assert {name.split(".")[0] for name in state} == {"0", "1"}
 
 
 def test_nan_is_no_agreement() -> None:
