@@ -184,9 +184,12 @@ def measure_training(chosen: argparse.Namespace, here: World, trace: Trace) -> l
     vocabulary, _ = train_vocabularies(training, VocabularyConfig(size=8000))
     tokenised, _ = tokenise(training, vocabulary, vocabulary, data.max_length)
     batches = BucketedBatches(tokenised, BatchingConfig(max_tokens_per_batch=chosen.budget), 1, here)
-    return [
-        _train(name, reference_model(name, vocabulary)[1], batches, chosen, here, trace) for name in couplings(chosen)
-    ]
+    rows = []
+    for name in couplings(chosen):
+        rows.append(_train(name, reference_model(name, vocabulary)[1], batches, chosen, here, trace))
+        if here.device.type == "cuda":
+            rows.append(_layers_alone(name, batches, chosen, here.device))
+    return rows
 
 
 def _train(
@@ -213,6 +216,32 @@ def _train(
         fractions.append(arithmetic / seconds / matrix_peak(peak_type, here.device))
     processes = f", {here.size} processes" if here.size > 1 else ""
     return Row.of(f"train, {coupling}{processes}", "target tokens/s", speeds, statistics.median(fractions))
+
+
+def _layers_alone(coupling: str, batches: BucketedBatches, chosen: argparse.Namespace, device: torch.device) -> Row:
+    """Target tokens per second of torch's own LSTM layers of these sizes alone, forward and backward over the same
+    batches: no attention, no output layer, no optimiser. What the step could reach if all else cost nothing."""
+    layers = 2 if coupling == "bottom_up" else 1
+    encoder = torch.nn.LSTM(256, 256, batch_first=True, bidirectional=True).to(device)
+    decoder = torch.nn.LSTM(256, 512, layers, batch_first=True).to(device)
+    dtype = compute_type(chosen.precision, device)
+    for module in (encoder, decoder):
+        module.to(dtype)
+
+    def work(group: list[Batch]) -> None:
+        for batch in group:
+            source = torch.ones(*batch.source.shape, 256, device=device, dtype=dtype, requires_grad=True)
+            target = torch.ones(*batch.target_input.shape, 256, device=device, dtype=dtype, requires_grad=True)
+            (encoder(source)[0].sum() + decoder(target)[0].sum()).backward()
+
+    stream = (batch for epoch in range(10_000) for batch in batches.iterate(epoch))
+    work([next(stream) for _ in range(chosen.warmup)])
+    speeds = []
+    for _ in range(chosen.repeats):
+        group = [next(stream) for _ in range(chosen.steps)]
+        tokens = sum(int((batch.target_output != PAD_ID).sum()) for batch in group)
+        speeds.append(tokens / timed(device, work, group))
+    return Row.of(f"layers alone, {layers} of the decoder", "target tokens/s", speeds)
 
 
 def _take_steps(step: TrainingStep, batches: list[Batch]) -> None:
