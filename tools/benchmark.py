@@ -96,7 +96,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--budget", type=number_within(COUNTS), default=2000, help="padded tokens per batch (default: 2000)"
     )
-    parser.add_argument("--cuda-graphs", action="store_true", help="train, on a GPU: replay recorded steps")
+    parser.add_argument("--no-cuda-graphs", action="store_true", help="train, on a GPU: launch kernels one by one")
     parser.add_argument(
         "--warmup",
         type=number_within(COUNTS_OR_NONE),
@@ -196,7 +196,7 @@ def _train(
     coupling: str, model: Seq2Seq, batches: BucketedBatches, chosen: argparse.Namespace, here: World, trace: Trace
 ) -> Row:
     with tempfile.TemporaryDirectory() as directory:
-        config = TrainerConfig(precision=chosen.precision, cuda_graphs=chosen.cuda_graphs)
+        config = TrainerConfig(precision=chosen.precision, cuda_graphs=not chosen.no_cuda_graphs)
         trainer = Trainer(Path(directory), config, OptimizerConfig(), here)
         step = trainer.begin(model.to(here.device), batches, teacher_forcing(0.1))
     stream = (batch for epoch in range(10_000) for batch in batches.iterate(epoch))
@@ -206,7 +206,7 @@ def _train(
     speeds, fractions = [], []
     for _ in range(chosen.repeats):
         group = [next(stream) for _ in range(chosen.steps)]
-        if chosen.cuda_graphs:  # the first pass sets up, the second records
+        if step.recordings:  # the first pass sets up, the second records
             _take_steps(step, 2 * group)
         with trace():
             seconds = timed(here.device, _take_steps, step, group)

@@ -7,7 +7,6 @@ import atexit
 import gc
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
 from seq2seq.cli.arguments import Parser, path_named
@@ -16,6 +15,7 @@ from seq2seq.cli.export import add_export
 from seq2seq.cli.predict import add_predict, add_sample
 from seq2seq.cli.serve import add_serve
 from seq2seq.cli.translate import add_score, add_translate
+from seq2seq.runtime.version import version
 
 VERBS = """verbs:
   train      train a model:           seq2seq train --data DIR --source en --target de --output RUN
@@ -95,7 +95,7 @@ def _parser() -> Parser:
         epilog=VERBS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"seq2seq {metadata.version('seq2seq')}")
+    parser.add_argument("--version", action="version", version=f"seq2seq {version()}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     verbs.add_parser("train", add_help=False)
     add_translate(verbs)

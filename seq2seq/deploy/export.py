@@ -24,6 +24,7 @@ from seq2seq.runs.layout import CONFIG_FILE
 from seq2seq.runs.provenance import git_revision
 from seq2seq.runs.weights import sha256_of
 from seq2seq.runtime.atomic_files import sync
+from seq2seq.runtime.version import version
 
 Precision = Literal["fp32", "int8"]
 Format = Literal["onnx", "torch"]
@@ -163,7 +164,7 @@ def _config(plan: Plan, model: Loaded, place: Path, facts: dict[str, Any]) -> di
     packages = ("torch", "onnx", "onnxscript", "onnxruntime") if facts["format"] == "onnx" else ("torch",)
     provenance = {
         "run": facts["run"],
-        "version": metadata.version("seq2seq"),
+        "version": version(),
         "git_revision": git_revision(),
         **{name: metadata.version(name) for name in packages},
     }

@@ -28,7 +28,7 @@ from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runtime.device import at_least_fp32
 from seq2seq.runtime.kernels import DecodingPrecision, Product, product_of, tanh_
 
-CHUNK_ROWS = 320
+CHUNK_ROWS, CHUNK_ROWS_ON_GPU = 320, 4_096
 """Hypotheses whose logits are computed at a time, which bounds the memory beside the result; as fast as all at once."""
 
 
@@ -205,8 +205,9 @@ class InferenceDecoder:
         """features [N, E] -> log-probabilities [N, V], fp32 at least, some rows at a time."""
         bias = self.decoder.output.bias
         found = at_least_fp32(features.new_empty(0)).new_empty(len(features), len(bias))
-        for start in range(0, len(features), CHUNK_ROWS):
-            rows = slice(start, start + CHUNK_ROWS)
+        size = CHUNK_ROWS_ON_GPU if features.is_cuda else CHUNK_ROWS
+        for start in range(0, len(features), size):
+            rows = slice(start, start + size)
             torch.log_softmax(at_least_fp32(self.output(features[rows], bias)), -1, out=found[rows])
         return found
 

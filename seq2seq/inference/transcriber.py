@@ -94,7 +94,7 @@ class Generator(Searcher):
             limits = config.limits(batch.source_lengths)
             return beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
 
-        most_rows = rows_for_beam(config.beam_size, INPUTS_PER_BATCH)
+        most_rows = rows_for_beam(config.beam_size, self.device, INPUTS_PER_BATCH)
         return decode_in_batches([len(array) for array in inputs], decode, most_rows, STEPS_PER_BATCH)
 
     @torch.inference_mode()

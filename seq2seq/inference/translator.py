@@ -17,7 +17,14 @@ from seq2seq.data.batch import Pair, collate_to_decode
 from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
-from seq2seq.inference.decoding import check_attends, decode_in_batches, rows_for_beam, score_pairs
+from seq2seq.inference.decoding import (
+    TOKENS_PER_BATCH,
+    check_attends,
+    decode_in_batches,
+    rows_for_beam,
+    score_pairs,
+    times_as_many,
+)
 from seq2seq.inference.inputs import checked_texts, items_of, list_of_texts, search_settings
 from seq2seq.inference.outputs import BLANK, Alignment, PairScore, Translation
 from seq2seq.inference.searcher import Searcher
@@ -85,15 +92,17 @@ class Translator(Searcher):
                 [each._replace(truncated=row in cut) for each in best] for row, best in zip(rows, found, strict=True)
             ]
 
-        most_rows = rows_for_beam(config.beam_size)
-        return decode_in_batches([len(ids) for ids in sources], translate, most_rows, blank=[BLANK])
+        most_rows = rows_for_beam(config.beam_size, self.device)
+        most_steps = times_as_many(self.device) * TOKENS_PER_BATCH
+        return decode_in_batches([len(ids) for ids in sources], translate, most_rows, most_steps, [BLANK])
 
     def stream(self, texts: Iterable[str], n_best: int = 1, **search_options: Any) -> Iterator[list[Translation]]:
         """`search` over any number of texts, in order, holding only some of them in memory. texts: as `search` takes
         them, or a generator or file that gives strings."""
         config = search_settings(self.search_config, n_best, search_options)  # refused here, not at the first text
         lines = checked_texts(items_of(texts, "strings", "text"))
-        together = min(LINES_IN_MEMORY, BATCHES_IN_MEMORY * rows_for_beam(config.beam_size))
+        most_rows = rows_for_beam(config.beam_size, self.device)
+        together = min(times_as_many(self.device) * LINES_IN_MEMORY, BATCHES_IN_MEMORY * most_rows)
         return self._stream(lines, together, n_best, search_options)
 
     def _stream(

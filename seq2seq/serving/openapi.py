@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import Any
 
+from seq2seq.runtime.version import version
 from seq2seq.serving.service import Service
 
 STRING: dict[str, Any] = {"type": "string"}
@@ -38,7 +38,7 @@ def specification(service: Service) -> dict[str, Any]:
     """OpenAPI 3.0 of what is served."""
     return {
         "openapi": "3.0.3",
-        "info": {"title": "seq2seq serve", "version": metadata.version("seq2seq")},
+        "info": {"title": "seq2seq serve", "version": version()},
         "paths": {
             "/translate": _post(
                 "Translate a text or several (LibreTranslate's protocol)",

@@ -221,7 +221,6 @@ def check_hardware(config: TaskConfig, device: torch.device) -> None:
         trainer.precision != "fp16" or device.type == "cuda",
         "trainer.precision fp16 needs a GPU; choose auto, bf16 or fp32",
     )
-    check(not trainer.cuda_graphs or device.type == "cuda", "trainer.cuda_graphs needs a GPU; set it to false")
 
 
 def start_directory(config: TaskConfig) -> Path:

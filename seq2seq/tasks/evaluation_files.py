@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from seq2seq.inference.translator import MAX_SOURCE_TOKENS, Translator
 from seq2seq.runs.layout import MODEL_FILE
 from seq2seq.runs.weights import CHECKSUM, stored_shapes
 from seq2seq.runtime.atomic_files import write_atomically
+from seq2seq.runtime.version import version
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.evaluate import Evaluation
 from seq2seq.tasks.results import Results, reference_files, write_results
@@ -61,8 +61,8 @@ def sum_of(texts: Any) -> str:
 
 def settings_of_run(run: Path, settings: Mapping[str, Any], text_sha256: str) -> dict[str, Any]:
     """The same of a run of any kind. settings: those that its kind has. text_sha256: of inputs and expected answers."""
-    version = metadata.version("seq2seq")
-    return {"model_sha256": weights_sum(run), **settings, "text_sha256": text_sha256, "version": version}
+    release = version()
+    return {"model_sha256": weights_sum(run), **settings, "text_sha256": text_sha256, "version": release}
 
 
 def weights_sum(run: Path) -> str | None:

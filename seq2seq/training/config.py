@@ -46,9 +46,10 @@ class TrainerConfig:
     """Steps in a row with infinite or undefined gradient after which training stops; each is skipped and counted."""
     deterministic: bool = False
     """On GPUs: whether training repeats, and resumes, bit for bit, at some cost in speed. CPUs do so in any case."""
-    cuda_graphs: bool = False
+    cuda_graphs: bool = True
     """On GPUs: whether forward and backward pass are recorded for each shape of batch and replayed, which spares the
-    host launching their kernels one by one, and takes up to twice the memory."""
+    host launching their kernels one by one: several times the speed, for up to twice the memory. Models and objectives
+    of your own run as they are."""
     seed: int = 1
     """Seed of initial weights, dropout and the order of batches."""
 

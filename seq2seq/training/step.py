@@ -20,7 +20,7 @@ from seq2seq.runs.weights import load_model_tensors, model_tensors
 from seq2seq.runtime.device import compute_type, out_of_memory
 from seq2seq.runtime.distributed import World
 from seq2seq.training.config import TrainerConfig
-from seq2seq.training.cuda_graphs import Recordings
+from seq2seq.training.cuda_graphs import Recordings, recordable
 from seq2seq.training.objectives import ComputeLoss
 from seq2seq.training.optimizer import OptimizerConfig, build_optimizer, learning_rate
 from seq2seq.training.stopping import StopRequest
@@ -104,7 +104,8 @@ class TrainingStep:
         # In bf16 too: autocast runs cuDNN's recurrent layers in fp16, whatever its own type.
         scaling = self.dtype == torch.float16 or (self.dtype == torch.bfloat16 and device.type == "cuda")
         self.scaler = torch.amp.GradScaler(device.type, enabled=scaling)
-        self.recordings = Recordings() if config.cuda_graphs else None
+        recorded = config.cuda_graphs and device.type == "cuda" and recordable(model, compute_loss)
+        self.recordings = Recordings() if recorded else None
         self.window = Window.on(device)
         self.skipped = torch.full((), progress.skipped, dtype=torch.int64, device=device)
         self.skipped_in_a_row = torch.zeros_like(self.skipped)
@@ -171,7 +172,7 @@ class TrainingStep:
 
     def _sum_gradients(self, group: list[Batch]) -> tuple[Tensor, Tensor]:
         """Leaves the sum of this rank's gradients in the parameters; returns its loss sum and token count."""
-        self.optimizer.zero_grad(set_to_none=not self.config.cuda_graphs)  # a graph adds to them where they are
+        self.optimizer.zero_grad(set_to_none=self.recordings is None)  # a graph adds to them where they are
         device = self.world.device
         total, count = torch.zeros((), device=device), torch.zeros((), device=device)
         for batch in group:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from seq2seq.data.batch import Batches
-from seq2seq.errors import UserError, check
+from seq2seq.errors import UserError
 from seq2seq.runs.checkpoints import CheckpointStore
 from seq2seq.runs.layout import CHECKPOINTS_FOLDER
 from seq2seq.runs.metrics_log import Journal
@@ -41,10 +41,6 @@ class Trainer:
         self.config = config
         self.optimizer_config = optimizer
         self.world = world or World()
-        check(
-            not config.cuda_graphs or self.world.device.type == "cuda",
-            "trainer.cuda_graphs needs a GPU; set it to false",
-        )
         if config.deterministic:
             make_deterministic()
         self.store = CheckpointStore(directory / CHECKPOINTS_FOLDER, config.keep_checkpoints)

@@ -47,9 +47,15 @@ def test_resumed_equals_uninterrupted(
 
 
 @pytest.mark.gpu
-def test_resumed_equals_uninterrupted_on_a_gpu(toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cuda_graphs", [False, True])
+def test_resumed_equals_uninterrupted_on_a_gpu(
+    cuda_graphs: bool, toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps recorded in one of the two runs may run plainly in the other."""
+
     def config(name: str) -> ExperimentConfig:
-        return toy_config(toy_data, tmp_path / name, epochs=3, device="cuda", deterministic=True)
+        settings = {"device": "cuda", "deterministic": True, "cuda_graphs": cuda_graphs}
+        return toy_config(toy_data, tmp_path / name, epochs=3, **settings)
 
     run(config("whole"))
     for step in (5, 17):

@@ -79,7 +79,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reports = [report for group in terminalreporter.stats.values() for report in group if hasattr(report, "when")]
+    reports = [
+        each for group in terminalreporter.stats.values() for each in group if isinstance(each, pytest.TestReport)
+    ]
     failed = {report.nodeid for report in reports if report.failed}
     found = {}
     for report in reports:

@@ -30,7 +30,6 @@ def complaint(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
     ("options", "told"),
     [
         (["--trainer.precision", "fp16", "--trainer.device", "cpu"], "trainer.precision fp16 needs a GPU"),
-        (["--trainer.cuda-graphs", "--trainer.device", "cpu"], "trainer.cuda_graphs needs a GPU"),
         (["--trainer.device", "meta"], "device 'meta' is not known; choose cpu or cuda"),
         (["--trainer.device", "cpu:3"], "device 'cpu:3' is not known"),
     ],

@@ -314,7 +314,6 @@ def test_a_dry_run_refuses_what_training_would(toy_data: Path, toy_run: Path, tm
         ([*begun, "--label_smoothing", "0.3"], "label_smoothing was 0.1, is 0.3"),
         ([*begun, "--data", other], "a run on other data"),
         (new, "--output"),
-        ([*new, "--output", str(tmp_path / "new"), "--trainer.cuda_graphs", "true"], "cuda_graphs"),
         (
             [*new, "--output", str(tmp_path / "new"), "--start_from", str(toy_run)],
             "--vocabulary.size has no effect beside --start-from",

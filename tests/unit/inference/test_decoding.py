@@ -3,6 +3,7 @@
 import random
 
 import pytest
+import torch
 
 from seq2seq.errors import UserError
 from seq2seq.inference.decoding import ROWS_PER_BATCH, decode_in_batches, rows_for_beam
@@ -41,6 +42,8 @@ def test_rows_are_halved_until_they_fit() -> None:
 
 
 def test_a_wide_beam_leaves_room_for_few_sentences() -> None:
-    assert rows_for_beam(1) == rows_for_beam(5) == ROWS_PER_BATCH
-    assert 1 <= rows_for_beam(1_000) <= 3
-    assert rows_for_beam(10**6) == 1
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert rows_for_beam(1, cpu) == rows_for_beam(5, cpu) == ROWS_PER_BATCH
+    assert 1 <= rows_for_beam(1_000, cpu) <= 3
+    assert rows_for_beam(10**6, cpu) == rows_for_beam(10**6, gpu) == 1
+    assert ROWS_PER_BATCH < rows_for_beam(5, gpu) == 8 * ROWS_PER_BATCH
