@@ -9,6 +9,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+import torch
 
 from seq2seq.data.bucketing import BatchingConfig
 from seq2seq.data.vocabulary import VocabularyConfig
@@ -54,7 +55,10 @@ def toy_config(data: Path, output: Path, **trainer: object) -> ExperimentConfig:
         model=ModelConfig(16, 0.1, "three_way", EncoderConfig(16), DecoderConfig(24, 2)),
         batching=BatchingConfig(max_tokens_per_batch=300),
         optimizer=OptimizerConfig(learning_rate=0.015, warmup_steps=10),
-        trainer=TrainerConfig(**{"epochs": 5, "average_decay": 0.9, **trainer}),  # type: ignore[arg-type]
+        # so that tests may ask for equal numbers on a machine with a GPU too
+        trainer=TrainerConfig(
+            **{"epochs": 5, "average_decay": 0.9, "deterministic": torch.cuda.is_available(), **trainer}
+        ),  # type: ignore[arg-type]
     )
 
 

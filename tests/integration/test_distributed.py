@@ -1,5 +1,6 @@
 """Two processes under torchrun against one process on the same global batch."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -44,13 +45,15 @@ with world("cpu") as here:
 '''
 
 
+# Each process would take a GPU of its own, where there may be one.
+ENVIRONMENT = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
 
 
 def torchrun(processes: int, *arguments: str) -> str:
     """What the processes print on stdout."""
     command = [*LAUNCH, f"--nproc-per-node={processes}", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=240, env=ENVIRONMENT)
     assert ended.returncode == 0, ended.stderr[-3000:]
     return ended.stdout
 
@@ -112,7 +115,7 @@ def test_out_of_memory_in_one_process_ends_all_with_advice(toy_data: Path, tmp_p
     write_config(tmp_path / "config.json", toy_config(toy_data, tmp_path / "run", epochs=4, validate_every_steps=4))
     (tmp_path / "exhausted.py").write_text(EXHAUSTED)
     command = [*LAUNCH, "--nproc-per-node=2", str(tmp_path / "exhausted.py"), str(tmp_path / "config.json")]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env=ENVIRONMENT)
     assert ended.returncode != 0
     assert "out of memory on rank 1" in ended.stderr
     assert "lower batching.max_tokens_per_batch" in ended.stderr
