@@ -124,12 +124,22 @@ def check_fields(config: Any, section: str) -> None:
         value = _plain(getattr(config, name))
         object.__setattr__(config, name, value)  # configurations are frozen
         option = f"{section}.{name}" if section else name
+        if isinstance(value, str):  # the configuration could not be written
+            check(value.isascii() or _is_utf8(value), f"option '{option}' must be UTF-8, not {value!r}")
         alternatives = _alternatives(annotation)
         if dataclasses.is_dataclass(annotation):
             fits, kind = isinstance(value, typing.cast(type, annotation)), annotation.__name__  # type: ignore[union-attr]
             check(fits, f"option '{option}' must be of type {kind}, not {type(value).__name__}")
         elif not {int, float} & set(alternatives) and not (isinstance(value, str) and str in alternatives):
             _convert(annotation, value, "", option)
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether the text has a UTF-8 form: names of files that have none come with lone surrogates."""
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _plain(value: Any) -> Any:

@@ -29,8 +29,9 @@ from seq2seq.cli.exit_status import guarded
 from seq2seq.config import COUNTS
 from seq2seq.data.corpus import DataConfig, load_split, references
 from seq2seq.deploy.check import TOLERANCE
-from seq2seq.errors import check
+from seq2seq.errors import UserError, check
 from seq2seq.evaluation.metrics import bleu
+from seq2seq.exported.inputs import Fault
 from seq2seq.exported.translate import Exported
 from seq2seq.inference.load import load
 
@@ -112,13 +113,22 @@ def megabytes(folder: Path, names: Sequence[str] = ("*",)) -> float:
     return sum(path.stat().st_size for name in names for path in folder.glob(name) if path.is_file()) / 1e6
 
 
+def _opened(path: Path) -> Exported:
+    try:
+        model = Exported(path)
+    except Fault as error:
+        raise UserError(str(error)) from None
+    check(model.kind == "translator", f"{path} holds a {model.kind}, not a translator")
+    return model
+
+
 def rows_of(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row for the run, then one for each export."""
     split = load_split(DataConfig(chosen.data, chosen.source, chosen.target), "test")
     texts = [row["source"] for row in split][: chosen.sentences]
     lines = references(split)[: len(texts)]
-    translator = load(chosen.run)
-    exported = {str(path): Exported(path) for path in chosen.exports}
+    translator = load(chosen.run, kind="translator")
+    exported = {str(path): _opened(path) for path in chosen.exports}
     answers: dict[str, Answer] = {
         str(chosen.run): translator.search,
         **{name: each.search for name, each in exported.items()},

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from seq2seq.data.loading import digest, open_any
 from seq2seq.errors import UserError, check
+from seq2seq.runtime.pictures import as_rgb
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -133,7 +134,7 @@ def encode_images(data: CaptionedImages, encode: Encode, name: str, cache: Path)
 
 def _image(data: CaptionedImages, row: int) -> Any:
     try:
-        return data.images[row]["image"].convert("RGB")
+        return as_rgb(data.images[row]["image"])
     except Exception as error:  # Pillow's decoders raise many unrelated types
         reason = str(error).split("\n")[0][:200]
         raise UserError(f"{data.place}: the image of row {row + 1} cannot be read ({reason})") from None

@@ -11,6 +11,7 @@ import numpy as np
 
 from seq2seq.config import Real, Whole, check_fields, check_numbers
 from seq2seq.errors import UserError, check
+from seq2seq.runtime.pictures import as_rgb
 
 if TYPE_CHECKING:
     from seq2seq.data.audio import LogMel
@@ -132,7 +133,7 @@ def read_image(path: Path) -> Any:
         raise UserError("reading pictures needs Pillow: pip install 'seq2seq[images]'") from None
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
+            return as_rgb(image)
     except Exception as error:  # Pillow's decoders raise many unrelated types
         reason = str(error).split("\n")[0][:200]
         raise UserError(f"{path}: cannot be read as a picture ({reason})") from None

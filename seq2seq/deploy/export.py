@@ -31,7 +31,7 @@ Format = Literal["onnx", "torch"]
 EXPORT_FORMAT = 1
 PROGRAM = Path(__file__).parents[1] / "exported"
 """What runs the exported model, copied beside it."""
-FILES = ("translate.py", "parts.py", "inputs.py")
+FILES = ("translate.py", "beam.py", "parts.py", "inputs.py")
 
 
 def export(

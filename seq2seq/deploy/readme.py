@@ -56,7 +56,7 @@ It reads {READS[plan.settings["reader"]["kind"]]}.
 |---|---|
 | {graphs} | the model, in ONNX |
 | `translate.py` | search, batching, command line; plain Python to read and change |
-| `parts.py`, `inputs.py` | what it goes by: files, other kinds of model, inputs |
+| `beam.py`, `parts.py`, `inputs.py` | what it goes by: the search, files, other kinds of model, inputs |
 | `config.json` | kind, what the graphs take and give, where the model comes from, checksums of all files |
 | `generation_config.json` | settings of the search, where the model searches |
 | `*.spm.model` | SentencePiece vocabularies, where the model reads or writes text |

@@ -75,6 +75,10 @@ def read_image(path: Path, height: int, width: int) -> Array:
         with Image.open(path) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise Fault(f"{path}: has {image.width} x {image.height} pixels; make it smaller")
+            if image.mode in ("I", "F"):
+                raise Fault(f"{path}: its pixels are {image.mode}, of no known range; save it with 8 or 16 bits")
+            if image.mode.startswith("I;16"):  # of which Pillow would cut all values at 255
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             resized = image.convert("RGB").resize((width, height))
     except (FileNotFoundError, Fault):
         raise

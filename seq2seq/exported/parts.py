@@ -3,6 +3,7 @@ models."""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import math
@@ -54,6 +55,15 @@ class Subwords:
         return [self.processor.id_to_piece(int(each)) for each in ids]
 
 
+def sha256_of(path: Path) -> str:
+    """Checksum of a file."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
 class Graphs:
     """The files of an exported model."""
 
@@ -64,6 +74,7 @@ class Graphs:
             self.kind: str = self.config["kind"]
             self.reader, self.state = self.config["reader"], self.config["state"]
             self.threads, self.graphs = threads, {}
+            self.check_files(self.config.get("files_sha256", {}))
             for name in self.config["graphs"]:
                 self.graphs[name] = self.load_graph(name)
         except FileNotFoundError as error:
@@ -72,6 +83,24 @@ class Graphs:
             raise Fault(f"{self.folder}: not an exported model, or a damaged one ({error})") from None
         self.source, self.target = (self.vocabulary(side) for side in ("source", "target"))
         self.shared = {name for name, each in self.state.items() if each["shared"]}
+
+    def check_files(self, sums: dict[str, str]) -> None:
+        """Raises Fault where a graph or a vocabulary is not as it was exported. sums: SHA-256 of files; without it, as
+        in an export that was changed on purpose, nothing is checked."""
+        for name, expected in sums.items():
+            if name.endswith((".onnx", ".model")) and sha256_of(self.folder / name) != expected:
+                raise Fault(
+                    f"{self.folder / name}: damaged, or changed since the export; export the run again, or remove "
+                    "files_sha256 from config.json where it is meant"
+                )
+
+    def run(self, name: str, outputs: Sequence[str], given: dict[str, Array]) -> list[Array]:
+        """What the graph of that name gives."""
+        try:
+            return self.graphs[name].run(list(outputs), given)
+        except Exception as error:  # the library raises types of its own
+            reason = str(error).splitlines()[0][:200]
+            raise Fault(f"{self.folder / name}.onnx: cannot answer ({reason}); is it of this export?") from None
 
     def load_graph(self, name: str) -> onnxruntime.InferenceSession:
         """A graph, ready to run."""
@@ -117,7 +146,7 @@ class Graphs:
         results: list[Any] = [None] * len(inputs)
         for batch in self.batches({number: len(each) for number, each in enumerate(inputs)}, ROWS):
             source, lengths = padded([inputs[number] for number in batch])
-            outputs, steps = self.graphs["predictor"].run(["outputs", "steps"], {"source": source, "lengths": lengths})
+            outputs, steps = self.run("predictor", ["outputs", "steps"], {"source": source, "lengths": lengths})
             for number, row, count in zip(batch, outputs, steps, strict=True):
                 results[number] = row[:count] if self.config["answer"] == "steps" else row
         return results
@@ -138,7 +167,7 @@ class Graphs:
         for token in tokens:
             given = {"tokens": np.array([token], np.int64), **state}
             wanted = ["log_probs", *(f"{name}.next" for name in names)]
-            found, *after = self.graphs["language_model"].run(wanted, given)
+            found, *after = self.run("language_model", wanted, given)
             state = dict(zip(names, after, strict=True))
             yield found[0]
 

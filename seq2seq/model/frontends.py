@@ -15,6 +15,7 @@ from seq2seq.config import COUNTS, Whole, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check
 from seq2seq.model.dropout import SequenceDropout
+from seq2seq.runtime.pictures import as_rgb
 
 Array = np.ndarray
 
@@ -135,7 +136,7 @@ class Image:
     def read(self, one: Any) -> Array:
         """A Pillow image, resized to fit; bytes, which become 0 to 1; or numbers, as float32."""
         if hasattr(one, "convert"):
-            resized = one.convert("RGB").resize((self.width, self.height))
+            resized = as_rgb(one).resize((self.width, self.height))
             one = np.asarray(resized, np.float32).transpose(2, 0, 1) / 255
         elif getattr(one, "dtype", None) == np.uint8:
             one = one / np.float32(255)

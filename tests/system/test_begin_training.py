@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -40,6 +41,16 @@ def test_what_the_hardware_cannot_do_is_said_before_data_is_read(
     """There is no such data: whoever looked for it first would name it."""
     assert told in complaint(capsys, arguments(tmp_path / "nowhere", tmp_path / "run", *options, *dry))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("option", ["data", "output"])
+def test_a_name_that_is_no_utf8_is_refused_before_work(
+    option: str, toy_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It could not be recorded in the run's config.json."""
+    words = arguments(toy_data, tmp_path / "run", f"--{option}", os.fsdecode(os.fsencode(tmp_path / "bad") + b"\xff"))
+    assert f"option '{option}' must be UTF-8" in complaint(capsys, words)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_output_that_a_file_names_is_said(

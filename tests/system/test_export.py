@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import benchmark_export
 import numpy as np
 import onnx
 import pytest
@@ -155,6 +156,51 @@ def test_a_damaged_export_is_one_line(exports: dict[str, Path], tmp_path: Path) 
         assert "Traceback" not in answers(sys.executable, tmp_path / name, given="ba\n", status=2)
         (tmp_path / name / name).unlink()
         assert name in answers(sys.executable, tmp_path / name, given="ba\n", status=2)
+
+
+def test_what_is_not_as_it_was_exported_is_one_line(exports: dict[str, Path], tmp_path: Path) -> None:
+    """A bit flipped in the middle, files of another export, the program without what it goes by."""
+    for name in ("step.onnx", "encoder.onnx", "joint.spm.model"):
+        shutil.copytree(exports["translator"], tmp_path / name)
+        content = bytearray((tmp_path / name / name).read_bytes())
+        content[len(content) // 2] ^= 0x40
+        (tmp_path / name / name).write_bytes(content)
+        error = answers(sys.executable, tmp_path / name, given="ba\n", status=2)
+        assert f"{name}: damaged, or changed since the export" in error
+    for part in ("encoder", "step"):
+        mixed = tmp_path / part
+        shutil.copytree(exports["translator"], mixed)
+        shutil.copy(exports["generator"] / f"{part}.onnx", mixed)
+        assert "damaged, or changed" in answers(sys.executable, mixed, given="ba\n", status=2)
+        settings = json.loads((mixed / "config.json").read_text())
+        (mixed / "config.json").write_text(json.dumps({**settings, "files_sha256": {}}))  # as if it were meant
+        error = answers(sys.executable, mixed, given="ba\n", status=2)
+        assert f"{part}.onnx: cannot answer" in error
+        assert "Traceback" not in error
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for name in ("translate.py", "inputs.py"):
+        shutil.copy(exports["translator"] / name, alone)
+    assert "copy the export's whole folder" in answers(sys.executable, alone, given="ba\n", status=2)
+    (alone / "beam.py").write_text("def (")
+    assert "copy the export's whole folder" in answers(sys.executable, alone, given="ba\n", status=2)
+
+
+def test_closed_output_is_one_line(exports: dict[str, Path]) -> None:
+    command = f'"{sys.executable}" "{exports["translator"]}/translate.py" >&-'
+    ended = subprocess.run(["sh", "-c", command], input="ba\n", capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "translate.py: error: standard output is closed: nothing can be written\n",
+    )
+
+
+def test_the_benchmark_refuses_what_is_no_export_of_a_translator(
+    exports: dict[str, Path], toy_run: Path, toy_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given, told in ((tmp_path / "nowhere", "no such file"), (exports["generator"], "not a translator")):
+        assert benchmark_export.main([str(toy_run), str(given), "--data", str(toy_data)]) == 2
+        assert told in capsys.readouterr().err
 
 
 def test_the_directory_tells_what_it_is(exports: dict[str, Path], toy_run: Path) -> None:

@@ -9,6 +9,7 @@ import soundfile
 from PIL import Image
 
 from seq2seq.data.readers import ReaderConfig, read_file
+from seq2seq.errors import UserError
 from seq2seq.exported.inputs import Fault, read
 
 SOUND = ReaderConfig("sound", rate=8_000, bands=23, window_seconds=0.032, step_seconds=0.013)
@@ -30,6 +31,22 @@ def test_pictures_become_the_same_pixels(tmp_path: Path) -> None:
     resized = read_file(ReaderConfig("image"), tmp_path / "a.png").resize((20, 12))
     expected = np.asarray(resized, np.float32).transpose(2, 0, 1) / 255
     np.testing.assert_array_equal(read(tmp_path / "a.png", {"kind": "image"}, [3, 12, 20]), expected)
+
+
+def test_pictures_of_16_bits_are_the_same_as_of_8(tmp_path: Path) -> None:
+    """Pillow alone would cut all values at 255: a white picture."""
+    ramp = np.arange(48 * 48, dtype=np.uint16).reshape(48, 48) % 256
+    Image.fromarray(ramp.astype(np.uint8)).save(tmp_path / "8.png")
+    Image.fromarray(ramp * 257).save(tmp_path / "16.png")
+    eight, sixteen = (read(tmp_path / name, {"kind": "image"}, [3, 9, 9]) for name in ("8.png", "16.png"))
+    np.testing.assert_array_equal(sixteen, eight)
+    eight, sixteen = (np.asarray(read_file(ReaderConfig("image"), tmp_path / name)) for name in ("8.png", "16.png"))
+    np.testing.assert_array_equal(sixteen, eight)
+    Image.fromarray(ramp.astype(np.float32)).save(tmp_path / "f.tiff")
+    with pytest.raises(Fault, match=r"f\.tiff: its pixels are F, of no known range"):
+        read(tmp_path / "f.tiff", {"kind": "image"}, [3, 9, 9])
+    with pytest.raises(UserError, match=r"f\.tiff: .*its pixels are F, of no known range"):
+        read_file(ReaderConfig("image"), tmp_path / "f.tiff")
 
 
 def test_numbers_are_read_alike(tmp_path: Path) -> None:
