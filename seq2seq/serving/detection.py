@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from seq2seq.data.languages import language_tag
@@ -28,6 +27,8 @@ class Detector:
 
     def __init__(self, languages: Iterable[str]) -> None:
         self.languages = list(dict.fromkeys(languages))
+        if len(self.languages) > 1:
+            self._load()
 
     def guesses(self, text: str) -> list[Guess]:
         """All languages, the most likely one first."""
@@ -35,7 +36,7 @@ class Detector:
             return [Guess(self.languages[0], 100.0)]
         if not self._codes or not text.strip():
             return [Guess(language, 0.0) for language in self.languages]
-        scores = {code: float(score) for code, score in self._identifier.rank(text)}
+        scores = {code: float(score) for code, score in self._model.rank(text)}
         found = [Guess(language, 100 * scores.get(code, 0.0)) for code, language in self._codes.items()]
         unknown = [Guess(language, 0.0) for language in self.languages if language not in self._codes.values()]
         return sorted(found, key=lambda guess: -guess.confidence) + unknown
@@ -45,20 +46,13 @@ class Detector:
         together = self.guesses("\n".join(texts))[0]
         return [self.guesses(text)[0] if len(text) > SHORT else together for text in texts]
 
-    @cached_property
-    def _codes(self) -> dict[str, str]:
-        """The languages by the library's codes, those that it knows."""
-        known = set(self._model.labels)
-        codes = {(language_tag(language) or "").split("-")[0]: language for language in self.languages}
-        return {code: language for code, language in codes.items() if code in known}
-
-    @cached_property
-    def _model(self) -> Any:
+    def _load(self) -> None:
+        """Reads the library's model, and restricts it to the languages: before requests come, several at once."""
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-
-    @cached_property
-    def _identifier(self) -> Any:
-        self._model.set_languages(list(self._codes))
-        return self._model
+        self._model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        codes = {(language_tag(language) or "").split("-")[0]: language for language in self.languages}
+        self._codes = {code: language for code, language in codes.items() if code in set(self._model.labels)}
+        """The languages by the library's codes, those that it knows."""
+        if self._codes:
+            self._model.set_languages(list(self._codes))

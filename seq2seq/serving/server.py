@@ -46,6 +46,7 @@ def work(config: ServiceSettings, listening: socket.socket, ready: Callable[[lis
 
     from seq2seq.serving.app import application
 
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is being loaded is as new as what it would load again
     service = Service(config, Metrics())
     settings = uvicorn.Config(
         application(service),
