@@ -13,6 +13,7 @@ from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check
 from seq2seq.model.attention import AttentionKind, build_attention
 from seq2seq.model.dropout import SequenceDropout
+from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.loop_autograd import LoopProduct
 from seq2seq.model.losses import LossSum, cross_entropy
 from seq2seq.model.memory import Memory
@@ -20,6 +21,7 @@ from seq2seq.model.recurrent import Cell, RecurrentLayer, build_recurrent
 from seq2seq.runtime.device import at_least_fp32, product_type
 
 Coupling = Literal["input_feeding", "bottom_up", "none"]
+Bridge = Literal["projected", "layer_by_layer"]
 
 ROW_STEP = 32
 """What batches of usual size have a multiple of: 8 rows times 4 steps."""
@@ -42,6 +44,10 @@ class DecoderConfig:
     needs no loop over time. none: the top layer queries, nothing is fed back."""
     cell: Cell = "lstm"
     """Recurrent cell: lstm, gru, rnn (plain tanh), or peephole (an LSTM whose gates see the cell)."""
+    bridge: Bridge = "projected"
+    """What the decoder starts from. projected: the encoder's last states through a learned projection. layer_by_layer:
+    each layer takes over the last states of the encoder's layer of the same height (Sutskever et al. 2014), which needs
+    as many layers of the same width."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model.decoder")
@@ -99,6 +105,17 @@ class Dropouts(NamedTuple):
     readout: Tensor
 
 
+def check_bridge(encoder: EncoderConfig, decoder: DecoderConfig) -> None:
+    """Raises UserError where the decoder is to take over an encoder's layers, and they are others than its own."""
+    if decoder.bridge == "layer_by_layer":
+        widths = [layer.output_size for layer in encoder.stack()]
+        check(
+            widths == [decoder.hidden_size] * decoder.layers,
+            f"model.decoder.bridge layer_by_layer needs encoder layers like the decoder's {decoder.layers} of "
+            f"{decoder.hidden_size}; the encoder's states are {', '.join(map(str, widths[:9]))} wide",
+        )
+
+
 class RecurrentDecoder(nn.Module):
     """Embedding, stacked recurrent layers, attention, readout and output layer.
 
@@ -122,9 +139,11 @@ class RecurrentDecoder(nn.Module):
             build_recurrent(config.cell, first if layer == 0 else later, size) for layer in range(config.layers)
         )
         self.attention = build_attention(config.attention, size, memory_size)
-        self.bridge_hidden = nn.Linear(memory_size, config.layers * size)
-        has_cell = self.recurrent_layers()[0].has_cell
-        self.bridge_cell = nn.Linear(memory_size, config.layers * size) if has_cell else None
+        self.bridge_hidden = self.bridge_cell = None
+        if config.bridge == "projected":
+            self.bridge_hidden = nn.Linear(memory_size, config.layers * size)
+            has_cell = self.recurrent_layers()[0].has_cell
+            self.bridge_cell = nn.Linear(memory_size, config.layers * size) if has_cell else None
         self.readout = nn.Linear(size + self.attention.context_size, width)
         self.output = nn.Linear(width, embedding.num_embeddings)
         if tied:
@@ -139,8 +158,11 @@ class RecurrentDecoder(nn.Module):
         """State before the first token, one hypothesis per sentence; h and c come from the encoder's through the
         bridge. source [B, S, ...]: what the memory was made from, for decoders that copy."""
         shape = (memory.states.shape[0], len(self.layers), -1)
-        hidden = torch.tanh(self.bridge_hidden(memory.final_hidden)).view(shape)
-        cell = hidden if self.bridge_cell is None else self.bridge_cell(memory.final_cell).view(shape)
+        if self.bridge_hidden is None:
+            hidden, cell = memory.final_hidden.view(shape), memory.final_cell.view(shape)
+        else:
+            hidden = torch.tanh(self.bridge_hidden(memory.final_hidden)).view(shape)
+            cell = hidden if self.bridge_cell is None else self.bridge_cell(memory.final_cell).view(shape)
         feed = hidden.new_zeros(hidden.shape[0], self.readout.out_features)
         return DecoderState(hidden, cell, feed, self.attention.start(memory))
 

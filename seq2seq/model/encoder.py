@@ -130,23 +130,30 @@ def join_steps(states: Tensor, lengths: Tensor, factor: int) -> tuple[Tensor, Te
 
 
 class BiLSTMEncoder(nn.Module):
-    """Stacked bidirectional layers over embedded inputs, with sequence dropout before each layer and on the output."""
+    """Stacked bidirectional layers over embedded inputs, with sequence dropout before each layer and on the output.
 
-    def __init__(self, input_size: int, config: EncoderConfig, dropout: float) -> None:
+    all_layers: whether the memory holds the final h and c of every layer, not of the highest alone.
+    """
+
+    def __init__(self, input_size: int, config: EncoderConfig, dropout: float, all_layers: bool = False) -> None:
         super().__init__()
         stack = config.stack()
         sizes = [input_size] + [below.output_size * config.subsampling for below in stack[:-1]]
         self.layers = nn.ModuleList(BidirectionalLayer(size, layer) for size, layer in zip(sizes, stack, strict=True))
         self.subsampling = config.subsampling
+        self.all_layers = all_layers
         self.dropout = SequenceDropout(dropout)
         self.output_size = stack[-1].output_size
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Memory:
         """inputs [B, S, E], lengths [B] int64 (real steps per row) -> Memory with states [B, S', H]; S' = S unless
         subsampled."""
-        states = inputs
+        states, finals = inputs, []
         for number, layer in enumerate(self.layers):
             if number > 0 and self.subsampling > 1:
                 states, lengths = join_steps(states, lengths, self.subsampling)
-            states, hidden, cell = layer(self.dropout(states), lengths)
+            states, *final = layer(self.dropout(states), lengths)
+            finals.append(final)
+        kept = finals if self.all_layers else finals[-1:]
+        hidden, cell = (torch.cat(each, -1) for each in zip(*kept, strict=True))
         return Memory(self.dropout(states), length_mask(lengths, states.shape[1]), hidden, cell)

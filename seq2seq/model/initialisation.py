@@ -27,6 +27,16 @@ def initialise_model(model: Model) -> Model:
 
 
 @torch.no_grad()
+def initialise_uniformly(model: Model, limit: float) -> Model:
+    """Gives every weight and bias a value drawn evenly from [-limit, limit] (Sutskever et al. 2014, section 3.4)."""
+    for parameter in model.parameters():
+        parameter.uniform_(-limit, limit)
+    for module in [module for module in model.modules() if isinstance(module, nn.Embedding)]:
+        module.weight[PAD_ID].zero_()
+    return model
+
+
+@torch.no_grad()
 def initialise(module: nn.Module) -> None:
     """Xavier input weights, orthogonal recurrent ones, forget bias 1 in LSTMs (Jozefowicz et al. 2015)."""
     if isinstance(module, nn.RNNBase):

@@ -20,7 +20,8 @@ class Memory(NamedTuple):
     mask: Tensor
     """[B, S] bool, True where the step is real, False where it is padding."""
     final_hidden: Tensor
-    """[B, H] a summary of the whole input: of a BiLSTM, both directions' last h. Starts the decoder's h."""
+    """[B, H] a summary of the whole input: of a BiLSTM, both directions' last h. Starts the decoder's h. Where the
+    decoder takes over layer by layer, [B, L H]: that of every layer, the lowest first."""
     final_cell: Tensor
     """[B, H] the same of the cell state c; it is handed over too, never dropped."""
 

@@ -7,15 +7,15 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from seq2seq.config import DROPOUT, SIZES, check_fields, check_numbers
+from seq2seq.config import DROPOUT, SIZES, Real, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check
 from seq2seq.model.attention import check_sizes
-from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, RecurrentDecoder
+from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, RecurrentDecoder, check_bridge
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.model.frontends import FrontEndConfig, TokenEmbedding
 from seq2seq.model.heads import StepHead
-from seq2seq.model.initialisation import initialise_model
+from seq2seq.model.initialisation import initialise_model, initialise_uniformly
 from seq2seq.model.memory import Memory
 from seq2seq.runtime.device import at_least_fp32
 
@@ -37,10 +37,14 @@ class ModelConfig:
     """The BiLSTM encoder."""
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     """The attentional LSTM decoder."""
+    initial_range: float = 0.0
+    """First weights and biases are drawn evenly from minus to plus this number (Sutskever et al. 2014: 0.08); 0: Xavier
+    input weights, orthogonal recurrent ones, forget bias 1."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model")
-        check_numbers(self, "model", embedding_size=SIZES, dropout=DROPOUT)
+        check_numbers(self, "model", embedding_size=SIZES, dropout=DROPOUT, initial_range=Real(0, 10))
+        check_bridge(self.encoder, self.decoder)
         check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.top.output_size)
 
 
@@ -81,7 +85,8 @@ class Seq2Seq(nn.Module):
 
 def build_model(config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int) -> Seq2Seq:
     """The standard translation model, freshly initialised from torch's global random state."""
-    return initialise_model(assemble_model(config, source_vocabulary_size, target_vocabulary_size))
+    model = assemble_model(config, source_vocabulary_size, target_vocabulary_size)
+    return initialise_uniformly(model, config.initial_range) if config.initial_range else initialise_model(model)
 
 
 def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int) -> Seq2Seq:
@@ -93,9 +98,15 @@ def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_voca
     target = nn.Embedding(target_vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
     shared = config.tie == "three_way"
     source = target if shared else nn.Embedding(source_vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
-    encoder = BiLSTMEncoder(config.embedding_size, config.encoder, config.dropout)
+    encoder = _encoder(config)
     decoder = RecurrentDecoder(target, encoder.output_size, config.decoder, config.dropout, tied=config.tie != "none")
     return Seq2Seq(TokenEmbedding(source, config.dropout), encoder, decoder)
+
+
+def _encoder(config: ModelConfig | GeneratorConfig) -> BiLSTMEncoder:
+    """The encoder, which hands over what the decoder starts from."""
+    all_layers = config.decoder.bridge == "layer_by_layer"
+    return BiLSTMEncoder(config.embedding_size, config.encoder, config.dropout, all_layers)
 
 
 class CTCSeq2Seq(Seq2Seq):
@@ -136,6 +147,7 @@ class GeneratorConfig:
             f"model.embedding_size must be a multiple of {step}, not {self.embedding_size}, for an image read through "
             f"{self.front_end.blocks} model.front_end.blocks",
         )
+        check_bridge(self.encoder, self.decoder)
         check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.top.output_size)
 
 
@@ -147,7 +159,7 @@ def build_generator_model(config: GeneratorConfig, vocabulary_size: int) -> Seq2
 def assemble_generator_model(config: GeneratorConfig, vocabulary_size: int) -> Seq2Seq:
     """The same with weights of no meaning, for those about to load trained ones."""
     front_end = config.front_end.form().build(config.embedding_size, config.dropout)
-    encoder = BiLSTMEncoder(config.embedding_size, config.encoder, config.dropout)
+    encoder = _encoder(config)
     target = nn.Embedding(vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
     decoder = RecurrentDecoder(target, encoder.output_size, config.decoder, config.dropout, tied=True)
     if not config.ctc:

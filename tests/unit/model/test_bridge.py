@@ -1,0 +1,69 @@
+"""A decoder that takes over the encoder's layers one by one, beside torch's own stacked LSTMs."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from seq2seq.errors import UserError
+from seq2seq.inference.fast_decoder import prepare
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.seq2seq import ModelConfig, build_model
+
+CONFIG = ModelConfig(
+    embedding_size=6,
+    dropout=0.0,
+    encoder=EncoderConfig(hidden_size=5, layers=3, direction="backward"),
+    decoder=DecoderConfig(5, 3, attention="none", coupling="none", bridge="layer_by_layer"),
+    initial_range=0.5,
+)
+
+
+def stacked(layers: list[nn.LSTM]) -> nn.LSTM:
+    """One module of torch with the weights of these layers."""
+    made = nn.LSTM(layers[0].input_size, 5, len(layers), batch_first=True).double()
+    for number, layer in enumerate(layers):
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            getattr(made, f"{name}_l{number}").data.copy_(getattr(layer, f"{name}_l0"))
+    return made
+
+
+@torch.no_grad()
+def test_it_equals_torchs_stacked_lstms() -> None:
+    """Sutskever et al. 2014: the source backwards into one stack, its last h and c into the other."""
+    torch.manual_seed(1)
+    model = build_model(CONFIG, 30, 30).double().eval()
+    source, lengths = torch.tensor([[5, 6, 7, 8], [9, 10, 0, 0]]), torch.tensor([4, 2])
+    target = torch.tensor([[2, 11, 12], [2, 13, 14]])
+    encoder = stacked([layer.back for layer in model.encoder.layers])
+    decoder = stacked(list(model.decoder.layers))
+    output = model(source, lengths, target)
+    for row, length in enumerate(lengths.tolist()):
+        _, last = encoder(model.front_end(source[row : row + 1, :length].flip(1)))
+        hidden, _ = decoder(model.decoder.embedding(target[row : row + 1]), last)
+        expected = torch.tanh(model.decoder.readout(hidden))
+        torch.testing.assert_close(output.features[row : row + 1], expected, rtol=1e-9, atol=1e-9)
+    expected = model.decoder.log_probs(output)
+    for stepped in (model, prepare(model)):
+        state = stepped.start_from(model.encode(source, lengths), source)
+        for place in range(target.shape[1]):
+            found, state = stepped.step(target[:, place], state)
+            torch.testing.assert_close(found, expected[:, place], rtol=1e-6, atol=1e-6)
+
+
+def test_layers_that_do_not_fit_are_refused() -> None:
+    for encoder in (EncoderConfig(5, 2, direction="backward"), EncoderConfig(5, 3), EncoderConfig(4, 3)):
+        with pytest.raises(UserError, match="layer_by_layer needs encoder layers like the decoder's 3 of 5"):
+            replace(CONFIG, encoder=encoder)
+
+
+def test_first_weights_fill_the_range() -> None:
+    torch.manual_seed(1)
+    model = build_model(CONFIG, 300, 300)
+    values = torch.cat([each.flatten() for each in model.parameters()])
+    assert values.abs().max() <= 0.5
+    assert values.mean().abs() < 0.01
+    assert values.std().item() == pytest.approx(0.5 / 3**0.5, rel=0.03)  # that of even draws
+    assert not model.decoder.embedding.weight[0].any()
