@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, number_within, path_named
 from seq2seq.cli.verbs import (
+    add_ensemble,
     add_input_length,
     add_search_options,
     add_translator_options,
@@ -73,7 +74,8 @@ def add_translate(verbs: Any) -> None:
 def add_score(verbs: Any) -> None:
     """Adds the verb."""
     score = add_verb(verbs, "score", "Log-probability (nats) and number of tokens of given pairs, as TSV.", _score)
-    score.set_defaults(ensemble=[], precision="fp32")
+    score.set_defaults(precision="fp32")
+    add_ensemble(score)
     add_input_length(score)
     score.add_argument(
         "--source-file", type=path_named, required=True, help="source sentences, one per line, UTF-8, or -"

@@ -39,8 +39,8 @@ def add_input_length(parser: Parser) -> None:
     )
 
 
-def add_translator_options(parser: Parser) -> None:
-    """How several runs, or a quantised one, search."""
+def add_ensemble(parser: Parser) -> None:
+    """Further runs that answer together with the first."""
     parser.add_argument(
         "--ensemble",
         nargs="+",
@@ -51,6 +51,11 @@ def add_translator_options(parser: Parser) -> None:
         help="further runs of the same vocabulary: the mean of all their probabilities chooses each token; a FILE "
         "behind them stands behind --",
     )
+
+
+def add_translator_options(parser: Parser) -> None:
+    """How several runs, or a quantised one, search."""
+    add_ensemble(parser)
     parser.add_argument(
         "--precision",
         choices=("fp32", "int8"),

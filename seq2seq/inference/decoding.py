@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -93,13 +94,21 @@ def check_attends(model: Seq2Seq) -> None:
 
 
 @torch.inference_mode()
-def score_pairs(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Forced decoding: log-probability of each target [B] fp32, its tokens [B] (eos included), attention [B, T, S]."""
-    output = model(batch.source, batch.source_lengths, batch.target_input)
-    log_probs = model.decoder.log_probs(output).float()
+def score_pairs(model: Seq2Seq, batch: Batch, *others: Seq2Seq) -> tuple[Tensor, Tensor, Tensor]:
+    """Forced decoding: log-probability of each target [B] fp32, its tokens [B] (eos included), attention [B, T, S].
+
+    others: an ensemble's further models; a token's probability is the mean of all, attention the first model's.
+    """
     real = batch.target_output != PAD_ID
-    picked = log_probs.gather(-1, batch.target_output[..., None])[..., 0]
-    return (picked * real).sum(1), real.sum(1), output.attention
+    picked, attention = [], None
+    for each in (model, *others):
+        output = each(batch.source, batch.source_lengths, batch.target_input)
+        log_probs = each.decoder.log_probs(output).float()
+        picked.append(log_probs.gather(-1, batch.target_output[..., None])[..., 0])
+        attention = output.attention if attention is None else attention
+    mean = torch.stack(picked).logsumexp(0) - math.log(len(picked)) if others else picked[0]
+    assert attention is not None
+    return (mean * real).sum(1), real.sum(1), attention
 
 
 @torch.inference_mode()

@@ -112,14 +112,14 @@ class Translator(Searcher):
             yield from self.search(chunk, n_best, **search_options)
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[PairScore]:
-        """Log-probability of each target given its source. Raises UserError where a target has more tokens than
-        max_source_tokens: cut like a source, it would get the score of another target."""
-        check(not self.partners, "an ensemble does not score given pairs; score them with one model")
+        """Log-probability of each target given its source, by an ensemble's mean probabilities where it is one. Raises
+        UserError where a target has more tokens than max_source_tokens: cut like a source, it would get the score of
+        another target."""
         pairs = self._pairs(list_of_texts(sources, "source"), list_of_texts(targets, "target"))
 
         def score(rows: list[int]) -> list[PairScore]:
             batch = collate_to_decode([pairs[row] for row in rows]).to(self.device)
-            log_probs, counts, _ = score_pairs(self.model, batch)
+            log_probs, counts, _ = score_pairs(self.model, batch, *self.partners)
             return list(map(PairScore, log_probs.tolist(), counts.tolist()))
 
         return decode_in_batches([len(source) + len(target) for source, target in pairs], score)
