@@ -57,6 +57,7 @@ QUICK = {
     "multi30k_en_de": ("multi30k",),
     "sequence_autoencoder": (),
     "speech_digits": ("fsdd",),
+    "sutskever": ("multi30k",),
     "talking_head": (),
     "text_classification": (),
     "traffic_forecast": (),
