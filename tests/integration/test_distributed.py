@@ -11,7 +11,10 @@ import torch
 from seq2seq.config import write_config
 from seq2seq.runs.checkpoints import CheckpointStore
 from seq2seq.runs.weights import load_tensors
+from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.translation import run
 from tests.conftest import toy_config
+from tests.forking import run_ranks
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -66,7 +69,7 @@ def test_gradients_of_two_processes_equal_those_of_one(toy_data: Path, tmp_path:
     outputs = tmp_path / "run"
     outputs.mkdir()
     for processes in (1, 2):
-        torchrun(processes, str(tmp_path / "gradients.py"), str(tmp_path / "config.json"), str(outputs))
+        run_ranks(processes, tmp_path / "gradients.py", [tmp_path / "config.json", outputs], tmp_path)
     one, first, second = (
         load_tensors(outputs / f"gradients-{name}.safetensors") for name in ("0-of-1", "0-of-2", "1-of-2")
     )
@@ -77,13 +80,14 @@ def test_gradients_of_two_processes_equal_those_of_one(toy_data: Path, tmp_path:
 
 
 def test_training_with_two_processes_equals_accumulation_in_one(toy_data: Path, tmp_path: Path) -> None:
-    weights = []
-    for processes, accumulation in ((2, 1), (1, 2)):
-        config = toy_config(toy_data, tmp_path / f"run{processes}", max_steps=6, accumulation=accumulation)
-        config = replace(config, model=replace(config.model, dropout=0.0))
-        write_config(tmp_path / f"{processes}.json", config)
-        torchrun(processes, "-m", "seq2seq", "train", "--config", str(tmp_path / f"{processes}.json"))
-        weights.append(load_tensors(tmp_path / f"run{processes}" / "model.safetensors"))
+    def configured(name: str, accumulation: int) -> ExperimentConfig:
+        config = toy_config(toy_data, tmp_path / name, max_steps=6, accumulation=accumulation, device="cpu")
+        return replace(config, model=replace(config.model, dropout=0.0))
+
+    write_config(tmp_path / "two.json", configured("two", 1))
+    torchrun(2, "-m", "seq2seq", "train", "--config", str(tmp_path / "two.json"))
+    run(configured("one", 2))
+    weights = [load_tensors(tmp_path / name / "model.safetensors") for name in ("two", "one")]
     for name in weights[0]:
         torch.testing.assert_close(weights[0][name], weights[1][name], atol=1e-4, rtol=1e-3)
 
@@ -150,7 +154,7 @@ Path(sys.argv[2], f"status-{os.environ['RANK']}").write_text(str(status))
 def test_all_ranks_stop_where_one_is_told_to_during_the_last_validation(toy_data: Path, tmp_path: Path) -> None:
     write_config(tmp_path / "config.json", toy_config(toy_data, tmp_path / "run", max_steps=2))
     (tmp_path / "stopped.py").write_text(STOPPED)
-    torchrun(2, str(tmp_path / "stopped.py"), str(tmp_path / "config.json"), str(tmp_path))
+    run_ranks(2, tmp_path / "stopped.py", [tmp_path / "config.json", tmp_path], tmp_path)
     assert [(tmp_path / f"status-{rank}").read_text() for rank in (0, 1)] == ["143", "143"]
 
 
@@ -179,7 +183,7 @@ script.run_task(TaskConfig(), carry_out, ["--trainer.device", "cpu"], prepare)
 def test_the_data_of_a_recipe_is_made_by_one_process(tmp_path: Path) -> None:
     """Two that write the same files empty them under each other's eyes."""
     (tmp_path / "prepared.py").write_text(PREPARED)
-    torchrun(2, str(tmp_path / "prepared.py"), str(tmp_path))
+    run_ranks(2, tmp_path / "prepared.py", [tmp_path], tmp_path)
     assert [path.name for path in tmp_path.glob("made-by-*")] == ["made-by-0"]
     assert {(tmp_path / f"told-{rank}").read_text() for rank in (0, 1)} == {str(tmp_path / "prepared")}
 
@@ -205,5 +209,5 @@ def test_processes_train_together_more_than_once(tmp_path: Path) -> None:
 
 
 def test_a_recipe_of_several_models_reports_once(tmp_path: Path) -> None:
-    told = torchrun(2, str(RECIPES / "talking_head.py"), "--output", str(tmp_path / "run"), "--quick")
+    told = run_ranks(2, RECIPES / "talking_head.py", ["--output", tmp_path / "run", "--quick"], tmp_path)
     assert [line.split("  ")[0] for line in told.splitlines()] == ["LSTM", "BiLSTM", "deep BiLSTM"]

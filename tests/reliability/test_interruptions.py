@@ -14,6 +14,7 @@ from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.training.stopping import STOP_SIGNALS
 from tests.comparison import assert_same, final_state
 from tests.conftest import toy_config
+from tests.forking import run_ranks
 from tests.reliability.conftest import Trials, finish_training, small, start_training
 
 KILLS_PER_RUN = 5
@@ -140,8 +141,14 @@ def test_the_other_rank_ends_and_a_restart_is_exact(trials: Trials, toy_data: Pa
         write_config(tmp_path / f"{name}.json", config)
         return tmp_path / f"{name}.json"
 
-    expected = ranks(configured("whole"))
-    assert expected.communicate(timeout=240) and expected.returncode == 0
+    def finish(config: Path) -> None:
+        """The same command to its end, by processes that start at once."""
+        (tmp_path / "train.py").write_text(
+            "import sys\nfrom seq2seq.cli.main import main\nsys.exit(main(['train', '--config', sys.argv[1]]))\n"
+        )
+        run_ranks(2, tmp_path / "train.py", [config], tmp_path)
+
+    finish(configured("whole"))
     for chance in trials:
         config = configured(f"run{trials.done}")
         launcher = ranks(config)
@@ -154,12 +161,12 @@ def test_the_other_rank_ends_and_a_restart_is_exact(trials: Trials, toy_data: Pa
             assert launcher.returncode != 0
             assert trials.done % 3 == 0 or errors.count("the state is saved") == 2, errors[-2000:]
             assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
-            launcher = ranks(config)
+            finish(config)
         else:
             slow = chance.choice(workers)
             os.kill(slow, signal.SIGSTOP)
             time.sleep(2)
             os.kill(slow, signal.SIGCONT)
-        _, errors = launcher.communicate(timeout=240)
-        assert launcher.returncode == 0, errors[-2000:]
+            _, errors = launcher.communicate(timeout=240)
+            assert launcher.returncode == 0, errors[-2000:]
         assert_same(final_state(tmp_path / f"run{trials.done}"), final_state(tmp_path / "whole"))
