@@ -372,7 +372,7 @@ def _test_sentences(chosen: argparse.Namespace, most: int) -> tuple[list[str], l
 def _translators(chosen: argparse.Namespace, here: World) -> dict[str, Translator]:
     """The run's, or one of random weights for each coupling."""
     if chosen.run:
-        found = {Path(chosen.run).name: load(chosen.run, str(here.device))}
+        found = {Path(chosen.run).name: load(chosen.run, str(here.device), kind="translator")}
     else:
         data = DataConfig(chosen.data, chosen.source, chosen.target)
         vocabulary, _ = train_vocabularies(load_split(data, data.train_split), VocabularyConfig(size=8000))

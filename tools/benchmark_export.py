@@ -117,7 +117,7 @@ def rows_of(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     split = load_split(DataConfig(chosen.data, chosen.source, chosen.target), "test")
     texts = [row["source"] for row in split][: chosen.sentences]
     lines = references(split)[: len(texts)]
-    translator = load(chosen.run)
+    translator = load(chosen.run, kind="translator")
     exported = {str(path): Exported(path) for path in chosen.exports}
     answers: dict[str, Answer] = {
         str(chosen.run): translator.search,
