@@ -20,7 +20,7 @@ from torch import nn
 from seq2seq.config import from_dict, option_types, read_config, read_mapping, to_dict, write_run_config
 from seq2seq.data.batch import Batches, collate_sequences
 from seq2seq.data.bucketing import ExampleBatches
-from seq2seq.errors import UserError, check
+from seq2seq.errors import Interrupted, Terminated, UserError, check
 from seq2seq.evaluation import plotting
 from seq2seq.inference.pretrained import Pretrained
 from seq2seq.model.initialisation import parameter_count
@@ -174,7 +174,8 @@ class Run:
 @contextmanager
 def open_run(config: TaskConfig, own_build: Build | None = None, further: Iterable[str] = ()) -> Iterator[Run]:
     """Joins the processes that train together and opens config.output, with its log; refuses a run begun otherwise, one
-    that another process is training, and, before anything is written, files of others in the way.
+    that another process is training, and, before anything is written, files of others in the way. Raises Interrupted
+    where a signal ends the program.
 
     own_build: the user's function that builds the model. further: names of files that this kind of training writes
     besides those of every kind."""
@@ -194,7 +195,10 @@ def open_run(config: TaskConfig, own_build: Build | None = None, further: Iterab
             if world.is_main:
                 sweep(directory)
             refuse_changes(directory, config, own_build)
-            yield Run(config, directory, world, own_build)
+            try:
+                yield Run(config, directory, world, own_build)
+            except Terminated as end:  # beside the training loop, which saves first: what was done is stored
+                raise Interrupted(end.signal_number) from None
             world.barrier()
 
 
