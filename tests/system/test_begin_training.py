@@ -105,6 +105,18 @@ def test_a_recipe_generates_no_data_in_a_run_of_another_kind(tmp_path: Path) -> 
     assert not (output / "data").exists()
 
 
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_an_output_that_is_a_broken_link_is_called_so(
+    dry: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "gone")
+    told = f"{link}: a link to what is not there; mend the link, or give another --output"
+    assert complaint(capsys, arguments(tmp_path / "data", link, *dry)).endswith(told)
+    told = f"{link}: a link to what is not there; mend the link, or give a folder, a file or a Hub id"
+    assert complaint(capsys, arguments(link, tmp_path / "run", *dry)).endswith(told)
+
+
 def test_a_missing_tokenizer_is_said_before_data_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
