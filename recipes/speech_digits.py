@@ -29,6 +29,10 @@ FIRST_TRAINING_NUMBER = 10
 BANDS = 40
 WINDOW_SECONDS, STEP_SECONDS = 0.032, 0.016
 
+WANTED = (
+    "a folder with recordings/DIGIT_SPEAKER_NUMBER.wav, or a data set with an Audio column 'audio' of files so named"
+)
+
 Recordings = dict[tuple[str, int], list[np.ndarray]]
 
 
@@ -73,9 +77,13 @@ def named_sounds(data: str) -> Iterator[tuple[str, Any]]:
         return
     from datasets import Audio
 
-    for row in seq2seq.open_any(data, "train").cast_column("audio", Audio(decode=False)):
-        sound = row["audio"]
-        yield sound["path"], io.BytesIO(sound["bytes"]) if sound["bytes"] else sound["path"]
+    rows = seq2seq.open_any(data, "train", WANTED)
+    column = rows.features.get("audio")
+    seq2seq.check(isinstance(column, Audio), f"{data}: no column 'audio' of sounds; give {WANTED}")
+    for number, row in enumerate(rows.cast_column("audio", Audio(decode=False)), 1):
+        sound = row["audio"] or {"path": None, "bytes": None}
+        name = sound["path"] or f"{data}, row {number}"
+        yield name, io.BytesIO(sound["bytes"]) if sound["bytes"] else sound["path"]
 
 
 def read_recordings(data: str) -> tuple[Recordings, Recordings, int]:

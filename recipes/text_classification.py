@@ -104,10 +104,11 @@ def read(config: Config) -> tuple[Examples, Examples, Examples]:
 
 def columns(config: Config, split: str) -> Examples:
     """A split of a data set, shuffled; labels by their names."""
-    dataset: Any = seq2seq.open_any(config.data, split)
+    wanted = f"a folder of train and test files (jsonl, csv, parquet) with the columns {config.text} and {config.label}"
+    dataset: Any = seq2seq.open_any(config.data, split, wanted)
     for name in (config.text, config.label):
-        known = ", ".join(dataset.column_names)
-        seq2seq.check(name in dataset.column_names, f"{config.data}: no column '{name}'; the columns are {known}")
+        known = f"the columns are {', '.join(dataset.column_names)}; give {wanted}"
+        seq2seq.check(name in dataset.column_names, f"{config.data}: no column '{name}'; {known}")
     names = getattr(dataset.features[config.label], "names", None)
     refuse_hidden_labels(dataset[config.label], names, f"{config.data}, split {split}")
     dataset = dataset.shuffle(seed=config.trainer.seed)

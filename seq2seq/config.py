@@ -249,10 +249,10 @@ def read_mapping(path: Path) -> Any:
     return {key: value for key, value in mapping.items() if key not in facts}
 
 
-def builder_in(path: Path) -> str:
-    """The user's function that built a run's model, as the run's config.json names it; empty where there is none."""
+def fact_in(path: Path, name: str) -> str:
+    """What a run's config.json says besides options, by name: KIND_OPTION or BUILD_OPTION; empty where it is silent."""
     mapping = _parsed(path)
-    return str(mapping.get(BUILD_OPTION, "")) if _is_mapping(mapping) and format_of(mapping) > 1 else ""
+    return str(mapping.get(name, "")) if _is_mapping(mapping) and format_of(mapping) > 1 else ""
 
 
 def format_of(mapping: dict[str, Any]) -> Any:

@@ -15,6 +15,14 @@ class Interrupted(Exception):
         self.signal_number = signal_number
 
 
+class Terminated(BaseException):
+    """A signal ends the program. Like KeyboardInterrupt no Exception: it passes those who handle mistakes."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"ended by {signal.Signals(signal_number).name}")
+        self.signal_number = signal_number
+
+
 def check(condition: bool, message: str) -> None:
     """Raise `UserError` with ``message`` unless ``condition`` holds."""
     if not condition:

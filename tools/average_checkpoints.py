@@ -19,9 +19,8 @@ from torch import Tensor
 from seq2seq.cli.arguments import Parser, number_within
 from seq2seq.cli.exit_status import guarded
 from seq2seq.config import Whole
-from seq2seq.errors import UserError, check
+from seq2seq.errors import UserError
 from seq2seq.inference.load import load
-from seq2seq.inference.translator import Translator
 from seq2seq.runs.checkpoints import CheckpointStore, find_fault
 from seq2seq.runs.layout import refuse_to_save
 from seq2seq.runs.weights import load_model_tensors, load_tensors
@@ -45,8 +44,7 @@ def average(run: Path, last: int, output: Path) -> None:
         fault = find_fault(path)
         if fault is not None:
             raise UserError(f"{path} is damaged: {fault}")
-    translator = load(run)
-    check(isinstance(translator, Translator), f"{run}: holds no translation model; only those can be averaged")
+    translator = load(run, kind="translator")
     tensors = mean_of([load_tensors(path / "model.safetensors") for path in paths])
     load_model_tensors(translator.model, tensors, str(run))
     translator.save_pretrained(output)

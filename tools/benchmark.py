@@ -38,7 +38,7 @@ from seq2seq.data.bucketing import BatchingConfig, BucketedBatches
 from seq2seq.data.corpus import DataConfig, load_split, references, tokenise
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig, train_vocabularies
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, check
 from seq2seq.evaluation.metrics import bleu
 from seq2seq.inference.load import load
 from seq2seq.inference.translator import Translator
@@ -119,6 +119,17 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="write a Chrome trace of the measured work")
     return parser.parse_args(arguments)
+
+
+def check_profile(chosen: argparse.Namespace) -> None:
+    """Raises UserError, before anything is measured, where no trace is taken, or it cannot be written."""
+    if chosen.profile is None:
+        return
+    check(chosen.work != "prepare", "--profile has no effect on prepare; leave it out")
+    try:
+        chosen.profile.open("ab").close()
+    except OSError as error:
+        raise UserError(f"--profile {chosen.profile}: cannot be written ({error.strerror})") from None
 
 
 def matrix_peak(dtype: torch.dtype, device: torch.device, size: int = 1024, repeats: int = 20) -> float:
@@ -372,7 +383,7 @@ def _test_sentences(chosen: argparse.Namespace, most: int) -> tuple[list[str], l
 def _translators(chosen: argparse.Namespace, here: World) -> dict[str, Translator]:
     """The run's, or one of random weights for each coupling."""
     if chosen.run:
-        found = {Path(chosen.run).name: load(chosen.run, str(here.device))}
+        found = {Path(chosen.run).name: load(chosen.run, str(here.device), kind="translator")}
     else:
         data = DataConfig(chosen.data, chosen.source, chosen.target)
         vocabulary, _ = train_vocabularies(load_split(data, data.train_split), VocabularyConfig(size=8000))
@@ -453,6 +464,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         accepted = ("auto", "fp32", "bf16" if chosen.work == "train" else "int8")
         if chosen.precision not in accepted:
             raise UserError(f"--precision of {chosen.work} is {', '.join(accepted)}, not {chosen.precision}")
+        check_profile(chosen)
         with world() as here:
             rows = MEASURES[chosen.work](chosen, here, Trace(chosen.profile))
             if here.is_main:

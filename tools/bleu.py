@@ -19,9 +19,9 @@ from typing import Any
 
 from seq2seq.cli.arguments import Parser
 from seq2seq.cli.exit_status import guarded
-from seq2seq.cli.lines import standard_input
+from seq2seq.cli.lines import STDIN, standard_input
 from seq2seq.data.languages import TOKENIZERS, check_tokenizer
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, check
 from seq2seq.evaluation.metrics import (
     Comparison,
     check_seed,
@@ -39,7 +39,8 @@ def parser() -> Parser:
         "references",
         nargs="+",
         metavar="REF",
-        help="reference file, one segment per line; of several, blank lines count as no reference",
+        help="reference file, one segment per line; of several, blank lines count as no reference; - may name the "
+        "translations on standard input, too",
     )
     parse.add_argument("--json", action="store_true", help="print JSON, figures unrounded (default: a table)")
     parse.add_argument(
@@ -79,31 +80,43 @@ def decode_lines(content: bytes, name: str) -> list[str]:
     return [line.removesuffix("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
 
 
-def read_lines(path: str, expected: int, other: str) -> list[str]:
-    """Lines of a file. Raises UserError where it cannot be read or has another number of lines than `other`."""
+def read_lines(path: str) -> list[str]:
+    """Lines of a file. Raises UserError where it cannot be read."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    lines = decode_lines(content, path)
-    if len(lines) != expected:
-        raise UserError(f"{path} has {len(lines)} lines, {other} has {expected}; both need one segment per line")
-    return lines
+    return decode_lines(content, path)
+
+
+def read_files(arguments: argparse.Namespace) -> dict[str, list[str]]:
+    """Lines of all files by name, those of the references first. Raises UserError where one cannot be read. `-` among
+    the references stands for standard input, whose lines are the translations."""
+    check(
+        any(path != STDIN for path in arguments.references) and arguments.compare != STDIN,
+        "-: standard input has the translations to score; name a file of references, and of HYP2",
+    )
+    names = [*arguments.references, *([arguments.compare] if arguments.compare else [])]
+    return {path: read_lines(path) for path in names if path != STDIN}
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Scores what the options name; the result is ready for JSON."""
     check_tokenizer(arguments.bleu_tokenizer)
     check_seed()
+    contents = read_files(arguments)
     hypotheses = decode_lines(standard_input("the translations").read(), "standard input")
     if not hypotheses:
         raise UserError("standard input is empty: give it the translations, one per line")
-    files = [read_lines(path, len(hypotheses), "standard input") for path in arguments.references]
+    for path, lines in contents.items():
+        sizes = f"{path} has {len(lines)} lines, standard input has {len(hypotheses)}"
+        check(len(lines) == len(hypotheses), f"{sizes}; both need one segment per line")
+    files = [contents[path] for path in arguments.references if path != STDIN]
     references = [[line for line in lines if line.strip()] or [""] for lines in zip(*files, strict=True)]
     options = {"lowercase": arguments.lowercase, "tokenize": arguments.bleu_tokenizer}
     warn_of_unfit_tokenizer(references, tokenize=arguments.bleu_tokenizer)
     if arguments.compare:
-        other = read_lines(arguments.compare, len(hypotheses), "standard input")
+        other = contents[arguments.compare]
         comparisons = compare(hypotheses, other, reference_streams(hypotheses, references), **options)
         return {each.system.name: _as_dict(each) for each in comparisons}
     return corpus_scores(hypotheses, references, confidence=arguments.confidence, **options).to_dict()

@@ -9,7 +9,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 
-from seq2seq.errors import Interrupted, UserError
+from seq2seq.errors import Interrupted, Terminated, UserError
+from seq2seq.runtime.signals import END_SIGNALS, ending_by_exception
 
 
 def guarded(program: str, work: Callable[[], None]) -> int:
@@ -17,13 +18,15 @@ def guarded(program: str, work: Callable[[], None]) -> int:
 
     0: done. 2: something the user can mend. 128 + number: ended by a signal, the state saved.
     """
-    if signal.getsignal(signal.SIGINT) is _end_at_once:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on `work` may have something to save
+    for number in (signal.SIGINT, *END_SIGNALS):
+        if signal.getsignal(number) is _end_at_once:  # from here on `work` may have something to save
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     if sys.stderr is None:  # closed by the caller: print(file=None) would put complaints among the results
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
     if sys.stdout is None:  # print would write the results nowhere, and call that success
         return _complain(program, "standard output is closed; open it, or discard the output: > /dev/null", 2)
-    status = _status_of(program, work)
+    with ending_by_exception():
+        status = _status_of(program, work)
     try:
         _flush_output()
     except OSError:  # Python would try once more on its way out, and end with status 120
@@ -32,16 +35,18 @@ def guarded(program: str, work: Callable[[], None]) -> int:
 
 
 def guard_imports() -> None:
-    """Until `guarded` takes over, Ctrl-C ends the script with one line and a status instead of a traceback: importing
-    torch takes seconds. Recipes call it first of all; nothing is to be saved by then."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else Ctrl-C is ignored, or the caller's matter
-        signal.signal(signal.SIGINT, _end_at_once)
+    """Until `guarded` takes over, Ctrl-C and END_SIGNALS end the script with one line and a status: importing torch
+    takes seconds. Recipes call it first of all; nothing is to be saved by then."""
+    for number in (signal.SIGINT, *END_SIGNALS):
+        if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):  # else ignored, or the caller's
+            signal.signal(number, _end_at_once)
 
 
 def _end_at_once(number: int, _frame: object) -> None:
     """A handler that raises nothing: modules half imported would catch it, or report it in their own way."""
+    reason = "interrupted" if number == signal.SIGINT else str(Terminated(number))
     with contextlib.suppress(OSError):
-        os.write(2, f"{os.path.basename(sys.argv[0])}: error: interrupted\n".encode())
+        os.write(2, f"{os.path.basename(sys.argv[0])}: error: {reason}\n".encode())
     os._exit(128 + number)
 
 
@@ -68,8 +73,10 @@ def _status_of(program: str, work: Callable[[], None]) -> int:
     except UserError as error:
         return _complain(program, str(error), 2)
     except Interrupted as stop:
-        print(f"{program}: {stop}; the state is saved, the same command continues from there", file=sys.stderr)
+        _say(f"{program}: {stop}; the state is saved, the same command continues from there")
         return 128 + stop.signal_number
+    except Terminated as end:
+        return _complain(program, str(end), 128 + end.signal_number)
     except KeyboardInterrupt:
         return _complain(program, "interrupted", 128 + signal.SIGINT)
     except BrokenPipeError:
@@ -86,5 +93,10 @@ def _flush_output() -> None:
 
 
 def _complain(program: str, message: str, status: int) -> int:
-    print(f"{program}: error: {' '.join(message.split())}", file=sys.stderr)
+    _say(f"{program}: error: {' '.join(message.split())}")
     return status
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal may be gone: that is what SIGHUP says
+        print(line, file=sys.stderr)

@@ -16,7 +16,18 @@ from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Defaul
 
 from seq2seq.cli.arguments import BUILD_HELP, dashed, spelled
 from seq2seq.cli.user_code import function_in
-from seq2seq.config import builder_in, check_types, flat, from_dict, option_types, read_mapping, refusal, to_dict
+from seq2seq.config import (
+    BUILD_OPTION,
+    KIND_OPTION,
+    check_types,
+    fact_in,
+    flat,
+    from_dict,
+    option_types,
+    read_mapping,
+    refusal,
+    to_dict,
+)
 from seq2seq.errors import UserError
 from seq2seq.runs.layout import begun
 from seq2seq.tasks.base import start_options
@@ -134,8 +145,12 @@ def _annotations(cls: type[Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _options_in(file: Path, cls: type[Any]) -> dict[str, Any]:
-    """A file's options by their dotted names. Raises UserError, naming the file, where it holds others."""
+    """A file's options by their dotted names. Raises UserError, naming the file, where it holds others, or is the
+    config.json of another kind of run."""
     mapping = read_mapping(file)
+    kind = fact_in(file, KIND_OPTION)
+    if kind not in ("", cls.kind):
+        raise UserError(f"{file}: configures a {kind}, not a {cls.kind}; give the file of a {cls.kind}")
     _refuse_class_paths(mapping, file)
     check_types(cls, mapping, str(file))
     return flat(mapping)
@@ -144,7 +159,7 @@ def _options_in(file: Path, cls: type[Any]) -> dict[str, Any]:
 def _refuse_own_model(file: Path) -> None:
     """Raises UserError where the file is a run's whose model a user's function built: by the same options, a
     standard one would be trained."""
-    built_by = builder_in(file)
+    built_by = fact_in(file, BUILD_OPTION)
     if built_by:
         raise UserError(
             f"{file}: its model was built by {built_by}; give --build FILE.py:{built_by.rpartition(':')[2]}"

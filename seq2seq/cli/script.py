@@ -12,7 +12,7 @@ from seq2seq.cli.exit_status import guarded
 from seq2seq.cli.options import parse_task, parse_training, task_parser, training_parser
 from seq2seq.inference.translator import Translator
 from seq2seq.runs.layout import CURVES_FILE, WRITTEN, begun, refuse_foreign_files
-from seq2seq.runs.stored_model import Build
+from seq2seq.runs.stored_model import Build, refuse_other_kind
 from seq2seq.runtime.device import prepare_process
 from seq2seq.runtime.distributed import world
 from seq2seq.tasks.configs import ExperimentConfig, TaskConfig
@@ -86,9 +86,12 @@ def refuse_foreign_pictures(output: Path) -> None:
 
 def prepared(config: Task, prepare: Callable[[Task], Task] | None) -> Task:
     """What prepare makes of the configuration, in the main process. The others wait for it, since one that wrote the
-    same files later would empty them while they are read."""
+    same files later would empty them while they are read. Raises UserError, before it writes anything, where the
+    output is a run of another kind."""
     if prepare is None:
         return config
+    if begun(config.directory()):
+        refuse_other_kind(config.directory(), config.kind, "choose another --output")
     with world(config.trainer.device) as here:
         return here.broadcast_object(prepare(config) if here.is_main else config)
 

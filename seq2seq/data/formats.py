@@ -128,9 +128,9 @@ def _rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]:
         case ".tsv":
             return _tsv_rows(path, columns)
         case ".json":
-            return _json_array(path) if _starts_with_bracket(path) else _json_lines(path)
+            return _json_array(path, columns) if _starts_with_bracket(path) else _json_lines(path, columns)
         case ".jsonl" | ".ndjson":
-            return _json_lines(path)
+            return _json_lines(path, columns)
     raise UserError(f"{path}: unknown kind of file; use {', '.join(ROW_SUFFIXES)} or .parquet")
 
 
@@ -161,23 +161,37 @@ def _open(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+def _json_decoder(columns: tuple[str, str]) -> json.JSONDecoder:
+    """Raises UserError where an object has one of the columns twice: one of the two would be lost."""
+
+    def whole(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        row = dict(pairs)
+        if len(row) < len(pairs):
+            _check_once([name for name, _ in pairs], columns)
+        return row
+
+    return json.JSONDecoder(object_pairs_hook=whole)
+
+
+def _json_lines(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]:
+    decoder = _json_decoder(columns)
     for number, line in _lines(path):
         if line.strip():
             place = f"{path}, line {number}"
             try:
-                yield place, json.loads(line)
+                row = decoder.decode(line)
             except (ValueError, RecursionError) as error:
                 raise UserError(f"{place}: malformed JSON: {getattr(error, 'msg', error)}") from error
+            yield place, row
 
 
 def _starts_with_bracket(path: Path) -> bool:
     return next((line.lstrip()[0] for _, line in _lines(path) if line.strip()), "") == "["
 
 
-def _json_array(path: Path) -> Iterator[tuple[str, Any]]:
+def _json_array(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]:
     try:
-        rows = json.loads("\n".join(line for _, line in _lines(path)))
+        rows = _json_decoder(columns).decode("\n".join(line for _, line in _lines(path)))
     except json.JSONDecodeError as error:
         raise UserError(f"{path}, line {error.lineno}: malformed JSON: {error.msg}") from error
     except (ValueError, RecursionError) as error:  # digits without end, brackets within brackets
@@ -214,7 +228,14 @@ def _tsv_rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]
             yield place, _named(header, line.split("\t"), place)
 
 
+def _check_once(names: list[str], columns: tuple[str, str], place: str = "") -> None:
+    """Raises UserError where one of the columns stands twice among the names."""
+    twice = next((column for column in columns if names.count(column) > 1), None)
+    check(twice is None, f"{place}column '{twice}' stands twice")
+
+
 def _check_header(header: list[str], columns: tuple[str, str], place: str) -> None:
+    _check_once(header, columns, f"{place}: ")
     for column in columns:
         check(
             column in header,

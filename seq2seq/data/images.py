@@ -50,14 +50,18 @@ def open_captioned(data: str, split: str, image: str = "image", captions: str = 
     captions: the column of captions, texts or lists of texts; where there is none of that name, all columns whose name
     begins so hold one caption each (caption_0, caption_1, ...). Raises UserError naming what is missing.
     """
-    dataset = open_any(data, split)
+    wanted = (
+        "a folder that holds one of images for each split (train, validation, test), each with a metadata.jsonl or "
+        f"metadata.csv that has the columns file_name and {captions}"
+    )
+    dataset = open_any(data, split, wanted)
     place = f"{data}, split {split}"
     known = ", ".join(dataset.column_names)
     check(len(dataset) > 0, f"{place}: holds no image")
-    check(image in dataset.column_names, f"{place}: no column '{image}'; the columns are {known}")
+    check(image in dataset.column_names, f"{place}: no column '{image}'; the columns are {known}; give {wanted}")
     exact = [name for name in dataset.column_names if name == captions]
     names = exact or sorted(name for name in dataset.column_names if name.startswith(captions))
-    check(bool(names), f"{place}: no column that begins with '{captions}'; the columns are {known}")
+    check(bool(names), f"{place}: no column that begins with '{captions}'; the columns are {known}; give {wanted}")
     lines = [_texts(row, place, number) for number, row in enumerate(dataset.select_columns(names), 1)]
     return CaptionedImages(dataset.select_columns([image]).rename_columns({image: "image"}), lines, place)
 

@@ -92,8 +92,11 @@ def find_split(data: str, split: str, columns: Columns, streaming: bool = False)
     return Found(_from_other_folder(path, split, columns, streaming), f"{path}, split {split}", folder=path)
 
 
-def open_any(data: str, split: str) -> "datasets.Dataset":
-    """Return a split with all its columns, of any data set that `datasets` can load: a Hub id or a local folder."""
+def open_any(data: str, split: str, wanted: str = "") -> "datasets.Dataset":
+    """Return a split with all its columns, of any data set that `datasets` can load: a Hub id or a local folder.
+
+    wanted: the form that a folder should have, for the error where it has another.
+    """
     from datasets import load_dataset
 
     with quiet():
@@ -101,7 +104,7 @@ def open_any(data: str, split: str) -> "datasets.Dataset":
             return _from_hub(data, split, streaming=False)
         path = checked_path(Path(data).expanduser(), "data", "a folder or a Hub id")
         check(path.is_dir(), f"{path}: no such folder")
-        with _loading_errors(f"{path}: no split '{split}' that can be loaded"):
+        with _loading_errors(f"{path}: no split '{split}' that can be loaded", f"; give {wanted}" if wanted else ""):
             return load_dataset(str(path), split=split)
 
 
@@ -335,7 +338,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _loading_errors(message: str, splits_said: bool = False) -> Iterator[None]:
+def _loading_errors(message: str, advice: str = "", splits_said: bool = False) -> Iterator[None]:
     """Turn whatever `datasets` raises about data it cannot load into one line; its errors share no base class."""
     try:
         yield
@@ -345,7 +348,7 @@ def _loading_errors(message: str, splits_said: bool = False) -> Iterator[None]:
         cause: BaseException = error
         if type(error).__name__ == "DatasetGenerationError" and error.__cause__:  # its own message says nothing
             cause = error.__cause__
-        raise UserError(message + ("" if splits_said else _reason(cause))) from error
+        raise UserError(message + ("" if splits_said else _reason(cause)) + advice) from error
 
 
 def _reason(cause: BaseException) -> str:
@@ -356,6 +359,8 @@ def _reason(cause: BaseException) -> str:
         return f"; the splits are {unknown[1]}".replace("'", "")
     if text.startswith("Couldn't cast") or type(cause).__name__ == "DatasetGenerationCastError":
         return ": its rows differ in their columns, or in the types of these"
+    if isinstance(cause, ImportError) and "torchcodec" in text:  # with it, they would still be in no known form
+        return ": it holds sound files"
     insides = (LookupError, TypeError, AttributeError, AssertionError)
     return f": {text}" if text and not isinstance(cause, insides) else ""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +15,7 @@ from seq2seq.deploy.graphs import SequenceNode, SequenceScan
 from seq2seq.deploy.onnx_file import check_installed, quantise, write_graph
 from seq2seq.deploy.plans import Plan, plan_of
 from seq2seq.deploy.readme import readme, requirements
+from seq2seq.deploy.replacing import put_in_place, replacing
 from seq2seq.deploy.traced import write_program
 from seq2seq.deploy.web_folder import check_kind, write_web
 from seq2seq.errors import UserError, check
@@ -23,7 +23,6 @@ from seq2seq.inference.load import Loaded
 from seq2seq.runs.layout import CONFIG_FILE
 from seq2seq.runs.provenance import git_revision
 from seq2seq.runs.weights import sha256_of
-from seq2seq.runtime.atomic_files import sync
 from seq2seq.runtime.version import version
 
 Precision = Literal["fp32", "int8"]
@@ -122,30 +121,13 @@ def check_target(directory: Path) -> None:
 def _beside(directory: Path) -> Iterator[Path]:
     """A folder that takes the place of `directory` once all is well; without a trace where anything goes wrong."""
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".tmp", dir=directory.parent))
+        with replacing(directory) as place:
+            yield place
+            check_target(directory)  # it took minutes: a file may have come meanwhile
+            put_in_place(place, directory)
     except OSError as error:
-        raise UserError(f"{directory}: cannot be written ({error.strerror}); name another folder") from None
-    old = place.with_suffix(".old")
-    try:
-        yield place
-        place.chmod(0o755)
-        check_target(directory)  # it took minutes: a file may have come meanwhile
-        if directory.exists():
-            directory.rename(old)
-        try:
-            place.rename(directory)
-        except OSError:
-            if old.exists():
-                old.rename(directory)
-            raise
-        sync(directory.parent)
-    except OSError as error:
-        raise UserError(f"{directory}: cannot be written ({error.strerror or error})") from None
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-        if directory.exists():
-            shutil.rmtree(old, ignore_errors=True)
+        reason = error.strerror or error
+        raise UserError(f"{directory}: cannot be written ({reason}); name another folder") from None
 
 
 def _write_belongings(model: Loaded, place: Path) -> None:

@@ -93,19 +93,23 @@ def read_sound(path: Path, reader: dict[str, Any]) -> Array:
         with wave.open(str(path)) as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
             content = file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
-        raise Fault(f"{path}: not a WAV file ({error})") from None
+    except (wave.Error, EOFError) as error:  # the latter says nothing
+        raise Fault(f"{path}: not a WAV file ({str(error) or 'it ends too early'})") from None
     if (channels, width, rate) != (1, 2, reader["rate"]):
         raise Fault(f"{path}: convert it to one channel of 16 bits with {reader['rate']} samples per second")
     samples = np.frombuffer(content[: len(content) // 2 * 2], "<i2").astype(np.float32) / 32768
-    return log_mel(samples, **{name: reader[name] for name in ("rate", "bands", "window_seconds", "step_seconds")})
+    settings = {name: reader[name] for name in ("rate", "bands", "window_seconds", "step_seconds")}
+    try:
+        return log_mel(samples, **settings)
+    except Fault as fault:
+        raise Fault(f"{path}: {fault}") from None
 
 
 def log_mel(samples: Array, rate: int, bands: int, window_seconds: float, step_seconds: float) -> Array:
     """[n] samples -> [1 + n // step, bands] log energies of mel bands, each frame centred on its time."""
     size, step = round(rate * window_seconds), round(rate * step_seconds)
     if len(samples) <= size // 2:
-        raise Fault(f"a recording is too short; a frame alone has {size} samples")
+        raise Fault(f"too short for a recording; a frame alone has {size} samples")
     around = np.pad(samples, size // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(around, size)[::step][: 1 + len(samples) // step]
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
@@ -153,3 +157,9 @@ def lines_of(paths: Sequence[str]) -> Iterator[str]:
         with sys.stdin.buffer if path == "-" else open(path, "rb") as stream:
             for line in stream:
                 yield line.removesuffix(b"\n").decode("utf-8", errors="replace")
+
+
+def names_of(inputs: Sequence[str]) -> Iterator[str]:
+    """Names of files; those that standard input gives, a line each, for "-" and for none at all."""
+    for name in inputs or ["-"]:
+        yield from (line for line in lines_of(["-"]) if line.strip()) if name == "-" else (name,)

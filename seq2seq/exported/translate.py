@@ -24,11 +24,11 @@ try:
 
     if __package__:
         from seq2seq.exported.beam import Beam, Search
-        from seq2seq.exported.inputs import Fault, lines_of, real, whole
+        from seq2seq.exported.inputs import Fault, lines_of, names_of, real, whole
         from seq2seq.exported.parts import BEGIN, END, PAD, ROWS, Array, Graphs, padded
     else:  # beside the exported model
         from beam import Beam, Search  # type: ignore[import-not-found, no-redef]
-        from inputs import Fault, lines_of, real, whole  # type: ignore[import-not-found, no-redef]
+        from inputs import Fault, lines_of, names_of, real, whole  # type: ignore[import-not-found, no-redef]
         from parts import BEGIN, END, PAD, ROWS, Array, Graphs, padded  # type: ignore[import-not-found, no-redef]
 except (ImportError, SyntaxError, NameError, ValueError) as error:
     if __name__ != "__main__":
@@ -41,6 +41,7 @@ except (ImportError, SyntaxError, NameError, ValueError) as error:
 
 HYPOTHESES, LINES = 2_048, 1_024
 """Hypotheses that are computed together, and lines that are read ahead."""
+SAMPLING = ("length", "temperature", "seed")
 
 
 class Output(NamedTuple):
@@ -166,23 +167,23 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--split-sentences", action="store_true", help="translate the sentences of each line one by one")
     found.add_argument("--scores", action="store_true", help="the score before each translation")
     found.add_argument("--ctc", action="store_true", help="by the CTC head alone, where the model has one")
-    found.add_argument("--length", type=whole(0, 10**9), default=200, metavar="N", help="characters to go on by")
-    found.add_argument("--temperature", type=real(1e-30, 1_000), default=1.0, metavar="T")
-    found.add_argument("--seed", type=whole(0, 2**63 - 1), default=1, metavar="S")
+    found.add_argument("--length", type=whole(0, 10**9), metavar="N", help="characters to go on by (default: 200)")
+    found.add_argument("--temperature", type=real(1e-30, 1_000), metavar="T", help="of characters (default: 1)")
+    found.add_argument("--seed", type=whole(0, 2**63 - 1), metavar="S", help="of characters (default: 1)")
     found.add_argument("--threads", type=whole(0, 1_000), default=0, metavar="N", help="0: as many as processors")
     return found
 
 
 def answers(model: Exported, options: argparse.Namespace) -> Iterator[str]:
     """What is written for each input."""
-    settings = {name: getattr(options, name) for name in Search._fields if getattr(options, name) is not None}
+    check_options(model, options)
+    settings = given_of(options, Search._fields)
     if model.kind == "language_model":
         if not options.inputs:
             raise Fault("give the text to go on from")
         for text in options.inputs:
-            yield text + model.sample(text, options.length, options.temperature, options.seed) + "\n"
+            yield text + model.sample(text, **given_of(options, SAMPLING)) + "\n"
         return
-    check_options(model, options)
     if options.split_sentences:
         yield from by_sentences(model, lines_of(options.inputs), settings)
         return
@@ -206,25 +207,29 @@ def answers(model: Exported, options: argparse.Namespace) -> Iterator[str]:
             yield written(name, best, options, model.kind == "translator")
 
 
+def given_of(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """Those of the options that were given."""
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
 def check_options(model: Exported, options: argparse.Namespace) -> None:
-    """Raises Fault where an option is of no use to this kind of model."""
+    """Raises Fault where an option is of no use to this kind of model, or beside another one."""
     has_ctc = "ctc" in model.config["graphs"].get("encoder", {"outputs": ()})["outputs"]
+    translates, samples = model.kind == "translator", model.kind == "language_model"
     searches = model.kind in ("translator", "generator")
+    searching = options.n_best or options.scores or given_of(options, Search._fields)
     for given, fits, message in (
         (options.ctc, has_ctc, "--ctc: this model has no CTC head"),
-        (options.split_sentences, model.kind == "translator", "--split-sentences is for models that translate"),
-        (options.n_best or options.scores, searches, "--n-best, --scores: for models that write text"),
+        (options.split_sentences, translates, "--split-sentences is for models that translate"),
+        (options.max_input_length, translates, "--max-input-length is for models that translate"),
+        (searching, searches, "--n-best, --scores and the options of a search: for models that write text"),
+        (given_of(options, SAMPLING), samples, "--length, --temperature, --seed: for language models"),
+        (options.ctc, not searching, "--ctc searches nothing; leave --n-best, --scores, --beam-size and the like out"),
         (options.split_sentences, not (options.n_best or options.scores), "--split-sentences goes with neither "
          "--n-best nor --scores"),
     ):  # fmt: skip
         if given and not fits:
             raise Fault(message)
-
-
-def names_of(inputs: Sequence[str]) -> Iterator[str]:
-    """Names of files; those that standard input gives, a line each, for "-" and for none at all."""
-    for name in inputs or ["-"]:
-        yield from (line for line in lines_of(["-"]) if line.strip()) if name == "-" else (name,)
 
 
 def by_sentences(model: Exported, lines: Iterator[str], settings: dict[str, Any]) -> Iterator[str]:

@@ -69,6 +69,16 @@ def stored_of_kind(directory: Path, kind: Kind | None, build: Build | None = Non
     return stored
 
 
+def refuse_other_kind(directory: Path, wanted: Kind, advice: str) -> None:
+    """Raises UserError, which ends with the advice, where the run in a directory holds a model of another kind. A
+    configuration that is damaged is left to those who read all of it."""
+    try:
+        kind = read_stored(directory).kind
+    except UserError:
+        return
+    check(kind == wanted, f"{directory}: holds a {kind}, not a {wanted}; {advice}")
+
+
 def check_builder(directory: Path, built_by: str, build: Build | None) -> None:
     """Raises UserError where a run's model was built by a user's function and none is given, or the other way round."""
     name = built_by.rpartition(":")[2]

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from seq2seq.config import Real, Whole
+from seq2seq.config import Real, Whole, suggestion
 from seq2seq.serving.errors import RequestError, bad
 
 MOST_FILES, MOST_FIELDS = 64, 2_000
@@ -21,6 +21,13 @@ class Fields:
 
     def __init__(self, values: Mapping[str, Any], files: list[UploadFile] | None = None, form: bool = False) -> None:
         self.values, self.files, self.form = values, files or [], form
+
+    def refuse_others(self, known: Collection[str]) -> None:
+        """Raises RequestError 400 at a field of another name: a misspelt setting would go unheeded."""
+        for name in self.values:
+            if name not in known:
+                shown = whole_characters(name)[:40]
+                raise bad(f"Invalid request: unknown field {shown}{suggestion(shown, list(known))}")
 
     def text(self, name: str, default: str | None = None) -> str:
         """A string; without a default it must be there and not be empty."""

@@ -23,6 +23,20 @@ SEARCH_FIELDS = {
     "max_length_ratio": NUMBER,
     "attention": FLAG,
 }
+TRANSLATE_FIELDS = {**TEXT_FIELDS, **SEARCH_FIELDS, "format": FORMAT, "prefix": STRING, "split_sentences": FLAG}
+"""Of /v1/translate."""
+PREDICT_FIELDS = {
+    "model": STRING,
+    "q": TEXTS,
+    "values": {"type": "array", "items": {}},
+    "file": {"type": "string", "format": "binary"},
+    "length": WHOLE,
+    "temperature": NUMBER,
+    "seed": WHOLE,
+    "api_key": STRING,
+    **SEARCH_FIELDS,
+}
+"""Of /v1/predict."""
 DETECTION = {"type": "object", "properties": {"confidence": NUMBER, "language": STRING}}
 ERRORS = {
     "400": "the request is at fault",
@@ -59,23 +73,13 @@ def specification(service: Service) -> dict[str, Any]:
             "/v1/models": _get("The models, their kinds and languages"),
             "/v1/translate": _post(
                 "Translate with n best, scores, attention and settings of the search",
-                {**TEXT_FIELDS, **SEARCH_FIELDS, "format": FORMAT, "prefix": STRING, "split_sentences": FLAG},
+                TRANSLATE_FIELDS,
                 ("q", "source", "target"),
                 {"translation": {}, "target": STRING, "seconds": NUMBER},
             ),
             "/v1/predict": _post(
                 "Answer inputs of a model of any kind",
-                {
-                    "model": {"type": "string", "enum": list(service.models)},
-                    "q": TEXTS,
-                    "values": {"type": "array", "items": {}},
-                    "file": {"type": "string", "format": "binary"},
-                    "length": WHOLE,
-                    "temperature": NUMBER,
-                    "seed": WHOLE,
-                    "api_key": STRING,
-                    **SEARCH_FIELDS,
-                },
+                {**PREDICT_FIELDS, "model": {"type": "string", "enum": list(service.models)}},
                 (),
                 {"model": STRING, "answers": {"type": "array", "items": {}}, "seconds": NUMBER},
                 upload=True,

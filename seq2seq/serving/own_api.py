@@ -17,6 +17,7 @@ from seq2seq.serving.batcher import Asked
 from seq2seq.serving.errors import bad
 from seq2seq.serving.fields import Fields
 from seq2seq.serving.limits import Limits
+from seq2seq.serving.openapi import PREDICT_FIELDS, TRANSLATE_FIELDS
 from seq2seq.serving.paragraphs import ranked, sentence_json
 from seq2seq.serving.service import Model, Service
 from seq2seq.serving.translation import Translated, checked_texts, read_texts, translate
@@ -30,6 +31,7 @@ MOST_OUTPUT, MOST_PREFIX = 1_000, 1_000
 async def translate_texts(fields: Fields, service: Service) -> dict[str, Any]:
     """POST /v1/translate."""
     began = time.perf_counter()
+    fields.refuse_others(TRANSLATE_FIELDS)
     texts = await read_texts(fields, service)
     n_best = fields.number("n_best", Whole(1, service.limits.alternatives + 1), 1)
     prefix = fields.text("prefix", "")
@@ -82,6 +84,7 @@ def search_settings(fields: Fields, limits: Limits, n_best: int) -> dict[str, An
 async def predict(fields: Fields, service: Service) -> dict[str, Any]:
     """POST /v1/predict."""
     began = time.perf_counter()
+    fields.refuse_others(PREDICT_FIELDS)
     model = service.model(fields.text("model", ""))
     backend = model.backend
     inputs = await _inputs(fields, service, model)
@@ -152,12 +155,17 @@ def _csv_of(values: Any) -> bytes:
     cells = [cell for row in rows for cell in row]
     if not rows or not all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells):
         raise bad("Invalid request: values must be an array of numbers, or of a row of numbers for each step")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(rows[0]):
+            raise bad(
+                f"Invalid request: values, row {number}: has {len(row)} numbers, but the first row {len(rows[0])}"
+            )
     return "\n".join(",".join(map(repr, row)) for row in rows).encode()
 
 
 async def _read_file(backend: Backend, given: UploadFile | bytes, steps: int) -> Any:
-    """An upload as the model reads it. It gets a name of our own: nothing goes by the sender's."""
-    content = given if isinstance(given, bytes) else await given.read()
+    """An upload, or values, as the model reads it. It gets a name of our own: nothing goes by the sender's."""
+    content, name = (given, "values") if isinstance(given, bytes) else (await given.read(), "the upload")
 
     def read() -> Any:
         with tempfile.TemporaryDirectory(prefix="seq2seq-") as folder:
@@ -167,6 +175,6 @@ async def _read_file(backend: Backend, given: UploadFile | bytes, steps: int) ->
             try:
                 return backend.read(path, steps)
             except UserError as error:
-                raise bad(str(error).replace(str(path), "the upload")) from None
+                raise bad(str(error).replace(str(path), name)) from None
 
     return await asyncio.to_thread(read)

@@ -20,7 +20,7 @@ from torch import nn
 from seq2seq.config import from_dict, option_types, read_config, read_mapping, to_dict, write_run_config
 from seq2seq.data.batch import Batches, collate_sequences
 from seq2seq.data.bucketing import ExampleBatches
-from seq2seq.errors import UserError, check
+from seq2seq.errors import Interrupted, Terminated, UserError, check
 from seq2seq.evaluation import plotting
 from seq2seq.inference.pretrained import Pretrained
 from seq2seq.model.initialisation import parameter_count
@@ -44,6 +44,7 @@ from seq2seq.runs.metrics_log import read_journal
 from seq2seq.runs.provenance import provenance
 from seq2seq.runs.stored_model import (
     Build,
+    Kind,
     build_own,
     builder_name,
     check_builder,
@@ -51,6 +52,7 @@ from seq2seq.runs.stored_model import (
     check_sizes,
     checked_model,
     read_stored,
+    refuse_other_kind,
 )
 from seq2seq.runs.weights import load_weights, stored_model, stored_shapes
 from seq2seq.runtime.atomic_files import sweep, write_atomically
@@ -172,7 +174,8 @@ class Run:
 @contextmanager
 def open_run(config: TaskConfig, own_build: Build | None = None, further: Iterable[str] = ()) -> Iterator[Run]:
     """Joins the processes that train together and opens config.output, with its log; refuses a run begun otherwise, one
-    that another process is training, and, before anything is written, files of others in the way.
+    that another process is training, and, before anything is written, files of others in the way. Raises Interrupted
+    where a signal ends the program.
 
     own_build: the user's function that builds the model. further: names of files that this kind of training writes
     besides those of every kind."""
@@ -192,7 +195,10 @@ def open_run(config: TaskConfig, own_build: Build | None = None, further: Iterab
             if world.is_main:
                 sweep(directory)
             refuse_changes(directory, config, own_build)
-            yield Run(config, directory, world, own_build)
+            try:
+                yield Run(config, directory, world, own_build)
+            except Terminated as end:  # beside the training loop, which saves first: what was done is stored
+                raise Interrupted(end.signal_number) from None
             world.barrier()
 
 
@@ -224,22 +230,23 @@ def check_hardware(config: TaskConfig, device: torch.device) -> None:
 
 
 def start_directory(config: TaskConfig) -> Path:
-    """Where the model that training starts from lies. Raises UserError where no run is there."""
+    """Where the model that training starts from lies. Raises UserError where no run of the same kind is there."""
     start = checked_path(config.start_from, "start_from", "a run directory as --start-from")
-    check_begun(start)
+    check_start_kind(start, config.kind)
     return start
 
 
-def check_begun(start: Path) -> None:
-    """Raises UserError where no run is there that training could start from."""
+def check_start_kind(start: Path, kind: Kind) -> None:
+    """Raises UserError where no run is there that the training of a model of this kind could start from."""
     check(begun(start), f"start_from: {start} is not a run directory (it has no {CONFIG_FILE})")
+    refuse_other_kind(start, kind, f"training can only start from a {kind}")
 
 
 def start_options(start: Path, cls: type[Any]) -> dict[str, Any]:
     """What a run that training starts from decides of a configuration of class `cls`, as far as it stores it: the
     sections model, and vocabulary (how its vocabulary was made). Raises UserError where its model is of another kind.
     """
-    check_begun(start)
+    check_start_kind(start, cls.kind)
     path = start / CONFIG_FILE
     stored = {**read_mapping(path), "model": stored_model(start)}
     kinds = option_types(cls)
@@ -309,9 +316,10 @@ def draw_curves(directory: Path, best_metric: str) -> None:
 
 def refuse_changes(directory: Path, config: TaskConfig, own_build: Build | None = None) -> None:
     """Raises UserError, naming the differences, where a run in the directory was begun with other settings, or with a
-    model of the user's own while this one is not, or the other way round."""
+    model of another kind, or of the user's own while this one is not, or the other way round."""
     if not begun(directory):
         return
+    refuse_other_kind(directory, config.kind, "choose another --output")
     try:  # fills in options that the run's version did not have yet
         before = read_config(directory / CONFIG_FILE, type(config))
     except UserError as error:

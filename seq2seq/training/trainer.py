@@ -55,9 +55,10 @@ class Trainer:
         STOP_SIGNALS, once the state is saved, and UserError where the loss diverges.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
-        step = self._resume(model, batches, compute_loss)
-        with self._journal() as journal, self.stop.listening(), self._bar(step.total_steps) as bar:
-            TrainingLoop(step, batches, validate, self.directory, self.store, journal, bar).run()
+        with self.stop.listening():  # from before the resume, which takes seconds
+            step = self._resume(model, batches, compute_loss)
+            with self._journal() as journal, self._bar(step.total_steps) as bar:
+                TrainingLoop(step, batches, validate, self.directory, self.store, journal, bar).run()
         return self.progress
 
     def begin(self, model: nn.Module, batches: Batches, compute_loss: ComputeLoss) -> TrainingStep:

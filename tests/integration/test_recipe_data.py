@@ -11,6 +11,7 @@ import phrasebook_en_de
 import pytest
 import speech_digits
 import text_classification
+from PIL import Image
 
 import seq2seq
 from phrasebook import report
@@ -51,7 +52,7 @@ def test_validation_is_held_out_of_training_only_where_there_is_none(
     assert (len(training), len(validation), len(test)) == (20, 3, 2)
     assert {text.split()[0] for text, _ in validation} == {"validation"}
 
-    def unreachable(data: str, split: str) -> Any:
+    def unreachable(data: str, split: str, wanted: str = "") -> Any:
         if split == "validation":
             raise UserError("no network")
         return datasets.load_dataset(data, split=split)
@@ -94,6 +95,38 @@ def test_pronunciations_are_read_from_the_columns_named(tmp_path: Path) -> None:
     made = g2p.prepare(asked)
     assert [row["source"] for row in load_split(made, "test")] == ["a b"]
     assert references(load_split(made, "test")) == [["AH B"]]
+
+
+def test_the_form_that_data_should_have_is_said(tmp_path: Path) -> None:
+    """Sound that lies there in no form of ours; a picture without captions; text alone. Never what to install."""
+    for name, content in (("sounds/a.wav", b"junk"), ("texts/a.txt", b"a\n"), ("images/train/a.png", b"")):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(content)
+    Image.new("RGB", (8, 8)).save(tmp_path / "images" / "train" / "a.png")
+    sounds, texts, images = (str(tmp_path / name) for name in ("sounds", "texts", "images"))
+    captioned = r"metadata\.jsonl or metadata\.csv that has the columns file_name and caption$"
+    for folder, told in (
+        (sounds, "that can be loaded: it holds sound files; give .*"),
+        (texts, "no column 'image'.*"),
+        (images, "no column that begins with 'caption'; the columns are image; give .*"),
+    ):
+        with pytest.raises(UserError, match=told + captioned):
+            open_captioned(folder, "train")
+    for folder in (sounds, texts):
+        with pytest.raises(UserError, match=r"give a folder with recordings/DIGIT_SPEAKER_NUMBER\.wav, or a data set"):
+            speech_digits.read_recordings(folder)
+        with pytest.raises(
+            UserError, match=r"give a folder of train and test files .* with the columns text and label"
+        ):
+            text_classification.read(replace(text_classification.CONFIG, data=folder))
+
+
+def test_a_recording_without_a_name_is_named_by_its_row(tmp_path: Path) -> None:
+    features = datasets.Features({"audio": {"path": datasets.Value("string"), "bytes": datasets.Value("binary")}})
+    rows = datasets.Dataset.from_dict({"audio": [{"path": None, "bytes": b"x"}]}, features=features)
+    rows.cast_column("audio", datasets.Audio(decode=False)).to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(UserError, match=r", row 1: a recording is named digit_speaker_number\.wav"):
+        speech_digits.read_recordings(str(tmp_path))
 
 
 def test_generated_pictures_are_found_whatever_columns_were_named(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import seq2seq
+from seq2seq.cli.main import main
 from seq2seq.config import write_config
 from seq2seq.data.corpus import load_split
 from seq2seq.data.vocabulary import train_vocabularies
@@ -18,11 +20,14 @@ from seq2seq.errors import Interrupted, UserError
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runs.vocabularies import save_vocabularies
 from seq2seq.runtime.distributed import World
+from seq2seq.tasks import translation
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.evaluate import Validator
 from seq2seq.tasks.translation import run
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.optimizer import OptimizerConfig
+from seq2seq.training.step import TrainingStep
+from seq2seq.training.stopping import STOP_SIGNALS, StopRequest
 from seq2seq.training.trainer import Trainer
 from tests.comparison import assert_same, final_state
 from tests.conftest import toy_config, write_toy_data
@@ -101,6 +106,57 @@ def test_a_stop_during_the_last_validation_is_heard(
     assert not (tmp_path / "run" / "evaluation").exists()
     run(config)
     assert_same(final_state(uninterrupted), final_state(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_stop_during_the_resume_is_heard(
+    number: int, toy_data: Path, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = toy_config(toy_data, tmp_path / "run", epochs=3)
+    interrupt_after(5, config, monkeypatch)
+    load = TrainingStep.load
+
+    def stopped(*arguments: Any) -> None:
+        signal.raise_signal(number)
+        load(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingStep, "load", stopped)
+        with pytest.raises(Interrupted, match=signal.Signals(number).name):
+            run(config)
+    run(config)
+    assert_same(final_state(uninterrupted), final_state(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_stop_while_data_is_prepared_ends_at_once(
+    name: str,
+    toy_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_config(tmp_path / "config.yaml", toy_config(toy_data, tmp_path / "run", epochs=3))
+    words = ["train", "--config", str(tmp_path / "config.yaml")]
+    with monkeypatch.context() as patch:
+        patch.setattr(translation, "tokenise", lambda *_: signal.raise_signal(signal.Signals[name]))
+        assert main(words) == 128 + signal.Signals[name]
+    told = f"seq2seq: stopped by {name}; the state is saved, the same command continues from there\n"
+    assert capsys.readouterr().err.endswith(told)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert main([*words, "--trainer.max-steps", "1"]) == 0
+
+
+def test_training_under_nohup_goes_on_when_the_terminal_closes() -> None:
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stop = StopRequest()
+        with stop.listening():
+            signal.raise_signal(signal.SIGHUP)
+        assert stop.number == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, former)
 
 
 def test_another_number_of_processes_is_refused(

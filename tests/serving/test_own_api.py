@@ -96,6 +96,26 @@ def test_settings_out_of_bounds_get_400(server: ServerProcess, wrong: dict[str, 
     assert list(answer.json()) == ["error"]
 
 
+@pytest.mark.parametrize("path", ["/v1/translate", "/v1/predict"])
+def test_a_field_of_an_unknown_name_gets_400(server: ServerProcess, path: str) -> None:
+    """LibreTranslate's clients may send what they like."""
+    texts = {"model": "en-de", "q": "ba ko mi"} if path == "/v1/predict" else TEXT
+    told = "Invalid request: unknown field beamsize; did you mean 'beam_size'?"
+    for content in ({"json": {**texts, "beamsize": 1}}, {"data": {**texts, "beamsize": "1"}}):
+        answer = httpx.post(server.url + path, timeout=60, **content)
+        assert (answer.status_code, answer.json()) == (400, {"error": told})
+    assert ask(server, path, json={**texts, "beam_size": 1})
+    assert ask(server, "/translate", json={**TEXT, "beamsize": 1})
+
+
+def test_values_are_named_where_they_are_at_fault(server: ServerProcess) -> None:
+    for values, told in (([[1, 2], [1]], "values, row 2: has 1 numbers, but the first row 2"), ([[1, 2]], "values: ")):
+        asked = {"model": "generator", "values": values}
+        answer = httpx.post(server.url + "/v1/predict", json=asked, timeout=60)
+        assert answer.status_code == 400
+        assert told in answer.json()["error"]
+
+
 def stored(kind: str) -> tuple[list[Any], list[Any]]:
     """Inputs of a stored run, and what it answers."""
     expected = json.loads((STORED[kind] / "expected.json").read_text())

@@ -3,13 +3,22 @@
 import json
 import logging
 import os
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import captions_images
 import pytest
 
 from seq2seq.cli.main import main
+from seq2seq.cli.script import prepared
+from seq2seq.errors import UserError
+from seq2seq.tasks.transcription import train_generator
 from tests.conftest import write_toy_data
+from tests.tiny_runs import generator_task, spelled
+
+STORED = Path(__file__).parents[1] / "fixtures"
 
 
 def arguments(data: Path, output: Path, *more: object) -> list[str]:
@@ -78,6 +87,45 @@ def test_a_run_does_not_begin_among_its_data(
         assert "the data lies in that folder; choose another --output" in told
     assert sorted(path.name for path in data.iterdir()) == before
     assert main(arguments(data, data / "run", "--dry-run")) == 0
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_run_of_another_kind_is_named_as_such(
+    dry: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where it is of the first format, whose config.json does not say its kind."""
+    for name, kind in (("generator-0.1.0-format2", "generator"), ("characters-0.1.0", "language_model")):
+        output = shutil.copytree(STORED / name, tmp_path / name)
+        before = {path: path.read_bytes() for path in output.iterdir()}
+        told = f"{output}: holds a {kind}, not a translator; choose another --output"
+        assert complaint(capsys, arguments(tmp_path / "nowhere", output, *dry)).endswith(told)
+        assert {path: path.read_bytes() for path in output.iterdir()} == before
+
+
+def test_a_start_of_another_kind_is_named_in_python_too(tmp_path: Path) -> None:
+    task = replace(generator_task(tmp_path / "run"), start_from=str(STORED / "translator-0.1.0"))
+    with pytest.raises(UserError, match="holds a translator, not a generator; training can only start from"):
+        train_generator(task, spelled(4, 1), spelled(4, 2))
+
+
+def test_a_recipe_generates_no_data_in_a_run_of_another_kind(tmp_path: Path) -> None:
+    output = shutil.copytree(STORED / "translator-0.1.0", tmp_path / "run")
+    asked = replace(captions_images.CONFIG, output=str(output), quick=True)
+    with pytest.raises(UserError, match="holds a translator, not a generator; choose another --output"):
+        prepared(asked, captions_images.prepare)
+    assert not (output / "data").exists()
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_an_output_that_is_a_broken_link_is_called_so(
+    dry: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "gone")
+    told = f"{link}: a link to what is not there; mend the link, or give another --output"
+    assert complaint(capsys, arguments(tmp_path / "data", link, *dry)).endswith(told)
+    told = f"{link}: a link to what is not there; mend the link, or give a folder, a file or a Hub id"
+    assert complaint(capsys, arguments(link, tmp_path / "run", *dry)).endswith(told)
 
 
 def test_a_missing_tokenizer_is_said_before_data_is_read(

@@ -56,6 +56,25 @@ def test_figures_and_signatures_are_sacrebleus(folder: Path, references: list[st
     assert len(theirs) == 3
 
 
+def test_files_are_looked_at_before_standard_input(folder: Path) -> None:
+    (folder / "empty").touch()
+    for words in (["nothere"], ["ref1", "--compare", "nothere"]):
+        ended = tool(folder, *words, stdin="empty")
+        assert (ended.returncode, ended.stderr.decode()) == (
+            2,
+            "bleu.py: error: nothere: cannot be read (No such file or directory)\n",
+        )
+
+
+def test_a_dash_stands_for_the_translations(folder: Path) -> None:
+    """It is no reference: against themselves they would be perfect."""
+    assert tool(folder, "ref1", "-").stdout == tool(folder, "ref1").stdout != b""
+    for words in (["-"], ["ref1", "--compare", "-"]):
+        ended = tool(folder, *words)
+        assert ended.returncode == 2
+        assert ended.stderr.startswith(b"bleu.py: error: -: standard input has the translations to score; name a file")
+
+
 @pytest.mark.parametrize("most", [1, 3])
 def test_an_evaluations_files_give_its_figures(tmp_path: Path, most: int) -> None:
     """Whatever white space the references hold, and however many there are of each sentence."""

@@ -333,6 +333,13 @@ def test_options_that_a_model_has_no_use_for_are_refused(exports: dict[str, Path
         ("translator", ["--split-sentences", "--scores"], "goes with neither"),
         ("language_model", [], "give the text to go on from"),
         ("generator", ["--temperature", "0"], "--temperature: must be a number from"),
+        ("generator", ["--temperature", "1", "a.npy"], "--seed: for language models"),
+        ("generator", ["--ctc", "--n-best", "2", "a.npy"], "--ctc searches nothing"),
+        ("generator", ["--ctc", "--scores", "a.npy"], "--ctc searches nothing"),
+        ("generator", ["--ctc", "--beam-size", "2", "a.npy"], "--ctc searches nothing"),
+        ("generator", ["--max-input-length", "2", "a.npy"], "for models that translate"),
+        ("predictor", ["--beam-size", "2", "a.csv"], "for models that write text"),
+        ("language_model", ["--n-best", "2", "a"], "for models that write text"),
     ):
         assert told in answers(sys.executable, exports[kind], *words, status=2)
 

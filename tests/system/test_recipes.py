@@ -173,11 +173,11 @@ def test_phrasebook_floor(tmp_path: Path) -> None:
     assert unseen <= same
 
 
-def interrupted(recipe: Path, seconds: float) -> "subprocess.CompletedProcess[str]":
-    """The recipe after Ctrl-C so many seconds after it has begun to import."""
+def interrupted(recipe: Path, seconds: float, name: str = "SIGINT") -> "subprocess.CompletedProcess[str]":
+    """The recipe after Ctrl-C, or another signal, so many seconds after it has begun to import."""
     code = (
         "import os, runpy, signal, sys, threading\n"
-        f"threading.Timer({seconds}, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
+        f"threading.Timer({seconds}, lambda: os.kill(os.getpid(), signal.{name})).start()\n"
         f"sys.argv = [{str(recipe)!r}, '--data', 'nowhere']; sys.path.insert(0, {str(recipe.parent)!r})\n"
         f"runpy.run_path({str(recipe)!r}, run_name='__main__')\n"
     )
@@ -188,6 +188,11 @@ def interrupted(recipe: Path, seconds: float) -> "subprocess.CompletedProcess[st
 def test_a_recipe_interrupted_while_it_imports_says_so_in_one_line(recipe: Path) -> None:
     ended = interrupted(recipe, 0.4)
     assert (ended.returncode, ended.stderr) == (130, f"{recipe.name}: error: interrupted\n")
+
+
+def test_a_recipe_terminated_while_it_imports_says_so_in_one_line() -> None:
+    ended = interrupted(RECIPES[0], 0.4, "SIGTERM")
+    assert (ended.returncode, ended.stderr) == (143, f"{RECIPES[0].name}: error: ended by SIGTERM\n")
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)

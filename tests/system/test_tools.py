@@ -57,6 +57,28 @@ def test_a_run_is_profiled(toy_run: Path, toy_data: Path, tmp_path: Path, capsys
     assert json.loads(trace.read_text())["traceEvents"]
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["prepare", "--profile", "trace.json"], "--profile has no effect on prepare; leave it out"),
+        (["decode", "--profile", "."], "--profile .: cannot be written (Is a directory)"),
+        (["train", "--profile", "nowhere/a.json"], "nowhere/a.json: cannot be written (No such file or directory)"),
+    ],
+)
+def test_a_trace_that_cannot_be_written_is_refused_before_data_is_read(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert benchmark.main([*words, "--data", "nowhere"]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_runs_that_do_not_translate_are_not_measured(toy_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Path(__file__).parents[1] / "fixtures" / "generator-0.1.0-format2"
+    for work in ("decode", "latency"):
+        assert benchmark.main([work, "--data", str(toy_data), "--run", str(run)]) == 2
+        assert f"{run}: holds a generator, not a translator" in capsys.readouterr().err
+
+
 @needs_int8
 def test_int8_decoding_is_compared_with_fp32(toy_run: Path, toy_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = [

@@ -1,10 +1,16 @@
 """Exit statuses where standard output breaks, with Python's usual buffering; garbage collection around imports."""
 
+import fcntl
 import gc
 import os
+import pty
+import signal
 import subprocess
 import sys
+import termios
+import time
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +96,55 @@ def test_quick_imports_leave_a_collector_that_is_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+SIGNALLED = """
+import os, signal, sys, time
+from seq2seq.cli.exit_status import guarded
+def work():
+    open("half", "w").close()
+    try:
+        {happens}
+        print("done")
+    finally:
+        os.remove("half")
+sys.exit(guarded("program", work))
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_ends_the_program_by_one_line_once_it_has_cleaned_up(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SIGNALLED.format(happens=f"signal.raise_signal(signal.{name})")]
+    process = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert process.returncode == 128 + signal.Signals[name]
+    assert (process.stdout, process.stderr) == ("", f"program: error: ended by {name}\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_nohup_ignores_stays_ignored(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SIGNALLED.format(happens="signal.raise_signal(signal.SIGHUP)")]
+    process = subprocess.run(["nohup", *command], capture_output=True, text=True, cwd=tmp_path)
+    assert (process.returncode, process.stdout) == (0, "done\n")
+
+
+def test_a_terminal_that_closes_ends_the_program_with_its_status(tmp_path: Path) -> None:
+    """Where nothing can be said any more."""
+    master, terminal = pty.openpty()
+    happens = "open('begun', 'w').close(); time.sleep(30)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SIGNALLED.format(happens=happens)],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        cwd=tmp_path,
+    )
+    os.close(terminal)
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "begun").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.close(master)
+    assert process.wait(20) == 128 + signal.SIGHUP
+    assert not (tmp_path / "half").exists()

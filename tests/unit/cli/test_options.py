@@ -151,8 +151,17 @@ def test_another_vocabulary_beside_start_from_is_refused(tmp_path: Path) -> None
 
 def test_a_run_of_another_kind_is_no_start(tmp_path: Path) -> None:
     start = write_run(tmp_path / "run", LanguageModelTask(model=LanguageModelConfig()))
-    with pytest.raises(UserError, match=r"run/config\.json, model: unknown option 'cell'"):
+    with pytest.raises(UserError, match=r"run: holds a language_model, not a translator; training can only start from"):
         parsed("--start-from", start)
+
+
+def test_the_configuration_of_another_kind_of_run_is_no_list_of_options(tmp_path: Path) -> None:
+    start = write_run(tmp_path / "run", LanguageModelTask(model=LanguageModelConfig()))
+    with pytest.raises(UserError, match=r"run/config\.json: configures a language_model, not a translator; give"):
+        parsed("--config", f"{start}/config.json")
+    words = ["--config", f"{start}/config.json"]
+    with pytest.raises(UserError, match=r"run/config\.json: configures a language_model, not a predictor; give"):
+        parse_task(task_parser("p", "", PredictorTask()), words, PredictorTask)
 
 
 def test_a_run_that_has_begun_needs_its_start_no_more(tmp_path: Path) -> None:

@@ -266,6 +266,14 @@ def test_a_long_csv_field_is_read(tmp_path: Path) -> None:
     assert load_split(DataConfig(str(tmp_path), "en", "de"), "train")[0] == {"source": "a" * 200_000, "target": "b"}
 
 
+def test_a_column_that_nobody_asks_for_may_stand_twice(tmp_path: Path) -> None:
+    """Spreadsheets write columns without a name."""
+    for name, content in (("a.csv", "en,de,,\na,b,,\n"), ("b.jsonl", '{"en": "a", "de": "b", "x": 1, "x": 2}\n')):
+        (tmp_path / name).write_text(content)
+        corpus = load_split(DataConfig(str(tmp_path / name), "en", "de"), "train")
+        assert corpus[0] == {"source": "a", "target": "b"}
+
+
 WRONG_FILES = [
     ("train.jsonl", '{"en": "a", "de": "b"}\n{"en": "a"\n', "train.jsonl, line 2: malformed JSON"),
     ("train.jsonl", '{"en": "a", "de": "b"}\n\n{"en": null, "de": "b"}\n', "line 3: column 'en' is null"),
@@ -288,6 +296,14 @@ WRONG_FILES = [
         '"A dog, runs",Ein Hund\nx,y\n',
         "line 1: column 'en' is missing: the first line must be a header",
     ),
+    ("train.csv", "en,de,en\na,b,c\n", "train.csv, line 1: column 'en' stands twice"),
+    ("train.tsv", "en\tde\tde\na\tb\tc\n", "train.tsv, line 1: column 'de' stands twice"),
+    (
+        "train.jsonl",
+        '{"en": "a", "de": "b", "en": "c"}\n',
+        "train.jsonl, line 1: malformed JSON: column 'en' stands twice",
+    ),
+    ("train.json", '[{"en": "a", "de": "b", "en": "c"}]\n', "train.json: malformed JSON: column 'en' stands twice"),
     ("train.tsv", "A dog\tEin Hund\nx\ty\n", "names the columns, but holds A dog | Ein Hund"),
     ("train.tsv", f"{'dog ' * 500}\tHund\nx\ty\n", "dog …"),
     ("train.parquet", "no parquet", "train.parquet: cannot read"),

@@ -75,6 +75,18 @@ def test_what_cannot_be_read_is_named(name, content, reader, shape, told, tmp_pa
         read(tmp_path / name, reader, shape)
 
 
+def test_sound_that_ends_too_early_is_named_with_the_reason(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "whole.wav", np.zeros(900), SOUND.rate, subtype="PCM_16")
+    whole = (tmp_path / "whole.wav").read_bytes()
+    for size in range(44):  # the length of a header
+        (tmp_path / "a.wav").write_bytes(whole[:size])
+        with pytest.raises(Fault, match=r"a\.wav: not a WAV file \(\S.*\)"):
+            read(tmp_path / "a.wav", asdict(SOUND), [None, SOUND.bands])
+    (tmp_path / "a.wav").write_bytes(whole[:100])
+    with pytest.raises(Fault, match=r"a\.wav: too short for a recording; a frame alone has 256 samples"):
+        read(tmp_path / "a.wav", asdict(SOUND), [None, SOUND.bands])
+
+
 def test_ids_are_whole_numbers_of_the_models(tmp_path: Path) -> None:
     for content, fits in (("4\n0\n", True), ("4.5\n", False), ("9\n", False), ("-1\n", False), ("nan\n", False)):
         (tmp_path / "a.csv").write_text(content)
