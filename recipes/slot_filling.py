@@ -77,7 +77,7 @@ def read(config: Config) -> tuple[Requests, Requests, Requests]:
     return training, validation, test
 
 
-SPLITS = ("train", "valid", "test")
+SPLITS = ("train", "validation", "test")
 
 
 def request(text: str, target: str) -> Request:

@@ -34,8 +34,9 @@ def learn_words(config: Task, texts: Iterable[str], size: int) -> tuple[Task, Vo
     """The vocabulary of the words of texts, `size` at most, and a configuration of a model that reads them with their
     characters."""
     vocabulary, symbols = train_words(texts, size, config.trainer.seed)
-    sizes = {"input_size": len(vocabulary), "characters": len(Characters(symbols))}
-    front_end = replace(config.model.front_end, kind="words", **sizes)
+    front_end = replace(
+        config.model.front_end, kind="words", input_size=len(vocabulary), characters=len(Characters(symbols))
+    )
     reader = replace(config.reader, kind="words", symbols=symbols)
     return replace(config, reader=reader, model=replace(config.model, front_end=front_end)), vocabulary
 
