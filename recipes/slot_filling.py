@@ -16,6 +16,7 @@ if __name__ == "__main__":
 
 
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +33,8 @@ class Request(NamedTuple):
 
 
 Requests = list[Request]
+SPLITS = ("train", "validation", "test")
+FIGURES = ("slot_f1", "intent_accuracy", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,13 @@ class Config(seq2seq.PredictorTask):
 
 CONFIG = Config(
     model=seq2seq.PredictorConfig(
-        seq2seq.FrontEndConfig("words", characters=1, character_size=64, word_dropout=0.1),
-        size=192,
-        dropout=0.25,
+        seq2seq.FrontEndConfig("words", characters=1, word_length=12, word_dropout=0.1),
+        size=160,
+        dropout=0.3,
         encoder=seq2seq.EncoderConfig(hidden_size=128),
     ),
-    batching=seq2seq.BatchingConfig(max_tokens_per_batch=400),
-    optimizer=seq2seq.OptimizerConfig(learning_rate=0.003, warmup_steps=50),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=600),
+    optimizer=seq2seq.OptimizerConfig(learning_rate=0.004, warmup_steps=50),
     trainer=seq2seq.TrainerConfig(epochs=12, best_metric="accuracy", average_decay=0.99),
     reader=seq2seq.ReaderConfig("words"),
 )
@@ -77,9 +80,6 @@ def read(config: Config) -> tuple[Requests, Requests, Requests]:
     return training, validation, test
 
 
-SPLITS = ("train", "validation", "test")
-
-
 def request(text: str, target: str) -> Request:
     """target: the intent, then the labels."""
     intent, *slots = target.split()
@@ -90,11 +90,12 @@ def figures_of(predictor: seq2seq.Predictor, requests: Requests) -> dict[str, fl
     """Slot F1, accuracy of intents, and of whole requests, all in percent."""
     found = predictor.answer([each.text for each in requests])
     pairs = list(zip(found, requests, strict=True))
-    return {
-        "slot_f1": seq2seq.span_f1([each.labels for each in found], [each.slots for each in requests]),
-        "intent_accuracy": 100 * float(np.mean([one.name == each.intent for one, each in pairs])),
-        "accuracy": 100 * float(np.mean([(one.name, one.labels) == each[1:] for one, each in pairs])),
-    }
+    slot_f1 = seq2seq.span_f1([each.labels for each in found], [each.slots for each in requests])
+    intents, whole = (
+        100 * float(np.mean(right))
+        for right in ([one.name == each.intent for one, each in pairs], [one[:2] == each[1:] for one, each in pairs])
+    )
+    return dict(zip(FIGURES, (slot_f1, intents, whole), strict=True))
 
 
 def main(config: Config) -> None:
@@ -118,8 +119,8 @@ def main(config: Config) -> None:
         """Whether the loss can be computed; figures count all requests."""
         return each.intent in intents and set(each.slots) <= set(slots)
 
-    names = ("slot_f1", "intent_accuracy", "accuracy")
-    figures = {name: lambda each, name=name: figures_of(each, validation)[name] for name in names}
+    of_validation = cache(lambda predictor: figures_of(predictor, validation))
+    figures = {name: lambda each, name=name: of_validation(each)[name] for name in FIGURES}
     parts = encode(training), encode([each for each in validation if known(each)])
     objective = seq2seq.labelling_and_classification(len(intents))
     predictor = seq2seq.train_predictor(config, *parts, objective, figures, vocabulary, slots + intents)

@@ -47,14 +47,14 @@ class Config(seq2seq.PredictorTask):
 
 CONFIG = Config(
     model=seq2seq.PredictorConfig(
-        seq2seq.FrontEndConfig("words", characters=1, character_size=64, word_dropout=0.1),
-        size=192,
+        seq2seq.FrontEndConfig("words", characters=1, word_length=12, word_dropout=0.1),
+        size=160,
         dropout=0.25,
-        encoder=seq2seq.EncoderConfig(hidden_size=128),
+        encoder=seq2seq.EncoderConfig(hidden_size=96),
         answer="max",
     ),
-    batching=seq2seq.BatchingConfig(max_tokens_per_batch=600),
-    optimizer=seq2seq.OptimizerConfig(learning_rate=0.003, warmup_steps=50),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=1_200),
+    optimizer=seq2seq.OptimizerConfig(learning_rate=0.005, warmup_steps=50),
     trainer=seq2seq.TrainerConfig(epochs=12, best_metric="accuracy", average_decay=0.99),
     reader=seq2seq.ReaderConfig("words"),
 )
