@@ -142,7 +142,7 @@ def main(config: Config) -> None:
     predictor = seq2seq.train_predictor(config, *parts, objective, figures, vocabulary, labels)
     seq2seq.end_other_processes()
     print_baselines(training, test)
-    print(f"{'BiLSTM':<20} {accuracy(predictor, test):.2f} %")
+    print(f"{'BiLSTM':<20} {accuracy(predictor, test):.2f} % of {len(test):,}")
 
 
 if __name__ == "__main__":

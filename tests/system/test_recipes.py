@@ -56,6 +56,7 @@ QUICK = {
     "learn_to_execute": (),
     "multi30k_en_de": ("multi30k",),
     "sequence_autoencoder": (),
+    "slot_filling": (),
     "speech_digits": ("fsdd",),
     "talking_head": (),
     "text_classification": (),
@@ -66,11 +67,12 @@ READERS = {
     "captions_images": "image",
     "captions_shapes": "image",
     "learn_to_execute": "characters",
+    "slot_filling": "words",
     "speech_digits": "sound",
-    "text_classification": "subwords",
+    "text_classification": "words",
 }
 """What `seq2seq predict` reads with the runs of a recipe, where it is no array."""
-LABELLED = {"cumulative_sum_labels", "text_classification"}
+LABELLED = {"cumulative_sum_labels", "slot_filling", "text_classification"}
 """Recipes whose runs name their classes."""
 
 
