@@ -50,6 +50,8 @@ class FrontEndConfig:
     """Characters of a word that are read; of a longer one its begin and its end (words)."""
     character_size: int = 32
     """How many of a word's numbers come from its characters (words)."""
+    character_span: int = 3
+    """Neighbouring characters that are read together (words)."""
     word_dropout: float = 0.0
     """Probability in training that a word is read as an unknown one, so that these are learned too (words)."""
 
@@ -63,6 +65,7 @@ class FrontEndConfig:
             characters=Whole(1 if self.kind == "words" else 0, 1_114_200),
             word_length=Whole(1, 100),
             character_size=SIZES,
+            character_span=Whole(1, 100),
             word_dropout=DROPOUT,
         )
 
@@ -76,7 +79,14 @@ class FrontEndConfig:
             case "tokens":
                 return Tokens(self.input_size)
             case "words":
-                return Words(self.input_size, self.characters, self.word_length, self.character_size, self.word_dropout)
+                return Words(
+                    self.input_size,
+                    self.characters,
+                    self.word_length,
+                    self.character_size,
+                    self.character_span,
+                    self.word_dropout,
+                )
 
 
 class FrontEnd(Protocol):
@@ -196,6 +206,7 @@ class Words:
     characters: int
     word_length: int
     character_size: int
+    character_span: int
     word_dropout: float
     steps: ClassVar[None] = None
     size_step: ClassVar[int] = 1
@@ -277,14 +288,15 @@ class WordEmbedding(nn.Module):
     """A word's own embedding, and beside it the maximum over a convolution of its characters (Ma & Hovy 2016, section
     2.1), so that words never seen are read by their spelling."""
 
-    SIZE, SPAN = 32, 3
-    """Of a character's embedding, and characters that the convolution sees together."""
+    SIZE = 32
+    """Of a character's embedding."""
 
     def __init__(self, form: Words, size: int, dropout: float) -> None:
         super().__init__()
         self.words = nn.Embedding(form.vocabulary_size, size - form.character_size, padding_idx=PAD_ID)
         self.characters = nn.Embedding(form.characters, self.SIZE, padding_idx=PAD_ID)
-        self.convolution = nn.Linear(self.SPAN * self.SIZE, form.character_size)
+        self.span = form.character_span
+        self.convolution = nn.Linear(self.span * self.SIZE, form.character_size)
         self.word_dropout = form.word_dropout
         self.dropout = SequenceDropout(dropout)
 
@@ -298,9 +310,9 @@ class WordEmbedding(nn.Module):
 
     def _spelled(self, characters: Tensor) -> Tensor:
         """[B, S, C] int64 -> [B, S, F]."""
-        span = self.SPAN // 2
-        embedded = nn.functional.pad(self.characters(characters), (0, 0, span, span))
+        before = (self.span - 1) // 2
+        embedded = nn.functional.pad(self.characters(characters), (0, 0, before, self.span - 1 - before))
         length = characters.shape[-1]
-        beside = torch.cat([embedded[..., begin : begin + length, :] for begin in range(self.SPAN)], -1)
+        beside = torch.cat([embedded[..., begin : begin + length, :] for begin in range(self.span)], -1)
         found = self.convolution(beside).masked_fill((characters == PAD_ID)[..., None], -torch.inf).amax(-2)
         return torch.where(characters[..., :1] == PAD_ID, 0.0, found).tanh()
