@@ -147,7 +147,7 @@ def test_recipes_without_data_of_their_own_ask_for_it() -> None:
     """A name that stands for none would be looked up on the Hub."""
     with pytest.raises(UserError, match="give --data DIR_OR_HUB_ID, such as a folder with TREC's"):
         text_classification.read(text_classification.CONFIG)
-    with pytest.raises(UserError, match="give --data DIR, a folder with train.seq.in"):
+    with pytest.raises(UserError, match=r"give --data DIR, a folder with train\.seq\.in"):
         slot_filling.read(slot_filling.CONFIG)
     with pytest.raises(UserError, match="give --data DIR, with"):
         g2p.prepare(g2p.CONFIG)

@@ -1,7 +1,6 @@
 """A class beside labels: a run that reads words is trained, resumed, loaded, asked and evaluated like any other."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -141,5 +140,9 @@ def test_labels_need_their_words(tmp_path: Path) -> None:
     model = PredictorConfig(FrontEndConfig("words", 10, characters=5), 48, outputs=5, classes=2)
     with pytest.raises(UserError, match="labels must be 5 names"):
         train_predictor(
-            PredictorTask(output=str(tmp_path), model=replace(model)), [], [], labelling_and_classification(2), labels=["O"]
+            PredictorTask(output=str(tmp_path), model=model),
+            [],
+            [],
+            labelling_and_classification(2),
+            labels=["O"],
         )

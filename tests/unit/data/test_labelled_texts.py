@@ -22,7 +22,9 @@ def test_a_label_goes_up_to_its_colon_unless_the_whole_is_known(tmp_path: Path) 
 
 
 def test_what_is_no_utf8_is_latin1(tmp_path: Path) -> None:
-    assert rows(tmp_path / "a", "A é\n".encode("latin-1")) == rows(tmp_path / "a", "\ufeffA é\n".encode()) == [("A", "é")]
+    assert (
+        rows(tmp_path / "a", "A é\n".encode("latin-1")) == rows(tmp_path / "a", "\ufeffA é\n".encode()) == [("A", "é")]
+    )
 
 
 FAULTS = {
@@ -68,7 +70,9 @@ def test_malformed_slots_are_named_with_their_line(part: str, tmp_path: Path) ->
     content, told = SLOT_FAULTS[part]
     with pytest.raises(UserError, match=told):
         find_slots(write_slots(tmp_path, **{part: content}), "valid")
-    with pytest.raises(UserError, match=rf"valid.{part.replace('_', '.')}: has 1 lines, but .*valid.seq.in has 2|has 2"):
+    with pytest.raises(
+        UserError, match=rf"valid.{part.replace('_', '.')}: has 1 lines, but .*valid.seq.in has 2|has 2"
+    ):
         find_slots(write_slots(tmp_path, **{part: content.split("\n")[0] + "\n"}), "valid")
     (tmp_path / f"valid.{'label' if part == 'seq_in' else part.replace('_', '.')}").unlink()
     with pytest.raises(UserError, match="cannot be read"):

@@ -15,14 +15,16 @@ def ids(text: str, length: int = 4) -> list[list[int]]:
 
 
 def test_words_are_read_in_small_letters_and_characters_as_they_stand() -> None:
-    (how, far), (HOW, _) = ids("how far"), ids("HOW far")
-    assert how[0] == HOW[0] > EOS_ID
+    (how, far), (loud, _) = ids("how far"), ids("HOW far")
+    assert how[0] == loud[0] > EOS_ID
     assert how[0] != far[0]
     assert how[1:] == [*CHARACTERS.encode("how"), PAD_ID]
-    assert HOW[1:] == [*CHARACTERS.encode("HOW"), PAD_ID]
+    assert loud[1:] == [*CHARACTERS.encode("HOW"), PAD_ID]
 
 
-@pytest.mark.parametrize("text", ["how unheard-of", "how ½", "how \u00ad", "how ́", "how <s>", "how \ufdfa", "\thow  far "])
+@pytest.mark.parametrize(
+    "text", ["how unheard-of", "how ½", "how \u00ad", "how \u0301", "how <s>", "how \ufdfa", "\thow  far "]
+)
 def test_there_is_a_row_per_word(text: str) -> None:
     """Also where normalisation makes several words, or none, of one."""
     rows = ids(text)

@@ -62,7 +62,7 @@ def test_labels_of_steps_see_the_class_of_the_sequence() -> None:
 
 def test_classes_go_with_labels_per_step() -> None:
     for answer, outputs in (("mean", 4), ("steps", 2)):
-        with pytest.raises(UserError, match="go with model.answer steps, and must be less than model.outputs"):
+        with pytest.raises(UserError, match=r"go with model\.answer steps, and must be less than"):
             PredictorConfig(answer=answer, outputs=outputs, classes=2)  # type: ignore[arg-type]
 
 

@@ -55,7 +55,9 @@ def test_labels_and_the_class_of_the_sequence_add_up() -> None:
     logits = torch.randn(2, 3, 5)
     labels, classes = [[1, 2, 0], [2, 0, 0]], [1, 0]
     targets = torch.tensor([[[label, name] for label in row] for row, name in zip(labels, classes, strict=True)])
-    loss = labelling_and_classification(2, class_weight=4)(Given(logits, MASK), SequenceBatch(NOTHING, LENGTHS, targets))
+    loss = labelling_and_classification(2, class_weight=4)(
+        Given(logits, MASK), SequenceBatch(NOTHING, LENGTHS, targets)
+    )
     steps = ((0, 0), (0, 1), (0, 2), (1, 0))
     expected = sum(-logits[row, step, :3].log_softmax(-1)[labels[row][step]] for row, step in steps)
     expected = expected - 4 * sum(logits[row, 0, 3:].log_softmax(-1)[classes[row]] for row in (0, 1))
