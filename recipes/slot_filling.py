@@ -59,10 +59,11 @@ CONFIG = Config(
         size=192,
         dropout=0.3,
         encoder=seq2seq.EncoderConfig(hidden_size=128),
+        shortcut=True,
     ),
     batching=seq2seq.BatchingConfig(max_tokens_per_batch=600),
     optimizer=seq2seq.OptimizerConfig(learning_rate=0.004, warmup_steps=50),
-    trainer=seq2seq.TrainerConfig(epochs=14, best_metric="accuracy", average_decay=0.99),
+    trainer=seq2seq.TrainerConfig(epochs=12, best_metric="accuracy", average_decay=0.99),
     reader=seq2seq.ReaderConfig("words"),
 )
 
