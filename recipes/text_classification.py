@@ -37,7 +37,7 @@ class Config(seq2seq.PredictorTask):
     """Column of the texts."""
     label: str = "label"
     """Column of the labels."""
-    vocabulary_size: int = 7_000
+    vocabulary_size: int = 30_000
     """Words at most; rarer ones are read by their characters alone."""
 
     def __post_init__(self) -> None:
@@ -47,18 +47,15 @@ class Config(seq2seq.PredictorTask):
 
 CONFIG = Config(
     model=seq2seq.PredictorConfig(
-        seq2seq.FrontEndConfig(
-            "words", characters=1, word_length=12, character_size=64, character_span=5, word_dropout=0.2
-        ),
+        seq2seq.FrontEndConfig("words", characters=1, character_size=64, word_dropout=0.1),
         size=192,
-        dropout=0.35,
-        encoder=seq2seq.EncoderConfig(hidden_size=96),
+        dropout=0.25,
+        encoder=seq2seq.EncoderConfig(hidden_size=128),
         answer="max",
-        shortcut=True,
     ),
-    batching=seq2seq.BatchingConfig(max_tokens_per_batch=1_200),
-    optimizer=seq2seq.OptimizerConfig(learning_rate=0.005, warmup_steps=50),
-    trainer=seq2seq.TrainerConfig(epochs=10, best_metric="accuracy", average_decay=0.99),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=600),
+    optimizer=seq2seq.OptimizerConfig(learning_rate=0.003, warmup_steps=50),
+    trainer=seq2seq.TrainerConfig(epochs=12, best_metric="accuracy", average_decay=0.99),
     reader=seq2seq.ReaderConfig("words"),
 )
 
