@@ -59,7 +59,6 @@ CONFIG = Config(
         size=192,
         dropout=0.3,
         encoder=seq2seq.EncoderConfig(hidden_size=128),
-        shortcut=True,
     ),
     batching=seq2seq.BatchingConfig(max_tokens_per_batch=600),
     optimizer=seq2seq.OptimizerConfig(learning_rate=0.004, warmup_steps=50),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from seq2seq.config import COUNTS_OR_NONE, DROPOUT, SIZES, Whole, check_fields, check_numbers
@@ -18,20 +17,15 @@ from seq2seq.model.memory import Memory
 
 
 class SequenceModel(nn.Module):
-    """A front end, an encoder that returns `Memory`, and a head. shortcut: the head sees what is read at a step beside
-    the encoder's state."""
+    """A front end, an encoder that returns `Memory`, and a head."""
 
-    def __init__(self, front_end: nn.Module, encoder: nn.Module, head: nn.Module, shortcut: bool = False) -> None:
+    def __init__(self, front_end: nn.Module, encoder: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.front_end, self.encoder, self.head = front_end, encoder, head
-        self.shortcut = shortcut
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """inputs [B, S, ...], lengths [B] -> the head's output [B, S', O] or [B, O], and the memory's mask [B, S']."""
-        vectors = self.front_end(inputs)
-        memory: Memory = self.encoder(vectors, lengths)
-        if self.shortcut:
-            memory = memory._replace(states=torch.cat((memory.states, vectors), -1))
+        memory: Memory = self.encoder(self.front_end(inputs), lengths)
         return self.head(memory), memory.mask
 
 
@@ -50,9 +44,6 @@ class PredictorConfig:
     answer: Literal["steps", "mean", "max", "last", "rollout"] = "steps"
     """steps: an answer for every step; mean, max, last: one for the sequence, from its pooled states or its end;
     rollout: new sequences, generated from its end."""
-    shortcut: bool = False
-    """Whether an answer sees the front end's vectors beside the encoder's states (steps, mean, max; as the recurrent
-    convolutional nets of Lai et al. 2015 do)."""
     outputs: int = 2
     """Numbers per answer: classes, or values."""
     classes: int = 0
@@ -83,10 +74,6 @@ class PredictorConfig:
             f"model.front_end.character_size must be less than model.size, which is {self.size}",
         )
         check(
-            not self.shortcut or (self.answer in ("steps", "mean", "max") and self.encoder.subsampling == 1),
-            "model.shortcut goes with model.answer steps, mean or max, and without model.encoder.subsampling",
-        )
-        check(
             self.classes == 0 or (self.answer == "steps" and self.classes < self.outputs),
             "model.classes, of the whole sequence, go with model.answer steps, and must be less than model.outputs",
         )
@@ -101,8 +88,7 @@ def assemble_predictor_model(config: PredictorConfig) -> SequenceModel:
     """The same with weights of no meaning, for those about to load trained ones."""
     front_end = config.front_end.form().build(config.size, config.dropout)
     encoder = BiLSTMEncoder(config.size, config.encoder, config.dropout)
-    width = encoder.output_size + (config.size if config.shortcut else 0)
-    return SequenceModel(front_end, encoder, _build_head(config, width), config.shortcut)
+    return SequenceModel(front_end, encoder, _build_head(config, encoder.output_size))
 
 
 def _build_head(config: PredictorConfig, width: int) -> nn.Module:

@@ -1,17 +1,12 @@
 """Heads against hand computation, whatever lies on padding."""
 
-from dataclasses import replace
-from typing import Any
-
 import pytest
 import torch
 
 from seq2seq.errors import UserError
-from seq2seq.model.encoder import EncoderConfig
-from seq2seq.model.frontends import FrontEndConfig
 from seq2seq.model.heads import JointHead, PooledHead, Pooling, RolloutHead
 from seq2seq.model.memory import Memory
-from seq2seq.model.sequence_model import PredictorConfig, build_predictor_model
+from seq2seq.model.sequence_model import PredictorConfig
 
 
 def memory(states: list[list[float]], length: int) -> Memory:
@@ -64,19 +59,3 @@ def test_classes_go_with_labels_per_step() -> None:
     for answer, outputs in (("mean", 4), ("steps", 2)):
         with pytest.raises(UserError, match=r"go with model\.answer steps, and must be less than"):
             PredictorConfig(answer=answer, outputs=outputs, classes=2)  # type: ignore[arg-type]
-
-
-def test_a_shortcut_shows_the_head_what_is_read_beside_the_states() -> None:
-    torch.manual_seed(0)
-    config = PredictorConfig(FrontEndConfig("features", 2), 3, 0.0, EncoderConfig(4), outputs=5, shortcut=True)
-    model = build_predictor_model(config).eval()
-    inputs, lengths = torch.randn(2, 6, 2), torch.tensor([6, 3])
-    vectors = model.front_end(inputs)
-    memory = model.encoder(vectors, lengths)
-    found, mask = model(inputs, lengths)
-    torch.testing.assert_close(found, model.head.output(torch.cat((memory.states, vectors), -1)))
-    assert mask.equal(memory.mask)
-    changes: list[dict[str, Any]] = [{"answer": "last"}, {"encoder": EncoderConfig(4, layers=2, subsampling=2)}]
-    for change in changes:
-        with pytest.raises(UserError, match=r"model\.shortcut goes with model\.answer steps, mean or max"):
-            replace(config, **change)
