@@ -138,6 +138,27 @@ def test_speech_is_read_from_what_datasets_loads(tmp_path: Path, capsys: pytest.
     assert "ann's 9 needs recordings numbered below 10 and" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "files", "told"),
+    [
+        ("text_classification", {"train.txt": "A b\nA\n", "test.txt": "A b\n"}, "train.txt, line 2: must be a label"),
+        (
+            "slot_filling",
+            {"train.seq.in": "to a\nb\n", "train.seq.out": "O O\nO O\n", "train.label": "x\nx\n"},
+            "train.seq.out, line 2: has 2 labels, but the line has 1 words",
+        ),
+    ],
+)
+def test_a_malformed_file_is_one_line(name: str, files: dict[str, str], told: str, tmp_path: Path) -> None:
+    for file, content in files.items():
+        (tmp_path / file).write_text(content)
+    given = ["--data", tmp_path, "--output", tmp_path / "run"]
+    ended = run_script(ROOT / "recipes" / f"{name}.py", given, tmp_path)
+    assert ended.returncode == 2
+    assert told in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
 def test_every_recipe_is_smoke_tested() -> None:
     variants = {"multi30k_de_en", "multi30k_en_fr", "phrasebook_en_de"}  # scripts of the same choices
     scripts = {path.stem for path in RECIPES}
