@@ -24,6 +24,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.data.images import encode_images as encode_images
     from seq2seq.data.images import open_captioned as open_captioned
     from seq2seq.data.images import pixels as pixels
+    from seq2seq.data.labelled_texts import find_labelled_texts as find_labelled_texts
+    from seq2seq.data.labelled_texts import find_slots as find_slots
+    from seq2seq.data.labelled_texts import three_parts as three_parts
     from seq2seq.data.loading import open_any as open_any
     from seq2seq.data.readers import ReaderConfig as ReaderConfig
     from seq2seq.data.vocabulary import Vocabulary as Vocabulary
@@ -39,12 +42,14 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.evaluation.plotting import plot_frames as plot_frames
     from seq2seq.evaluation.plotting import plot_image_attention as plot_image_attention
     from seq2seq.evaluation.plotting import plot_lines as plot_lines
+    from seq2seq.evaluation.spans import span_f1 as span_f1
     from seq2seq.inference.character_model import CharacterModel as CharacterModel
     from seq2seq.inference.decoding import attends as attends
     from seq2seq.inference.load import load as load
     from seq2seq.inference.outputs import Alignment as Alignment
     from seq2seq.inference.outputs import Translation as Translation
     from seq2seq.inference.predictor import Predictor as Predictor
+    from seq2seq.inference.reading import read_source as read_source
     from seq2seq.inference.reading import text_ids as text_ids
     from seq2seq.inference.transcriber import Generator as Generator
     from seq2seq.inference.translator import Translator as Translator
@@ -68,6 +73,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.tasks.configs import PredictorTask as PredictorTask
     from seq2seq.tasks.evaluate import Evaluation as Evaluation
     from seq2seq.tasks.language_modelling import train_language_model as train_language_model
+    from seq2seq.tasks.prediction import learn_words as learn_words
     from seq2seq.tasks.prediction import train_predictor as train_predictor
     from seq2seq.tasks.transcription import Captioned as Captioned
     from seq2seq.tasks.transcription import decode_every_way as decode_every_way
@@ -79,6 +85,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.training.config import TrainerConfig as TrainerConfig
     from seq2seq.training.objectives import classification as classification
     from seq2seq.training.objectives import labelling as labelling
+    from seq2seq.training.objectives import labelling_and_classification as labelling_and_classification
     from seq2seq.training.objectives import regression as regression
     from seq2seq.training.optimizer import OptimizerConfig as OptimizerConfig
 
@@ -90,6 +97,7 @@ _NAMES = {
     "data.bucketing": ("BatchingConfig",),
     "data.corpus": ("DataConfig", "load_split", "references"),
     "data.images": ("CaptionedImages", "backbone", "encode_images", "open_captioned", "pixels"),
+    "data.labelled_texts": ("find_labelled_texts", "find_slots", "three_parts"),
     "data.loading": ("open_any",),
     "data.readers": ("ReaderConfig",),
     "data.characters": ("Characters",),
@@ -99,12 +107,13 @@ _NAMES = {
     "evaluation.error_rates": ("error_rates",),
     "evaluation.metrics": ("Scores", "corpus_scores", "exact_match"),
     "evaluation.plotting": ("plot_frames", "plot_image_attention", "plot_lines"),
+    "evaluation.spans": ("span_f1",),
     "inference.decoding": ("attends",),
     "inference.character_model": ("CharacterModel",),
     "inference.load": ("load",),
     "inference.outputs": ("Alignment", "Translation"),
     "inference.predictor": ("Predictor",),
-    "inference.reading": ("text_ids",),
+    "inference.reading": ("read_source", "text_ids"),
     "inference.transcriber": ("Generator",),
     "inference.translator": ("Translator",),
     "model.decoder": ("DecoderConfig",),
@@ -121,12 +130,12 @@ _NAMES = {
     "tasks.configs": ("ExperimentConfig", "GeneratorTask", "LanguageModelTask", "PredictorTask"),
     "tasks.evaluate": ("Evaluation",),
     "tasks.language_modelling": ("train_language_model",),
-    "tasks.prediction": ("train_predictor",),
+    "tasks.prediction": ("learn_words", "train_predictor"),
     "tasks.transcription": ("Captioned", "decode_every_way", "draw_attention", "train_generator"),
     "tasks.translation": ("run",),
     "tasks.variants": ("train_variants", "variant_folder"),
     "training.config": ("TrainerConfig",),
-    "training.objectives": ("classification", "labelling", "regression"),
+    "training.objectives": ("classification", "labelling", "labelling_and_classification", "regression"),
     "training.optimizer": ("OptimizerConfig",),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}

@@ -15,7 +15,7 @@ from seq2seq.cli.verbs import search_settings
 from seq2seq.errors import UserError, check
 from seq2seq.inference.character_model import CharacterModel
 from seq2seq.inference.load import Loaded
-from seq2seq.inference.outputs import values_line
+from seq2seq.inference.outputs import Labelled, probabilities, values_line
 from seq2seq.inference.predictor import Predictor
 from seq2seq.inference.transcriber import Generator
 from seq2seq.inference.translator import Translator
@@ -146,13 +146,17 @@ def _predicted(model: Predictor, inputs: Sequence[Array], n_best: int | None) ->
         if model.labels is None:
             yield Answer([(values_line(answer),)], {"answer": answer.tolist()})
             continue
-        probabilities = np.exp(outputs - np.logaddexp.reduce(outputs, axis=-1, keepdims=True))
-        if isinstance(answer, list):
-            named = " ".join(answer)
-            yield Answer([(named,)], {"answer": answer, "scores": probabilities.max(-1).tolist()})
+        if isinstance(answer, Labelled):
+            named = {"class": answer.name, "labels": answer.labels}
+            fields = {"answer": named, "score": answer.score, "scores": answer.scores}
+            yield Answer([(answer.name, " ".join(answer.labels))], fields)
+        elif isinstance(answer, list):
+            scores = probabilities(outputs).max(-1).tolist()
+            yield Answer([(" ".join(answer),)], {"answer": answer, "scores": scores})
         else:
-            order = (-probabilities).argsort(kind="stable")[: n_best or 1]
-            yield _ranked([(model.labels[label], float(probabilities[label])) for label in order], n_best)
+            likely = probabilities(outputs)
+            order = (-likely).argsort(kind="stable")[: n_best or 1]
+            yield _ranked([(model.labels[label], float(likely[label])) for label in order], n_best)
 
 
 def _ranked(candidates: list[tuple[str, float]], n_best: int | None) -> Answer:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from seq2seq.cli.evaluation_place import place_of
 from seq2seq.config import read_mapping, to_dict
 from seq2seq.data.corpus import DataConfig
-from seq2seq.data.examples import read_examples, read_texts
+from seq2seq.data.examples import Examples, read_examples, read_texts
 from seq2seq.data.in_memory import PLACEHOLDER
+from seq2seq.data.labelled_texts import find_labelled_texts, find_slots
 from seq2seq.errors import check
 from seq2seq.evaluation.metrics import warn_of_unfit_tokenizer
 from seq2seq.inference.character_model import CharacterModel
+from seq2seq.inference.outputs import Labelled
 from seq2seq.inference.predictor import Predictor
 from seq2seq.inference.reading import read_examples_of
 from seq2seq.inference.transcriber import Generator
@@ -96,15 +99,31 @@ def _generated(
 def _predicted(
     options: argparse.Namespace, predictor: Predictor, corpus: DataConfig, changed: Mapping[str, Any]
 ) -> Results:
-    examples = read_examples(options.data, options.split, corpus.source, corpus.target)
+    examples = _labelled_examples(options, predictor) or read_examples(
+        options.data, options.split, corpus.source, corpus.target
+    )
     expected = expected_answers(predictor, examples)
     inputs = read_examples_of(predictor, examples)
-    targets = [[each] if isinstance(each, str) else each for each in expected]
+    targets = [[each] if isinstance(each, str) else _listed(each) for each in expected]
     settings = settings_of_run(Path(options.model), {}, fingerprint(list(zip(inputs, targets, strict=True))))
     place = place_of(options, changed, settings)
     results = evaluate_predictor(predictor, inputs, expected, examples.rows)
     place.keep(results)
     return results
+
+
+def _listed(expected: Any) -> Any:
+    return expected.line if isinstance(expected, Labelled) else expected
+
+
+def _labelled_examples(options: argparse.Namespace, predictor: Predictor) -> Examples | None:
+    """The split in the form of published data sets of labelled texts, where the folder holds it in that form."""
+    folder = Path(options.data)
+    if predictor.labels is None or not predictor.reader.reads_text or not folder.is_dir():
+        return None
+    read = find_slots if predictor.config.classes else partial(find_labelled_texts, known=predictor.labels)
+    rows = read(folder, options.split)
+    return None if rows is None else Examples(rows, folder)
 
 
 def _modelled(

@@ -27,9 +27,9 @@ class ReaderConfig:
     """How an input becomes what the model reads, and what the numbers of its answer mean; kept with the run for those
     who use the model on files and texts of their own."""
 
-    kind: Literal["array", "image", "sound", "characters", "subwords"] = "array"
+    kind: Literal["array", "image", "sound", "characters", "subwords", "words"] = "array"
     """array: a .npy file, or a .csv file of numbers with a row per step; image: a picture; sound: a recording of one
-    channel, read as log-mel frames; characters, subwords: a text."""
+    channel, read as log-mel frames; characters, subwords, words: a text, words with spaces between them."""
     rate: int = 0
     """Samples per second of recordings (sound)."""
     bands: int = 40
@@ -39,7 +39,7 @@ class ReaderConfig:
     step_seconds: float = 0.01
     """Time from one frame to the next (sound)."""
     symbols: str = ""
-    """The characters that are known, in the order of their ids (characters)."""
+    """The characters that are known, in the order of their ids (characters, words)."""
     backbone: str = ""
     """Pretrained network that reads the picture first; empty: none (image)."""
     scale: float = 1.0
@@ -66,7 +66,7 @@ class ReaderConfig:
     @property
     def reads_text(self) -> bool:
         """Whether an input is a text, not a file."""
-        return self.kind in ("characters", "subwords")
+        return self.kind in ("characters", "subwords", "words")
 
 
 def read_file(config: ReaderConfig, path: Path) -> Any:

@@ -62,6 +62,7 @@ def plan_of(model: Loaded, sequences: Sequences = SequenceNode) -> Plan:
             return Plan(graphs, {"state": state, **vocabulary, **_reading(model.reader, form)})
         case Predictor():
             check_readable(model.reader)
+            check_predictor(model)
             form = model.config.front_end.form()
             source = _example(form)
             example = {"source": source, "lengths": _lengths(STEPS)}
@@ -85,6 +86,14 @@ def check_readable(reader: ReaderConfig) -> None:
     check(
         not reader.backbone,
         f"the run reads pictures through {reader.backbone}, a network of its own, which an export does not hold",
+    )
+
+
+def check_predictor(model: Predictor) -> None:
+    """Raises UserError where translate.py could not read the inputs, or say what the outputs mean."""
+    check(
+        model.config.front_end.kind != "words" and not model.config.classes,
+        "an export cannot read words with their characters, nor name a class beside labels; use seq2seq serve",
     )
 
 

@@ -12,7 +12,7 @@ import torch
 from seq2seq.config import SEARCH, check_number, suggestion
 from seq2seq.data.batch import Batch, Ids, collate_features
 from seq2seq.errors import UserError, check
-from seq2seq.model.frontends import FrontEnd, FrontEndConfig, Tokens
+from seq2seq.model.frontends import FrontEnd, FrontEndConfig, Tokens, Words
 from seq2seq.search.beam import SearchConfig
 
 Array = np.ndarray
@@ -105,10 +105,10 @@ def read_input(front_end: FrontEnd, one: Any, name: str) -> Array:
     check(fits, f"{refusal} of shape {list(array.shape)}")
     check(len(array) > 0, f"{name} has no steps; leave it out")
     check(bool(np.isfinite(array).all()), f"{name} holds infinite or undefined values")
-    if isinstance(front_end, Tokens):
-        whole = bool(np.all(array == np.asarray(one)))
-        within = int(array.min()) >= 0 and int(array.max()) < front_end.vocabulary_size
-        check(whole and within, f"{name}: ids are whole numbers from 0 to {front_end.vocabulary_size - 1}")
+    if isinstance(front_end, Tokens | Words):
+        whole, limit = bool(np.all(array == np.asarray(one))), front_end.id_limit
+        within = int(array.min()) >= 0 and bool(np.all(array < limit))
+        check(whole and within, f"{name}: ids are whole numbers from 0 to {np.max(limit) - 1}")
     return array
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +44,30 @@ class Alignment(NamedTuple):
     """One row per target piece, one column per source piece; rows add up to 1."""
 
 
+class Labelled(NamedTuple):
+    """A label per step, and the class of the whole sequence."""
+
+    name: str
+    """The class's."""
+    labels: list[str]
+    score: float = 1.0
+    """The class's probability."""
+    scores: Sequence[float] = ()
+    """The labels'."""
+
+    @property
+    def line(self) -> list[str]:
+        """The class, then the labels."""
+        return [self.name, *self.labels]
+
+
 BLANK = Translation("", 0.0, 0.0, [])
+
+
+def probabilities(logits: Array) -> Array:
+    """[..., C] logits -> probabilities of classes."""
+    found: Array = np.exp(logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True))
+    return found
 
 
 def values_line(values: Array) -> str:

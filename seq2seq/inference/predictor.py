@@ -17,9 +17,10 @@ from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError
 from seq2seq.inference.decoding import INPUTS_PER_BATCH, STEPS_PER_BATCH, decode_in_batches
 from seq2seq.inference.inputs import items_of, read_inputs
+from seq2seq.inference.outputs import Labelled, probabilities
 from seq2seq.inference.pretrained import Pretrained
 from seq2seq.inference.reading import read_source, stored_reader, text_ids
-from seq2seq.model.frontends import Tokens
+from seq2seq.model.frontends import Tokens, Words
 from seq2seq.model.sequence_model import PredictorConfig, SequenceModel, assemble_predictor_model
 from seq2seq.runs.layout import CONFIG_FILE, LABELS_FILE, SOURCE_FILE
 from seq2seq.runs.stored_model import Build, load_model
@@ -67,8 +68,11 @@ class Predictor(Pretrained):
 
         return decode_in_batches([len(array) for array in arrays], predict, INPUTS_PER_BATCH, STEPS_PER_BATCH)
 
-    def classify(self, inputs: Sequence[Array] | Sequence[str]) -> list[Array]:
-        """The most probable class of each step, or of each sequence (an array of no dimension)."""
+    def classify(self, inputs: Sequence[Array] | Sequence[str]) -> list[Any]:
+        """The most probable class of each step, or of each sequence: by name, as `answer` has it, where the names are
+        known, else its number (an array; of no dimension for a sequence's)."""
+        if self.labels is not None:
+            return self.answer(inputs)
         return [np.asarray(row.argmax(-1)) for row in self.predict(inputs)]
 
     @property
@@ -81,16 +85,27 @@ class Predictor(Pretrained):
         return [self.meaning(outputs) for outputs in self.predict(inputs)]
 
     def meaning(self, outputs: Array) -> Any:
-        """What the outputs for one input mean. Where the names of the classes are known: the name (a string), or the
-        names of all steps (a list); else the values as the data has them, an array of the same shape."""
+        """What the outputs for one input mean. Where the names of the classes are known: the name (a string), the
+        names of all steps (a list), or both (`Labelled`); else the values as the data has them, an array of the same
+        shape."""
         if self.labels is None:
             return outputs * self.reader.scale + self.reader.offset
-        return np.array(self.labels)[outputs.argmax(-1)].tolist()
+        names = np.array(self.labels)
+        if not self.config.classes:
+            return names[outputs.argmax(-1)].tolist()
+        (labels, classes), (of_steps, of_sequence) = (
+            np.split(each, [-self.config.classes], -1) for each in (outputs, names)
+        )
+        likely, scores = probabilities(classes[0]), probabilities(labels).max(-1).tolist()
+        name = str(of_sequence[likely.argmax()])
+        return Labelled(name, of_steps[labels.argmax(-1)].tolist(), float(likely.max()), scores)
 
     def _encoded(self, one: Array | str) -> Array:
         """A text as ids; what is no text as it is."""
         if not isinstance(one, str):
             return one
+        if self.reader.kind == "words":
+            return self.read(one)
         if self.vocabulary is None:
             raise UserError("this model reads arrays, not text: it has no vocabulary")
         return text_ids(self.vocabulary, one)
@@ -114,7 +129,7 @@ class Predictor(Pretrained):
         config = from_dict(PredictorConfig, model, str(directory / CONFIG_FILE))
         stored = directory / SOURCE_FILE
         vocabulary = (
-            Vocabulary.load(stored) if isinstance(config.front_end.form(), Tokens) and stored.exists() else None
+            Vocabulary.load(stored) if isinstance(config.front_end.form(), Tokens | Words) and stored.exists() else None
         )
         names = directory / LABELS_FILE
         labels = load_labels(names, config.outputs) if names.exists() else None

@@ -13,6 +13,7 @@ from seq2seq.data.examples import Examples
 from seq2seq.data.readers import ReaderConfig, read_file
 from seq2seq.data.symbols import EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.data.words import word_ids
 from seq2seq.errors import UserError
 from seq2seq.inference.inputs import check_text, read_input
 from seq2seq.model.frontends import FrontEndConfig, Tokens
@@ -32,20 +33,22 @@ def read_source(
     reader: ReaderConfig, front_end: FrontEndConfig, source: str | Path, vocabulary: Vocabulary | None = None
 ) -> Array:
     """An input as the front end reads it, of a file, or of a text where the reader takes one. vocabulary: that of
-    subwords. Raises UserError where it cannot be read, or is of another shape."""
+    subwords or words. Raises UserError where it cannot be read, or is of another shape."""
     if reader.reads_text:
         check_text(source, "the text")
-        return read_input(front_end.form(), _ids(reader, str(source), vocabulary), "the text")
+        return read_input(front_end.form(), _ids(reader, front_end, str(source), vocabulary), "the text")
     given = read_file(reader, checked_path(source, "source", "a file"))
     if isinstance(front_end.form(), Tokens) and getattr(given, "shape", ())[1:] == (1,):
         given = given[:, 0]  # a CSV file of ids has one column
     return read_input(front_end.form(), given, str(source))
 
 
-def _ids(reader: ReaderConfig, text: str, vocabulary: Vocabulary | None) -> Array:
-    if reader.kind == "subwords":
+def _ids(reader: ReaderConfig, front_end: FrontEndConfig, text: str, vocabulary: Vocabulary | None) -> Array:
+    if reader.kind != "characters":
         if vocabulary is None:
             raise UserError("this model reads arrays, not text: it has no vocabulary")
+        if reader.kind == "words":
+            return word_ids(vocabulary, Characters(reader.symbols), front_end.word_length, text)
         return text_ids(vocabulary, text)
     if "\\" not in reader.symbols:  # so that a text of several lines can be written as one line
         text = text.replace("\\n", "\n")

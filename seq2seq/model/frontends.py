@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import COUNTS, Whole, check_fields, check_numbers
-from seq2seq.data.symbols import PAD_ID
+from seq2seq.config import COUNTS, DROPOUT, SIZES, Whole, check_fields, check_numbers
+from seq2seq.data.symbols import PAD_ID, UNK_ID
 from seq2seq.errors import check
 from seq2seq.model.dropout import SequenceDropout
 from seq2seq.runtime.pictures import as_rgb
@@ -29,13 +29,14 @@ MOST_BLOCKS = 16
 class FrontEndConfig:
     """What the source is made of, and its shape: options of all kinds side by side, as config.json stores them.
 
-    `form` hands over to `Features`, `Image` or `Tokens`.
+    `form` hands over to `Features`, `Image`, `Tokens` or `Words`.
     """
 
-    kind: Literal["features", "image", "tokens"] = "features"
-    """features: a vector per step; image: a picture, read through a small convolutional net; tokens: ids."""
+    kind: Literal["features", "image", "tokens", "words"] = "features"
+    """features: a vector per step; image: a picture, read through a small convolutional net; tokens: ids; words: ids of
+    words, each with those of its characters."""
     input_size: int = 1
-    """Numbers per step (features), channels (image) or different ids (tokens)."""
+    """Numbers per step (features), channels (image) or different ids (tokens, words)."""
     height: int = 0
     """Pixels (image)."""
     width: int = 0
@@ -44,11 +45,30 @@ class FrontEndConfig:
     """Convolutional blocks (image); each halves height and width."""
     normalise: bool = False
     """Bring each step's numbers to mean 0 and deviation 1 (features), where their level means nothing: loudness."""
+    characters: int = 0
+    """Different ids of characters (words)."""
+    word_length: int = 16
+    """Characters of a word that are read; of a longer one its begin and its end (words)."""
+    character_size: int = 32
+    """How many of a word's numbers come from its characters (words)."""
+    character_span: int = 3
+    """Neighbouring characters that are read together (words)."""
+    word_dropout: float = 0.0
+    """Probability in training that a word is read as an unknown one, so that these are learned too (words)."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model.front_end")
         pixels = Whole(1 if self.kind == "image" else 0, 100_000)
         check_numbers(self, "model.front_end", input_size=COUNTS, height=pixels, width=pixels, blocks=Whole(1, 16))
+        check_numbers(
+            self,
+            "model.front_end",
+            characters=Whole(1 if self.kind == "words" else 0, 1_114_200),
+            word_length=Whole(1, 100),
+            character_size=SIZES,
+            character_span=Whole(1, 100),
+            word_dropout=DROPOUT,
+        )
 
     def form(self) -> FrontEnd:
         """The front end of that kind: all else that depends on the kind is in its class."""
@@ -59,6 +79,15 @@ class FrontEndConfig:
                 return Image(self.input_size, self.height, self.width, self.blocks)
             case "tokens":
                 return Tokens(self.input_size)
+            case "words":
+                return Words(
+                    self.input_size,
+                    self.characters,
+                    self.word_length,
+                    self.character_size,
+                    self.character_span,
+                    self.word_dropout,
+                )
 
 
 class FrontEnd(Protocol):
@@ -156,6 +185,11 @@ class Tokens:
     size_step: ClassVar[int] = 1
     input_shape: ClassVar[tuple[int | None, ...]] = (None,)
 
+    @property
+    def id_limit(self) -> Array:
+        """What ids are less than."""
+        return np.array(self.vocabulary_size)
+
     def read(self, one: Any) -> Array:
         """Ids, as int64."""
         return np.asarray(one, np.int64)
@@ -163,6 +197,38 @@ class Tokens:
     def build(self, size: int, dropout: float) -> nn.Module:
         """An embedding."""
         return TokenEmbedding(nn.Embedding(self.vocabulary_size, size, padding_idx=PAD_ID), dropout)
+
+
+@dataclass(frozen=True)
+class Words:
+    """Ids of words, each with those of its characters."""
+
+    vocabulary_size: int
+    characters: int
+    word_length: int
+    character_size: int
+    character_span: int
+    word_dropout: float
+    steps: ClassVar[None] = None
+    size_step: ClassVar[int] = 1
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """[S, 1 + word_length]"""
+        return (None, 1 + self.word_length)
+
+    @property
+    def id_limit(self) -> Array:
+        """[1 + word_length] what ids are less than."""
+        return np.array([self.vocabulary_size, *[self.characters] * self.word_length])
+
+    def read(self, one: Any) -> Array:
+        """Ids, as int64."""
+        return np.asarray(one, np.int64)
+
+    def build(self, size: int, dropout: float) -> nn.Module:
+        """Embeddings of words and of their characters."""
+        return WordEmbedding(self, size, dropout)
 
 
 class FeatureProjection(nn.Module):
@@ -217,3 +283,37 @@ class TokenEmbedding(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """[B, S] int64 -> [B, S, E]."""
         return self.dropout(self.embedding(tokens))
+
+
+class WordEmbedding(nn.Module):
+    """A word's own embedding, and beside it the maximum over a convolution of its characters (Ma & Hovy 2016, section
+    2.1), so that words never seen are read by their spelling."""
+
+    SIZE = 32
+    """Of a character's embedding."""
+
+    def __init__(self, form: Words, size: int, dropout: float) -> None:
+        super().__init__()
+        self.words = nn.Embedding(form.vocabulary_size, size - form.character_size, padding_idx=PAD_ID)
+        self.characters = nn.Embedding(form.characters, self.SIZE, padding_idx=PAD_ID)
+        self.span = form.character_span
+        self.convolution = nn.Linear(self.span * self.SIZE, form.character_size)
+        self.word_dropout = form.word_dropout
+        self.dropout = SequenceDropout(dropout)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """[B, S, 1 + C] int64: a word, then its characters, PAD_ID after the last -> [B, S, E]."""
+        words, characters = ids[..., 0], ids[..., 1:]
+        if self.training and self.word_dropout:
+            unknown = torch.rand(words.shape, device=words.device) < self.word_dropout
+            words = words.masked_fill(unknown & (words != PAD_ID), UNK_ID)
+        return self.dropout(torch.cat((self.words(words), self._spelled(characters)), -1))
+
+    def _spelled(self, characters: Tensor) -> Tensor:
+        """[B, S, C] int64 -> [B, S, F]."""
+        before = (self.span - 1) // 2
+        embedded = nn.functional.pad(self.characters(characters), (0, 0, before, self.span - 1 - before))
+        length = characters.shape[-1]
+        beside = torch.cat([embedded[..., begin : begin + length, :] for begin in range(self.span)], -1)
+        found = self.convolution(beside).masked_fill((characters == PAD_ID)[..., None], -torch.inf).amax(-2)
+        return torch.where(characters[..., :1] == PAD_ID, 0.0, found).tanh()

@@ -51,6 +51,24 @@ class PooledHead(nn.Module):
                 return memory.final_hidden
 
 
+class JointHead(nn.Module):
+    """A label per step and a class of the whole sequence (Hakkani-Tür et al. 2016; Liu & Lane 2016): a linear layer on
+    each state, another on their maximum over the real steps. The labels also see which class is likely."""
+
+    def __init__(self, memory_size: int, labels: int, classes: int) -> None:
+        super().__init__()
+        self.output = nn.Linear(memory_size, labels)
+        self.sequence = PooledHead(memory_size, classes, "max")
+        self.labels_by_class = nn.Linear(classes, labels, bias=False)
+
+    def forward(self, memory: Memory) -> Tensor:
+        """Memory with states [B, S, H] -> [B, S, L + K]: logits of the step's labels, then those of the sequence's
+        classes, which are the same at all steps."""
+        classes = self.sequence(memory)[:, None]
+        labels = self.output(memory.states) + self.labels_by_class(classes.softmax(-1))
+        return torch.cat((labels, classes.expand(-1, labels.shape[1], -1)), -1)
+
+
 class RolloutHead(nn.Module):
     """Generates `rollouts` sequences of `steps` steps from the encoder's final state.
 

@@ -7,11 +7,11 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from seq2seq.config import DROPOUT, SIZES, Whole, check_fields, check_numbers
+from seq2seq.config import COUNTS_OR_NONE, DROPOUT, SIZES, Whole, check_fields, check_numbers
 from seq2seq.errors import check
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.model.frontends import FrontEndConfig
-from seq2seq.model.heads import PooledHead, RolloutHead, StepHead
+from seq2seq.model.heads import JointHead, PooledHead, RolloutHead, StepHead
 from seq2seq.model.initialisation import initialise_model
 from seq2seq.model.memory import Memory
 
@@ -46,6 +46,8 @@ class PredictorConfig:
     rollout: new sequences, generated from its end."""
     outputs: int = 2
     """Numbers per answer: classes, or values."""
+    classes: int = 0
+    """How many of the outputs, the last ones, are classes of the whole sequence beside its labels per step (steps)."""
     rollouts: int = 1
     """Sequences generated for each input, by a decoder each (rollout)."""
     rollout_steps: int = 10
@@ -55,7 +57,7 @@ class PredictorConfig:
         check_fields(self, "model")
         check(
             self.front_end.form().steps is None,
-            "model.front_end.kind image is for models that write text; choose features or tokens",
+            "model.front_end.kind image is for models that write text; choose features, tokens or words",
         )
         check_numbers(
             self,
@@ -63,8 +65,17 @@ class PredictorConfig:
             size=SIZES,
             dropout=DROPOUT,
             outputs=SIZES,
+            classes=COUNTS_OR_NONE,
             rollouts=Whole(1, 1_000),
             rollout_steps=SIZES,
+        )
+        check(
+            self.front_end.kind != "words" or self.front_end.character_size < self.size,
+            f"model.front_end.character_size must be less than model.size, which is {self.size}",
+        )
+        check(
+            self.classes == 0 or (self.answer == "steps" and self.classes < self.outputs),
+            "model.classes, of the whole sequence, go with model.answer steps, and must be less than model.outputs",
         )
 
 
@@ -82,6 +93,8 @@ def assemble_predictor_model(config: PredictorConfig) -> SequenceModel:
 
 def _build_head(config: PredictorConfig, width: int) -> nn.Module:
     match config.answer:
+        case "steps" if config.classes:
+            return JointHead(width, config.outputs - config.classes, config.classes)
         case "steps":
             return StepHead(width, config.outputs)
         case "rollout":

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from seq2seq.errors import check
+from seq2seq.inference.outputs import Labelled, probabilities
 
 Array = np.ndarray
 Reads = Literal["text", "image", "sound", "array"]
@@ -36,11 +37,14 @@ def class_candidates(outputs: Array, meaning: Any, labels: Sequence[str] | None,
     check(bool(np.isfinite(outputs).all()), "the answer to this input is no finite number")
     if labels is None:
         return [Candidate("", answer=meaning.tolist())]
-    probabilities = np.exp(outputs - np.logaddexp.reduce(outputs, axis=-1, keepdims=True))
+    if isinstance(meaning, Labelled):
+        answer = {"class": meaning.name, "labels": meaning.labels}
+        return [Candidate(" ".join(meaning.line), meaning.score, answer=answer)]
+    likely = probabilities(outputs)
     if isinstance(meaning, list):
-        return [Candidate(" ".join(meaning), float(probabilities.max(-1).mean()), answer=meaning)]
-    order = (-probabilities).argsort(kind="stable")[:n_best]
-    return [Candidate(labels[each], float(probabilities[each]), answer=labels[each]) for each in order]
+        return [Candidate(" ".join(meaning), float(likely.max(-1).mean()), answer=meaning)]
+    order = (-likely).argsort(kind="stable")[:n_best]
+    return [Candidate(labels[each], float(likely[each]), answer=labels[each]) for each in order]
 
 
 class Attention(NamedTuple):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
+from seq2seq.data.characters import Characters
 from seq2seq.data.labels import load_labels, save_labels
 from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.data.words import train_words
 from seq2seq.errors import check
 from seq2seq.inference.predictor import Predictor
 from seq2seq.model.sequence_model import SequenceModel, build_predictor_model
@@ -20,9 +24,21 @@ from seq2seq.tasks.configs import PredictorTask, check_argument, check_best_metr
 from seq2seq.training.objectives import ComputeSequenceLoss
 
 Array = np.ndarray
+Task = TypeVar("Task", bound=PredictorTask)
 
 
 Figures = Mapping[str, Callable[[Predictor], float]]
+
+
+def learn_words(config: Task, texts: Iterable[str], size: int) -> tuple[Task, Vocabulary]:
+    """The vocabulary of the words of texts, `size` at most, and a configuration of a model that reads them with their
+    characters."""
+    vocabulary, symbols = train_words(texts, size, config.trainer.seed)
+    front_end = replace(
+        config.model.front_end, kind="words", input_size=len(vocabulary), characters=len(Characters(symbols))
+    )
+    reader = replace(config.reader, kind="words", symbols=symbols)
+    return replace(config, reader=reader, model=replace(config.model, front_end=front_end)), vocabulary
 
 
 def train_predictor(
@@ -68,7 +84,7 @@ def train_predictor(
         loss = mean_loss(example_batches(validation, config, step, None), objective)
 
         def validate(model: SequenceModel) -> dict[str, float]:
-            predictor = Predictor(model, config.model)
+            predictor = Predictor(model, config.model, vocabulary, labels, config.reader)
             return {"loss": loss(model), **{name: figure(predictor) for name, figure in figures.items()}}
 
         run.fit(model, batches, objective, validate, fingerprint(training))

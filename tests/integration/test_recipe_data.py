@@ -9,6 +9,7 @@ import datasets
 import g2p
 import phrasebook_en_de
 import pytest
+import slot_filling
 import speech_digits
 import text_classification
 from PIL import Image
@@ -69,9 +70,8 @@ def test_baselines_are_tested_on_what_the_models_are_tested_on(
     training = [("clean room", "good"), ("dirty room", "bad")] * 30
     splits = training, training[:10], [*training[:6], ("a remark", "unheard of")]
     monkeypatch.setattr(text_classification, "read", lambda _: splits)
-    monkeypatch.setattr(text_classification, "POOLINGS", ())
-    text_classification.main(replace(text_classification.CONFIG, output=str(tmp_path), vocabulary_size=20))
-    assert capsys.readouterr().out.count("% of 6") == 2
+    text_classification.main(replace(text_classification.CONFIG, output=str(tmp_path), quick=True))
+    assert capsys.readouterr().out.count("% of 6") == 3
 
 
 def test_pronunciations_are_prepared_once(tmp_path: Path) -> None:
@@ -155,8 +155,33 @@ def test_the_phrasebook_takes_what_it_generated(tmp_path: Path) -> None:
     assert report.generate_data(config) == config
 
 
+def test_a_folder_without_the_files_of_requests_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"must hold train\.seq\.in, and test\.seq\.in or valid\.seq\.in"):
+        slot_filling.read(replace(slot_filling.CONFIG, data=str(tmp_path)))
+    for part, line in (("seq.in", "fly home"), ("seq.out", "O B-place"), ("label", "fly")):
+        (tmp_path / f"train.{part}").write_text(f"{line}\n" * 20)
+        (tmp_path / f"dev.{part}").write_text(f"{line}\n")
+    training, validation, test = slot_filling.read(replace(slot_filling.CONFIG, data=str(tmp_path)))
+    assert (len(training), len(validation), len(test)) == (18, 2, 1)
+    assert test[0] == ("fly home", "fly", ["O", "B-place"])
+
+
+def test_texts_are_read_from_files_of_lines(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("NUM:dist how far\n" * 20)
+    config = replace(text_classification.CONFIG, data=str(tmp_path))
+    with pytest.raises(UserError, match=r"must hold train\.txt, and test\.txt or validation\.txt"):
+        text_classification.read(config)
+    (tmp_path / "test.txt").write_text("LOC:city where ?\n")
+    training, validation, test = text_classification.read(config)
+    assert (len(training), len(validation), test) == (18, 2, [("where ?", "LOC")])
+
+
 def test_recipes_without_data_of_their_own_ask_for_it() -> None:
     """A name that stands for none would be looked up on the Hub."""
+    with pytest.raises(UserError, match="give --data DIR_OR_HUB_ID, such as a folder with TREC's"):
+        text_classification.read(text_classification.CONFIG)
+    with pytest.raises(UserError, match=r"give --data DIR, a folder with train\.seq\.in"):
+        slot_filling.read(slot_filling.CONFIG)
     with pytest.raises(UserError, match="give --data DIR, with"):
         g2p.prepare(g2p.CONFIG)
     with pytest.raises(UserError, match="give --data DIR_OR_HUB_ID, such as"):

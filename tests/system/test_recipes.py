@@ -56,6 +56,7 @@ QUICK = {
     "learn_to_execute": (),
     "multi30k_en_de": ("multi30k",),
     "sequence_autoencoder": (),
+    "slot_filling": (),
     "speech_digits": ("fsdd",),
     "sutskever": ("multi30k",),
     "talking_head": (),
@@ -67,11 +68,12 @@ READERS = {
     "captions_images": "image",
     "captions_shapes": "image",
     "learn_to_execute": "characters",
+    "slot_filling": "words",
     "speech_digits": "sound",
-    "text_classification": "subwords",
+    "text_classification": "words",
 }
 """What `seq2seq predict` reads with the runs of a recipe, where it is no array."""
-LABELLED = {"cumulative_sum_labels", "text_classification"}
+LABELLED = {"cumulative_sum_labels", "slot_filling", "text_classification"}
 """Recipes whose runs name their classes."""
 
 
@@ -135,6 +137,27 @@ def test_speech_is_read_from_what_datasets_loads(tmp_path: Path, capsys: pytest.
     ended = run_script(script, given, tmp_path)
     assert ended.returncode == 2
     assert "ann's 9 needs recordings numbered below 10 and" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "told"),
+    [
+        ("text_classification", {"train.txt": "A b\nA\n", "test.txt": "A b\n"}, "train.txt, line 2: must be a label"),
+        (
+            "slot_filling",
+            {"train.seq.in": "to a\nb\n", "train.seq.out": "O O\nO O\n", "train.label": "x\nx\n"},
+            "train.seq.out, line 2: has 2 labels, but the line has 1 words",
+        ),
+    ],
+)
+def test_a_malformed_file_is_one_line(name: str, files: dict[str, str], told: str, tmp_path: Path) -> None:
+    for file, content in files.items():
+        (tmp_path / file).write_text(content)
+    given = ["--data", tmp_path, "--output", tmp_path / "run"]
+    ended = run_script(ROOT / "recipes" / f"{name}.py", given, tmp_path)
+    assert ended.returncode == 2
+    assert told in ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
 def test_every_recipe_is_smoke_tested() -> None:

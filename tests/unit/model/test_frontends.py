@@ -11,6 +11,7 @@ from seq2seq.errors import UserError
 from seq2seq.inference.inputs import read_inputs
 from seq2seq.model.frontends import ConvFeatures, FeatureProjection, FrontEndConfig
 from seq2seq.model.seq2seq import GeneratorConfig
+from seq2seq.model.sequence_model import PredictorConfig
 
 RATE, BANDS = 8_000, 20
 
@@ -97,3 +98,53 @@ def test_a_width_that_the_blocks_cannot_halve_is_refused(blocks: int, width: int
 def test_any_other_width_is_built(blocks: int, width: int) -> None:
     config = GeneratorConfig(FrontEndConfig("image", 3, 8, 8, blocks), width)
     config.front_end.form().build(config.embedding_size, 0.0)
+
+
+def words_of(spelling: list[list[int]], words: list[int]) -> torch.Tensor:
+    """One sentence: [1, S, 1 + C] ids."""
+    return torch.tensor([[[word, *spelled] for word, spelled in zip(words, spelling, strict=True)]])
+
+
+WORDS = FrontEndConfig("words", 10, characters=9, word_length=4, character_size=3, word_dropout=0.5)
+
+
+def test_a_word_is_its_embedding_and_the_maximum_over_a_convolution_of_its_characters() -> None:
+    torch.manual_seed(0)
+    front_end = WORDS.form().build(5, 0.0).eval()
+    ids = words_of([[4, 5, 6, 0], [7, 0, 0, 0], [0, 0, 0, 0]], [6, 1, 3])
+    found = front_end(ids)
+    assert found.shape == (1, 3, 5)
+    torch.testing.assert_close(found[..., :2], front_end.words(ids[..., 0]))
+    kernel = front_end.convolution.weight.view(3, 3, 32).transpose(1, 2)  # [filters, characters' size, span]
+    for place, length in enumerate((3, 1)):
+        characters = front_end.characters(ids[0, place, 1 : 1 + length]).t()[None]
+        convolved = torch.conv1d(characters, kernel, front_end.convolution.bias, padding=1)
+        torch.testing.assert_close(found[0, place, 2:], convolved[0].amax(-1).tanh())
+    assert found[0, 2, 2:].tolist() == [0, 0, 0]
+
+
+def test_words_are_read_as_unknown_in_training_alone() -> None:
+    torch.manual_seed(0)
+    front_end = WORDS.form().build(5, 0.0)
+    ids = words_of([[4, 5, 6, 0]] * 400, [6] * 400)
+    own, unknown = front_end.words.weight[6], front_end.words.weight[1]
+    rows = front_end(ids)[0, :, :2]
+    changed = (rows == unknown).all(-1)
+    assert 150 < int(changed.sum()) < 250
+    assert bool((rows[~changed] == own).all())
+    assert bool((front_end.eval()(ids)[0, :, :2] == own).all())
+
+
+def test_ids_of_words_and_of_characters_have_limits_of_their_own() -> None:
+    (read,) = read_inputs(WORDS, [[[9, 8, 0, 0, 0]]])
+    assert read.dtype == np.int64
+    for row in ([10, 8, 0, 0, 0], [9, 9, 0, 0, 0], [-1, 0, 0, 0, 0]):
+        with pytest.raises(UserError, match="input 1: ids are whole numbers from 0 to 9"):
+            read_inputs(WORDS, [[row]])
+
+
+def test_characters_leave_room_for_the_words_own_embedding() -> None:
+    with pytest.raises(UserError, match=r"character_size must be less than model\.size, which is 3"):
+        PredictorConfig(WORDS, 3)
+    with pytest.raises(UserError, match=r"model\.front_end\.characters must be"):
+        FrontEndConfig("words", 10)

@@ -1,9 +1,12 @@
 """Heads against hand computation, whatever lies on padding."""
 
+import pytest
 import torch
 
-from seq2seq.model.heads import PooledHead, Pooling, RolloutHead
+from seq2seq.errors import UserError
+from seq2seq.model.heads import JointHead, PooledHead, Pooling, RolloutHead
 from seq2seq.model.memory import Memory
+from seq2seq.model.sequence_model import PredictorConfig
 
 
 def memory(states: list[list[float]], length: int) -> Memory:
@@ -38,3 +41,21 @@ def test_rollouts_equal_cells_stepped_by_hand() -> None:
         for step in range(4):
             hidden, cell = torch.lstm_cell(source.final_hidden, (hidden, cell), *decoder.all_weights[0])
             torch.testing.assert_close(told[:, 4 * number + step], head.output(hidden))
+
+
+def test_labels_of_steps_see_the_class_of_the_sequence() -> None:
+    """By hand: the class is that of the maximum over real steps; its probabilities move each step's labels."""
+    head = JointHead(2, 3, 2)
+    source = memory([[1.0, -2.0], [3.0, -4.0], [99.0, 99.0]], length=2)
+    found = head(source)
+    assert found.shape == (1, 3, 5)
+    classes = head.sequence.output(torch.tensor([3.0, -2.0]))
+    torch.testing.assert_close(found[0, :, 3:], classes.expand(3, 2))
+    moved = head.labels_by_class.weight @ classes.softmax(-1)
+    torch.testing.assert_close(found[0, :2, :3], head.output(source.states[0, :2]) + moved)
+
+
+def test_classes_go_with_labels_per_step() -> None:
+    for answer, outputs in (("mean", 4), ("steps", 2)):
+        with pytest.raises(UserError, match=r"go with model\.answer steps, and must be less than"):
+            PredictorConfig(answer=answer, outputs=outputs, classes=2)  # type: ignore[arg-type]

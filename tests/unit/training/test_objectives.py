@@ -14,7 +14,15 @@ from seq2seq.model.frontends import TokenEmbedding
 from seq2seq.model.heads import StepHead
 from seq2seq.model.seq2seq import CTCSeq2Seq
 from seq2seq.model.sequence_model import SequenceModel
-from seq2seq.training.objectives import classification, ctc, joint_attention_ctc, labelling, regression, teacher_forcing
+from seq2seq.training.objectives import (
+    classification,
+    ctc,
+    joint_attention_ctc,
+    labelling,
+    labelling_and_classification,
+    regression,
+    teacher_forcing,
+)
 
 
 class Given(SequenceModel):
@@ -39,6 +47,20 @@ def test_labelling_sums_over_real_steps() -> None:
     expected = sum(
         -logits[row, step].log_softmax(-1)[labels[row, step]] for row, step in ((0, 0), (0, 1), (0, 2), (1, 0))
     )
+    torch.testing.assert_close((loss.total, loss.tokens), (expected, torch.tensor(4)))
+
+
+def test_labels_and_the_class_of_the_sequence_add_up() -> None:
+    """Outputs: three labels, then two classes; row 1 has one real step."""
+    logits = torch.randn(2, 3, 5)
+    labels, classes = [[1, 2, 0], [2, 0, 0]], [1, 0]
+    targets = torch.tensor([[[label, name] for label in row] for row, name in zip(labels, classes, strict=True)])
+    loss = labelling_and_classification(2, class_weight=4)(
+        Given(logits, MASK), SequenceBatch(NOTHING, LENGTHS, targets)
+    )
+    steps = ((0, 0), (0, 1), (0, 2), (1, 0))
+    expected = sum(-logits[row, step, :3].log_softmax(-1)[labels[row][step]] for row, step in steps)
+    expected = expected - 4 * sum(logits[row, 0, 3:].log_softmax(-1)[classes[row]] for row in (0, 1))
     torch.testing.assert_close((loss.total, loss.tokens), (expected, torch.tensor(4)))
 
 
