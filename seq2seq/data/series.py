@@ -7,10 +7,14 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seq2seq.errors import UserError, check
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 Array = np.ndarray
 
@@ -47,7 +51,7 @@ def read_series(path: Path, least: int = 1) -> Series:
     return series
 
 
-def _read_rows(rows: csv._reader, path: str) -> Series:
+def _read_rows(rows: Reader, path: str) -> Series:
     try:
         header = [name.strip() for name in next(rows, [])]
         timed = header[:1] != [] and header[0].lower() in TIME_COLUMNS
