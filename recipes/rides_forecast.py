@@ -144,22 +144,43 @@ def main(config: Config) -> None:
     predictor = seq2seq.train_predictor(config, training, validation, seq2seq.regression())
     seq2seq.end_other_processes()
 
-    def errors(days: Examples) -> np.ndarray:
-        answers = np.stack(predictor.answer([inputs for inputs, _ in days]))
-        return (answers - np.stack([target for _, target in days]) * deviation - mean)[..., 0]
+    def forecast(days: Examples) -> tuple[np.ndarray, np.ndarray]:
+        true = np.stack([target for _, target in days])[..., 0] * deviation + mean
+        return true, np.stack(predictor.answer([inputs for inputs, _ in days]))[..., 0]
 
-    error = errors(test)
+    true, answers = forecast(test)
+    error = answers - true
     week_before = np.stack([inputs[:, 1] - target[:, 0] for inputs, target in test]) * deviation
     print(f"{'same time last week':<20} {describe(week_before)}")
     print(f"{'BiLSTM':<20} {describe(error)}")
-    chosen_by = np.mean(np.abs(errors(validation)), 1)
+    expected, answered = forecast(validation)
+    threshold = np.abs(answered - expected).mean(1).max()
     ends = times[middle + day - 1 :]
-    raised = alarms(np.mean(np.abs(error), 1), ends, chosen_by.max())
+    raised = alarms(np.abs(error).mean(1), ends, threshold)
     for begin, end in raised:
         print(f"alarm from {begin} to {end}{', in a window' if overlap((begin, end), windows) else ''}")
     found = sum(overlap(window, raised) for window in windows)
     false = sum(not overlap(alarm, windows) for alarm in raised)
     print(f"windows found: {found} of {len(windows)}, false alarms: {false}")
+    curves = {"measured, mean of a day": true.mean(1), "forecast": answers.mean(1)}
+    draw(config, times[0], ends, curves, {"alarms": raised, "known windows": windows})
+
+
+def draw(
+    config: Config, start: datetime, ends: list[datetime], curves: dict[str, np.ndarray], spans: dict[str, list[Span]]
+) -> None:
+    """Writes forecast.png: values at the ends of days, and spans of time as bars below them."""
+
+    def day(time: datetime) -> float:
+        return (time - start) / DAY
+
+    lines = {name: list(zip(map(day, ends), values.tolist(), strict=True)) for name, values in curves.items()}
+    low = min(values.min() for values in curves.values())
+    for row, (name, each) in enumerate(spans.items(), 1):
+        level = low * (1 - 0.1 * row)
+        bars = [(day(begin), max(day(end), day(begin) + 0.5)) for begin, end in each]  # short ones can be seen, too
+        lines[name] = [(x, y) for first, last in bars for x, y in ((first, level), (last, level), (last, np.nan))]
+    seq2seq.plot_lines(lines, Path(config.output) / "forecast.png", "days", "value")
 
 
 if __name__ == "__main__":
