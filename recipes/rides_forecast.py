@@ -6,7 +6,7 @@ FILE.csv has a header, times at equal intervals in a column `timestamp`, and one
 taxi rides per half hour in the Numenta Anomaly Benchmark (Ahmad et al. 2017). For each step of the next day the model
 reads the value a day before, that of a week before, and the time. It is trained on the first three sevenths of the
 series; the fourteenth behind them chooses the best model and sets the threshold of alarms; the second half is for the
-test. An alarm is raised when a day ends whose forecast was worse than that of any day that set the threshold. With
+test. An alarm is raised when a day ends whose forecast was worse than that of any day that set the threshold. They are written to alarms.csv. With
 `--windows`, times [begin, end] in which something did happen, those found are counted; nothing is set by them.
 """
 
@@ -157,8 +157,8 @@ def main(config: Config) -> None:
     threshold = np.abs(answered - expected).mean(1).max()
     ends = times[middle + day - 1 :]
     raised = alarms(np.abs(error).mean(1), ends, threshold)
-    for begin, end in raised:
-        print(f"alarm from {begin} to {end}{', in a window' if overlap((begin, end), windows) else ''}")
+    rows = [f"{begin},{end},{overlap((begin, end), windows)}\n" for begin, end in raised]
+    (Path(config.output) / "alarms.csv").write_text("".join(["begin,end,known\n", *rows]), encoding="utf-8")
     found = sum(overlap(window, raised) for window in windows)
     false = sum(not overlap(alarm, windows) for alarm in raised)
     print(f"windows found: {found} of {len(windows)}, false alarms: {false}")

@@ -153,11 +153,12 @@ def main(config: Config) -> None:
     forecasts = baselines(values, where, fitted)
     for name, predictor in predictors.items():
         forecasts[name] = np.stack(predictor.answer([window for window, _ in test]))
+    minutes = ", ".join(str(steps * config.minutes) for steps in HORIZONS)
+    print(f"RMSE (MAE) over the next {minutes} minutes")
     for name, forecast in forecasts.items():
-        for steps in HORIZONS:
-            error = (forecast - true)[:, :steps]
-            figures = f"RMSE {np.sqrt(np.nanmean(error**2)):.3f}, MAE {np.nanmean(np.abs(error)):.3f}"
-            print(f"{name:<18} {steps * config.minutes:>3} minutes: {figures}")
+        errors = [(forecast - true)[:, :steps] for steps in HORIZONS]
+        figures = [f"{np.sqrt(np.nanmean(each**2)):.3f} ({np.nanmean(np.abs(each)):.3f})" for each in errors]
+        print(f"{name:<18} {', '.join(figures)}")
     draw(config, true, forecasts["BiLSTM + LSTM"], where, int(np.nanargmax(np.nanstd(values[:fitted], 0))))
 
 
