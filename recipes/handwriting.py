@@ -27,7 +27,7 @@ from handwritten import hmm, images, pen
 LAYERS = seq2seq.EncoderConfig(hidden_size=96, layers=2)
 ENCODERS = {
     "BiLSTM": LAYERS,
-    "deep BiLSTM": replace(LAYERS, layers=4),
+    "deep BiLSTM": replace(LAYERS, layers=3),
     "BiLSTM, peephole": replace(LAYERS, cell="peephole"),
     "LSTM, one direction": replace(LAYERS, direction="forward"),
 }
@@ -101,10 +101,13 @@ def train_and_print(
 
 
 def read_pen(config: Config) -> None:
-    """Strips of pen movements; an epoch of short ones first."""
+    """Strips of pen movements, new ones in each epoch, short ones in the first."""
     fitted, held_out, unseen = read(config)
     seed, count = config.trainer.seed, config.count(config.training_strips)
-    stages = [list(pen.drawn_strips(fitted, count, seed + stage, most)) for stage, most in ((0, 3), (1, 6))]
+    stages = [
+        list(pen.drawn_strips(fitted, count, seed=100 * seed + epoch, most=6 if epoch else 3))
+        for epoch in range(config.trainer.epochs)
+    ]
     validation, test = list(pen.strips_of_all(held_out, 2)), list(pen.strips_of_all(unseen, 3))
     train_and_print(config, [captioned(stage) for stage in stages], captioned(validation), captioned(test))
     read_by_models = hmm.read_strips(stages[1][:1_500], test, seed)

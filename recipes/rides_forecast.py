@@ -6,8 +6,9 @@ FILE.csv has a header, times at equal intervals in a column `timestamp`, and one
 taxi rides per half hour in the Numenta Anomaly Benchmark (Ahmad et al. 2017). For each step of the next day the model
 reads the value a day before, that of a week before, and the time. It is trained on the first three sevenths of the
 series; the fourteenth behind them chooses the best model and sets the threshold of alarms; the second half is for the
-test. An alarm is raised when a day ends whose forecast was worse than that of any day that set the threshold. They are written to alarms.csv. With
-`--windows`, times [begin, end] in which something did happen, those found are counted; nothing is set by them.
+test. An alarm, a row of alarms.csv, is raised when a day ends whose forecast was worse than that of any day that set
+the threshold. With `--windows`, times [begin, end] in which something did happen, those found are counted; nothing is
+set by them.
 """
 
 import seq2seq
