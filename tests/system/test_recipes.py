@@ -137,6 +137,14 @@ def test_speech_is_read_from_what_datasets_loads(tmp_path: Path, capsys: pytest.
     assert "ann's 9 needs recordings numbered below 10 and" in ended.stderr
 
 
+def test_handwriting_reads_images_too(tmp_path: Path) -> None:
+    given = ["--input", "images", "--output", tmp_path / "run", "--quick"]
+    ended = run_script(ROOT / "recipes" / "handwriting.py", given, tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("character error rate") == 4
+    assert seq2seq.load(tmp_path / "run" / "bilstm").config.front_end.input_size == 12
+
+
 def test_every_recipe_is_smoke_tested() -> None:
     variants = {"multi30k_de_en", "multi30k_en_fr", "phrasebook_en_de"}  # scripts of the same choices
     scripts = {path.stem for path in RECIPES}
