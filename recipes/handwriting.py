@@ -112,7 +112,7 @@ def read_pen(config: Config) -> None:
     ]
     validation, test = list(pen.strips_of_all(held_out, 2)), list(pen.strips_of_all(unseen, 3))
     results = train_and_print(config, [captioned(stage) for stage in stages], captioned(validation), captioned(test))
-    by_models = hmm.read_strips(stages[-1][:1_500], test, seed)
+    by_models = hmm.read_strips(stages[-1][:1_500], test)
     print(f"{'HMM':<34} {seq2seq.error_rates(by_models, captioned(test).references).describe('character')}")
     draw(Path(config.output) / "strips.png", test[:4], results["BiLSTM"])
 

@@ -12,10 +12,10 @@ from handwritten.pen import Strip
 LEAST_VARIANCE = 0.01
 
 
-def read_strips(training: Sequence[Strip], strips: Sequence[Strip], states: int = 5, seed: int = 1) -> list[str]:
+def read_strips(training: Sequence[Strip], strips: Sequence[Strip], *, states: int = 5) -> list[str]:
     """Digits of strips, as texts: the most probable path (Viterbi) through a loop of one left-to-right model per digit,
     each of `states` states with a Gaussian, all digits equally probable."""
-    fitted = [fit_digit(pieces, states, seed) for pieces in pieces_by_digit(training)]
+    fitted = [fit_digit(pieces, states) for pieces in pieces_by_digit(training)]
     model = joined(fitted, states)
     texts = []
     for strip in strips:
@@ -46,10 +46,10 @@ def pieces_by_digit(strips: Sequence[Strip]) -> list[list[np.ndarray]]:
     return pieces
 
 
-def fit_digit(pieces: list[np.ndarray], states: int, seed: int) -> Any:
+def fit_digit(pieces: list[np.ndarray], states: int) -> Any:
     """A left-to-right model by expectation maximisation, from occurrences cut into equal parts."""
     hmm = _hmmlearn()
-    model = hmm.GaussianHMM(states, "diag", min_covar=LEAST_VARIANCE, n_iter=5, random_state=seed, init_params="")
+    model = hmm.GaussianHMM(states, "diag", min_covar=LEAST_VARIANCE, n_iter=5, init_params="")
     model.startprob_ = np.eye(states)[0]
     step = 0.5 * (np.eye(states) + np.eye(states, k=1))
     step[-1, -1] = 1
