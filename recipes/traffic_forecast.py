@@ -1,11 +1,12 @@
-"""Traffic forecast: past speeds of all road sensors to the next ones, with gaps in the data (Cui et al. 2018).
+"""Traffic forecast: the last hour of each road sensor to its next hour, with gaps in the data (Cui et al. 2018).
 
-python recipes/traffic_forecast.py [--output DIR] [--quick] [--any.config.field VALUE]
+python recipes/traffic_forecast.py --data FILE.csv [--missing SHARE] [--output DIR] [--quick] [--any.option VALUE]
 
-Stacked BiLSTM and LSTM read windows of a generated road network: sensors along a few roads, with daily and weekly
-rhythm, jams that travel upstream, noise, and gaps. Missing values are masked: the model reads 0 there and a second
-channel that says so, and those to be forecast do not count. Compared with the last value seen, with the mean of the
-hour of the week, and with the same model without the backward direction.
+FILE.csv has a header and a row per time step, a column per sensor; a first column `timestamp` may stand there, and a
+value that is not known is left empty. Stacked BiLSTM and LSTM read a window of one sensor beside its most correlated
+neighbours and the mean of all. Missing values are masked, not filled in: the model reads 0 there and a second number
+that says so, and those to be forecast do not count. The last fifth of the rows is for the test, the eighth before it
+chooses the best model. Compared with the last known value, the mean of the window, and an encoder of one direction.
 """
 
 import seq2seq
@@ -19,138 +20,158 @@ from pathlib import Path
 
 import numpy as np
 
-ROADS, SENSORS_PER_ROAD = 4, 6
-SENSORS = ROADS * SENSORS_PER_ROAD
-STEPS_PER_DAY, DAYS = 96, 140
-"""A value every 15 minutes."""
-WEEK = 7 * STEPS_PER_DAY
-WINDOW, AHEAD = 16, 2
-"""Steps that are read, and how far after them the forecast lies."""
-FREE_SPEED = 100.0
-"""km/h"""
-STACKED = seq2seq.EncoderConfig(hidden_size=64, layers=1, forward_layers=1)
+WINDOW = AHEAD = 12
+"""Steps that are read, and steps that are forecast."""
+HORIZONS = (3, 6, 9, 12)
+"""Each figure is over all steps up to one of them, as Zhao et al. (2019) have it."""
+NEIGHBOURS = 4
+HUBER = 0.5
+"""Standard deviations beyond which an error counts by its size, not its square: speeds collapse at once."""
+INPUTS = 2 * (1 + NEIGHBOURS) + 3
+"""Numbers per step: values and whether they are known, the mean of all sensors, the time of day on a circle."""
+STACKED = seq2seq.EncoderConfig(hidden_size=48, layers=1, forward_layers=1)
 ENCODERS = {
     "BiLSTM + LSTM": STACKED,
-    "LSTM + LSTM": replace(STACKED, direction="forward", hidden_size=96),
+    "LSTM + LSTM": replace(STACKED, direction="forward", hidden_size=64),
 }
+Examples = list[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Config(seq2seq.PredictorTask):
     """Choices of this script."""
 
-    days: int = DAYS
-    """Length of the series; the last fifth is held out, half of it to choose the best model and half to test."""
+    data: str = ""
+    """CSV file of the sensors; must be given."""
+    minutes: int = 5
+    """From one row to the next."""
+    missing: float = 0.0
+    """Share of the values that are removed, by trainer.seed, before anything else is done."""
+    sensors_per_window: int = 30
+    """Sensors, drawn by trainer.seed, whose values are read and forecast at each time step of the training part."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        seq2seq.check_numbers(self, "", days=seq2seq.Whole(1, 100_000))
+        minutes, share = seq2seq.Whole(1, 1_440), seq2seq.Real(0, 1, without=(1,))
+        seq2seq.check_numbers(self, "", minutes=minutes, missing=share, sensors_per_window=seq2seq.COUNTS)
 
 
 CONFIG = Config(
     model=seq2seq.PredictorConfig(
-        seq2seq.FrontEndConfig("features", 2 * SENSORS + 4), size=64, dropout=0.1, answer="last", outputs=SENSORS
+        seq2seq.FrontEndConfig("features", INPUTS), size=64, dropout=0.1, answer="last", outputs=AHEAD
     ),
-    batching=seq2seq.BatchingConfig(max_tokens_per_batch=1_024, length_step=1),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=6_144, length_step=1),
     optimizer=seq2seq.OptimizerConfig(learning_rate=0.003, warmup_steps=50),
-    trainer=seq2seq.TrainerConfig(epochs=8, best_metric="loss", average_decay=0.99),
-    reader=seq2seq.ReaderConfig("array", scale=FREE_SPEED, offset=FREE_SPEED / 2),
+    trainer=seq2seq.TrainerConfig(epochs=4, best_metric="loss", average_decay=0.99),
 )
 
 
-def network(days: int, seed: int = 1) -> np.ndarray:
-    """Speeds [days * STEPS_PER_DAY, SENSORS] in km/h, NaN in the gaps."""
+def read(config: Config) -> np.ndarray:
+    """Values [T, D], NaN where they are not known or were removed; of a smoke run without data, generated ones."""
+    random = np.random.default_rng(config.trainer.seed)
+    if config.data:
+        values = seq2seq.read_series(Path(config.data), least=20 * WINDOW).values
+    else:
+        seq2seq.check(config.quick, "give --data FILE.csv, with a header and a row per time step, such as METR-LA's")
+        values = 50 + 10 * np.sin(np.arange(480)[:, None] / 30 + np.arange(6)) + random.normal(0, 2, (480, 6))
+    if config.quick:
+        values = values[:480, :6]
+    return np.where(random.random(values.shape) < config.missing, np.nan, values)
+
+
+def features(scaled: np.ndarray, fitted: int, steps_per_day: int) -> np.ndarray:
+    """What is read of each sensor at each step: scaled values [T, D] -> [T, D, INPUTS] float32. The neighbours are
+    those whose first `fitted` rows are most correlated; a network of fewer sensors repeats them."""
+    filled, known = np.nan_to_num(scaled), ~np.isnan(scaled)
+    means = filled[:fitted].sum(0) / known[:fitted].sum(0).clip(min=1)
+    centred = np.where(known, scaled - means, 0)[:fitted]
+    norms = np.sqrt((centred**2).sum(0)).clip(min=1e-9)
+    similarity = centred.T @ centred / norms / norms[:, None]
+    nearest = np.resize(np.argsort(3 * np.eye(len(norms)) - similarity)[:, :NEIGHBOURS], (len(norms), NEIGHBOURS))
+    read = np.concatenate([np.arange(len(norms))[:, None], nearest], 1)
+    angle = 2 * np.pi * (np.arange(len(scaled)) % steps_per_day) / steps_per_day
+    mean = filled.sum(1) / known.sum(1).clip(min=1)
+    shared = np.stack([mean, np.sin(angle), np.cos(angle)], 1)[:, None]
+    shared = np.broadcast_to(shared, (len(scaled), len(norms), 3))
+    return np.concatenate([filled[:, read], known[:, read], shared], 2).astype(np.float32)
+
+
+def places(first: int, last: int, sensors: int, drawn: int, seed: int = 0) -> list[tuple[int, int]]:
+    """(step, sensor) of windows that lie in rows [first, last) with at least HORIZONS[0] of their next steps: of all
+    sensors, or of `drawn` of them at each step."""
     random = np.random.default_rng(seed)
-    steps = days * STEPS_PER_DAY
-    time = np.arange(steps)
-    hour, weekday = time % STEPS_PER_DAY / STEPS_PER_DAY * 24, time // STEPS_PER_DAY % 7 < 5
-    slowing = np.zeros((steps, SENSORS))
-    for sensor in range(SENSORS):
-        for peak, width in ((random.normal(8, 0.4), 1.2), (random.normal(17.5, 0.4), 1.6)):
-            rush = random.uniform(15, 40) * np.where(weekday, 1.0, 0.3)
-            slowing[:, sensor] += rush * np.exp(-0.5 * ((hour - peak) / width) ** 2)
-    for _ in range(6 * days):  # jams: begin somewhere, grow, travel against the traffic, a sensor per step
-        road, place, begin = random.integers(ROADS), random.integers(SENSORS_PER_ROAD), random.integers(steps)
-        depth, duration = random.uniform(20, 60), random.integers(4, 12)
-        for delay in range(place + 1):
-            first = begin + delay
-            shape = np.sin(np.linspace(0, np.pi, duration)) * depth * 0.9**delay
-            part = slowing[first : first + duration, road * SENSORS_PER_ROAD + place - delay]
-            part += shape[: len(part)]
-    speeds = FREE_SPEED - slowing + random.normal(0, 1.5, slowing.shape)
-    speeds = np.clip(speeds, 5, None)
-    for _ in range(4 * days):  # a sensor is silent for up to five hours
-        begin = random.integers(steps)
-        speeds[begin : begin + random.integers(1, 20), random.integers(SENSORS)] = np.nan
-    speeds[random.random(speeds.shape) < 0.03] = np.nan
-    return speeds
+    every = np.arange(sensors)
+    steps = range(first + WINDOW, last - HORIZONS[0] + 1)
+    chosen = (every if drawn >= sensors else random.choice(every, drawn, replace=False) for _ in steps)
+    return [(step, int(sensor)) for step, each in zip(steps, chosen, strict=True) for sensor in each]
 
 
-def windows(speeds: np.ndarray, first: int, last: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Windows that end in [first, last): inputs [WINDOW, 2 * SENSORS + 4] float32, targets [SENSORS] float32, both as
-    parts of the free speed below or above half of it; NaN where the target is not known."""
-    scaled = (speeds / FREE_SPEED - 0.5).astype(np.float32)
-    known = ~np.isnan(scaled)
-    time = np.arange(len(speeds))
-    day, week = (2 * np.pi * (time % period) / period for period in (STEPS_PER_DAY, WEEK))
-    clock = np.stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)], 1)
-    rows = np.concatenate([np.nan_to_num(scaled), known, clock], 1).astype(np.float32)
-    ends = range(max(first, WINDOW), last - AHEAD)
-    return [(rows[end - WINDOW : end], scaled[end - 1 + AHEAD]) for end in ends]
+def targets(values: np.ndarray, where: list[tuple[int, int]], last: int) -> np.ndarray:
+    """The next AHEAD values [n, AHEAD] behind each place; NaN from row `last` on."""
+    padded = np.concatenate([values[:last], np.full((AHEAD, values.shape[1]), np.nan)])
+    return np.stack([padded[step : step + AHEAD, sensor] for step, sensor in where])
 
 
-def last_values(speeds: np.ndarray, first: int, last: int) -> np.ndarray:
-    """Forecast by the last value known at the end of each window."""
-    filled = speeds.copy()
-    filled[0] = np.where(np.isnan(filled[0]), FREE_SPEED, filled[0])
-    for step in range(1, len(filled)):
-        filled[step] = np.where(np.isnan(filled[step]), filled[step - 1], filled[step])
-    return filled[first - 1 : last - AHEAD - 1]
-
-
-def seasonal_means(speeds: np.ndarray, cut: int, first: int, last: int) -> np.ndarray:
-    """Forecast by the mean of the same time of the week before `cut`."""
-    times = np.arange(cut) % WEEK
-    known = ~np.isnan(speeds[:cut])
-    sums, counts = np.zeros((WEEK, SENSORS)), np.zeros((WEEK, SENSORS))
-    np.add.at(sums, times, np.nan_to_num(speeds[:cut]))
-    np.add.at(counts, times, known)
-    means = np.where(counts > 0, sums / np.maximum(counts, 1), FREE_SPEED)
-    return means[np.arange(first - 1 + AHEAD, last - 1) % WEEK]
-
-
-def describe(forecast: np.ndarray, true: np.ndarray) -> str:
-    """Mean absolute and root mean squared error over the known values."""
-    difference = forecast - true
-    return f"mean absolute error {np.nanmean(np.abs(difference)):.2f} km/h, root mean squared error " + (
-        f"{np.sqrt(np.nanmean(difference**2)):.2f} km/h"
-    )
+def baselines(values: np.ndarray, where: list[tuple[int, int]], fitted: int) -> dict[str, np.ndarray]:
+    """Forecasts [n, 1] from the known values of each window; where it has none, the sensor's mean in the first `fitted`
+    rows."""
+    means = np.nanmean(values[:fitted], 0)
+    windows = [values[step - WINDOW : step, sensor] for step, sensor in where]
+    known = [window[~np.isnan(window)] for window in windows]
+    known = [each if len(each) else means[[sensor]] for each, (_, sensor) in zip(known, where, strict=True)]
+    return {
+        "last value": np.array([[each[-1]] for each in known]),
+        "mean of the window": np.array([[each.mean()] for each in known]),
+    }
 
 
 def main(config: Config) -> None:
-    """Trains, prints the errors of all forecasts, and draws two days of one sensor."""
-    speeds = network(21 if config.quick else config.days)
-    steps = len(speeds)
-    cut, middle = steps * 8 // 10, steps * 9 // 10
-    training, validation, test = (windows(speeds, *span) for span in ((0, cut), (cut, middle), (middle, steps)))
+    """Trains, prints the errors of all forecasts, and draws the test part of one sensor."""
+    values = read(config)
+    test_from, sensors = len(values) * 8 // 10, values.shape[1]
+    fitted = test_from * 7 // 8
+    mean, deviation = float(np.nanmean(values[:fitted])), float(np.nanstd(values[:fitted]))
+    config = replace(config, reader=seq2seq.ReaderConfig("array", scale=deviation, offset=mean))
+    scaled = (values - mean) / deviation
+    inputs = features(scaled, fitted, 1_440 // config.minutes)
+
+    def examples(where: list[tuple[int, int]], last: int) -> Examples:
+        windows = (inputs[step - WINDOW : step, sensor] for step, sensor in where)
+        return list(zip(windows, targets(scaled, where, last).astype(np.float32), strict=True))
+
+    training = examples(places(0, fitted, sensors, config.sensors_per_window, config.trainer.seed), fitted)
+    validation = examples(places(fitted, test_from, sensors, config.sensors_per_window), test_from)
+    where = places(test_from, len(values), sensors, sensors)
+    test = examples(where, len(values))
     variants = {name: replace(config, model=replace(config.model, encoder=each)) for name, each in ENCODERS.items()}
 
     def train(_name: str, variant: Config) -> seq2seq.Predictor:
-        return seq2seq.train_predictor(variant, training, validation, seq2seq.regression())
+        return seq2seq.train_predictor(variant, training, validation, seq2seq.regression(HUBER))
 
     predictors = seq2seq.train_variants(variants, train)
-    true = np.stack([target for _, target in test]).astype(float) * FREE_SPEED + FREE_SPEED / 2
-    forecasts = {
-        "last value": last_values(speeds, middle, steps),
-        "mean of the week's hour": seasonal_means(speeds, cut, middle, steps),
-    }
+    true = targets(values, where, len(values))
+    forecasts = baselines(values, where, fitted)
     for name, predictor in predictors.items():
-        forecasts[name] = np.stack(predictor.answer([inputs for inputs, _ in test]))
+        forecasts[name] = np.stack(predictor.answer([window for window, _ in test]))
+    minutes = ", ".join(str(steps * config.minutes) for steps in HORIZONS)
+    print(f"RMSE (MAE) over the next {minutes} minutes")
     for name, forecast in forecasts.items():
-        print(f"{name:<24} {describe(forecast, true)}")
-    shown = {"measured": true, **{name: forecasts[name] for name in ("mean of the week's hour", "BiLSTM + LSTM")}}
-    curves = {name: list(enumerate(values[: 2 * STEPS_PER_DAY, 2].tolist())) for name, values in shown.items()}
-    seq2seq.plot_lines(curves, Path(config.output) / "forecast.png", "quarters of an hour", "km/h")
+        errors = [(forecast - true)[:, :steps] for steps in HORIZONS]
+        figures = [f"{np.sqrt(np.nanmean(each**2)):.3f} ({np.nanmean(np.abs(each)):.3f})" for each in errors]
+        print(f"{name:<18} {', '.join(figures)}")
+    draw(config, true, forecasts["BiLSTM + LSTM"], where, int(np.nanargmax(np.nanstd(values[:fitted], 0))))
+
+
+def draw(config: Config, true: np.ndarray, forecast: np.ndarray, where: list[tuple[int, int]], shown: int) -> None:
+    """Writes forecast.png: a sensor's values, and what was forecast for the same time before."""
+    rows = [row for row, (_, sensor) in enumerate(where) if sensor == shown]
+    hours = np.arange(len(rows)) * config.minutes / 60
+    lines = {"measured": list(zip(hours, true[rows, 0], strict=True))}
+    for steps in (HORIZONS[0], HORIZONS[-1]):
+        later = hours + (steps - 1) * config.minutes / 60
+        ahead = zip(later, forecast[rows, steps - 1], strict=True)
+        lines[f"forecast, {steps * config.minutes} minutes before"] = list(ahead)
+    seq2seq.plot_lines(lines, Path(config.output) / "forecast.png", "hours", "value")
 
 
 if __name__ == "__main__":

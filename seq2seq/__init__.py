@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.cli.script import run_recipe as run_recipe
     from seq2seq.cli.script import run_task as run_task
     from seq2seq.config import COUNTS as COUNTS
+    from seq2seq.config import Real as Real
     from seq2seq.config import Whole as Whole
     from seq2seq.config import check_numbers as check_numbers
     from seq2seq.data.audio import LogMel as LogMel
@@ -29,6 +30,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.data.labelled_texts import three_parts as three_parts
     from seq2seq.data.loading import open_any as open_any
     from seq2seq.data.readers import ReaderConfig as ReaderConfig
+    from seq2seq.data.series import Series as Series
+    from seq2seq.data.series import read_series as read_series
     from seq2seq.data.vocabulary import Vocabulary as Vocabulary
     from seq2seq.data.vocabulary import VocabularyConfig as VocabularyConfig
     from seq2seq.errors import Interrupted as Interrupted
@@ -92,7 +95,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
 _NAMES = {
     "cli.exit_status": ("guard_imports",),
     "cli.script": ("run_recipe", "run_task"),
-    "config": ("COUNTS", "Whole", "check_numbers"),
+    "config": ("COUNTS", "Real", "Whole", "check_numbers"),
     "data.audio": ("LogMel",),
     "data.bucketing": ("BatchingConfig",),
     "data.corpus": ("DataConfig", "load_split", "references"),
@@ -101,6 +104,7 @@ _NAMES = {
     "data.loading": ("open_any",),
     "data.readers": ("ReaderConfig",),
     "data.characters": ("Characters",),
+    "data.series": ("Series", "read_series"),
     "data.vocabulary": ("Vocabulary", "VocabularyConfig"),
     "errors": ("Interrupted", "UserError", "check"),
     "evaluation.captions": ("caption_scores",),

@@ -61,7 +61,7 @@ def plot_lines(lines: Mapping[str, Sequence[tuple[float, float]]], path: Path, x
         axes.plot([x for x, _ in points], [y for _, y in points], label=name)
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)  # where it can hide no line
     _save(figure, path)
 
 

@@ -71,15 +71,20 @@ def classification() -> ComputeSequenceLoss:
     return compute_loss
 
 
-def regression() -> ComputeSequenceLoss:
+def regression(huber: float = 0.0) -> ComputeSequenceLoss:
     """Values: squared error of targets [B, S, D] or [B, D] float; those that are NaN, padding among them, are not known
-    and do not count."""
+    and do not count. huber: errors beyond it count by their size instead, twice `huber` times it less its square (Huber
+    1964), so that a few large ones do not decide; 0: none do."""
 
     def compute_loss(model: SequenceModel, batch: SequenceBatch) -> LossSum:
         outputs, _ = model(batch.inputs, batch.lengths)
         known = ~batch.targets.isnan()
         error = outputs - batch.targets.nan_to_num()
-        return LossSum((error.square() * known).sum(), known.sum())
+        loss = error.square()
+        if huber:
+            size = error.abs()
+            loss = torch.where(size > huber, huber * (2 * size - huber), loss)
+        return LossSum((loss * known).sum(), known.sum())
 
     return compute_loss
 

@@ -52,9 +52,10 @@ QUICK = {
     "character_lm": (),
     "cumulative_sum_labels": (),
     "g2p": ("cmudict",),
-    "handwriting_digits": (),
+    "handwriting": (),
     "learn_to_execute": (),
     "multi30k_en_de": ("multi30k",),
+    "rides_forecast": (),
     "sequence_autoencoder": (),
     "slot_filling": (),
     "speech_digits": ("fsdd",),
@@ -158,6 +159,14 @@ def test_a_malformed_file_is_one_line(name: str, files: dict[str, str], told: st
     assert ended.returncode == 2
     assert told in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+def test_handwriting_reads_images_too(tmp_path: Path) -> None:
+    given = ["--input", "images", "--output", tmp_path / "run", "--quick"]
+    ended = run_script(ROOT / "recipes" / "handwriting.py", given, tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("character error rate") == 4
+    assert seq2seq.load(tmp_path / "run" / "bilstm").config.front_end.input_size == 12
 
 
 def test_every_recipe_is_smoke_tested() -> None:

@@ -86,6 +86,17 @@ def test_regression_leaves_unknown_values_out(per_step: bool) -> None:
     assert outputs.grad.flatten().tolist() == [-2.0, 0.0, 4.0, 1.0]
 
 
+def test_hubers_loss_is_twice_torchs_and_leaves_unknown_values_out() -> None:
+    """torch halves the square; here small errors count as without it."""
+    outputs, targets = torch.randn(2, 5) * 2, torch.randn(2, 5)
+    known = targets.clone()
+    known[0, 2] = math.nan
+    loss = regression(0.5)(Given(outputs, MASK), SequenceBatch(NOTHING, LENGTHS, known))
+    rows = ~known.isnan()
+    expected = 2 * torch.nn.functional.huber_loss(outputs[rows], targets[rows], reduction="sum", delta=0.5)
+    torch.testing.assert_close((loss.total, loss.tokens), (expected, torch.tensor(9)))
+
+
 def test_padding_of_values_is_unknown() -> None:
     batch = collate_sequences([(torch.ones(n, 1).numpy(), torch.full((n, 2), 5.0).numpy()) for n in (1, 3)], 4)
     assert batch.targets.shape == (2, 4, 2)

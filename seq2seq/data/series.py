@@ -1,0 +1,93 @@
+"""Time series in CSV files: a header, then a row per time step."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seq2seq.errors import UserError, check
+
+if TYPE_CHECKING:
+    from _csv import Reader
+
+Array = np.ndarray
+
+TIME_COLUMNS = ("", "timestamp", "time", "date", "datetime")
+"""Names that a first column of times has."""
+MISSING = ("", "nan", "na", "null")
+"""What stands where a value is not known."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """Values of one or more sensors at equal intervals."""
+
+    names: list[str]
+    """Of the sensors."""
+    values: Array
+    """[T, D] float64; NaN where a value is not known."""
+    times: list[datetime]
+    """Of the rows; empty where the file has no column of times."""
+
+
+def read_series(path: Path, least: int = 1) -> Series:
+    """Reads a CSV file with a column per sensor; a first column named as in `TIME_COLUMNS` holds ISO 8601 times. least:
+    rows that are needed. Raises UserError, naming file and line, where a row is malformed or out of order."""
+    check(path.exists(), f"{path}: no such file")
+    check(not path.is_dir(), f"{path}: is a folder; give a CSV file with a header and a row per time step")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            series = _read_rows(csv.reader(file), str(path))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a CSV file of numbers (byte {error.start} is no UTF-8)") from None
+    count = len(series.values)
+    check(count >= least, f"{path}: has {count} rows of values, but at least {least} are needed")
+    return series
+
+
+def _read_rows(rows: Reader, path: str) -> Series:
+    try:
+        header = [name.strip() for name in next(rows, [])]
+        timed = header[:1] != [] and header[0].lower() in TIME_COLUMNS
+        names = header[int(timed) :]
+        check(bool(names), f"{path}, line 1: must be a header with the name of each sensor")
+        times: list[datetime] = []
+        values: list[list[float]] = []
+        for row in rows:
+            if not row:
+                continue
+            place = f"{path}, line {rows.line_num}"
+            check(len(row) == len(header), f"{place}: has {len(row)} cells, but the header has {len(header)}")
+            if timed:
+                times.append(_time(row[0], place))
+                ascends = len(times) < 2 or times[-2] < times[-1]
+                check(ascends, f"{place}: its time {row[0]!r:.40} is not later than that of the row before")
+            values.append([_number(cell, place) for cell in row[int(timed) :]])
+    except csv.Error as error:
+        raise UserError(f"{path}, line {rows.line_num}: cannot be read as CSV ({error})") from None
+    return Series(names, np.array(values, np.float64).reshape(-1, len(names)), times)
+
+
+def _number(cell: str, place: str) -> float:
+    if cell.strip().lower() in MISSING:
+        return math.nan
+    try:
+        check(cell.isascii() and "_" not in cell, "not as numbers are written in files")
+        number = float(cell)
+        check(math.isfinite(number), "infinite")
+    except ValueError:
+        raise UserError(f"{place}: must be numbers, or empty where a value is missing, got {cell!r:.40}") from None
+    return number
+
+
+def _time(cell: str, place: str) -> datetime:
+    try:
+        return datetime.fromisoformat(cell.strip()).replace(tzinfo=None)
+    except ValueError:
+        raise UserError(f"{place}: must begin with a time such as 2014-07-01 00:30:00, got {cell!r:.40}") from None

@@ -1,0 +1,185 @@
+"""What the recipes on series and pen strokes make of the data that is given to them."""
+
+import itertools
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rides_forecast
+import traffic_forecast
+from handwritten import hmm, pen
+
+import seq2seq
+from seq2seq.errors import UserError
+from tests.forking import run_script
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+HOUR = timedelta(hours=1)
+MONDAY = datetime(2026, 1, 5)
+GOOD_DIGIT = ",".join(["0", "100"] * 8) + ",0000000010"
+
+
+def test_readings_are_removed_and_what_is_missing_is_read_as_masked() -> None:
+    config = replace(traffic_forecast.CONFIG, quick=True, missing=0.4)
+    values = traffic_forecast.read(config)
+    assert 0.3 < np.isnan(values).mean() < 0.5
+    inputs = traffic_forecast.features(values, 300, 288)
+    assert not np.isnan(inputs).any()
+    own, known = inputs[..., 0], inputs[..., 1 + traffic_forecast.NEIGHBOURS]
+    assert np.array_equal(known == 0, np.isnan(values))
+    assert not own[np.isnan(values)].any()
+
+
+def test_neighbours_are_the_most_correlated_sensors() -> None:
+    random = np.random.default_rng(1)
+    base = random.normal(size=(200, 4))
+    values = np.concatenate([base, base + random.normal(0, 0.1, base.shape)], 1)
+    inputs = traffic_forecast.features(values, 200, 288)
+    for sensor in range(8):
+        assert np.allclose(inputs[:, sensor, 1], values[:, (sensor + 4) % 8])
+
+
+def test_windows_reach_into_no_other_part_and_targets_end_with_it() -> None:
+    values = np.arange(60.0)[:, None].repeat(2, 1)
+    where = traffic_forecast.places(0, 40, 2, 2)
+    assert {step for step, _ in where} == set(range(12, 38))
+    true = traffic_forecast.targets(values, where, 40)
+    assert np.nanmax(true) == 39
+    assert true[0].tolist() == list(range(12, 24))
+    assert np.isfinite(true[-1]).sum() == 3
+
+
+def test_the_last_known_value_stays_where_the_last_ones_are_missing() -> None:
+    values = np.arange(40.0)[:, None]
+    values[18:20] = np.nan
+    values[24:40] = np.nan
+    forecasts = traffic_forecast.baselines(values, [(20, 0), (37, 0)], 12)
+    assert forecasts["last value"].tolist() == [[17.0], [5.5]]
+    assert forecasts["mean of the window"][0, 0] == np.mean(np.arange(8, 18))
+
+
+def test_a_day_reads_only_what_lies_a_day_or_more_before() -> None:
+    hours = np.arange(24 * 21)
+    times = [MONDAY + int(hour) * HOUR for hour in hours]
+    days = rides_forecast.examples(hours.astype(float), times, 8 * 24, 10 * 24, 24)
+    assert len(days) == 25
+    inputs, target = days[3]
+    assert target[:, 0].tolist() == list(range(8 * 24 + 3, 9 * 24 + 3))
+    for column, shift in enumerate((24, 168, 192)):
+        assert np.array_equal(inputs[:, column], target[:, 0] - shift)
+
+
+def test_alarms_less_than_a_day_apart_are_one() -> None:
+    errors = np.zeros(100)
+    errors[[10, 11, 30, 80]] = 2
+    ends = [MONDAY + hour * HOUR for hour in range(100)]
+    spans = rides_forecast.alarms(errors, ends, 1.0)
+    assert spans == [(ends[10], ends[30]), (ends[80], ends[80])]
+    assert rides_forecast.overlap((ends[30], ends[31]), spans)
+    assert not rides_forecast.overlap((ends[31], ends[79]), spans)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("time,a\n2026-01-05,1\n2026-01-06,1\n2026-01-08,1\n", "2026-01-08 00:00:00 does not follow"),
+        ("time,a\n2026-01-05,1\n2026-01-06,\n2026-01-07,1\n", "the value at 2026-01-06 00:00:00 is missing"),
+        ("time,a\n2026-01-05,1\n2026-01-06,1\n", "shorter than four weeks"),
+        ("time,a,b\n2026-01-05,1,1\n2026-01-06,1,1\n", "2 columns of values"),
+        ("a\n1\n1\n", "has no times"),
+    ],
+)
+def test_a_series_that_is_none_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "rides.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        rides_forecast.read(replace(rides_forecast.CONFIG, data=str(path)))
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ['[["2026-01-05"]]', '[["2026-01-05", "soon"]]', "[1]", "[\n[}", "7"])
+def test_malformed_windows_are_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "windows.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"windows\.json(, line 2)?: "):
+        rides_forecast.read_windows(str(path))
+    path.write_text(json.dumps([["2026-01-05 10:00:00", "2026-01-06"]]))
+    assert rides_forecast.read_windows(str(path)) == [(datetime(2026, 1, 5, 10), datetime(2026, 1, 6))]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["1,2,3", GOOD_DIGIT.replace("100", "101", 1), GOOD_DIGIT.replace("100", "x", 1), GOOD_DIGIT[:-3] + "110", ""],
+)
+def test_a_malformed_digit_is_named_by_file_and_line(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "pendigits.tra"
+    path.write_text("\n".join([GOOD_DIGIT] * 20 + [line] + [GOOD_DIGIT]))
+    with pytest.raises(UserError, match=r"pendigits\.tra, line 21: must be 16 numbers from 0 to 100"):
+        pen.read_digits(path)
+
+
+def test_a_digit_is_read_as_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "pendigits.tes"
+    path.write_text("\n".join([GOOD_DIGIT, GOOD_DIGIT.replace(",0000000010", ",1,0,0,0,0,0,0,0,0,0")] * 10))
+    digits = pen.read_digits(path)
+    assert digits.labels[:2].tolist() == [8, 0]
+    assert digits.points.shape == (20, 8, 2)
+    assert digits.points[0, 3].tolist() == [0.0, 100.0]
+
+
+def test_a_resampled_digit_goes_the_same_way_at_equal_distances() -> None:
+    corner = np.array([[0.0, 0.0], [0.0, 30.0], [60.0, 30.0]])
+    assert np.allclose(pen.resampled(corner, 4), [[0, 0], [0, 30], [30, 30], [60, 30]])
+
+
+def test_every_digit_is_tested_once_and_strips_say_how_the_pen_moved() -> None:
+    digits = pen.generated_digits(60, 1)
+    strips = list(pen.strips_of_all(digits, 1))
+    labels = np.concatenate([strip.labels for strip in strips])
+    assert sorted(labels) == sorted(digits.labels)
+    for strip in strips:
+        assert strip.features[:, 2].sum() == len(strip.labels) <= 6
+        assert len(strip.features) == strip.lengths.sum()
+        assert set(strip.lengths) <= set(range(6, 15))
+        places = np.cumsum(strip.features[:, 0])
+        parts = np.split(places, np.cumsum(strip.lengths)[:-1])
+        assert all(left.max() < right.min() for left, right in itertools.pairwise(parts))
+
+
+def test_hidden_markov_models_read_digits_that_differ_little() -> None:
+    """Fixed zigzags with noise: what is wrong in joining or decoding the models would break nearly all of them."""
+    training = list(pen.drawn_strips(pen.generated_digits(100, 1), 60, 1))
+    strips = list(pen.strips_of_all(pen.generated_digits(40, 2), 2))
+    texts = hmm.read_strips(training, strips)
+    assert seq2seq.error_rates(texts, [[strip.text] for strip in strips]).token < 20
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "text", "message"),
+    [
+        ("traffic_forecast", "speeds.csv", "a,b\n1,2\n3\n", "speeds.csv, line 3: has 1 cells"),
+        ("rides_forecast", "rides.csv", "time,a\n2026-01-05,x\n", "rides.csv, line 2: must be numbers"),
+        ("handwriting", "pendigits.tra", "1,2\n", "pendigits.tra, line 1: must be 16 numbers"),
+    ],
+)
+def test_a_malformed_file_ends_a_recipe_with_one_line(
+    name: str, file: str, text: str, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / file
+    path.write_text(text)
+    given = tmp_path if name == "handwriting" else path
+    ended = run_script(RECIPES / f"{name}.py", ["--data", given, "--output", tmp_path / "run"], tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert message in ended.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["traffic_forecast", "rides_forecast", "handwriting"])
+def test_without_data_they_ask_for_it(name: str, tmp_path: Path) -> None:
+    ended = run_script(RECIPES / f"{name}.py", ["--output", tmp_path / "run"], tmp_path)
+    assert ended.returncode == 2
+    assert "give --data" in ended.stderr

@@ -1,0 +1,62 @@
+"""Time series in CSV files."""
+
+import math
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from seq2seq.data.series import read_series
+from seq2seq.errors import UserError
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "series.csv"
+    path.write_text(text)
+    return path
+
+
+def test_a_column_of_times_is_no_sensor_and_an_empty_cell_is_missing(tmp_path: Path) -> None:
+    series = read_series(written(tmp_path, 'timestamp,"a,b",c\n2014-07-01 00:00:00,1.5,\n2014-07-01 00:30:00,-2,NaN\n'))
+    assert series.names == ["a,b", "c"]
+    assert series.times == [datetime(2014, 7, 1), datetime(2014, 7, 1, 0, 30)]
+    assert series.values[:, 0].tolist() == [1.5, -2.0]
+    assert all(map(math.isnan, series.values[:, 1]))
+
+
+def test_without_a_column_of_times_all_columns_are_sensors(tmp_path: Path) -> None:
+    series = read_series(written(tmp_path, "\ufeff773869,767541\r\n64.375,67.625\r\n\r\n62,0\r\n"))
+    assert (series.names, series.times) == (["773869", "767541"], [])
+    assert series.values.tolist() == [[64.375, 67.625], [62.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "line 1: must be a header"),
+        ("a,b\n1,2\n3\n", "line 3: has 1 cells, but the header has 2"),
+        ("a,b\n1,two\n", "line 2: must be numbers, or empty where a value is missing, got 'two'"),
+        ("a\n1\ninf\n", "line 3: must be numbers"),
+        ("a\n1_000\n", "line 2: must be numbers"),
+        ("time,a\n2014-07-01,1\nyesterday,1\n", "line 3: must begin with a time"),
+        ("time,a\n2014-07-02,1\n2014-07-01,1\n", "line 3: its time '2014-07-01' is not later"),
+        ("a\n", "has 0 rows of values, but at least 1 are needed"),
+    ],
+)
+def test_a_malformed_row_is_named_by_file_and_line(text: str, message: str, tmp_path: Path) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(UserError) as caught:
+        read_series(path)
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_text_file_is_said_to_be_none(tmp_path: Path) -> None:
+    path = tmp_path / "series.csv"
+    path.write_bytes(b"a,b\n\xff\xfe,1\n")
+    with pytest.raises(UserError, match="not a CSV file of numbers"):
+        read_series(path)
+    for other, message in ((tmp_path, "is a folder"), (tmp_path / "none.csv", "no such file")):
+        with pytest.raises(UserError, match=message):
+            read_series(other)
