@@ -96,6 +96,9 @@ def columns(config: Config, split: str) -> Examples:
         seq2seq.check(name in dataset.column_names, f"{config.data}: no column '{name}'; {known}")
     names = getattr(dataset.features[config.label], "names", None)
     refuse_hidden_labels(dataset[config.label], names, f"{config.data}, split {split}")
+    for row, text in enumerate(dataset[config.text], 1):
+        fits, kind = isinstance(text, str) and bool(text.strip()), type(text).__name__
+        seq2seq.check(fits, f"{config.data}, split {split}, row {row}: '{config.text}' must hold a text, not {kind}")
     labels = [names[label] if names else str(label) for label in dataset[config.label]]
     return list(zip(dataset[config.text], labels, strict=True))
 
@@ -117,7 +120,7 @@ def print_baselines(training: Examples, test: Examples) -> None:
     from sklearn.pipeline import make_pipeline
 
     for name, model in (("most frequent class", DummyClassifier()), ("bag of words", LogisticRegression(max_iter=500))):
-        fitted = make_pipeline(CountVectorizer(), model).fit(*zip(*training, strict=True))
+        fitted = make_pipeline(CountVectorizer(token_pattern=r"\S+"), model).fit(*zip(*training, strict=True))
         print(f"{name:<20} {100 * fitted.score(*zip(*test, strict=True)):.2f} % of {len(test):,}")
 
 
@@ -125,7 +128,7 @@ def main(config: Config) -> None:
     """Trains, and prints accuracies beside those of simpler models."""
     training, *others = read(config)
     labels = sorted({label for _, label in training})
-    validation, test = others
+    validation, test = ([each for each in examples if each[1] in labels] for examples in others)
     config, vocabulary = seq2seq.learn_words(config, (text for text, _ in training), config.vocabulary_size)
     config = replace(config, model=replace(config.model, outputs=len(labels)))
 
@@ -141,7 +144,7 @@ def main(config: Config) -> None:
 
     objective = seq2seq.classification()
     figures = {"accuracy": lambda each: accuracy(each, validation)}
-    parts = encode(training), encode([each for each in validation if each[1] in labels])
+    parts = encode(training), encode(validation)
     predictor = seq2seq.train_predictor(config, *parts, objective, figures, vocabulary, labels)
     seq2seq.end_other_processes()
     print_baselines(training, test)

@@ -25,7 +25,6 @@ from seq2seq.cli.exit_status import guarded
 from seq2seq.config import COUNTS
 from seq2seq.data.batch import Batch, collate
 from seq2seq.data.symbols import BOS_ID, EOS_ID
-from seq2seq.errors import UserError
 from seq2seq.evaluation import plotting
 from seq2seq.inference.fast_decoder import SearchModel, prepare
 from seq2seq.model.decoder import DecoderConfig
@@ -142,8 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> None:
         chosen = parser.parse_args(arguments)
         prepare_process()
-        if not plotting.available():
-            raise UserError("drawing needs matplotlib: pip install 'seq2seq[plot]'")
+        plotting.check_available()
         chosen.folder.mkdir(parents=True, exist_ok=True)
         print("axis\tvalue\twork\tmilliseconds")
         for axis in chosen.axes:

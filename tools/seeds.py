@@ -85,7 +85,7 @@ def options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[s
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("recipe", type=Path, help="recipe script")
+    parser.add_argument("recipe", type=Path, help="recipe script, NAME.py")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, counted from 1 (default: 3)")
     parser.add_argument("--output", type=Path, help="folder of the seeds' runs (default: runs/NAME-seeds)")
     parser.add_argument("--json", action="store_true", help="print rows, seeds, seconds and revision as JSON")
@@ -172,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> None:
         given, passed = options(arguments)
         check(given.recipe.is_file(), f"{given.recipe}: no such recipe")
+        check(given.recipe.suffix == ".py", f"{given.recipe}: is no Python script, whose name ends in .py")
         check(given.seeds > 0, f"--seeds must be positive, not {given.seeds}")
         folder = given.output or Path("runs") / f"{given.recipe.stem}-seeds"
         check(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seq2seq.errors import UserError
+from seq2seq.errors import check
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,19 @@ def character_edits(hypothesis: str, reference: str) -> int:
     return _total(process_characters(_plain(reference), _plain(hypothesis)))
 
 
+def check_lines(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    """Raises UserError where hypotheses are no list of texts, references no list of lists of them, or their numbers
+    differ."""
+    sized = all(hasattr(each, "__len__") and not isinstance(each, str) for each in (hypotheses, references))
+    check(sized, "hypotheses must be a list of texts, references a list of lists of texts, one list per hypothesis")
+    count = len(hypotheses)
+    check(count == len(references), f"{count} hypotheses but {len(references)} lines of references")
+    for number, (text, lines) in enumerate(zip(hypotheses, references, strict=True), 1):
+        check(isinstance(text, str), f"hypothesis {number} is of type {type(text).__name__}; give texts")
+        fits = not isinstance(lines, str) and hasattr(lines, "__len__") and all(isinstance(each, str) for each in lines)
+        check(fits, f"the references of line {number} must be a list of texts, not {lines!r:.40}")
+
+
 def _total(counted: Any) -> int:
     return int(counted.substitutions + counted.deletions + counted.insertions)
 
@@ -76,8 +89,10 @@ def _nearest(
     size: Callable[[str], int],
 ) -> list[tuple[int, int]]:
     """Per hypothesis the edits from its nearest reference (of equally near ones, the shortest), and that one's size."""
-    if len(hypotheses) != len(references) or not hypotheses:
-        raise UserError(f"{len(hypotheses)} hypotheses but {len(references)} lines of references")
+    check_lines(hypotheses, references)
+    check(len(hypotheses) > 0, "0 hypotheses but 0 lines of references")
+    bare = next((number for number, lines in enumerate(references, 1) if not len(lines)), None)
+    check(bare is None, f"line {bare} has no reference; each hypothesis needs at least one")
     pairs = zip(hypotheses, references, strict=True)
     return [min((count(hypothesis, line), size(line)) for line in lines) for hypothesis, lines in pairs]
 

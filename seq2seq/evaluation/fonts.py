@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from seq2seq.errors import UserError
+
 log = logging.getLogger(__name__)
 
 
@@ -46,7 +48,10 @@ class Lettering:
 
 def lettering(texts: Iterable[str]) -> Lettering:
     """Chooses among the installed fonts; logs, once in a process, where they lack characters."""
-    from matplotlib import rcParams
+    try:
+        from matplotlib import rcParams
+    except ImportError:
+        raise UserError("drawing needs matplotlib: pip install 'seq2seq[plot]'") from None
 
     families = list(rcParams["font.family"])
     wanted = frozenset("".join(texts))

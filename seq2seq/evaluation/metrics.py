@@ -15,7 +15,7 @@ from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
 from seq2seq.config import SEEDS
 from seq2seq.data.languages import check_tokenizer, language_tokenizer, unfit_tokenizer
 from seq2seq.errors import UserError
-from seq2seq.evaluation.error_rates import character_error_rate, error_rates
+from seq2seq.evaluation.error_rates import character_error_rate, check_lines, error_rates
 
 log = logging.getLogger(__name__)
 
@@ -198,8 +198,7 @@ def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> floa
 
 def reference_streams(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[list[str | None]]:
     """References per line -> per stream, as sacreBLEU takes them; None where a line has fewer than others."""
-    if len(hypotheses) != len(references):
-        raise UserError(f"{len(hypotheses)} hypotheses but {len(references)} lines of references")
+    check_lines(hypotheses, references)
     if not hypotheses:
         raise UserError("there is nothing to score: no hypotheses and no references")
     width = max(len(lines) for lines in references)
@@ -220,6 +219,7 @@ def exact_match(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) 
     def plain(text: str) -> str:
         return " ".join(text.split())
 
+    check_lines(hypotheses, references)
     matches = (
         plain(hypothesis) in {plain(line) for line in lines}
         for hypothesis, lines in zip(hypotheses, references, strict=True)

@@ -225,9 +225,14 @@ def _annotate(figure: Figure, *notes: str) -> None:
         figure.supxlabel(text, fontsize="small")
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def check_available() -> None:
+    """Raises UserError where no picture can be drawn."""
     if not available():
         raise UserError("drawing needs matplotlib: pip install 'seq2seq[plot]'")
+
+
+def _new_figure(width: float, height: float) -> Figure:
+    check_available()
     from matplotlib.figure import Figure
 
     return Figure(figsize=(min(width, MOST_INCHES), min(height, MOST_INCHES)), layout="constrained")

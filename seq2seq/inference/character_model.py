@@ -17,7 +17,7 @@ from seq2seq.data.characters import FIRST_CHARACTER_ID, Characters
 from seq2seq.data.symbols import BOS_ID, PAD_ID, UNK_ID
 from seq2seq.errors import check
 from seq2seq.inference.decoding import decode_in_batches
-from seq2seq.inference.inputs import check_text
+from seq2seq.inference.inputs import check_text, list_of_texts
 from seq2seq.inference.pretrained import Pretrained
 from seq2seq.model.language_model import (
     LEAST_TEMPERATURE,
@@ -81,6 +81,8 @@ class CharacterModel(Pretrained):
     @torch.inference_mode()
     def bits_of_each(self, texts: Sequence[str]) -> list[float]:
         """`bits_per_character` of each text, those of like lengths together, which is many times as fast."""
+        texts = list_of_texts(texts)
+        check(all(texts), "there is no character to predict: a text is empty")
         encoded = [self.characters.encode(text) for text in texts]
         bits = {row: self.bits_per_character(text) for row, text in enumerate(texts) if len(text) > LONGEST_AT_ONCE}
         short = [row for row in range(len(texts)) if row not in bits]

@@ -3,6 +3,7 @@ of the tensors before time or memory goes into building the model."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
@@ -12,7 +13,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from seq2seq.config import BUILD_OPTION, KIND_OPTION, format_of
-from seq2seq.errors import UserError, check
+from seq2seq.errors import Interrupted, UserError, check
 from seq2seq.runs.layout import CONFIG_FILE, MODEL_FILE
 from seq2seq.runs.weights import check_bound, check_shapes, load_weights, model_tensors, stored_config, stored_shapes
 
@@ -113,7 +114,23 @@ def build_own(build: Callable[..., Model], *arguments: Any) -> Model:
         raise UserError(
             f"{builder_name(build)} gave {type(model).__name__}; it must return a model (a torch.nn.Module)"
         )
+    check(any(True for _ in model.parameters()), f"{builder_name(build)} gave a model without weights to train")
     return model
+
+
+@contextlib.contextmanager
+def own_failures_named(build: Build | None) -> Iterator[None]:
+    """UserError, naming the user's function, in place of what the model that it built raises; its error is the cause.
+    Those of a standard model pass."""
+    try:
+        yield
+    except (UserError, Interrupted):
+        raise
+    except Exception as error:
+        if build is None:
+            raise
+        reason = f"{type(error).__name__}: {error}".split("\n")[0]
+        raise UserError(f"the model that {builder_name(build)} gave cannot be trained: {reason}") from error
 
 
 def _checked(directory: Path) -> Stored:

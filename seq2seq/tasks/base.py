@@ -51,6 +51,7 @@ from seq2seq.runs.stored_model import (
     check_fits,
     check_sizes,
     checked_model,
+    own_failures_named,
     read_stored,
     refuse_other_kind,
 )
@@ -143,12 +144,15 @@ class Run:
             load_start(model, config)
         if config.dry_run:
             refuse_other_data(config.directory(), fingerprint)
-            step = trainer.begin(model, batches, objective)
-            raise Described(describe(config, step, model, batches, fingerprint))
+            with own_failures_named(self.own_build):
+                step = trainer.begin(model, batches, objective)
+                description = describe(config, step, model, batches, fingerprint)
+            raise Described(description)
         if self.world.is_main:
             self._describe(fingerprint)
         before = trainer.store.list()
-        trainer.fit(model, batches, objective, validate)
+        with own_failures_named(self.own_build):
+            trainer.fit(model, batches, objective, validate)
         if self.world.is_main and not (trainer.store.list() == before and (directory / CURVES_FILE).exists()):
             draw_curves(directory, config.trainer.best_metric)
         self.world.barrier()

@@ -12,7 +12,7 @@ from seq2seq.data.batch import Batches
 from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
 from seq2seq.data.corpus import DataConfig, data_fingerprint, load_split, references, stream_tokenised, tokenise
 from seq2seq.data.vocabulary import Vocabulary, train_vocabularies
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, check
 from seq2seq.evaluation import plotting
 from seq2seq.evaluation.metrics import bleu_metric
 from seq2seq.inference.decoding import attends
@@ -59,6 +59,8 @@ def run(
     Raises UserError on anything the user can mend, Interrupted after SIGTERM or SIGINT, with the state saved.
     """
     check_argument("run", "config", config, ExperimentConfig)
+    for name, given in (("build", build), ("objective", objective)):
+        check(given is None or callable(given), f"run: {name} must be a function, not {type(given).__name__}")
     with open_run(config, build, TEXT_FILES) as run:
         translator = train(config, run, objective)
         if not run.world.is_main:

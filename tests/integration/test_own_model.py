@@ -250,3 +250,27 @@ def test_models_of_every_kind_can_be_ones_own(tmp_path: Path) -> None:
         assert model.model.marked.shape == (3,)
         with pytest.raises(UserError, match=f"--build FILE.py:{own.__name__}"):
             seq2seq.load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (lambda *_: nn.Linear(2, 2), r"gave cannot be trained: TypeError: .*forward"),
+        (lambda *_: nn.Module(), "gave a model without weights to train"),
+        (lambda config, source, target: build_model(config, source - 5, target - 5), "cannot be trained: IndexError"),
+    ],
+)
+@pytest.mark.parametrize("dry", [False, True])
+def test_a_model_that_cannot_be_trained_is_one_line(
+    made: Callable[..., nn.Module], told: str, dry: bool, toy_data: Path, tmp_path: Path
+) -> None:
+    config = toy_config(toy_data, tmp_path / "run", epochs=1)
+    with pytest.raises(UserError, match=told):
+        run(replace(config, dry_run=dry), build=made)
+
+
+def test_what_is_no_function_is_refused(toy_data: Path, tmp_path: Path) -> None:
+    config: Any = toy_config(toy_data, tmp_path / "run")
+    for name in ("build", "objective"):
+        with pytest.raises(UserError, match=f"run: {name} must be a function, not int"):
+            run(config, **{name: 5})

@@ -1,5 +1,6 @@
 """What recipes make of data that is given to them, and of settings they wrote themselves."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,20 @@ def test_pronunciations_are_read_from_the_columns_named(tmp_path: Path) -> None:
     assert references(load_split(made, "test")) == [["AH B"]]
 
 
+def test_texts_that_are_none_are_named_and_letters_are_words(tmp_path: Path) -> None:
+    def rows(texts: list[object]) -> Path:
+        lines = [json.dumps({"text": text, "label": label}) for text in texts for label in "xy"]
+        for split in ("train", "validation", "test"):
+            (tmp_path / f"{split}.jsonl").write_text("\n".join(lines))
+        return tmp_path
+
+    config = replace(text_classification.CONFIG, data=str(rows([7, 8])), quick=True, output=str(tmp_path / "run"))
+    with pytest.raises(UserError, match=r"split train, row 1: 'text' must hold a text, not int"):
+        text_classification.read(config)
+    rows(["a", "b", "c", "d"] * 4)
+    text_classification.main(config)
+
+
 def test_the_form_that_data_should_have_is_said(tmp_path: Path) -> None:
     """Sound that lies there in no form of ours; a picture without captions; text alone. Never what to install."""
     for name, content in (("sounds/a.wav", b"junk"), ("texts/a.txt", b"a\n"), ("images/train/a.png", b"")):
@@ -116,7 +131,7 @@ def test_the_form_that_data_should_have_is_said(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"give a folder with recordings/DIGIT_SPEAKER_NUMBER\.wav, or a data set"):
             speech_digits.read_recordings(folder)
         with pytest.raises(
-            UserError, match=r"give a folder of train and test files .* with the columns text and label"
+            UserError, match=r"give train\.txt and test\.txt, or train and test files .* with columns text and label"
         ):
             text_classification.read(replace(text_classification.CONFIG, data=folder))
 
