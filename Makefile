@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-versi
 help:
 	@echo "make demo    generate data, train, translate and score the embedded example (about 6 minutes on 2 cores)"
 	@echo "make test    ruff, mypy, pytest"
-	@echo "make torture  every fault of docs/reliability.md in full (80 minutes, most of them soak)"
+	@echo "make torture  every fault of docs/reliability.md in full (two and a half hours, most of them soak)"
 	@echo "make lint    ruff and mypy only"
 	@echo "make format  let ruff rewrite the code's layout"
 	@echo "make clean   remove .venv, runs and caches"
