@@ -19,6 +19,7 @@ class Characters:
     """Characters as tokens, line feeds among them; those not in the table are unknown."""
 
     def __init__(self, symbols: str) -> None:
+        check(isinstance(symbols, str), f"symbols must be a text of all characters, not {type(symbols).__name__}")
         self.symbols = symbols
         self._ids = {symbol: number for number, symbol in enumerate(symbols, FIRST_CHARACTER_ID)}
 

@@ -99,6 +99,9 @@ def open_any(data: str, split: str, wanted: str = "") -> "datasets.Dataset":
     """
     from datasets import load_dataset
 
+    checked_path(data, "data", "a folder or a Hub id")
+    data = os.fspath(data)  # as it was written: ./name is a folder, name may be a Hub id
+    check(isinstance(split, str), f"split is of type {type(split).__name__}; give a name such as train")
     with quiet():
         if not is_local(data):
             return _from_hub(data, split, streaming=False)

@@ -38,6 +38,7 @@ class Pretrained(ModelHubMixin):
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
         """As the Hub's habit is. Raises UserError, before a file is touched, where a training run or files of others
         lie in the directory; and where the model cannot be written there."""
+        check(save_directory != "", "save_directory must not be empty; give a folder")
         directory = checked_path(save_directory, "save_directory", "a folder")
         check(directory.is_dir() or not directory.exists(), f"{directory}: is a file; give a folder to save the model")
         refuse_to_save(directory)

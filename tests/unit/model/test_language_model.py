@@ -3,12 +3,14 @@
 import itertools
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from seq2seq.data.batch import collate
 from seq2seq.data.characters import Characters
+from seq2seq.data.loading import open_any
 from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from seq2seq.errors import UserError
 from seq2seq.inference import character_model as character_model_module
@@ -76,6 +78,14 @@ def test_shallow_fusion_equals_exhaustive_search() -> None:
 def character_model() -> CharacterModel:
     characters = Characters("abc\n")
     return CharacterModel(language_model(size=len(characters)), LanguageModelConfig(), characters)
+
+
+def test_what_is_no_text_is_refused() -> None:
+    unfit: Any = 5
+    with pytest.raises(UserError, match="symbols must be a text of all characters, not int"):
+        Characters(unfit)
+    with pytest.raises(UserError, match="data is of type int; give a folder or a Hub id"):
+        open_any(unfit, "train")
 
 
 def test_characters_come_back_and_unknown_ones_are_marked(tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ def test_a_model_may_be_saved_onto_a_saved_model(toy_run: Path, tmp_path: Path) 
     for _ in range(2):
         seq2seq.load(toy_run).save_pretrained(tmp_path / "saved")
     assert main(["verify", str(tmp_path / "saved")]) == 0
+    with pytest.raises(UserError, match="save_directory must not be empty"):
+        seq2seq.load(toy_run).save_pretrained("")
 
 
 @pytest.mark.parametrize("content", ['{"model": "gpt"}', '{"architectures": []}', "[]", "not JSON"])
