@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -27,18 +28,19 @@ class Detector:
 
     def __init__(self, languages: Iterable[str]) -> None:
         self.languages = list(dict.fromkeys(languages))
-        if len(self.languages) > 1:
-            self._load()
+        self._loaded: tuple[Any, dict[str, str]] | None = None
+        self._loading = threading.Lock()
 
     def guesses(self, text: str) -> list[Guess]:
         """All languages, the most likely one first."""
         if len(self.languages) == 1:
             return [Guess(self.languages[0], 100.0)]
-        if not self._codes or not text.strip():
+        model, codes = self._model()
+        if not codes or not text.strip():
             return [Guess(language, 0.0) for language in self.languages]
-        scores = {code: float(score) for code, score in self._model.rank(text)}
-        found = [Guess(language, 100 * scores.get(code, 0.0)) for code, language in self._codes.items()]
-        unknown = [Guess(language, 0.0) for language in self.languages if language not in self._codes.values()]
+        scores = {code: float(score) for code, score in model.rank(text)}
+        found = [Guess(language, 100 * scores.get(code, 0.0)) for code, language in codes.items()]
+        unknown = [Guess(language, 0.0) for language in self.languages if language not in codes.values()]
         return sorted(found, key=lambda guess: -guess.confidence) + unknown
 
     def of_texts(self, texts: Sequence[str]) -> list[Guess]:
@@ -46,13 +48,18 @@ class Detector:
         together = self.guesses("\n".join(texts))[0]
         return [self.guesses(text)[0] if len(text) > SHORT else together for text in texts]
 
-    def _load(self) -> None:
-        """Reads the library's model, and restricts it to the languages: before requests come, several at once."""
+    def _model(self) -> tuple[Any, dict[str, str]]:
+        """The library's model, restricted to the languages, and those of them that it knows by its codes. Read when it
+        is first needed, whole, by one of the threads that ask."""
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-        self._model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-        codes = {(language_tag(language) or "").split("-")[0]: language for language in self.languages}
-        self._codes = {code: language for code, language in codes.items() if code in set(self._model.labels)}
-        """The languages by the library's codes, those that it knows."""
-        if self._codes:
-            self._model.set_languages(list(self._codes))
+        with self._loading:
+            if self._loaded is None:
+                model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+                codes = {(language_tag(language) or "").split("-")[0]: language for language in self.languages}
+                known = set(model.labels)
+                codes = {code: language for code, language in codes.items() if code in known}
+                if codes:
+                    model.set_languages(list(codes))
+                self._loaded = model, codes
+            return self._loaded
