@@ -121,10 +121,10 @@ def build_own(build: Callable[..., Model], *arguments: Any) -> Model:
 @contextlib.contextmanager
 def own_failures_named(build: Build | None) -> Iterator[None]:
     """UserError, naming the user's function, in place of what the model that it built raises; its error is the cause.
-    Those of a standard model pass."""
+    Those of a standard model pass, and what files raise, such as a full disk."""
     try:
         yield
-    except (UserError, Interrupted):
+    except (UserError, Interrupted, OSError):
         raise
     except Exception as error:
         if build is None:

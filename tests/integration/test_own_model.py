@@ -274,3 +274,12 @@ def test_what_is_no_function_is_refused(toy_data: Path, tmp_path: Path) -> None:
     for name in ("build", "objective"):
         with pytest.raises(UserError, match=f"run: {name} must be a function, not int"):
             run(config, **{name: 5})
+
+
+def test_a_full_disk_is_not_the_models_fault(toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("seq2seq.training.trainer.TrainingLoop.run", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(toy_config(toy_data, tmp_path / "run", epochs=1), build=build_model)
