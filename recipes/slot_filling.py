@@ -40,17 +40,11 @@ FIGURES = ("slot_f1", "intent_accuracy", "accuracy")
 
 
 @dataclass(frozen=True)
-class Config(seq2seq.PredictorTask):
+class Config(seq2seq.WordTask):
     """Choices of this script."""
 
     data: str = ""
     """Folder of the requests."""
-    vocabulary_size: int = 30_000
-    """Words at most."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        seq2seq.check_numbers(self, "", vocabulary_size=seq2seq.Whole(8, 1_000_000))
 
 
 CONFIG = Config(

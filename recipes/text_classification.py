@@ -28,7 +28,7 @@ SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class Config(seq2seq.PredictorTask):
+class Config(seq2seq.WordTask):
     """Choices of this script."""
 
     data: str = ""
@@ -37,12 +37,6 @@ class Config(seq2seq.PredictorTask):
     """Column of the texts."""
     label: str = "label"
     """Column of the labels."""
-    vocabulary_size: int = 30_000
-    """Words at most; rarer ones are read by their characters alone."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        seq2seq.check_numbers(self, "", vocabulary_size=seq2seq.Whole(8, 1_000_000))
 
 
 CONFIG = Config(

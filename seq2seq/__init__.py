@@ -74,6 +74,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.tasks.configs import GeneratorTask as GeneratorTask
     from seq2seq.tasks.configs import LanguageModelTask as LanguageModelTask
     from seq2seq.tasks.configs import PredictorTask as PredictorTask
+    from seq2seq.tasks.configs import WordTask as WordTask
     from seq2seq.tasks.evaluate import Evaluation as Evaluation
     from seq2seq.tasks.language_modelling import train_language_model as train_language_model
     from seq2seq.tasks.prediction import learn_words as learn_words
@@ -131,7 +132,7 @@ _NAMES = {
     "runs.metrics_log": ("read_journal",),
     "runtime.distributed": ("end_other_processes",),
     "search.beam": ("SearchConfig",),
-    "tasks.configs": ("ExperimentConfig", "GeneratorTask", "LanguageModelTask", "PredictorTask"),
+    "tasks.configs": ("ExperimentConfig", "GeneratorTask", "LanguageModelTask", "PredictorTask", "WordTask"),
     "tasks.evaluate": ("Evaluation",),
     "tasks.language_modelling": ("train_language_model",),
     "tasks.prediction": ("learn_words", "train_predictor"),

@@ -102,6 +102,12 @@ def read_array(path: Path) -> Array:
     raise UserError(f"{path}: this run reads arrays: give .npy files, or .csv files of numbers with a row per step")
 
 
+def written_number(cell: str) -> float:
+    """A number as files have it. Raises ValueError for others, such as those that only Python writes so: 1_000."""
+    check(cell.isascii() and "_" not in cell, "not as numbers are written in files")
+    return float(cell)
+
+
 def _read_csv(path: Path) -> Array:
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -112,8 +118,7 @@ def _read_csv(path: Path) -> Array:
         if not line.strip():
             continue
         try:
-            check(line.isascii() and "_" not in line, "not as numbers are written in files")
-            rows.append([float(cell) for cell in line.split(",")])
+            rows.append([written_number(cell) for cell in line.split(",")])
         except ValueError:
             shown = line.strip()[:40]
             raise UserError(f"{path}, line {number}: must be numbers separated by commas, got {shown!r}") from None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seq2seq.data.readers import written_number
 from seq2seq.errors import UserError, check
 
 if TYPE_CHECKING:
@@ -78,8 +79,7 @@ def _number(cell: str, place: str) -> float:
     if cell.strip().lower() in MISSING:
         return math.nan
     try:
-        check(cell.isascii() and "_" not in cell, "not as numbers are written in files")
-        number = float(cell)
+        number = written_number(cell)
         check(math.isfinite(number), "infinite")
     except ValueError:
         raise UserError(f"{place}: must be numbers, or empty where a value is missing, got {cell!r:.40}") from None

@@ -74,6 +74,12 @@ def check_lines(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) 
         check(fits, f"the references of line {number} must be a list of texts, not {lines!r:.40}")
 
 
+def check_each_has_one(references: Sequence[Sequence[str]]) -> None:
+    """Raises UserError where a line has no reference, which the scorers' libraries do not foresee."""
+    bare = next((number for number, lines in enumerate(references, 1) if not len(lines)), None)
+    check(bare is None, f"line {bare} has no reference; each hypothesis needs at least one")
+
+
 def _total(counted: Any) -> int:
     return int(counted.substitutions + counted.deletions + counted.insertions)
 
@@ -91,8 +97,7 @@ def _nearest(
     """Per hypothesis the edits from its nearest reference (of equally near ones, the shortest), and that one's size."""
     check_lines(hypotheses, references)
     check(len(hypotheses) > 0, "0 hypotheses but 0 lines of references")
-    bare = next((number for number, lines in enumerate(references, 1) if not len(lines)), None)
-    check(bare is None, f"line {bare} has no reference; each hypothesis needs at least one")
+    check_each_has_one(references)
     pairs = zip(hypotheses, references, strict=True)
     return [min((count(hypothesis, line), size(line)) for line in lines) for hypothesis, lines in pairs]
 

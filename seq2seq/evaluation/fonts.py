@@ -7,8 +7,9 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from importlib.util import find_spec
 
-from seq2seq.errors import UserError
+from seq2seq.errors import check
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +47,20 @@ class Lettering:
         return NOTE if self.missing else ""
 
 
+def available() -> bool:
+    """Whether pictures can be drawn."""
+    return find_spec("matplotlib") is not None
+
+
+def check_available() -> None:
+    """Raises UserError where no picture can be drawn."""
+    check(available(), "drawing needs matplotlib: pip install 'seq2seq[plot]'")
+
+
 def lettering(texts: Iterable[str]) -> Lettering:
     """Chooses among the installed fonts; logs, once in a process, where they lack characters."""
-    try:
-        from matplotlib import rcParams
-    except ImportError:
-        raise UserError("drawing needs matplotlib: pip install 'seq2seq[plot]'") from None
+    check_available()
+    from matplotlib import rcParams
 
     families = list(rcParams["font.family"])
     wanted = frozenset("".join(texts))

@@ -15,7 +15,7 @@ from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
 from seq2seq.config import SEEDS
 from seq2seq.data.languages import check_tokenizer, language_tokenizer, unfit_tokenizer
 from seq2seq.errors import UserError
-from seq2seq.evaluation.error_rates import character_error_rate, check_lines, error_rates
+from seq2seq.evaluation.error_rates import character_error_rate, check_each_has_one, check_lines, error_rates
 
 log = logging.getLogger(__name__)
 
@@ -204,9 +204,7 @@ def reference_streams(hypotheses: Sequence[str], references: Sequence[Sequence[s
     width = max(len(lines) for lines in references)
     if not width:
         raise UserError("there is nothing to score against: no line has a reference")
-    bare = next((number for number, lines in enumerate(references, 1) if not lines), None)
-    if bare is not None:  # sacreBLEU fails on it with a TypeError
-        raise UserError(f"line {bare} has no reference; each hypothesis needs at least one")
+    check_each_has_one(references)
     return [[lines[i] if i < len(lines) else None for lines in references] for i in range(width)]
 
 

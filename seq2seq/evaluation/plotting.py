@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seq2seq.errors import UserError
-from seq2seq.evaluation.fonts import label_width, lettering
+from seq2seq.evaluation.fonts import available as available
+from seq2seq.evaluation.fonts import check_available, label_width, lettering
 from seq2seq.runs.figures import signed, title
 
 if TYPE_CHECKING:
@@ -27,11 +26,6 @@ MOST_INCHES = 16.0
 """Width and height of a picture at most: 1,760 pixels, which a screen shows without zooming."""
 INCHES_PER_LABEL = 0.17
 """Room that a line of text takes; where pieces are closer, some go without a label."""
-
-
-def available() -> bool:
-    """Whether pictures can be drawn."""
-    return find_spec("matplotlib") is not None
 
 
 def plot_curves(records: Sequence[Mapping[str, Any]], path: Path, best_metric: str = "bleu") -> None:
@@ -223,12 +217,6 @@ def _annotate(figure: Figure, *notes: str) -> None:
     text = "; ".join(note for note in notes if note)
     if text:
         figure.supxlabel(text, fontsize="small")
-
-
-def check_available() -> None:
-    """Raises UserError where no picture can be drawn."""
-    if not available():
-        raise UserError("drawing needs matplotlib: pip install 'seq2seq[plot]'")
 
 
 def _new_figure(width: float, height: float) -> Figure:

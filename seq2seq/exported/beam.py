@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-BEGIN, END = 2, 3
-Array = np.ndarray
+if __package__:
+    from seq2seq.exported.parts import BEGIN, END, Array
+else:  # beside the exported model
+    from parts import BEGIN, END, Array  # type: ignore[import-not-found, no-redef]
 
 
 class Search(NamedTuple):

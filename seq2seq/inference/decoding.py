@@ -100,15 +100,18 @@ def score_pairs(model: Seq2Seq, batch: Batch, *others: Seq2Seq) -> tuple[Tensor,
     others: an ensemble's further models; a token's probability is the mean of all, attention the first model's.
     """
     real = batch.target_output != PAD_ID
-    picked, attention = [], None
-    for each in (model, *others):
-        output = each(batch.source, batch.source_lengths, batch.target_input)
-        log_probs = each.decoder.log_probs(output).float()
-        picked.append(log_probs.gather(-1, batch.target_output[..., None])[..., 0])
-        attention = output.attention if attention is None else attention
-    mean = torch.stack(picked).logsumexp(0) - math.log(len(picked)) if others else picked[0]
-    assert attention is not None
-    return (mean * real).sum(1), real.sum(1), attention
+    picked, attention = _forced(model, batch)
+    if others:
+        every = torch.stack([picked, *(_forced(each, batch)[0] for each in others)])
+        picked = every.logsumexp(0) - math.log(len(every))
+    return (picked * real).sum(1), real.sum(1), attention
+
+
+def _forced(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Log-probability of each token of the targets [B, T] fp32, padding among them, and attention [B, T, S]."""
+    output = model(batch.source, batch.source_lengths, batch.target_input)
+    log_probs = model.decoder.log_probs(output).float()
+    return log_probs.gather(-1, batch.target_output[..., None])[..., 0], output.attention
 
 
 @torch.inference_mode()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from seq2seq.config import SIZES, PathOption, Real, check_fields, check_numbers
+from seq2seq.config import SIZES, PathOption, Real, Whole, check_fields, check_numbers
 from seq2seq.data.bucketing import BatchingConfig
 from seq2seq.data.corpus import DataConfig
 from seq2seq.data.readers import ReaderConfig
@@ -147,6 +147,18 @@ class PredictorTask(TaskConfig):
     """Sizes and structure of the model."""
     reader: ReaderConfig = field(default_factory=ReaderConfig)
     """How files and texts become inputs of the finished model, and what its values mean."""
+
+
+@dataclass(frozen=True)
+class WordTask(PredictorTask):
+    """The same of a model that reads words with their characters (see `learn_words`)."""
+
+    vocabulary_size: int = 30_000
+    """Words at most; rarer ones are read by their characters alone."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, "", vocabulary_size=Whole(8, 1_000_000))
 
 
 @dataclass(frozen=True)

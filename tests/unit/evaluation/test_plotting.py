@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from seq2seq.errors import UserError
 from seq2seq.evaluation import fonts, plotting
 
 if TYPE_CHECKING:
@@ -198,3 +199,14 @@ def _unparsable() -> "Figure":
     figure = plotting.curves_figure(RECORDS)
     figure.suptitle(r"$\nonsense$")
     return figure
+
+
+def test_without_matplotlib_there_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seq2seq.evaluation.fonts.find_spec", lambda _: None)
+    for draw in (
+        lambda path: plotting.plot_lines({"a": [(0, 1)]}, path, "x", "y"),
+        lambda path: plotting.plot_attention([[1.0]], ["a"], ["b"], path),
+        lambda path: plotting.plot_image_attention(np.zeros((2, 2, 3)), ["a"], [np.zeros((1, 1))], path),
+    ):
+        with pytest.raises(UserError, match="drawing needs matplotlib"):
+            draw(tmp_path / "a.png")
