@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from seq2seq.config import COUNTS_OR_NONE, SEEDS, Real, check_number, from_dict
 from seq2seq.data.characters import FIRST_CHARACTER_ID, Characters
 from seq2seq.data.symbols import BOS_ID, PAD_ID, UNK_ID
-from seq2seq.errors import check
+from seq2seq.errors import check, check_argument
 from seq2seq.inference.decoding import decode_in_batches
 from seq2seq.inference.inputs import check_text, list_of_texts
 from seq2seq.inference.pretrained import Pretrained
@@ -42,6 +42,7 @@ class CharacterModel(Pretrained):
     model: LanguageModel
 
     def __init__(self, model: LanguageModel, config: LanguageModelConfig, characters: Characters) -> None:
+        check_argument("CharacterModel", "model", model, torch.nn.Module)
         self.model, self.config, self.characters = model.eval(), config, characters
 
     @torch.inference_mode()
