@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.data.loading import open_any as open_any
     from seq2seq.data.readers import ReaderConfig as ReaderConfig
     from seq2seq.data.series import Series as Series
+    from seq2seq.data.series import mean_and_deviation as mean_and_deviation
     from seq2seq.data.series import read_series as read_series
     from seq2seq.data.vocabulary import Vocabulary as Vocabulary
     from seq2seq.data.vocabulary import VocabularyConfig as VocabularyConfig
@@ -105,7 +106,7 @@ _NAMES = {
     "data.loading": ("open_any",),
     "data.readers": ("ReaderConfig",),
     "data.characters": ("Characters",),
-    "data.series": ("Series", "read_series"),
+    "data.series": ("Series", "mean_and_deviation", "read_series"),
     "data.vocabulary": ("Vocabulary", "VocabularyConfig"),
     "errors": ("Interrupted", "UserError", "check"),
     "evaluation.captions": ("caption_scores",),

@@ -92,6 +92,7 @@ def read_array(path: Path) -> Array:
             try:
                 found = np.load(path, mmap_mode="r", allow_pickle=False)
                 check(isinstance(found, np.ndarray), f"{path}: an archive of arrays (.npz); give a .npy file")
+                check(not np.iscomplexobj(found), f"{path}: holds complex numbers; give real ones")
                 return np.array(found)
             except UserError:
                 raise

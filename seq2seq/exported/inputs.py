@@ -48,9 +48,11 @@ def ids_of(array: Array, reader: dict[str, Any], name: str) -> Array:
 def checked(array: Array, shape: Sequence[int | None], name: str) -> Array:
     """The array, where it has the shape that the model reads (None: any number of steps)."""
     fits = array.ndim == len(shape) and all(a in (None, b) for a, b in zip(shape, array.shape, strict=True))
-    if not fits or not len(array) or not np.isfinite(array).all():
+    if not fits or not len(array):
         wanted = ", ".join("S" if each is None else str(each) for each in shape)
-        raise Fault(f"{name}: the model reads finite numbers [{wanted}], not {list(array.shape)}")
+        raise Fault(f"{name}: the model reads numbers [{wanted}], not {list(array.shape)}")
+    if not np.isfinite(array).all():
+        raise Fault(f"{name}: holds numbers that are not finite")
     return array
 
 
@@ -58,10 +60,13 @@ def read_numbers(path: Path) -> Array:
     """The numbers of a .npy file, or of a .csv file with a row per step."""
     try:
         if path.suffix.lower() == ".npy":
-            return np.array(np.load(path, mmap_mode="r", allow_pickle=False), np.float64)
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            if np.iscomplexobj(found):
+                raise Fault(f"{path}: holds complex numbers; give real ones")
+            return np.array(found, np.float64)
         with path.open(encoding="utf-8-sig", newline="") as file:
             return np.array([[float(cell) for cell in row] for row in csv.reader(file) if row], np.float64)
-    except FileNotFoundError:
+    except (FileNotFoundError, Fault):
         raise
     except Exception:  # the libraries raise many unrelated types
         raise Fault(f"{path}: not a .npy file or a .csv file of numbers") from None
