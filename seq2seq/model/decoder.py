@@ -12,7 +12,7 @@ from seq2seq.config import LAYERS, SIZES, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check
 from seq2seq.model.attention import AttentionKind, build_attention
-from seq2seq.model.dropout import SequenceDropout
+from seq2seq.model.dropout import DropoutRates, SequenceDropout, TokenDropout
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.loop_autograd import LoopProduct
 from seq2seq.model.losses import LossSum, cross_entropy
@@ -127,7 +127,12 @@ class RecurrentDecoder(nn.Module):
     """
 
     def __init__(
-        self, embedding: nn.Embedding, memory_size: int, config: DecoderConfig, dropout: float, tied: bool
+        self,
+        embedding: nn.Embedding,
+        memory_size: int,
+        config: DecoderConfig,
+        dropout: float | DropoutRates,
+        tied: bool,
     ) -> None:
         super().__init__()
         width, size = embedding.embedding_dim, config.hidden_size
@@ -148,7 +153,11 @@ class RecurrentDecoder(nn.Module):
         self.output = nn.Linear(width, embedding.num_embeddings)
         if tied:
             self.output.weight = embedding.weight
-        self.dropout = SequenceDropout(dropout)
+        rates = DropoutRates.of(dropout)
+        self.embedding_dropout = SequenceDropout(rates.embedding)
+        self.state_dropout = SequenceDropout(rates.states)
+        self.output_dropout = SequenceDropout(rates.output)
+        self.token_dropout = TokenDropout(rates.target_tokens, rates.dropped_tokens)
 
     def recurrent_layers(self) -> list[RecurrentLayer]:
         """The layers, bottom first."""
@@ -191,7 +200,7 @@ class RecurrentDecoder(nn.Module):
         """Teacher forcing: tokens [B, T], bos first -> what `loss` and `log_probs` take. source: as `start` has it."""
         state = self.start(memory, source)
         dropouts = self._dropouts(tokens.shape[0])
-        embedded = self.embedding(tokens) * dropouts.embedding
+        embedded = self.token_dropout(tokens, self.embedding) * dropouts.embedding
         if self.coupling == "input_feeding":
             return Output(*self._unroll_feeding(embedded, state, dropouts), memory, source)
         hidden = self._run_layer(0, embedded, state) * dropouts.layers
@@ -268,12 +277,19 @@ class RecurrentDecoder(nn.Module):
     def _dropouts(self, rows: int) -> Dropouts:
         """Fresh masks for a batch of sequences; scalar ones when not training, which cost nothing to multiply by."""
         weight = self.readout.weight
-        if not self.training or self.dropout.probability == 0.0:
-            return Dropouts(*[weight.new_ones(())] * 3)
         width, size = self.embedding.embedding_dim, self.recurrent_layers()[0].hidden_size
         states = product_type(weight)  # a mask in fp32 would turn states of bf16 into fp32
-        shapes = ((width, weight.dtype), (size, states), (width, states))
-        return Dropouts(*(self.dropout.mask(weight.new_empty(rows, 1, units, dtype=dtype)) for units, dtype in shapes))
+
+        def drawn(dropout: SequenceDropout, units: int, dtype: torch.dtype) -> Tensor:
+            if not self.training or dropout.probability == 0.0:
+                return weight.new_ones(())
+            return dropout.mask(weight.new_empty(rows, 1, units, dtype=dtype))
+
+        return Dropouts(
+            drawn(self.embedding_dropout, width, weight.dtype),
+            drawn(self.state_dropout, size, states),
+            drawn(self.output_dropout, width, states),
+        )
 
 
 def _real_rows_first(real: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.config import LAYERS, SIZES, Whole, check_fields, check_numbers
-from seq2seq.model.dropout import SequenceDropout
+from seq2seq.model.dropout import DropoutRates, SequenceDropout
 from seq2seq.model.memory import Memory, length_mask
 from seq2seq.model.recurrent import Cell, build_recurrent
 
@@ -130,19 +130,24 @@ def join_steps(states: Tensor, lengths: Tensor, factor: int) -> tuple[Tensor, Te
 
 
 class BiLSTMEncoder(nn.Module):
-    """Stacked bidirectional layers over embedded inputs, with sequence dropout before each layer and on the output.
+    """Stacked bidirectional layers over embedded inputs, with sequence dropout before each layer (before the lowest:
+    that of embeddings) and on the output.
 
     all_layers: whether the memory holds the final h and c of every layer, not of the highest alone.
     """
 
-    def __init__(self, input_size: int, config: EncoderConfig, dropout: float, all_layers: bool = False) -> None:
+    def __init__(
+        self, input_size: int, config: EncoderConfig, dropout: float | DropoutRates, all_layers: bool = False
+    ) -> None:
         super().__init__()
         stack = config.stack()
         sizes = [input_size] + [below.output_size * config.subsampling for below in stack[:-1]]
         self.layers = nn.ModuleList(BidirectionalLayer(size, layer) for size, layer in zip(sizes, stack, strict=True))
         self.subsampling = config.subsampling
         self.all_layers = all_layers
-        self.dropout = SequenceDropout(dropout)
+        rates = DropoutRates.of(dropout)
+        self.input_dropout = SequenceDropout(rates.embedding)
+        self.dropout = SequenceDropout(rates.states)
         self.output_size = stack[-1].output_size
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Memory:
@@ -152,7 +157,8 @@ class BiLSTMEncoder(nn.Module):
         for number, layer in enumerate(self.layers):
             if number > 0 and self.subsampling > 1:
                 states, lengths = join_steps(states, lengths, self.subsampling)
-            states, *final = layer(self.dropout(states), lengths)
+            drop = self.dropout if number > 0 else self.input_dropout
+            states, *final = layer(drop(states), lengths)
             finals.append(final)
         kept = finals if self.all_layers else finals[-1:]
         hidden, cell = (torch.cat(each, -1) for each in zip(*kept, strict=True))
