@@ -74,6 +74,9 @@ class ExperimentConfig(TaskConfig, DataConfig):
 
     label_smoothing: float = 0.1
     """Share of the target probability spread evenly over the vocabulary (Szegedy et al. 2016)."""
+    r_drop: float = 0.0
+    """Weight alpha of R-Drop (Wu et al. 2021): each pair is trained on under two draws of dropout, whose answers are
+    drawn towards each other; twice the work per step. 0: off."""
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     """The SentencePiece vocabulary."""
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -85,7 +88,7 @@ class ExperimentConfig(TaskConfig, DataConfig):
 
     def __post_init__(self) -> None:
         DataConfig.__post_init__(self)  # checks the types of all fields, those of TaskConfig among them
-        check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)))
+        check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)), r_drop=Real(0, 1_000))
         check(
             self.model.tie != "three_way" or self.vocabulary.joint,
             "model.tie three_way needs one joint vocabulary; with separate ones use two_way",

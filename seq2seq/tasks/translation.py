@@ -26,7 +26,7 @@ from seq2seq.tasks.configs import ExperimentConfig, check_argument
 from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
 from seq2seq.tasks.model_card import write_card
-from seq2seq.training.objectives import teacher_forcing
+from seq2seq.training.objectives import r_drop, teacher_forcing
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +77,16 @@ def train(config: ExperimentConfig, run: Run, objective: Objective | None = None
     model = run.build(build_model, len(source), len(target))
     if run.world.is_main:
         write_config(run.directory / GENERATION_FILE, config.search)
-    objective = objective or teacher_forcing(config.label_smoothing)
+    objective = objective or training_objective(config)
     run.fit(model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
     return run.marked(Translator(model, config.model, source, target, config.search))
+
+
+def training_objective(config: ExperimentConfig) -> Objective:
+    """What is learned by the configuration; validation's loss is plain cross-entropy in any case."""
+    if config.r_drop:
+        return r_drop(config.r_drop, config.label_smoothing)
+    return teacher_forcing(config.label_smoothing)
 
 
 def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = None) -> Prepared:
