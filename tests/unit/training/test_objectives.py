@@ -158,9 +158,8 @@ def test_r_drop_by_hand() -> None:
             assert p != q
             for each in (p, q):
                 expected -= ((1 - smoothing) * each[target] + smoothing * sum(each) / 9) / 2
-            expected += (
-                alpha / 4 * sum(math.exp(a) * (a - b) + math.exp(b) * (b - a) for a, b in zip(p, q, strict=True))
-            )
+            apart = sum(math.exp(a) * (a - b) + math.exp(b) * (b - a) for a, b in zip(p, q, strict=True))
+            expected += alpha / 4 * apart
     assert loss.total.item() == pytest.approx(expected, rel=1e-9)
     assert int(loss.tokens) == 5
     plain = teacher_forcing(smoothing)(model.eval(), batch)
