@@ -155,11 +155,11 @@ class InferenceDecoder:
                 self.token_gates = torch.addmm(bias, decoder.embedding.weight, by_input[:, :width].t())
             elif self.bottom_up:
                 readers.append(by_input[:, size:])
-            own = by_input[:, width:] if number == 0 else by_input[:, :size]
+            own = by_input[:, width:] if number == 0 else by_input[:, :size] * self.largest(number)
             product = product_of(torch.cat((own, by_hidden), 1), precision)
             self.layers.append(PreparedLayer(product, bias, advance))
         by_hidden, by_context = decoder.readout.weight[:, :size], decoder.readout.weight[:, size:]
-        self.readout = product_of(by_hidden, precision)
+        self.readout = product_of(by_hidden * self.largest(len(self.layers)), precision)
         readers.append(by_context)
         self.readers = torch.cat(readers).t().contiguous()
         self.reader_sizes = [len(reader) for reader in readers]
@@ -180,7 +180,7 @@ class InferenceDecoder:
     def step(self, token: Tensor, state: InferenceState) -> tuple[Tensor, InferenceState]:
         """A StepFn: token [N] int64 -> log-probabilities of the next token [N, V], and the state after it."""
         addend = self.token_gates.index_select(0, token)
-        inputs = state.feed
+        inputs, below = state.feed, state.hidden[0]  # the latter for its type: no layer reads it
         hidden, cell = [], []
         contexts: list[Tensor] = []
         for number, layer in enumerate(self.layers):
@@ -191,15 +191,22 @@ class InferenceDecoder:
             new_hidden, new_cell = layer.advance(layer.product(joined, addend), before, state.cell[number])
             hidden.append(new_hidden)
             cell.append(new_cell)
-            inputs = new_hidden
+            below = new_hidden + below if self.decoder.residual and number > 0 else new_hidden
+            largest = self.largest(number + 1)
+            inputs = read = below if largest == 1 else below / largest
             if self.bottom_up and number == 0:
-                contexts = self._contexts(new_hidden, state)
-        features = self.readout(hidden[-1], self.decoder.readout.bias)
+                contexts = self._contexts(below, state)
+        features = self.readout(read, self.decoder.readout.bias)
         if self.attention is not None:
-            features.add_((contexts or self._contexts(hidden[-1], state))[-1])
+            features.add_((contexts or self._contexts(below, state))[-1])
         features = tanh_(features)
         feed = features if self.feeding else None
         return self._log_probs(features), state._replace(hidden=tuple(hidden), cell=tuple(cell), feed=feed)
+
+    def largest(self, layers: int) -> int:
+        """How large a number the states of so many layers, as the next one reads them, can have: a sum where there are
+        residual connections. They are divided by it and the weights that they meet multiplied, for int8's sake."""
+        return layers if self.decoder.residual else 1
 
     def _log_probs(self, features: Tensor) -> Tensor:
         """features [N, E] -> log-probabilities [N, V], fp32 at least, some rows at a time."""

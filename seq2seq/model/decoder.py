@@ -17,7 +17,7 @@ from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.loop_autograd import LoopProduct
 from seq2seq.model.losses import LossSum, cross_entropy
 from seq2seq.model.memory import Memory
-from seq2seq.model.recurrent import Cell, RecurrentLayer, build_recurrent
+from seq2seq.model.recurrent import Cell, RecurrentLayer, build_recurrent, dropped
 from seq2seq.runtime.device import at_least_fp32, product_type
 
 Coupling = Literal["input_feeding", "bottom_up", "none"]
@@ -48,6 +48,8 @@ class DecoderConfig:
     """What the decoder starts from. projected: the encoder's last states through a learned projection. layer_by_layer:
     each layer takes over the last states of the encoder's layer of the same height (Sutskever et al. 2014), which needs
     as many layers of the same width."""
+    residual: bool = False
+    """Whether each layer after the first adds what it reads of the layer below to its states (Wu et al. 2016)."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model.decoder")
@@ -140,9 +142,12 @@ class RecurrentDecoder(nn.Module):
         self.embedding = embedding
         first = width + (width if config.coupling == "input_feeding" else 0)
         later = size + (memory_size if config.coupling == "bottom_up" else 0)
+        rates = DropoutRates.of(dropout)
         self.layers = nn.ModuleList(
-            build_recurrent(config.cell, first if layer == 0 else later, size) for layer in range(config.layers)
+            build_recurrent(config.cell, first if layer == 0 else later, size, rates.weights)
+            for layer in range(config.layers)
         )
+        self.residual = config.residual
         self.attention = build_attention(config.attention, size, memory_size)
         self.bridge_hidden = self.bridge_cell = None
         if config.bridge == "projected":
@@ -153,7 +158,6 @@ class RecurrentDecoder(nn.Module):
         self.output = nn.Linear(width, embedding.num_embeddings)
         if tied:
             self.output.weight = embedding.weight
-        rates = DropoutRates.of(dropout)
         self.embedding_dropout = SequenceDropout(rates.embedding)
         self.state_dropout = SequenceDropout(rates.states)
         self.output_dropout = SequenceDropout(rates.output)
@@ -182,17 +186,20 @@ class RecurrentDecoder(nn.Module):
         inputs = torch.cat((embedded, state.feed), -1) if self.coupling == "input_feeding" else embedded
         hiddens, cells = [], []
         context, attention = None, state.attention
+        below = inputs
         for number, layer in enumerate(self.recurrent_layers()):
-            inputs, cell = layer.step(inputs, state.hidden[:, number], state.cell[:, number])
-            hiddens.append(inputs)
+            hidden, cell = layer.step(inputs, state.hidden[:, number], state.cell[:, number])
+            hiddens.append(hidden)
             cells.append(cell)
+            below = self._stacked(number, hidden, below)
+            inputs = below
             if self.coupling == "bottom_up":
                 if context is None:
-                    context, _, attention = self.attention(inputs, attention)
-                inputs = torch.cat((inputs, context), -1)
+                    context, _, attention = self.attention(below, attention)
+                inputs = torch.cat((below, context), -1)
         if context is None:
-            context, _, attention = self.attention(hiddens[-1], attention)
-        features = self._read_out(hiddens[-1], context)
+            context, _, attention = self.attention(below, attention)
+        features = self._read_out(below, context)
         log_probs = at_least_fp32(self.output(features)).log_softmax(-1)
         return log_probs, DecoderState(torch.stack(hiddens, 1), torch.stack(cells, 1), features, attention)
 
@@ -207,10 +214,11 @@ class RecurrentDecoder(nn.Module):
         if self.coupling == "bottom_up":
             context, weights = self.attention.unroll(hidden, state.attention)
             for layer in range(1, len(self.layers)):
-                hidden = self._run_layer(layer, torch.cat((hidden, context), -1), state) * dropouts.layers
+                states = self._run_layer(layer, torch.cat((hidden, context), -1), state)
+                hidden = self._stacked(layer, states * dropouts.layers, hidden)
         else:
             for layer in range(1, len(self.layers)):
-                hidden = self._run_layer(layer, hidden, state) * dropouts.layers
+                hidden = self._stacked(layer, self._run_layer(layer, hidden, state) * dropouts.layers, hidden)
             context, weights = self.attention.unroll(hidden, state.attention)
         return Output(self._read_out(hidden, context) * dropouts.readout, weights, memory, source)
 
@@ -243,7 +251,7 @@ class RecurrentDecoder(nn.Module):
             for number, product in enumerate(products):
                 gates = product(torch.cat((below, hidden[number]), -1))
                 hidden[number], cell[number] = layers[number].advance(gates, hidden[number], cell[number])
-                below = hidden[number] * layers_mask
+                below = self._stacked(number, hidden[number] * layers_mask, below)
             context, looked = attend_next(below)
             feed = torch.tanh(readout(torch.cat((below, context), -1))) * readout_mask
             features.append(feed)
@@ -259,12 +267,17 @@ class RecurrentDecoder(nn.Module):
         products = []
         for number, layer in enumerate(self.recurrent_layers()):
             by_input, by_hidden, bias = layer.joint_weights()
+            by_hidden = dropped(by_hidden, layer)
             addends = bias.expand(steps, rows, -1)
             if number == 0:
                 addends = addends + embedded.transpose(0, 1) @ by_input[:, :width].t()
                 by_input = by_input[:, width:]
             products.append(LoopProduct(torch.cat((by_input, by_hidden), 1).t(), addends))
         return products, LoopProduct(self.readout.weight.t(), self.readout.bias.expand(steps, rows, -1))
+
+    def _stacked(self, number: int, states: Tensor, below: Tensor) -> Tensor:
+        """What the layer above reads, of a layer's states [..., H] and what it read itself of the layer below."""
+        return states + below if self.residual and number > 0 else states
 
     def _run_layer(self, number: int, inputs: Tensor, state: DecoderState) -> Tensor:
         """All time steps of one layer: [B, T, I] -> [B, T, H]."""

@@ -23,6 +23,8 @@ class DropoutRates:
     """Units of recurrent layers' states, as the next layer, attention and readout read them."""
     output: float
     """Units of the attentional vector, which the output layer reads."""
+    weights: float = 0.0
+    """Recurrent weights."""
     source_tokens: float = 0.0
     """Whole tokens of the source."""
     target_tokens: float = 0.0

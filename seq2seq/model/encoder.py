@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.config import LAYERS, SIZES, Whole, check_fields, check_numbers
+from seq2seq.errors import check
 from seq2seq.model.dropout import DropoutRates, SequenceDropout
 from seq2seq.model.memory import Memory, length_mask
 from seq2seq.model.recurrent import Cell, build_recurrent
@@ -33,6 +34,9 @@ class EncoderConfig:
     """Neighbouring steps joined before each layer after the first: 2 halves the length per layer (Chan et al. 2016)."""
     forward_layers: int = 0
     """Further layers on top that read forward only (Cui et al. 2018)."""
+    residual: bool = False
+    """Whether each layer after the first adds its input to its states (Wu et al. 2016), which needs layers of one width
+    and no subsampling."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model.encoder")
@@ -43,6 +47,12 @@ class EncoderConfig:
             layers=LAYERS,
             subsampling=Whole(1, 1_000),
             forward_layers=Whole(0, 100),
+        )
+        one_width = self.forward_layers == 0 or self.output_size == self.hidden_size
+        check(
+            not self.residual or (self.subsampling == 1 and one_width),
+            "model.encoder.residual adds a layer's input to its states: it needs model.encoder.subsampling 1, and "
+            "model.encoder.forward_layers as wide as the layers below (0, or a model.encoder.merge other than concat)",
         )
 
     @property
@@ -92,12 +102,12 @@ class BidirectionalLayer(nn.Module):
     length. So neither carries padding into a real step. Packed sequences give the same numbers by a slow path on CPU.
     """
 
-    def __init__(self, input_size: int, config: EncoderConfig) -> None:
+    def __init__(self, input_size: int, config: EncoderConfig, weight_dropout: float = 0.0) -> None:
         super().__init__()
         self.merge: Merge = config.merge
-        size = config.hidden_size
-        self.ahead = build_recurrent(config.cell, input_size, size) if config.direction != "backward" else None
-        self.back = build_recurrent(config.cell, input_size, size) if config.direction != "forward" else None
+        sizes = input_size, config.hidden_size
+        self.ahead = build_recurrent(config.cell, *sizes, weight_dropout) if config.direction != "backward" else None
+        self.back = build_recurrent(config.cell, *sizes, weight_dropout) if config.direction != "forward" else None
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """inputs [B, S, I], lengths [B] -> states [B, S, H'], final hidden [B, H'], final cell [B, H'].
@@ -142,10 +152,12 @@ class BiLSTMEncoder(nn.Module):
         super().__init__()
         stack = config.stack()
         sizes = [input_size] + [below.output_size * config.subsampling for below in stack[:-1]]
-        self.layers = nn.ModuleList(BidirectionalLayer(size, layer) for size, layer in zip(sizes, stack, strict=True))
-        self.subsampling = config.subsampling
-        self.all_layers = all_layers
         rates = DropoutRates.of(dropout)
+        self.layers = nn.ModuleList(
+            BidirectionalLayer(size, layer, rates.weights) for size, layer in zip(sizes, stack, strict=True)
+        )
+        self.subsampling, self.residual = config.subsampling, config.residual
+        self.all_layers = all_layers
         self.input_dropout = SequenceDropout(rates.embedding)
         self.dropout = SequenceDropout(rates.states)
         self.output_size = stack[-1].output_size
@@ -158,7 +170,10 @@ class BiLSTMEncoder(nn.Module):
             if number > 0 and self.subsampling > 1:
                 states, lengths = join_steps(states, lengths, self.subsampling)
             drop = self.dropout if number > 0 else self.input_dropout
-            states, *final = layer(drop(states), lengths)
+            below = drop(states)
+            states, *final = layer(below, lengths)
+            if self.residual and number > 0:
+                states = states + below
             finals.append(final)
         kept = finals if self.all_layers else finals[-1:]
         hidden, cell = (torch.cat(each, -1) for each in zip(*kept, strict=True))

@@ -24,7 +24,7 @@ Tie = Literal["none", "two_way", "three_way"]
 
 UNIT_DROPOUTS = ("embedding_dropout", "state_dropout", "output_dropout")
 """Probabilities of ModelConfig that are those of `dropout` where they are not set."""
-DROPOUTS = (*UNIT_DROPOUTS, "source_token_dropout", "target_token_dropout")
+DROPOUTS = (*UNIT_DROPOUTS, "recurrent_dropout", "source_token_dropout", "target_token_dropout")
 """All its probabilities besides `dropout`."""
 
 
@@ -54,6 +54,8 @@ class ModelConfig:
     """Probability of dropping a unit of recurrent layers' states; null: model.dropout."""
     output_dropout: float | None = None
     """Probability of dropping a unit of the attentional vector; null: model.dropout."""
+    recurrent_dropout: float = 0.0
+    """Probability of dropping a recurrent weight, for all steps of a batch (Merity et al. 2018)."""
     source_token_dropout: float = 0.0
     """Probability of dropping a whole token of the source (Gal & Ghahramani 2016; Iyyer et al. 2015)."""
     target_token_dropout: float = 0.0
@@ -79,6 +81,7 @@ class ModelConfig:
             embedding,
             states,
             output,
+            self.recurrent_dropout,
             self.source_token_dropout,
             self.target_token_dropout,
             self.dropped_tokens,

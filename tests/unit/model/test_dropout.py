@@ -1,5 +1,8 @@
 """What is dropped, how often, and that nothing is without being asked for."""
 
+import copy
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +12,7 @@ from seq2seq.errors import UserError
 from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.dropout import DroppedTokens, TokenDropout
 from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.recurrent import Cell, build_recurrent, lstm_weights
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 
 SYMBOLS = torch.tensor([0, 1, 2, 3])
@@ -42,13 +46,57 @@ def features(seed: int = 1, **options: object) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     "name",
-    ["embedding_dropout", "state_dropout", "output_dropout", "source_token_dropout", "target_token_dropout"],
+    [
+        "embedding_dropout",
+        "state_dropout",
+        "output_dropout",
+        "recurrent_dropout",
+        "source_token_dropout",
+        "target_token_dropout",
+    ],
 )
 def test_each_rate_drops_alone(name: str) -> None:
     assert torch.equal(features(1), features(2))
     assert not torch.equal(features(1, **{name: 0.5}), features(2, **{name: 0.5}))
     zeros = (features(1, **{name: 0.5}) == 0).any()
     assert zeros == (name == "output_dropout")
+
+
+@pytest.mark.parametrize("cell", get_args(Cell))
+def test_dropped_recurrent_weights_are_the_same_at_every_step(cell: Cell) -> None:
+    """Against a layer whose recurrent weights have been dropped beforehand."""
+    layer = build_recurrent(cell, 3, 4, weight_dropout=0.4).double().train()
+    inputs, lengths, start = torch.randn(2, 5, 3).double(), torch.tensor([5, 3]), torch.randn(2, 2, 4).double()
+    twin = copy.deepcopy(layer).eval()
+    name = "weight_hh" if cell == "peephole" else "weight_hh_l0"
+    torch.manual_seed(3)
+    weight = nn.functional.dropout(getattr(layer, name), 0.4)
+    assert (weight == 0).any()
+    getattr(twin, name).data.copy_(weight)
+    torch.manual_seed(3)
+    got = layer(inputs, lengths)
+    torch.testing.assert_close(got[1:], twin(inputs, lengths)[1:])
+    torch.manual_seed(3)
+    run = layer.run(inputs, tuple(start))
+    torch.testing.assert_close(run, twin.run(inputs, tuple(start)))
+    run.sum().backward()
+    assert torch.equal(getattr(layer, name).grad == 0, weight == 0)
+
+
+def test_input_feeding_drops_recurrent_weights() -> None:
+    torch.manual_seed(2)
+    decoder = DecoderConfig(6, coupling="input_feeding")
+    model = build_model(ModelConfig(8, 0.0, decoder=decoder, recurrent_dropout=0.4), 20, 20).double().train()
+    twin = copy.deepcopy(model).eval()
+    batch = collate([([4, 5, 6], [7, 8, 9]), ([10, 11], [12])])
+    memory = twin.encode(batch.source, batch.source_lengths)
+    torch.manual_seed(3)
+    for layer in twin.decoder.recurrent_layers():
+        weight = lstm_weights(layer)[1]  # type: ignore[arg-type]
+        weight.data.copy_(nn.functional.dropout(weight, 0.4))
+    torch.manual_seed(3)
+    got = model.decoder.unroll(batch.target_input, memory).features
+    torch.testing.assert_close(got, twin.decoder.unroll(batch.target_input, memory).features)
 
 
 def test_one_rate_serves_for_all_that_have_none_of_their_own() -> None:
