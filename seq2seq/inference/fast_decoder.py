@@ -2,8 +2,9 @@
 
 `RecurrentDecoder.step` is the plain twin that tests compare this with. What is done once, without approximation:
 
-- per model: the bottom layer's gates of every token (embedding times input weights), each layer's input and recurrent
-  weights side by side, so that a layer is one matrix product, laid out as the hardware likes them;
+- per model: the bottom layer's gates of every token (embedding times input weights), and with deep output each token's
+  part of the attentional vector; each layer's input and recurrent weights side by side, so that a layer is one matrix
+  product, laid out as the hardware likes them;
 - per sentence: the values times every weight that reads the context. A context is a weighted mean of values, so its
   projection is the same mean of projected values, and a sentence has fewer values than its hypotheses have steps.
 
@@ -159,6 +160,10 @@ class InferenceDecoder:
             product = product_of(torch.cat((own, by_hidden), 1), precision)
             self.layers.append(PreparedLayer(product, bias, advance))
         by_hidden, by_context = decoder.readout.weight[:, :size], decoder.readout.weight[:, size:]
+        self.token_readout: Tensor | None = None
+        if decoder.deep_output:
+            by_token, by_context = by_context[:, -width:], by_context[:, :-width]
+            self.token_readout = torch.addmm(decoder.readout.bias, decoder.embedding.weight, by_token.t())
         self.readout = product_of(by_hidden * self.largest(len(self.layers)), precision)
         readers.append(by_context)
         self.readers = torch.cat(readers).t().contiguous()
@@ -196,7 +201,8 @@ class InferenceDecoder:
             inputs = read = below if largest == 1 else below / largest
             if self.bottom_up and number == 0:
                 contexts = self._contexts(below, state)
-        features = self.readout(read, self.decoder.readout.bias)
+        bias = self.decoder.readout.bias
+        features = self.readout(read, bias if self.token_readout is None else self.token_readout[token])
         if self.attention is not None:
             features.add_((contexts or self._contexts(below, state))[-1])
         features = tanh_(features)

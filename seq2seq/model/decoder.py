@@ -50,6 +50,9 @@ class DecoderConfig:
     as many layers of the same width."""
     residual: bool = False
     """Whether each layer after the first adds what it reads of the layer below to its states (Wu et al. 2016)."""
+    deep_output: bool = False
+    """Whether the attentional vector is made of the last token's embedding, too (Pascanu et al. 2014; Bahdanau et al.
+    2015; Sennrich et al. 2017)."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model.decoder")
@@ -121,8 +124,9 @@ def check_bridge(encoder: EncoderConfig, decoder: DecoderConfig) -> None:
 class RecurrentDecoder(nn.Module):
     """Embedding, stacked recurrent layers, attention, readout and output layer.
 
-    The attentional vector is h~ = tanh(W [h; context]) (Luong et al. 2015, eq. 5), as wide as the embedding, so that
-    the output layer can share the embedding's weights (Press & Wolf 2017).
+    The attentional vector is h~ = tanh(W [h; context]) (Luong et al. 2015, eq. 5), or with deep output tanh(W [h;
+    context; embedding of the last token]), as wide as the embedding, so that the output layer can share the embedding's
+    weights (Press & Wolf 2017).
 
     A decoder that writes in another way overrides `start`, `step` and `unroll`, and `log_probs` and `loss` where its
     distribution is not the output layer's softmax.
@@ -154,7 +158,9 @@ class RecurrentDecoder(nn.Module):
             self.bridge_hidden = nn.Linear(memory_size, config.layers * size)
             has_cell = self.recurrent_layers()[0].has_cell
             self.bridge_cell = nn.Linear(memory_size, config.layers * size) if has_cell else None
-        self.readout = nn.Linear(size + self.attention.context_size, width)
+        self.deep_output = config.deep_output
+        read = size + self.attention.context_size + (width if config.deep_output else 0)
+        self.readout = nn.Linear(read, width)
         self.output = nn.Linear(width, embedding.num_embeddings)
         if tied:
             self.output.weight = embedding.weight
@@ -182,11 +188,15 @@ class RecurrentDecoder(nn.Module):
     def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """A StepFn, without dropout: token [N] int64 -> log-probabilities of the next token [N, V], fp32 at least, and
         the state after it."""
+        features, _, state = self.advance(token, state)
+        return at_least_fp32(self.output(features)).log_softmax(-1), state
+
+    def advance(self, token: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, DecoderState]:
+        """A step up to the output layer: token [N] int64 -> what it reads [N, E], attention [N, S], the next state."""
         embedded = self.embedding(token)
         inputs = torch.cat((embedded, state.feed), -1) if self.coupling == "input_feeding" else embedded
         hiddens, cells = [], []
-        context, attention = None, state.attention
-        below = inputs
+        looked, below = None, inputs
         for number, layer in enumerate(self.recurrent_layers()):
             hidden, cell = layer.step(inputs, state.hidden[:, number], state.cell[:, number])
             hiddens.append(hidden)
@@ -194,14 +204,11 @@ class RecurrentDecoder(nn.Module):
             below = self._stacked(number, hidden, below)
             inputs = below
             if self.coupling == "bottom_up":
-                if context is None:
-                    context, _, attention = self.attention(below, attention)
-                inputs = torch.cat((below, context), -1)
-        if context is None:
-            context, _, attention = self.attention(below, attention)
-        features = self._read_out(below, context)
-        log_probs = at_least_fp32(self.output(features)).log_softmax(-1)
-        return log_probs, DecoderState(torch.stack(hiddens, 1), torch.stack(cells, 1), features, attention)
+                looked = looked or self.attention(below, state.attention)
+                inputs = torch.cat((below, looked[0]), -1)
+        context, weights, attention = looked or self.attention(below, state.attention)
+        features = self._read_out(below, context, embedded)
+        return features, weights, DecoderState(torch.stack(hiddens, 1), torch.stack(cells, 1), features, attention)
 
     def unroll(self, tokens: Tensor, memory: Memory, source: Tensor | None = None) -> Output:
         """Teacher forcing: tokens [B, T], bos first -> what `loss` and `log_probs` take. source: as `start` has it."""
@@ -220,7 +227,7 @@ class RecurrentDecoder(nn.Module):
             for layer in range(1, len(self.layers)):
                 hidden = self._stacked(layer, self._run_layer(layer, hidden, state) * dropouts.layers, hidden)
             context, weights = self.attention.unroll(hidden, state.attention)
-        return Output(self._read_out(hidden, context) * dropouts.readout, weights, memory, source)
+        return Output(self._read_out(hidden, context, embedded) * dropouts.readout, weights, memory, source)
 
     def log_probs(self, output: Output) -> Tensor:
         """Log-probabilities of every token at every step, [B, T, V], fp32 at least."""
@@ -261,7 +268,7 @@ class RecurrentDecoder(nn.Module):
     def _loop_products(self, embedded: Tensor) -> tuple[list[LoopProduct], LoopProduct]:
         """embedded [B, T, E] -> each layer's weights for [what is below it, its own hidden state], and the readout's.
 
-        The bottom layer's product with the embeddings is known before the loop.
+        The products with the embeddings, of the bottom layer and of deep output, are known before the loop.
         """
         rows, steps, width = embedded.shape
         products = []
@@ -273,7 +280,11 @@ class RecurrentDecoder(nn.Module):
                 addends = addends + embedded.transpose(0, 1) @ by_input[:, :width].t()
                 by_input = by_input[:, width:]
             products.append(LoopProduct(torch.cat((by_input, by_hidden), 1).t(), addends))
-        return products, LoopProduct(self.readout.weight.t(), self.readout.bias.expand(steps, rows, -1))
+        by_state, addends = self.readout.weight, self.readout.bias.expand(steps, rows, -1)
+        if self.deep_output:
+            addends = addends + embedded.transpose(0, 1) @ by_state[:, -width:].t()
+            by_state = by_state[:, :-width]
+        return products, LoopProduct(by_state.t(), addends)
 
     def _stacked(self, number: int, states: Tensor, below: Tensor) -> Tensor:
         """What the layer above reads, of a layer's states [..., H] and what it read itself of the layer below."""
@@ -283,9 +294,10 @@ class RecurrentDecoder(nn.Module):
         """All time steps of one layer: [B, T, I] -> [B, T, H]."""
         return self.recurrent_layers()[number].run(inputs, (state.hidden[:, number], state.cell[:, number]))
 
-    def _read_out(self, hidden: Tensor, context: Tensor) -> Tensor:
-        """h~ of Luong et al. 2015, eq. 5: [..., H], [..., H'] -> [..., E]."""
-        return torch.tanh(self.readout(torch.cat((hidden, context), -1)))
+    def _read_out(self, hidden: Tensor, context: Tensor, embedded: Tensor) -> Tensor:
+        """h~ of Luong et al. 2015, eq. 5: [..., H], [..., H'], the last token's embedding [..., E] -> [..., E]."""
+        parts = (hidden, context, embedded) if self.deep_output else (hidden, context)
+        return torch.tanh(self.readout(torch.cat(parts, -1)))
 
     def _dropouts(self, rows: int) -> Dropouts:
         """Fresh masks for a batch of sequences; scalar ones when not training, which cost nothing to multiply by."""

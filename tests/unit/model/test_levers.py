@@ -20,6 +20,7 @@ from tests.conftest import needs_int8
 PAIRS = [([4, 5, 6], [7, 8]), ([5], [9, 4, 4, 6, 8]), ([], []), ([9, 9, 8, 7, 6, 5, 4], [5])]
 LEVERS: dict[str, dict[str, Any]] = {
     "residual": {"residual": True, "layers": 3},
+    "deep output": {"deep_output": True},
 }
 """Options of the decoder, and of the model where they are dictionaries."""
 COUPLINGS: list[Coupling] = ["none", "bottom_up", "input_feeding"]
@@ -137,6 +138,17 @@ def test_residual_layers_add_what_they_read() -> None:
     context, _ = decoder.attention.unroll(total, start.attention)
     expected = torch.tanh(decoder.readout(torch.cat((total, context), -1)))
     torch.testing.assert_close(decoder.unroll(batch.target_input, memory).features, expected)
+
+
+def test_deep_output_reads_the_last_token() -> None:
+    """tanh(W [h; context; embedding]) of each step alone (Sennrich et al. 2017, section 3.1, with one W for all)."""
+    model = lever_model("deep output", "bottom_up").double()
+    batch, weight = collate(PAIRS[:1]), model.decoder.readout.weight
+    state = model.start(batch.source, batch.source_lengths)
+    features, weights, after = model.decoder.advance(torch.tensor([7]), state)
+    context = weights @ state.attention.values[0]
+    by_hand = weight @ torch.cat((after.hidden[0, -1], context[0], model.decoder.embedding.weight[7]))
+    torch.testing.assert_close(features[0], torch.tanh(by_hand + model.decoder.readout.bias))
 
 
 def test_residual_layers_of_an_encoder() -> None:
