@@ -23,6 +23,7 @@ from torch import Tensor
 from seq2seq.errors import UserError
 from seq2seq.model.attention import Attention, MemoryKeys, NoAttention, ScoredAttention, attend
 from seq2seq.model.decoder import RecurrentDecoder
+from seq2seq.model.lexical import LexicalDecoder, WithWords
 from seq2seq.model.memory import Memory
 from seq2seq.model.recurrent import LSTMLayer
 from seq2seq.model.seq2seq import Seq2Seq
@@ -72,7 +73,8 @@ def prepare(model: Seq2Seq, precision: DecodingPrecision = "fp32") -> SearchMode
     Made anew whenever the weights have changed. Raises UserError where the model or the hardware lacks that precision.
     """
     own_step = type(model).step is not Seq2Seq.step or type(model).start_from is not Seq2Seq.start_from
-    if not own_step and type(model.decoder) is RecurrentDecoder and _is_stateless(model.decoder.attention):
+    own_step = own_step or type(model.decoder) not in (RecurrentDecoder, LexicalDecoder)
+    if not own_step and _is_stateless(model.decoder.attention):
         return InferenceDecoder(model.decoder, precision)
     if precision != "fp32":
         raise UserError(f"precision {precision} is for models that step as RecurrentDecoder does; use fp32")
@@ -168,19 +170,27 @@ class InferenceDecoder:
         readers.append(by_context)
         self.readers = torch.cat(readers).t().contiguous()
         self.reader_sizes = [len(reader) for reader in readers]
-        self.output = product_of(decoder.output.weight, precision)
+        weight = decoder.output.weight
+        self.lexical = decoder if isinstance(decoder, LexicalDecoder) else None
+        if self.lexical is not None:  # what its weights meet lies within [-2, 2]
+            weight = torch.cat((weight, 2 * self.lexical.lexical_output.weight), 1)
+        self.output = product_of(weight, precision)
 
     def start_from(self, memory: Memory, source: Tensor | None = None) -> InferenceState:
         """The state before the first token, one hypothesis per sentence."""
         states, mask, *final = memory
         plain = self.decoder.start(Memory(at_least_fp32(states), mask, *map(at_least_fp32, final)), source)
+        attention = plain.attention if self.lexical is None else plain.attention.attention
         # Under a caller's autocast products are of a half precision again.
         hidden, cell = (tuple(at_least_fp32(field).unbind(1)) for field in (plain.hidden, plain.cell))
         feed = at_least_fp32(plain.feed) if self.feeding else None
         if self.attention is None:
-            return InferenceState(hidden, cell, feed, plain.attention)
-        keys, values = at_least_fp32(plain.attention.keys), at_least_fp32(plain.attention.values @ self.readers)
-        return InferenceState(hidden, cell, feed, MemoryKeys(keys, values, mask))
+            return InferenceState(hidden, cell, feed, attention)
+        keys, values = at_least_fp32(attention.keys), at_least_fp32(attention.values @ self.readers)
+        prepared = MemoryKeys(keys, values, mask)
+        if self.lexical is not None:
+            return InferenceState(hidden, cell, feed, WithWords(prepared, at_least_fp32(plain.attention.words)))
+        return InferenceState(hidden, cell, feed, prepared)
 
     def step(self, token: Tensor, state: InferenceState) -> tuple[Tensor, InferenceState]:
         """A StepFn: token [N] int64 -> log-probabilities of the next token [N, V], and the state after it."""
@@ -188,6 +198,7 @@ class InferenceDecoder:
         inputs, below = state.feed, state.hidden[0]  # the latter for its type: no layer reads it
         hidden, cell = [], []
         contexts: list[Tensor] = []
+        weights: Tensor | None = None
         for number, layer in enumerate(self.layers):
             if number > 0:
                 addend = layer.bias + contexts[number - 1] if self.bottom_up else layer.bias
@@ -200,13 +211,18 @@ class InferenceDecoder:
             largest = self.largest(number + 1)
             inputs = read = below if largest == 1 else below / largest
             if self.bottom_up and number == 0:
-                contexts = self._contexts(below, state)
+                contexts, weights = self._contexts(below, state)
         bias = self.decoder.readout.bias
         features = self.readout(read, bias if self.token_readout is None else self.token_readout[token])
         if self.attention is not None:
-            features.add_((contexts or self._contexts(below, state))[-1])
+            if weights is None:
+                contexts, weights = self._contexts(below, state)
+            features.add_(contexts[-1])
         features = tanh_(features)
         feed = features if self.feeding else None
+        if self.lexical is not None and weights is not None:
+            by_word = self.lexical.translated(weights, state.attention.words).flatten(0, 1)
+            features = torch.cat((features, by_word / 2), 1)
         return self._log_probs(features), state._replace(hidden=tuple(hidden), cell=tuple(cell), feed=feed)
 
     def largest(self, layers: int) -> int:
@@ -224,13 +240,13 @@ class InferenceDecoder:
             torch.log_softmax(at_least_fp32(self.output(features[rows], bias)), -1, out=found[rows])
         return found
 
-    def _contexts(self, query: Tensor, state: InferenceState) -> list[Tensor]:
-        """query [N, H] -> for each reader of the context its projection [N, P']."""
+    def _contexts(self, query: Tensor, state: InferenceState) -> tuple[list[Tensor], Tensor]:
+        """query [N, H] -> for each reader of the context its projection [N, P'], and attention [B, N / B, S]."""
         assert self.attention is not None
-        keys, values, mask = state.attention
+        keys, values, mask = state.attention if self.lexical is None else state.attention.attention
         queries = query.view(len(keys), -1, query.shape[-1])
-        projected, _ = attend(self.attention.scores(queries, keys), values, mask)
-        return list(projected.flatten(0, 1).split(self.reader_sizes, 1))
+        projected, weights = attend(self.attention.scores(queries, keys), values, mask)
+        return list(projected.flatten(0, 1).split(self.reader_sizes, 1)), weights
 
 
 def _as_it_is(weight: Tensor) -> Tensor:

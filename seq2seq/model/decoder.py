@@ -189,7 +189,7 @@ class RecurrentDecoder(nn.Module):
         """A StepFn, without dropout: token [N] int64 -> log-probabilities of the next token [N, V], fp32 at least, and
         the state after it."""
         features, _, state = self.advance(token, state)
-        return at_least_fp32(self.output(features)).log_softmax(-1), state
+        return at_least_fp32(self.logits(features)).log_softmax(-1), state
 
     def advance(self, token: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, DecoderState]:
         """A step up to the output layer: token [N] int64 -> what it reads [N, E], attention [N, S], the next state."""
@@ -212,11 +212,14 @@ class RecurrentDecoder(nn.Module):
 
     def unroll(self, tokens: Tensor, memory: Memory, source: Tensor | None = None) -> Output:
         """Teacher forcing: tokens [B, T], bos first -> what `loss` and `log_probs` take. source: as `start` has it."""
-        state = self.start(memory, source)
+        return Output(*self.unroll_from(self.start(memory, source), tokens), memory, source)
+
+    def unroll_from(self, state: DecoderState, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """tokens [B, T] -> what the output layer reads [B, T, E], attention [B, T, S]."""
         dropouts = self._dropouts(tokens.shape[0])
         embedded = self.token_dropout(tokens, self.embedding) * dropouts.embedding
         if self.coupling == "input_feeding":
-            return Output(*self._unroll_feeding(embedded, state, dropouts), memory, source)
+            return self._unroll_feeding(embedded, state, dropouts)
         hidden = self._run_layer(0, embedded, state) * dropouts.layers
         if self.coupling == "bottom_up":
             context, weights = self.attention.unroll(hidden, state.attention)
@@ -227,11 +230,19 @@ class RecurrentDecoder(nn.Module):
             for layer in range(1, len(self.layers)):
                 hidden = self._stacked(layer, self._run_layer(layer, hidden, state) * dropouts.layers, hidden)
             context, weights = self.attention.unroll(hidden, state.attention)
-        return Output(self._read_out(hidden, context, embedded) * dropouts.readout, weights, memory, source)
+        return self._read_out(hidden, context, embedded) * dropouts.readout, weights
 
     def log_probs(self, output: Output) -> Tensor:
         """Log-probabilities of every token at every step, [B, T, V], fp32 at least."""
-        return at_least_fp32(self.output(output.features)).log_softmax(-1)
+        return at_least_fp32(self.logits(output.features)).log_softmax(-1)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """The output layer: [..., E] -> [..., V]."""
+        return self.output(features)
+
+    def output_weights(self) -> tuple[Tensor, Tensor]:
+        """Its weights [V, E] and biases [V]."""
+        return self.output.weight, self.output.bias
 
     def loss(self, output: Output, targets: Tensor, label_smoothing: float = 0.0) -> LossSum:
         """Cross-entropy of targets [B, T] int64, eos last and PAD_ID after it, summed over the real tokens."""
@@ -240,7 +251,7 @@ class RecurrentDecoder(nn.Module):
         if not rows.is_cuda:  # where the host would have to wait for the number of real rows
             chosen = _real_rows_first(real)
             rows, flat = rows[chosen], flat[chosen]
-        weight, bias = self.output.weight, self.output.bias
+        weight, bias = self.output_weights()
         return LossSum(cross_entropy(rows, weight, bias, flat, label_smoothing, ignored=PAD_ID), real.sum())
 
     def _unroll_feeding(self, embedded: Tensor, state: DecoderState, dropouts: Dropouts) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.model.frontends import FrontEndConfig, TokenEmbedding
 from seq2seq.model.heads import StepHead
 from seq2seq.model.initialisation import initialise_model, initialise_uniformly
+from seq2seq.model.lexical import LexicalDecoder
 from seq2seq.model.memory import Memory
 from seq2seq.runtime.device import at_least_fp32
 
@@ -62,6 +63,9 @@ class ModelConfig:
     """Probability of dropping a whole token of the decoder's input, which then has to go by the source."""
     dropped_tokens: DroppedTokens = "zero"
     """What a dropped token becomes: zero (no embedding, the others scaled up) or unk (the unknown token)."""
+    lexical: bool = False
+    """Whether the output layer also reads the embeddings of the source that attention looks at, which translates rare
+    words (Nguyen & Chiang 2018); one more matrix of vocabulary times embedding_size."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model")
@@ -70,6 +74,11 @@ class ModelConfig:
         check_numbers(self, "model", dropout=DROPOUT, **dict.fromkeys(given, DROPOUT))
         check_bridge(self.encoder, self.decoder)
         check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.top.output_size)
+        check(
+            not self.lexical or (self.decoder.attention != "none" and self.encoder.subsampling == 1),
+            "model.lexical translates the words that attention looks at: it needs a model.decoder.attention other than "
+            "none, and model.encoder.subsampling 1",
+        )
 
     def rates(self) -> DropoutRates:
         """Probabilities of dropout, each with its own value or else that of `dropout`."""
@@ -140,7 +149,8 @@ def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_voca
     source = target if shared else nn.Embedding(source_vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
     rates = config.rates()
     encoder = _encoder(config, rates)
-    decoder = RecurrentDecoder(target, encoder.output_size, config.decoder, rates, tied=config.tie != "none")
+    sizes = (target, encoder.output_size, config.decoder, rates, config.tie != "none")
+    decoder = LexicalDecoder(source, *sizes) if config.lexical else RecurrentDecoder(*sizes)
     lookup = TokenDropout(rates.source_tokens, rates.dropped_tokens)
     return Seq2Seq(TokenEmbedding(source, rates.embedding, lookup), encoder, decoder)
 

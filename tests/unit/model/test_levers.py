@@ -11,7 +11,7 @@ from seq2seq.data.batch import collate
 from seq2seq.errors import UserError
 from seq2seq.inference.decoding import score_pairs
 from seq2seq.inference.fast_decoder import InferenceDecoder, prepare
-from seq2seq.model.decoder import Coupling, DecoderConfig
+from seq2seq.model.decoder import Coupling, DecoderConfig, RecurrentDecoder
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.search.beam import SearchConfig, beam_search
@@ -21,6 +21,8 @@ PAIRS = [([4, 5, 6], [7, 8]), ([5], [9, 4, 4, 6, 8]), ([], []), ([9, 9, 8, 7, 6,
 LEVERS: dict[str, dict[str, Any]] = {
     "residual": {"residual": True, "layers": 3},
     "deep output": {"deep_output": True},
+    "lexical": {"model": {"lexical": True}},
+    "lexical, deep output": {"decoder": {"deep_output": True, "attention": "additive"}, "model": {"lexical": True}},
 }
 """Options of the decoder, and of the model where they are dictionaries."""
 COUPLINGS: list[Coupling] = ["none", "bottom_up", "input_feeding"]
@@ -31,7 +33,9 @@ def lever_model(lever: str, coupling: Coupling, dropout: float = 0.0) -> Seq2Seq
     """A random model over 10 tokens with one lever."""
     torch.manual_seed(3)
     options = LEVERS[lever]
-    decoder = DecoderConfig(**{"hidden_size": 12, "layers": 2, "coupling": coupling, **options.get("decoder", options)})
+    nested = "model" in options or "encoder" in options
+    of_decoder = options.get("decoder", {}) if nested else options
+    decoder = DecoderConfig(**{"hidden_size": 12, "layers": 2, "coupling": coupling, **of_decoder})
     encoder = EncoderConfig(6, **options.get("encoder", {}))
     model = build_model(ModelConfig(8, dropout, "two_way", encoder, decoder, **options.get("model", {})), 10, 10)
     for parameter in model.parameters():
@@ -149,6 +153,21 @@ def test_deep_output_reads_the_last_token() -> None:
     context = weights @ state.attention.values[0]
     by_hand = weight @ torch.cat((after.hidden[0, -1], context[0], model.decoder.embedding.weight[7]))
     torch.testing.assert_close(features[0], torch.tanh(by_hand + model.decoder.readout.bias))
+
+
+def test_the_lexical_model_by_hand() -> None:
+    """Nguyen & Chiang 2018, eq. 10 to 12, of one step."""
+    model = lever_model("lexical", "none").double()
+    decoder: Any = model.decoder
+    source, target = [4, 5, 6], [7]
+    batch = collate([(source, target)])
+    output = model(batch.source, batch.source_lengths, batch.target_input)
+    embedding, weights = model.front_end.embedding.weight, output.attention[0, 0]
+    looked_at = torch.tanh(sum(weights[s] * embedding[token] for s, token in enumerate([*source, 3])))
+    by_word = torch.tanh(decoder.lexical.weight @ looked_at) + looked_at
+    usual = model.decoder.advance(torch.tensor([2]), RecurrentDecoder.start(decoder, output.memory))[0][0]
+    logits = decoder.output.weight @ usual + decoder.output.bias + decoder.lexical_output.weight @ by_word
+    torch.testing.assert_close(decoder.log_probs(output)[0, 0], logits.log_softmax(-1))
 
 
 def test_residual_layers_of_an_encoder() -> None:
