@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.errors import UserError
-from seq2seq.model.attention import Attention, MemoryKeys, NoAttention, ScoredAttention, attend
+from seq2seq.model.attention import Attention, MemoryKeys, NoAttention, ScoredAttention
 from seq2seq.model.decoder import RecurrentDecoder
 from seq2seq.model.lexical import LexicalDecoder, WithWords
 from seq2seq.model.memory import Memory
@@ -186,7 +186,10 @@ class InferenceDecoder:
         feed = at_least_fp32(plain.feed) if self.feeding else None
         if self.attention is None:
             return InferenceState(hidden, cell, feed, attention)
-        keys, values = at_least_fp32(attention.keys), at_least_fp32(attention.values @ self.readers)
+        keys, values = (
+            at_least_fp32(attention.keys),
+            at_least_fp32(self.attention.projected(attention.values, self.readers)),
+        )
         prepared = MemoryKeys(keys, values, mask)
         if self.lexical is not None:
             return InferenceState(hidden, cell, feed, WithWords(prepared, at_least_fp32(plain.attention.words)))
@@ -245,7 +248,7 @@ class InferenceDecoder:
         assert self.attention is not None
         keys, values, mask = state.attention if self.lexical is None else state.attention.attention
         queries = query.view(len(keys), -1, query.shape[-1])
-        projected, weights = attend(self.attention.scores(queries, keys), values, mask)
+        projected, weights = self.attention.read(queries, keys, values, mask)
         return list(projected.flatten(0, 1).split(self.reader_sizes, 1)), weights
 
 

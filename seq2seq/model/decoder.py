@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import LAYERS, SIZES, check_fields, check_numbers
+from seq2seq.config import LAYERS, SIZES, Whole, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check
 from seq2seq.model.attention import AttentionKind, build_attention
@@ -48,6 +48,9 @@ class DecoderConfig:
     """What the decoder starts from. projected: the encoder's last states through a learned projection. layer_by_layer:
     each layer takes over the last states of the encoder's layer of the same height (Sutskever et al. 2014), which needs
     as many layers of the same width."""
+    heads: int = 1
+    """Attentions side by side, each over a part of the projected memory (Vaswani et al. 2017; Chen et al. 2018); more
+    than 1 with general or additive."""
     residual: bool = False
     """Whether each layer after the first adds what it reads of the layer below to its states (Wu et al. 2016)."""
     deep_output: bool = False
@@ -56,7 +59,7 @@ class DecoderConfig:
 
     def __post_init__(self) -> None:
         check_fields(self, "model.decoder")
-        check_numbers(self, "model.decoder", hidden_size=SIZES, layers=LAYERS)
+        check_numbers(self, "model.decoder", hidden_size=SIZES, layers=LAYERS, heads=Whole(1, 1_000))
         check(
             self.coupling != "bottom_up" or self.layers >= 2,
             f"model.decoder.coupling bottom_up needs at least 2 model.decoder.layers, not {self.layers}: one queries, "
@@ -67,6 +70,10 @@ class DecoderConfig:
             "model.decoder.attention none gives upper layers no context; set model.decoder.coupling to none or "
             "input_feeding",
         )
+
+    def attention_sizes(self, memory_size: int) -> tuple[AttentionKind, int, int, int]:
+        """What `build_attention` takes."""
+        return self.attention, self.hidden_size, memory_size, self.heads
 
 
 class DecoderState(NamedTuple):
@@ -152,7 +159,7 @@ class RecurrentDecoder(nn.Module):
             for layer in range(config.layers)
         )
         self.residual = config.residual
-        self.attention = build_attention(config.attention, size, memory_size)
+        self.attention = build_attention(*config.attention_sizes(memory_size))
         self.bridge_hidden = self.bridge_cell = None
         if config.bridge == "projected":
             self.bridge_hidden = nn.Linear(memory_size, config.layers * size)

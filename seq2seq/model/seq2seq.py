@@ -73,7 +73,7 @@ class ModelConfig:
         given = [name for name in DROPOUTS if name not in UNIT_DROPOUTS or getattr(self, name) is not None]
         check_numbers(self, "model", dropout=DROPOUT, **dict.fromkeys(given, DROPOUT))
         check_bridge(self.encoder, self.decoder)
-        check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.top.output_size)
+        check_sizes(*self.decoder.attention_sizes(self.encoder.top.output_size))
         check(
             not self.lexical or (self.decoder.attention != "none" and self.encoder.subsampling == 1),
             "model.lexical translates the words that attention looks at: it needs a model.decoder.attention other than "
@@ -200,7 +200,7 @@ class GeneratorConfig:
             f"{self.front_end.blocks} model.front_end.blocks",
         )
         check_bridge(self.encoder, self.decoder)
-        check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.top.output_size)
+        check_sizes(*self.decoder.attention_sizes(self.encoder.top.output_size))
 
 
 def build_generator_model(config: GeneratorConfig, vocabulary_size: int) -> Seq2Seq:

@@ -11,8 +11,10 @@ from seq2seq.data.batch import collate
 from seq2seq.errors import UserError
 from seq2seq.inference.decoding import score_pairs
 from seq2seq.inference.fast_decoder import InferenceDecoder, prepare
+from seq2seq.model.attention import attend
 from seq2seq.model.decoder import Coupling, DecoderConfig, RecurrentDecoder
 from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.memory import mean_memory
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.search.beam import SearchConfig, beam_search
 from tests.conftest import needs_int8
@@ -21,8 +23,14 @@ PAIRS = [([4, 5, 6], [7, 8]), ([5], [9, 4, 4, 6, 8]), ([], []), ([9, 9, 8, 7, 6,
 LEVERS: dict[str, dict[str, Any]] = {
     "residual": {"residual": True, "layers": 3},
     "deep output": {"deep_output": True},
+    "heads": {"heads": 3},
+    "additive heads": {"heads": 2, "attention": "additive"},
     "lexical": {"model": {"lexical": True}},
-    "lexical, deep output": {"decoder": {"deep_output": True, "attention": "additive"}, "model": {"lexical": True}},
+    "all": {
+        "decoder": {"deep_output": True, "residual": True, "layers": 3, "attention": "additive", "heads": 2},
+        "encoder": {"layers": 2, "residual": True},
+        "model": {"lexical": True},
+    },
 }
 """Options of the decoder, and of the model where they are dictionaries."""
 COUPLINGS: list[Coupling] = ["none", "bottom_up", "input_feeding"]
@@ -168,6 +176,33 @@ def test_the_lexical_model_by_hand() -> None:
     usual = model.decoder.advance(torch.tensor([2]), RecurrentDecoder.start(decoder, output.memory))[0][0]
     logits = decoder.output.weight @ usual + decoder.output.bias + decoder.lexical_output.weight @ by_word
     torch.testing.assert_close(decoder.log_probs(output)[0, 0], logits.log_softmax(-1))
+
+
+@pytest.mark.parametrize("lever", ["heads", "additive heads"])
+def test_heads_are_attentions_of_their_own(lever: str) -> None:
+    """Each head alone: its part of queries, keys and values through the attention with one head."""
+    attention: Any = lever_model(lever, "none").decoder.attention
+    memory = mean_memory(torch.randn(2, 5, 12), torch.tensor([5, 3]))
+    queries = torch.randn(2, 4, 12)
+    contexts, weights = attention.unroll(queries, attention.start(memory))
+    size, found = 12 // attention.heads, []
+    for head in range(attention.heads):
+        part = slice(head * size, (head + 1) * size)
+        asked, keys = attention.project_query(queries)[..., part], attention.project(memory.states)[..., part]
+        if lever == "heads":
+            scores = asked @ keys.transpose(1, 2) / size**0.5
+        else:
+            scores = torch.tanh(asked[:, :, None] + keys[:, None]) @ attention.energy[part]
+        found.append(attend(scores, attention.project_values(memory.states)[..., part], memory.mask))
+    torch.testing.assert_close(contexts, torch.cat([context for context, _ in found], -1))
+    torch.testing.assert_close(weights, torch.stack([each for _, each in found]).mean(0))
+
+
+def test_heads_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(UserError, match=r"decoder\.heads \(5\) must divide decoder\.hidden_size \(512\)"):
+        ModelConfig(decoder=DecoderConfig(heads=5))
+    with pytest.raises(UserError, match=r"decoder\.heads 2 is for decoder\.attention general or additive, not dot"):
+        ModelConfig(decoder=DecoderConfig(heads=2, attention="dot"))
 
 
 def test_residual_layers_of_an_encoder() -> None:
