@@ -186,11 +186,8 @@ class InferenceDecoder:
         feed = at_least_fp32(plain.feed) if self.feeding else None
         if self.attention is None:
             return InferenceState(hidden, cell, feed, attention)
-        keys, values = (
-            at_least_fp32(attention.keys),
-            at_least_fp32(self.attention.projected(attention.values, self.readers)),
-        )
-        prepared = MemoryKeys(keys, values, mask)
+        values = self.attention.projected(attention.values, self.readers)
+        prepared = MemoryKeys(at_least_fp32(attention.keys), at_least_fp32(values), mask)
         if self.lexical is not None:
             return InferenceState(hidden, cell, feed, WithWords(prepared, at_least_fp32(plain.attention.words)))
         return InferenceState(hidden, cell, feed, prepared)

@@ -82,8 +82,8 @@ class MemoryKeys(NamedTuple):
 class ScoredAttention(Attention):
     """Softmax over a score of query and key, and the mean of the values by it. A subclass defines `keys` and `scores`.
 
-    Prepared search takes `projected` and `read` in place of `unroll`: a context's product with a matrix is the same mean
-    of the values' products with it.
+    Prepared search takes `projected` and `read` in place of `unroll`: a context's product with a matrix is the same
+    mean of the values' products with it.
 
     A subclass that overrides `scores` must override `loop_scores` too where that is not made of `scores`: training with
     input feeding calls only the latter.
@@ -190,7 +190,7 @@ class AdditiveAttention(ScoredAttention):
 
 
 class MultiHeadAttention(ScoredAttention):
-    """Several attentions side by side (Vaswani et al. 2017, section 3.2.2; over an encoder of LSTMs in Chen et al. 2018),
+    """Several attentions side by side (Vaswani et al. 2017, section 3.2.2; over an encoder of LSTMs: Chen et al. 2018),
     each over its part of the projected values. The weights that are shown are the heads' mean.
 
     score(q, k) = W_q q . W_k k / sqrt(d) with d numbers per head.
