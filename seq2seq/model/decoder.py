@@ -43,7 +43,8 @@ class DecoderConfig:
     the bottom layer queries, its context joins the input of the upper layers (GNMT, Wu et al. 2016); training
     needs no loop over time. none: the top layer queries, nothing is fed back."""
     cell: Cell = "lstm"
-    """Recurrent cell: lstm, gru, rnn (plain tanh), or peephole (an LSTM whose gates see the cell)."""
+    """Recurrent cell: lstm, gru, rnn (plain tanh), peephole (an LSTM whose gates see the cell), or layer_norm_lstm
+    (Ba et al. 2016; a loop over time, no kernel of torch's)."""
     bridge: Bridge = "projected"
     """What the decoder starts from. projected: the encoder's last states through a learned projection. layer_by_layer:
     each layer takes over the last states of the encoder's layer of the same height (Sutskever et al. 2014), which needs

@@ -27,7 +27,8 @@ class EncoderConfig:
     merge: Merge = "concat"
     """How the two directions are joined: concat (twice the width), sum, average or multiply (element by element)."""
     cell: Cell = "lstm"
-    """Recurrent cell: lstm, gru, rnn (plain tanh), or peephole (an LSTM whose gates see the cell)."""
+    """Recurrent cell: lstm, gru, rnn (plain tanh), peephole (an LSTM whose gates see the cell), or layer_norm_lstm
+    (Ba et al. 2016; a loop over time, no kernel of torch's)."""
     direction: Direction = "both"
     """Order in which the input is read: both, or only forward or backward."""
     subsampling: int = 1

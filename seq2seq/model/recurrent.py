@@ -1,4 +1,5 @@
-"""One-directional recurrent layers: LSTM, GRU, plain RNN, and the LSTM with peepholes, for encoders and decoders alike.
+"""One-directional recurrent layers: LSTM, GRU, plain RNN, and LSTMs with peepholes or layer normalisation, for encoders
+and decoders alike.
 
 A cell is one matrix product of its input and its last hidden state, the gates, and an elementwise function of them.
 Every layer here answers to the same five calls:
@@ -27,7 +28,7 @@ from seq2seq.model.loop_autograd import lstm_elementwise
 from seq2seq.model.memory import length_mask
 from seq2seq.runtime.device import product_type
 
-Cell = Literal["lstm", "gru", "rnn", "peephole"]
+Cell = Literal["lstm", "gru", "rnn", "peephole", "layer_norm_lstm"]
 Output = tuple[Tensor, Tensor, Tensor]
 State = tuple[Tensor, Tensor]
 """h and c."""
@@ -74,7 +75,7 @@ class RecurrentLayer(Protocol):
 
 def build_recurrent(cell: Cell, input_size: int, hidden_size: int, weight_dropout: float = 0.0) -> nn.Module:
     """The layer of that cell, a `RecurrentLayer`."""
-    layer: LSTMLayer | GRULayer | RNNLayer | PeepholeLSTM
+    layer: LSTMLayer | GRULayer | RNNLayer | LoopedLayer
     match cell:
         case "lstm":
             layer = LSTMLayer(input_size, hidden_size, batch_first=True)
@@ -84,6 +85,8 @@ def build_recurrent(cell: Cell, input_size: int, hidden_size: int, weight_dropou
             layer = RNNLayer(input_size, hidden_size, batch_first=True)
         case "peephole":
             layer = PeepholeLSTM(input_size, hidden_size)
+        case "layer_norm_lstm":
+            layer = LayerNormLSTM(input_size, hidden_size)
     layer.weight_dropout = weight_dropout
     return layer
 
@@ -351,3 +354,30 @@ class PeepholeLSTM(LoopedLayer):
         new_cell = torch.sigmoid(forget + peep_forget * cell) * cell
         new_cell = new_cell + torch.sigmoid(ingoing + peep_in * cell) * torch.tanh(candidate)
         return torch.sigmoid(outgoing + peep_out * new_cell) * torch.tanh(new_cell), new_cell
+
+
+class LayerNormLSTM(LoopedLayer):
+    """LSTM with layer normalisation (Ba et al. 2016, section 3.1): of each gate before its nonlinearity, once for the
+    sum of its two products, and of the cell before the output's tanh.
+
+    i, f, g, o = LN(W x + U h + b) x gain + shift, each gate by itself; c = s(f) * c_before + s(i) * tanh(g);
+    h = s(o) * tanh(LN(c) x gain + shift).
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.gain = nn.Parameter(torch.ones(5 * hidden_size))
+        """[5H] of the four gates, and of the cell"""
+        shift = torch.zeros(5, hidden_size)
+        shift[1] = 1.0  # the forget gate's; what `bias` adds to all units of a gate, the norm takes away
+        self.shift = nn.Parameter(shift.flatten())
+
+    def advance(self, gates: Tensor, _hidden: Tensor, cell: Tensor) -> State:
+        """gates [N, 4H], cell [N, H] -> the next h and c."""
+        size = (self.hidden_size,)
+        gain, shift = self.gain.unflatten(0, (5, -1)), self.shift.unflatten(0, (5, -1))
+        normed = nn.functional.layer_norm(gates.unflatten(-1, (4, -1)), size) * gain[:4] + shift[:4]
+        ingoing, forget, candidate, outgoing = normed.unbind(-2)
+        new_cell = torch.sigmoid(forget) * cell + torch.sigmoid(ingoing) * torch.tanh(candidate)
+        shown = nn.functional.layer_norm(new_cell, size) * gain[4] + shift[4]
+        return torch.sigmoid(outgoing) * torch.tanh(shown), new_cell
