@@ -15,7 +15,7 @@ from seq2seq.model.attention import AttentionKind, build_attention
 from seq2seq.model.dropout import DropoutRates, SequenceDropout, TokenDropout
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.loop_autograd import LoopProduct
-from seq2seq.model.losses import LossSum, cross_entropy
+from seq2seq.model.losses import LossSum, consistent_cross_entropy, cross_entropy
 from seq2seq.model.memory import Memory
 from seq2seq.model.recurrent import Cell, RecurrentLayer, build_recurrent, dropped
 from seq2seq.runtime.device import at_least_fp32, product_type
@@ -261,6 +261,17 @@ class RecurrentDecoder(nn.Module):
             rows, flat = rows[chosen], flat[chosen]
         weight, bias = self.output_weights()
         return LossSum(cross_entropy(rows, weight, bias, flat, label_smoothing, ignored=PAD_ID), real.sum())
+
+    def consistent_loss(self, output: Output, targets: Tensor, share: float, label_smoothing: float = 0.0) -> LossSum:
+        """Half of `loss` of two draws of dropout, the one's rows before the other's in `output` [2 B, ...], and `share`
+        times KL(P || Q) + KL(Q || P) of their distributions; targets [B, T] are both's."""
+        real = targets != PAD_ID
+        rows, flat = output.features.unflatten(0, (2, -1)).flatten(1, 2), targets.flatten()
+        if not rows.is_cuda:
+            chosen = _real_rows_first(real)
+            rows, flat = rows[:, chosen], flat[chosen]
+        loss = consistent_cross_entropy(rows, *self.output_weights(), flat, share, label_smoothing, ignored=PAD_ID)
+        return LossSum(loss, real.sum())
 
     def _unroll_feeding(self, embedded: Tensor, state: DecoderState, dropouts: Dropouts) -> tuple[Tensor, Tensor]:
         """The loop over time that input feeding needs, as each step's input holds the readout of the one before:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from seq2seq.data.batch import AnyBatch, Batch, SequenceBatch, halves, map_tensors
 from seq2seq.data.symbols import EOS_ID, PAD_ID
+from seq2seq.model.decoder import RecurrentDecoder
 from seq2seq.model.losses import LossSum, ctc_loss
 from seq2seq.model.seq2seq import CTCSeq2Seq, Seq2Seq
 from seq2seq.model.sequence_model import SequenceModel
@@ -44,6 +45,9 @@ def r_drop(alpha: float, label_smoothing: float = 0.0) -> ComputeLoss:
     def compute_loss(model: Seq2Seq, batch: Batch) -> LossSum:
         twice: Batch = map_tensors(batch, lambda each: torch.cat((each, each)))
         output = model(twice.source, twice.source_lengths, twice.target_input)
+        kind = type(model.decoder)
+        if kind.loss is RecurrentDecoder.loss and kind.log_probs is RecurrentDecoder.log_probs:
+            return model.decoder.consistent_loss(output, batch.target_output, alpha / 4, label_smoothing)
         by_labels = model.decoder.loss(output, twice.target_output, label_smoothing)
         real = batch.target_output != PAD_ID
         apart = symmetric_divergence(*model.decoder.log_probs(output).chunk(2))

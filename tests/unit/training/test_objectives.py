@@ -8,10 +8,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from seq2seq.data.batch import SequenceBatch, collate, collate_sequences
-from seq2seq.model.decoder import DecoderConfig, RecurrentDecoder
+from seq2seq.model.decoder import DecoderConfig, Output, RecurrentDecoder
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.model.frontends import TokenEmbedding
 from seq2seq.model.heads import StepHead
+from seq2seq.model.lexical import LexicalDecoder
+from seq2seq.model.losses import LossSum
 from seq2seq.model.seq2seq import CTCSeq2Seq, ModelConfig, build_model
 from seq2seq.model.sequence_model import SequenceModel
 from seq2seq.training.objectives import (
@@ -164,6 +166,29 @@ def test_r_drop_by_hand() -> None:
     assert int(loss.tokens) == 5
     plain = teacher_forcing(smoothing)(model.eval(), batch)
     torch.testing.assert_close(r_drop(alpha, smoothing)(model, batch), plain)  # without dropout nothing is apart
+
+
+@pytest.mark.parametrize("lexical", [False, True])
+def test_r_drops_fused_loss_and_gradients_are_those_of_its_plain_twin(lexical: bool) -> None:
+    """The twin is what a decoder with a loss of its own gets."""
+
+    class Own(LexicalDecoder if lexical else RecurrentDecoder):  # type: ignore[misc]
+        def loss(self, output: Output, targets: Tensor, label_smoothing: float = 0.0) -> LossSum:
+            return super().loss(output, targets, label_smoothing)
+
+    torch.manual_seed(0)
+    config = ModelConfig(6, 0.4, "two_way", EncoderConfig(5), DecoderConfig(7), lexical=lexical)
+    model = build_model(config, 9, 9).double().train()
+    for parameter in model.parameters():
+        parameter.data.mul_(2)
+    batch = collate([([4, 5, 6, 7], [5, 8, 8, 8, 8]), ([6, 7, 8], [4])] * 40)
+    found = []
+    for kind in (type(model.decoder), Own):
+        model.decoder.__class__ = kind
+        torch.manual_seed(7)
+        loss = r_drop(3.0, 0.1)(model, batch)
+        found.append((loss, torch.autograd.grad(loss.total, list(model.parameters()))))
+    torch.testing.assert_close(*found)
 
 
 def _attention_only(model: CTCSeq2Seq) -> torch.nn.Module:
