@@ -192,6 +192,16 @@ class Vocabulary:
         # Byte pieces can spell a line feed, which would shift all lines after it: a sentence is one line.
         return [text.replace("\n", " ").strip(" ") for text in texts]
 
+    def scored_pieces(self) -> tuple[list[str | None], list[float]]:
+        """The text of every id's piece, None of symbols and bytes, and its score: a log-probability, of bpe less the
+        number of the merge that makes it."""
+        processor = self._processor
+        texts: list[str | None] = []
+        for piece in range(len(self)):
+            special = processor.is_control(piece) or processor.is_unknown(piece) or processor.is_byte(piece)
+            texts.append(None if special else processor.id_to_piece(piece))
+        return texts, [float(processor.get_score(piece)) for piece in range(len(self))]
+
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the piece of every id, to show."""
         return [str(self._processor.id_to_piece(int(piece))) for piece in ids]

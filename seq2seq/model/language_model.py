@@ -25,7 +25,7 @@ class LanguageModelConfig:
     """Sizes and structure of a language model."""
 
     cell: Cell = "lstm"
-    """Recurrent cell: lstm, gru, rnn (plain tanh), or peephole."""
+    """Recurrent cell: lstm, gru, rnn (plain tanh), peephole, or layer_norm_lstm."""
     hidden_size: int = 256
     """Units per layer."""
     layers: int = 1

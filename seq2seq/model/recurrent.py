@@ -1,4 +1,5 @@
-"""One-directional recurrent layers: LSTM, GRU, plain RNN, and the LSTM with peepholes, for encoders and decoders alike.
+"""One-directional recurrent layers: LSTM, GRU, plain RNN, and LSTMs with peepholes or layer normalisation, for encoders
+and decoders alike.
 
 A cell is one matrix product of its input and its last hidden state, the gates, and an elementwise function of them.
 Every layer here answers to the same five calls:
@@ -17,7 +18,8 @@ A cell without a c of its own (GRU, RNN) gives its h twice; `has_cell` says whic
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +28,7 @@ from seq2seq.model.loop_autograd import lstm_elementwise
 from seq2seq.model.memory import length_mask
 from seq2seq.runtime.device import product_type
 
-Cell = Literal["lstm", "gru", "rnn", "peephole"]
+Cell = Literal["lstm", "gru", "rnn", "peephole", "layer_norm_lstm"]
 Output = tuple[Tensor, Tensor, Tensor]
 State = tuple[Tensor, Tensor]
 """h and c."""
@@ -51,6 +53,9 @@ class RecurrentLayer(Protocol):
 
     has_cell: ClassVar[bool]
     hidden_size: int
+    weight_dropout: float
+    """Probability in training of dropping a recurrent weight (see `dropped`)."""
+    training: bool
 
     def __call__(self, inputs: Tensor, lengths: Tensor) -> Output:
         """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], c [B, H]."""
@@ -68,17 +73,34 @@ class RecurrentLayer(Protocol):
         """gates [N, G], hidden [N, H], cell [N, H] -> the next h and c."""
 
 
-def build_recurrent(cell: Cell, input_size: int, hidden_size: int) -> nn.Module:
+def build_recurrent(cell: Cell, input_size: int, hidden_size: int, weight_dropout: float = 0.0) -> nn.Module:
     """The layer of that cell, a `RecurrentLayer`."""
+    layer: LSTMLayer | GRULayer | RNNLayer | LoopedLayer
     match cell:
         case "lstm":
-            return LSTMLayer(input_size, hidden_size, batch_first=True)
+            layer = LSTMLayer(input_size, hidden_size, batch_first=True)
         case "gru":
-            return GRULayer(input_size, hidden_size, batch_first=True)
+            layer = GRULayer(input_size, hidden_size, batch_first=True)
         case "rnn":
-            return RNNLayer(input_size, hidden_size, batch_first=True)
+            layer = RNNLayer(input_size, hidden_size, batch_first=True)
         case "peephole":
-            return PeepholeLSTM(input_size, hidden_size)
+            layer = PeepholeLSTM(input_size, hidden_size)
+        case "layer_norm_lstm":
+            layer = LayerNormLSTM(input_size, hidden_size)
+    layer.weight_dropout = weight_dropout
+    return layer
+
+
+def dropped(by_hidden: Tensor, layer: Any) -> Tensor:
+    """Recurrent weights [G, H] of a `RecurrentLayer`; in training some of them are 0, the same ones at all steps of all
+    rows, and the others are scaled up (the weight-dropped LSTM of Merity et al. 2018, section 2)."""
+    return nn.functional.dropout(by_hidden, layer.weight_dropout, layer.training) if layer.weight_dropout else by_hidden
+
+
+def training_weights(layer: LSTMLayer | WithoutCell) -> list[Tensor]:
+    """`lstm_weights`, of which recurrent ones are dropped."""
+    by_input, by_hidden, *biases = lstm_weights(layer)
+    return [by_input, dropped(by_hidden, layer), *biases]
 
 
 def last_step(sequence: Tensor, lengths: Tensor) -> Tensor:
@@ -117,6 +139,7 @@ class LSTMLayer(nn.LSTM):
     """One LSTM layer (Hochreiter & Schmidhuber 1997) whose cell state stands still on padding."""
 
     has_cell: ClassVar[bool] = True
+    weight_dropout = 0.0
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
         """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], c [B, H]."""
@@ -125,8 +148,12 @@ class LSTMLayer(nn.LSTM):
 
     def run(self, inputs: Tensor, start: State) -> Tensor:
         """inputs [B, T, I], start h and c [B, H] -> states [B, T, H]."""
-        hidden, cell = start
-        states, _ = super().forward(to_cudnn(inputs), (_initial(hidden, inputs), _initial(cell, inputs)))
+        hidden, cell = (_initial(each, inputs) for each in start)
+        if self.training and self.weight_dropout:
+            weights = training_weights(self)
+            states, *_ = torch.lstm(to_cudnn(inputs), (hidden, cell), weights, True, 1, 0.0, True, False, True)
+        else:
+            states, _ = super().forward(to_cudnn(inputs), (hidden, cell))
         return from_cudnn(states, lstm_weights(self)[0])
 
     def step(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> State:
@@ -143,7 +170,7 @@ class LSTMLayer(nn.LSTM):
         return lstm_elementwise(gates, cell)
 
 
-def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
+def freezing_lstm(lstm: LSTMLayer, inputs: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
     """Runs a one-layer LSTM whose cell state stands still on padding steps, so that the last c is that of the last real
     step.
 
@@ -155,7 +182,7 @@ def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tenso
     """
     hidden_size = lstm.hidden_size
     zeros = inputs.new_zeros(1, inputs.shape[0], hidden_size)
-    input_weights, *others = lstm_weights(lstm)
+    input_weights, *others = training_weights(lstm)
     width = 8 - inputs.shape[-1] % 8 if inputs.is_cuda else 1  # there products like widths that are multiples of 8
     columns = input_weights.new_zeros(4 * hidden_size, width)  # gates lie in the order input, forget, cell, output
     columns[:hidden_size, 0] = -SATURATED
@@ -172,21 +199,34 @@ class WithoutCell(nn.RNNBase):
     their c."""
 
     has_cell: ClassVar[bool] = False
+    weight_dropout = 0.0
+    kernel: ClassVar[Callable[..., tuple[Tensor, ...]]]
+    """torch's function of all steps."""
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Output:
         """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], the same again."""
-        states = from_cudnn(super().forward(to_cudnn(inputs))[0], lstm_weights(self)[0])
+        states = self._states(inputs, inputs.new_zeros(1, inputs.shape[0], self.hidden_size))
         hidden = last_step(states, lengths)
         return states, hidden, hidden
 
     def run(self, inputs: Tensor, start: State) -> Tensor:
         """inputs [B, T, I], start h [B, H] (twice) -> states [B, T, H]."""
-        states, _ = super().forward(to_cudnn(inputs), _initial(start[0], inputs))
+        return self._states(inputs, _initial(start[0], inputs))
+
+    def _states(self, inputs: Tensor, start: Tensor) -> Tensor:
+        """inputs [B, S, I], start [1, B, H] -> states [B, S, H]."""
+        if self.training and self.weight_dropout:
+            weights = training_weights(self)
+            states, *_ = self.kernel(to_cudnn(inputs), start, weights, True, 1, 0.0, True, False, True)
+        else:
+            states, _ = super().forward(to_cudnn(inputs), start)
         return from_cudnn(states, lstm_weights(self)[0])
 
 
 class GRULayer(WithoutCell, nn.GRU):  # type: ignore[misc]
     """One GRU layer (Cho et al. 2014), with the reset gate behind the product as cuDNN has it."""
+
+    kernel = staticmethod(torch.gru)
 
     def step(self, inputs: Tensor, hidden: Tensor, _cell: Tensor) -> State:
         """inputs [N, I], hidden [N, H] -> the next h, twice."""
@@ -218,6 +258,8 @@ class GRULayer(WithoutCell, nn.GRU):  # type: ignore[misc]
 class RNNLayer(WithoutCell, nn.RNN):  # type: ignore[misc]
     """One layer of the plain recurrent network (Elman 1990), h = tanh(W x + U h + b)."""
 
+    kernel = staticmethod(torch.rnn_tanh)
+
     def step(self, inputs: Tensor, hidden: Tensor, _cell: Tensor) -> State:
         """inputs [N, I], hidden [N, H] -> the next h, twice."""
         hidden = torch.rnn_tanh_cell(inputs, hidden, *lstm_weights(self))
@@ -242,6 +284,7 @@ class LoopedLayer(nn.Module):
     """
 
     has_cell: ClassVar[bool] = True
+    weight_dropout = 0.0
     gates: ClassVar[int] = 4
     """G is so many times H."""
 
@@ -280,10 +323,11 @@ class LoopedLayer(nn.Module):
     def _loop(self, inputs: Tensor, start: State, real: Tensor) -> Output:
         """real [B or 1, S, 1] bool: h and c stand still on the other steps."""
         projected = nn.functional.linear(inputs, self.weight_ih, self.bias)
+        by_hidden = dropped(self.weight_hh, self).t()
         hidden, cell = start
         states = []
         for step in range(inputs.shape[1]):
-            new_hidden, new_cell = self.advance(projected[:, step] + hidden @ self.weight_hh.t(), hidden, cell)
+            new_hidden, new_cell = self.advance(projected[:, step] + hidden @ by_hidden, hidden, cell)
             hidden = torch.where(real[:, step], new_hidden, hidden)
             cell = torch.where(real[:, step], new_cell, cell)
             states.append(hidden)
@@ -310,3 +354,30 @@ class PeepholeLSTM(LoopedLayer):
         new_cell = torch.sigmoid(forget + peep_forget * cell) * cell
         new_cell = new_cell + torch.sigmoid(ingoing + peep_in * cell) * torch.tanh(candidate)
         return torch.sigmoid(outgoing + peep_out * new_cell) * torch.tanh(new_cell), new_cell
+
+
+class LayerNormLSTM(LoopedLayer):
+    """LSTM with layer normalisation (Ba et al. 2016, section 3.1): of each gate before its nonlinearity, once for the
+    sum of its two products, and of the cell before the output's tanh.
+
+    i, f, g, o = LN(W x + U h + b) x gain + shift, each gate by itself; c = s(f) * c_before + s(i) * tanh(g);
+    h = s(o) * tanh(LN(c) x gain + shift).
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.gain = nn.Parameter(torch.ones(5 * hidden_size))
+        """[5H] of the four gates, and of the cell"""
+        shift = torch.zeros(5, hidden_size)
+        shift[1] = 1.0  # the forget gate's; what `bias` adds to all units of a gate, the norm takes away
+        self.shift = nn.Parameter(shift.flatten())
+
+    def advance(self, gates: Tensor, _hidden: Tensor, cell: Tensor) -> State:
+        """gates [N, 4H], cell [N, H] -> the next h and c."""
+        size = (self.hidden_size,)
+        gain, shift = self.gain.unflatten(0, (5, -1)), self.shift.unflatten(0, (5, -1))
+        normed = nn.functional.layer_norm(gates.unflatten(-1, (4, -1)), size) * gain[:4] + shift[:4]
+        ingoing, forget, candidate, outgoing = normed.unbind(-2)
+        new_cell = torch.sigmoid(forget) * cell + torch.sigmoid(ingoing) * torch.tanh(candidate)
+        shown = nn.functional.layer_norm(new_cell, size) * gain[4] + shift[4]
+        return torch.sigmoid(outgoing) * torch.tanh(shown), new_cell

@@ -11,6 +11,7 @@ from seq2seq.config import write_config
 from seq2seq.data.batch import Batches
 from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
 from seq2seq.data.corpus import DataConfig, data_fingerprint, load_split, references, stream_tokenised, tokenise
+from seq2seq.data.subword_sampling import pair_sampler, resegmented
 from seq2seq.data.vocabulary import Vocabulary, train_vocabularies
 from seq2seq.errors import UserError, check, check_argument
 from seq2seq.evaluation import plotting
@@ -26,7 +27,7 @@ from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
 from seq2seq.tasks.model_card import write_card
-from seq2seq.training.objectives import teacher_forcing
+from seq2seq.training.objectives import r_drop, teacher_forcing
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +78,16 @@ def train(config: ExperimentConfig, run: Run, objective: Objective | None = None
     model = run.build(build_model, len(source), len(target))
     if run.world.is_main:
         write_config(run.directory / GENERATION_FILE, config.search)
-    objective = objective or teacher_forcing(config.label_smoothing)
+    objective = objective or training_objective(config)
     run.fit(model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
     return run.marked(Translator(model, config.model, source, target, config.search))
+
+
+def training_objective(config: ExperimentConfig) -> Objective:
+    """What is learned by the configuration; validation's loss is plain cross-entropy in any case."""
+    if config.r_drop:
+        return r_drop(config.r_drop, config.label_smoothing)
+    return teacher_forcing(config.label_smoothing)
 
 
 def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = None) -> Prepared:
@@ -91,12 +99,16 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
     if config.test_split not in ("", DataConfig.test_split):  # asked for: training must not end without it
         load_split(config, config.test_split)
     source_vocabulary, target_vocabulary = vocabularies(config, run, training)
+    seed = config.trainer.seed
+    sampler = pair_sampler(source_vocabulary, target_vocabulary, config.bpe_dropout, config.segmentation_alpha, seed)
     if config.streaming:
         batches: Batches = StreamedBatches(
-            lambda epoch: stream_tokenised(training, source_vocabulary, target_vocabulary, config),
+            lambda epoch: resegmented(
+                stream_tokenised(training, source_vocabulary, target_vocabulary, config), sampler, epoch
+            ),
             config.batching,
             config.shuffle_buffer_size,
-            config.trainer.seed,
+            seed,
             run.world,
         )
     else:
@@ -104,7 +116,7 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
             training, source_vocabulary, target_vocabulary, config.max_length, config.max_ratio
         )
         log.info("training data: %s", counts.describe())
-        batches = BucketedBatches(tokenised, config.batching, config.trainer.seed, run.world)
+        batches = BucketedBatches(tokenised, config.batching, seed, run.world, sampler)
     validator = make_validator(validation, source_vocabulary, target_vocabulary, config, objective or teacher_forcing())
     return Prepared(source_vocabulary, target_vocabulary, batches, validator, data_fingerprint(training))
 
