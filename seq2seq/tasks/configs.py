@@ -12,6 +12,7 @@ from seq2seq.config import SIZES, PathOption, Real, Whole, check_fields, check_n
 from seq2seq.data.bucketing import BatchingConfig
 from seq2seq.data.corpus import DataConfig
 from seq2seq.data.readers import ReaderConfig
+from seq2seq.data.units import UnitKind
 from seq2seq.data.vocabulary import VocabularyConfig
 from seq2seq.errors import check
 from seq2seq.model.language_model import LanguageModelConfig
@@ -163,15 +164,27 @@ class WordTask(PredictorTask):
 
 @dataclass(frozen=True)
 class LanguageModelTask(TaskConfig):
-    """Training of a language model over characters."""
+    """Training of a language model over characters, or over pieces of a vocabulary."""
 
     kind: ClassVar[Kind] = "language_model"
 
     model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
     """Sizes and structure of the model."""
+    units: UnitKind = "characters"
+    """What the model reads and writes: characters, subwords or words."""
+    vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
+    """Of subwords and words, learned from the text; with source_model that of another run, such as a translator's
+    joint.spm.model, in whose search the model can join then."""
     window: int = 100
-    """Characters per training example; what lies before a window is not seen."""
+    """Characters, subwords or words per training example; what lies before a window is not seen."""
+    sentences: bool = False
+    """Each line of the text is an example by itself, whatever its length: for a model that joins in the search of a
+    translator, which knows nothing before a sentence."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_numbers(self, "", window=SIZES)
+        check(
+            self.units != "characters" or self.vocabulary.source_model is None,
+            "vocabulary.source_model is of subwords or words; set units to one of them",
+        )

@@ -112,14 +112,14 @@ def test_samples_follow_the_models_distribution() -> None:
 def test_a_cold_sample_takes_the_likeliest_character_each_time() -> None:
     model = character_model()
     sample = model.sample("ab", 6, temperature=1e-4)
-    ids = model.characters.encode("ab" + sample)
+    ids = model.units.encode("ab" + sample)
     logits, _ = model.model(torch.tensor([[BOS_ID, *ids[:-1]]]), torch.tensor([len(ids)]))
     assert [4 + int(row[4:].argmax()) for row in logits[0, 2:]] == ids[2:]
 
 
 def test_bits_per_character() -> None:
     model = character_model()
-    ids = model.characters.encode("abca\nb")
+    ids = model.units.encode("abca\nb")
     logits, _ = model.model(torch.tensor([[BOS_ID, *ids[:-1]]]), torch.tensor([6]))
     expected = -logits[0].log_softmax(-1)[torch.arange(6), torch.tensor(ids)].mean() / math.log(2)
     assert model.bits_per_character("abca\nb") == pytest.approx(expected.item(), rel=1e-5)
