@@ -116,7 +116,7 @@ def report(config: Config, texts: Texts) -> None:
         print(f"test, backwards: {model.bits_per_character(texts.test, backwards=True):.3f} bits per character")
     for temperature in TEMPERATURES:
         print(f"--- temperature {temperature}")
-        print(begin + model.sample(begin, config.sample_length, temperature))
+        print(begin + model.sample(begin, config.count(config.sample_length, quick=20), temperature))
 
 
 def variants(config: Config) -> dict[str, Config]:
