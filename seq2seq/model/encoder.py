@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from seq2seq.config import LAYERS, SIZES, Whole, check_fields, check_numbers
 from seq2seq.model.dropout import SequenceDropout
 from seq2seq.model.memory import Memory, length_mask
-from seq2seq.model.recurrent import Cell, build_recurrent
+from seq2seq.model.recurrent import Cell, build_recurrent, check_projection
 
 Merge = Literal["concat", "sum", "average", "multiply"]
 Direction = Literal["both", "forward", "backward"]
@@ -33,6 +33,9 @@ class EncoderConfig:
     """Neighbouring steps joined before each layer after the first: 2 halves the length per layer (Chan et al. 2016)."""
     forward_layers: int = 0
     """Further layers on top that read forward only (Cui et al. 2018)."""
+    proj_size: int = 0
+    """Width that an LSTM's states are projected to before they are handed on and fed back (Sak et al. 2014), less than
+    hidden_size; 0: none."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model.encoder")
@@ -44,11 +47,13 @@ class EncoderConfig:
             subsampling=Whole(1, 1_000),
             forward_layers=Whole(0, 100),
         )
+        check_projection(self, "model.encoder")
 
     @property
     def output_size(self) -> int:
-        """Width of a layer's states: twice hidden_size where two directions are concatenated, else hidden_size."""
-        return 2 * self.hidden_size if self.merge == "concat" and self.direction == "both" else self.hidden_size
+        """Width of a layer's states: twice hidden_size, or proj_size, where two directions are concatenated."""
+        size = self.proj_size or self.hidden_size
+        return 2 * size if self.merge == "concat" and self.direction == "both" else size
 
     @property
     def top(self) -> "EncoderConfig":
@@ -95,9 +100,9 @@ class BidirectionalLayer(nn.Module):
     def __init__(self, input_size: int, config: EncoderConfig) -> None:
         super().__init__()
         self.merge: Merge = config.merge
-        size = config.hidden_size
-        self.ahead = build_recurrent(config.cell, input_size, size) if config.direction != "backward" else None
-        self.back = build_recurrent(config.cell, input_size, size) if config.direction != "forward" else None
+        sizes = input_size, config.hidden_size, config.proj_size
+        self.ahead = build_recurrent(config.cell, *sizes) if config.direction != "backward" else None
+        self.back = build_recurrent(config.cell, *sizes) if config.direction != "forward" else None
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """inputs [B, S, I], lengths [B] -> states [B, S, H'], final hidden [B, H'], final cell [B, H'].

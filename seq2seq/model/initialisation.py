@@ -44,6 +44,8 @@ def initialise(module: nn.Module) -> None:
         _initialise_gates(input_weights, recurrent, module.hidden_size)
         recurrent_bias.zero_()
         _initialise_bias(input_bias, module.hidden_size)
+        if module.proj_size:
+            nn.init.xavier_uniform_(module.get_parameter("weight_hr_l0"))
     elif isinstance(module, LoopedLayer):
         _initialise_gates(module.weight_ih, module.weight_hh, module.hidden_size)
         _initialise_bias(module.bias, module.hidden_size)

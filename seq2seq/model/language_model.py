@@ -18,7 +18,7 @@ from seq2seq.model.encoder import reversal_index
 from seq2seq.model.initialisation import initialise_model
 from seq2seq.model.losses import LossSum, cross_entropy
 from seq2seq.model.memory import length_mask
-from seq2seq.model.recurrent import Cell, build_recurrent
+from seq2seq.model.recurrent import Cell, build_recurrent, check_projection
 
 LEAST_TEMPERATURE = 1e-30
 """Long before it the most probable character is certain; log-probabilities divided by less leave the range of fp32."""
@@ -43,21 +43,31 @@ class LanguageModelConfig:
     2018, section 3.1). Neither direction sees what the other has read."""
     tie: bool = False
     """Whether embedding and output layer share their weights, which needs an embedding as wide as a layer's states."""
+    proj_size: int = 0
+    """Width that an LSTM's states are projected to before they are handed on and fed back (Sak et al. 2014), less than
+    hidden_size; 0: none."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model")
         check_numbers(self, "model", hidden_size=SIZES, layers=LAYERS, embedding_size=SIZES, dropout=DROPOUT)
+        check_projection(self, "model")
+        name = "proj_size" if self.proj_size else "hidden_size"
         check(
-            not self.tie or self.embedding_size == self.hidden_size,
-            f"model.tie needs a model.embedding_size of {self.hidden_size}, as model.hidden_size has it",
+            not self.tie or self.embedding_size == self.state_size,
+            f"model.tie needs a model.embedding_size of {self.state_size}, as model.{name} has it",
         )
+
+    @property
+    def state_size(self) -> int:
+        """Width of a layer's h."""
+        return self.proj_size or self.hidden_size
 
 
 class LanguageState(NamedTuple):
     """Where reading stands, of N sequences."""
 
     hidden: Tensor
-    """[N, L, H]"""
+    """[N, L, H], or P numbers where h is projected"""
     cell: Tensor
     """[N, L, H]"""
 
@@ -71,16 +81,18 @@ class LanguageModel(nn.Module):
 
     def __init__(self, vocabulary_size: int, config: LanguageModelConfig) -> None:
         super().__init__()
-        sizes = [config.embedding_size] + [config.hidden_size] * (config.layers - 1)
+        sizes = [config.embedding_size] + [config.state_size] * (config.layers - 1)
 
         def stack() -> nn.ModuleList:
-            return nn.ModuleList(build_recurrent(config.cell, size, config.hidden_size) for size in sizes)
+            return nn.ModuleList(
+                build_recurrent(config.cell, size, config.hidden_size, config.proj_size) for size in sizes
+            )
 
         self.embedding = nn.Embedding(vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
         self.layers = stack()
         self.backward_layers = stack() if config.direction == "both" else None
         self.dropout = SequenceDropout(config.dropout)
-        self.output = nn.Linear(config.hidden_size, vocabulary_size)
+        self.output = nn.Linear(config.state_size, vocabulary_size)
         if config.tie:
             self.output.weight = self.embedding.weight
 
@@ -99,9 +111,10 @@ class LanguageModel(nn.Module):
 
     def start(self, rows: int) -> LanguageState:
         """The state before the first token."""
-        size: int = self.output.in_features
-        nothing = self.output.weight.new_zeros(rows, len(self.layers), size)
-        return LanguageState(nothing, nothing)
+        layers: list[Any] = list(self.layers)
+        hidden = self.output.weight.new_zeros(rows, len(layers), self.output.in_features)
+        cell = hidden.new_zeros(rows, len(layers), layers[0].hidden_size)  # wider than h where that is projected
+        return LanguageState(hidden, cell)
 
     def step(self, token: Tensor, state: LanguageState) -> tuple[Tensor, LanguageState]:
         """The StepFn of this model (see search.py), of its forward direction."""

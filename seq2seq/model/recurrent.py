@@ -17,11 +17,13 @@ A cell without a c of its own (GRU, RNN) gives its h twice; `has_cell` says whic
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from seq2seq.config import Whole, check_numbers
+from seq2seq.errors import check
 from seq2seq.model.loop_autograd import lstm_elementwise
 from seq2seq.model.memory import length_mask
 from seq2seq.runtime.device import product_type
@@ -68,8 +70,10 @@ class RecurrentLayer(Protocol):
         """gates [N, G], hidden [N, H], cell [N, H] -> the next h and c."""
 
 
-def build_recurrent(cell: Cell, input_size: int, hidden_size: int) -> nn.Module:
-    """The layer of that cell, a `RecurrentLayer`."""
+def build_recurrent(cell: Cell, input_size: int, hidden_size: int, proj_size: int = 0) -> nn.Module:
+    """The layer of that cell, a `RecurrentLayer`. proj_size: see `ProjectedLSTM`; 0: no projection."""
+    if proj_size:
+        return ProjectedLSTM(input_size, hidden_size, proj_size=proj_size, batch_first=True)
     match cell:
         case "lstm":
             return LSTMLayer(input_size, hidden_size, batch_first=True)
@@ -79,6 +83,16 @@ def build_recurrent(cell: Cell, input_size: int, hidden_size: int) -> nn.Module:
             return RNNLayer(input_size, hidden_size, batch_first=True)
         case "peephole":
             return PeepholeLSTM(input_size, hidden_size)
+
+
+def check_projection(config: Any, section: str) -> None:
+    """Raises UserError, naming the option, where a configuration with cell, hidden_size and proj_size asks for a
+    projection that is none, or of another cell than an LSTM. section: as `check_numbers` has it."""
+    check_numbers(config, section, proj_size=Whole(0, max(0, config.hidden_size - 1)))
+    check(
+        config.proj_size == 0 or config.cell == "lstm",
+        f"{section}.proj_size is for {section}.cell lstm, not {config.cell}",
+    )
 
 
 def last_step(sequence: Tensor, lengths: Tensor) -> Tensor:
@@ -165,6 +179,42 @@ def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tenso
     flagged = torch.cat((inputs, flags), -1)
     output, _, cell = torch.lstm(to_cudnn(flagged), (zeros, zeros), weights, True, 1, 0.0, lstm.training, False, True)
     return from_cudnn(output, input_weights), from_cudnn(cell[0], input_weights)
+
+
+class ProjectedLSTM(nn.LSTM):
+    """One LSTM layer whose h is projected to P numbers before it is handed on and fed back (Sak et al. 2014, section
+    2.2, without peepholes): the width of h, and with it the number of weights, is chosen apart from the H cells."""
+
+    has_cell: ClassVar[bool] = True
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
+        """inputs [B, S, I], lengths [B] -> states [B, S, P], last real h [B, P], the same again: c is wider, and what
+        starts from an encoder takes two of the same width."""
+        states = from_cudnn(super().forward(to_cudnn(inputs))[0], lstm_weights(self)[0])
+        hidden = last_step(states, lengths)
+        return states, hidden, hidden
+
+    def run(self, inputs: Tensor, start: State) -> Tensor:
+        """inputs [B, T, I], start h [B, P] and c [B, H] -> states [B, T, P]."""
+        hidden, cell = start
+        states, _ = super().forward(to_cudnn(inputs), (_initial(hidden, inputs), _initial(cell, inputs)))
+        return from_cudnn(states, lstm_weights(self)[0])
+
+    def step(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> State:
+        """inputs [N, I], hidden [N, P], cell [N, H] -> the next h and c."""
+        by_input, by_hidden, bias = self.joint_weights()
+        gates = nn.functional.linear(inputs, by_input, bias) + hidden @ by_hidden.t()
+        return self.advance(gates, hidden, cell)
+
+    def joint_weights(self) -> JointWeights:
+        """Rows in torch's order: input, forget, cell and output gate; by_hidden is [4H, P]."""
+        by_input, by_hidden, input_bias, recurrent_bias = lstm_weights(self)
+        return JointWeights(by_input, by_hidden, input_bias + recurrent_bias)
+
+    def advance(self, gates: Tensor, _hidden: Tensor, cell: Tensor) -> State:
+        """gates [N, 4H], cell [N, H] -> the next h [N, P] and c."""
+        wide, cell = lstm_elementwise(gates, cell)
+        return wide @ self.get_parameter("weight_hr_l0").t(), cell
 
 
 class WithoutCell(nn.RNNBase):

@@ -155,7 +155,7 @@ def test_the_loss_of_both_directions_is_that_of_two_readers() -> None:
     tokens = padded[:, :-1].masked_fill(following == PAD_ID, PAD_ID)
     loss = model.loss(tokens, torch.tensor(lengths), following)
     assert int(loss.tokens) == sum(lengths)
-    assert float(loss.total) == pytest.approx(expected, rel=1e-5)
+    assert loss.total.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_neither_direction_sees_what_the_other_has_read() -> None:
@@ -196,3 +196,20 @@ def test_tied_weights_are_one_matrix() -> None:
     assert model.output.weight is model.embedding.weight
     with pytest.raises(UserError, match=r"model\.tie needs a model\.embedding_size of 8, as model\.hidden_size has it"):
         LanguageModelConfig(hidden_size=8, embedding_size=5, tie=True)
+
+
+def test_projected_states_step_as_the_whole_does() -> None:
+    torch.manual_seed(4)
+    config = LanguageModelConfig("lstm", 9, 2, embedding_size=3, proj_size=3, tie=True)
+    model = build_language_model(config, V).eval()
+    tokens = torch.tensor([[BOS_ID, 4, 5, 6], [BOS_ID, 6, 6, 5]])
+    logits, _ = model(tokens, torch.tensor([4, 4]))
+    state = model.start(2)
+    assert (state.hidden.shape, state.cell.shape) == ((2, 2, 3), (2, 2, 9))
+    for step in range(4):
+        log_probs, state = model.step(tokens[:, step], state)
+        torch.testing.assert_close(log_probs, logits[:, step].log_softmax(-1))
+    with pytest.raises(UserError, match=r"model\.proj_size must be a whole number from 0 to 8, not 9"):
+        LanguageModelConfig("lstm", 9, proj_size=9)
+    with pytest.raises(UserError, match=r"model\.proj_size is for model\.cell lstm, not gru"):
+        LanguageModelConfig("gru", 9, proj_size=3)
