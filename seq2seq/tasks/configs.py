@@ -77,6 +77,9 @@ class ExperimentConfig(TaskConfig, DataConfig):
     """Share of the target probability spread evenly over the vocabulary (Szegedy et al. 2016)."""
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     """The SentencePiece vocabulary."""
+    embeddings: PathOption = ""
+    """Text file of GloVe or word2vec: the source's embedding (with model.tie three_way the shared one) begins with its
+    vectors, of pieces that are whole words there."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """Sizes and structure of the model."""
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -156,6 +159,8 @@ class WordTask(PredictorTask):
 
     vocabulary_size: int = 30_000
     """Words at most; rarer ones are read by their characters alone."""
+    embeddings: PathOption = ""
+    """Text file of GloVe or word2vec whose vectors the words' embeddings begin with."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
