@@ -100,9 +100,12 @@ class BidirectionalLayer(nn.Module):
     def __init__(self, input_size: int, config: EncoderConfig) -> None:
         super().__init__()
         self.merge: Merge = config.merge
-        sizes = input_size, config.hidden_size, config.proj_size
-        self.ahead = build_recurrent(config.cell, *sizes) if config.direction != "backward" else None
-        self.back = build_recurrent(config.cell, *sizes) if config.direction != "forward" else None
+
+        def layer() -> nn.Module:
+            return build_recurrent(config.cell, input_size, config.hidden_size, proj_size=config.proj_size)
+
+        self.ahead = layer() if config.direction != "backward" else None
+        self.back = layer() if config.direction != "forward" else None
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """inputs [B, S, I], lengths [B] -> states [B, S, H'], final hidden [B, H'], final cell [B, H'].

@@ -85,7 +85,7 @@ class LanguageModel(nn.Module):
 
         def stack() -> nn.ModuleList:
             return nn.ModuleList(
-                build_recurrent(config.cell, size, config.hidden_size, config.proj_size) for size in sizes
+                build_recurrent(config.cell, size, config.hidden_size, proj_size=config.proj_size) for size in sizes
             )
 
         self.embedding = nn.Embedding(vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
