@@ -107,11 +107,21 @@ def train(config: Config, texts: Texts) -> seq2seq.CharacterModel:
     return seq2seq.train_language_model(config, texts.training, texts.validation, show_sample)
 
 
+def bits_together(model: seq2seq.CharacterModel, pieces: list[str]) -> float:
+    """Bits per character of texts, each read from its own beginning."""
+    found = zip(model.bits_of_each(pieces), pieces, strict=True)
+    return sum(bits * len(piece) for bits, piece in found) / sum(map(len, pieces))
+
+
 def report(config: Config, texts: Texts) -> None:
     """Trains, prints bits per character and samples."""
     model, begin = train(config, texts), seed_text(config, texts)
     seq2seq.end_other_processes()
-    print(f"test: {model.bits_per_character(texts.test):.3f} bits per character")
+    if config.sentences:
+        lines = [line + "\n" for line in texts.test.split("\n") if line.strip()]
+        print(f"test: {bits_together(model, lines):.3f} bits per character, each line by itself")
+    else:
+        print(f"test: {model.bits_per_character(texts.test):.3f} bits per character")
     if config.model.direction == "both":
         print(f"test, backwards: {model.bits_per_character(texts.test, backwards=True):.3f} bits per character")
     for temperature in TEMPERATURES:
@@ -135,10 +145,7 @@ def compare(config: Config, texts: Texts) -> None:
     """Trains all, prints their figures, the best first, and draws the error of each over time."""
     trained = seq2seq.train_variants(variants(config), lambda _, variant: train(variant, texts))
     pieces = [texts.test[start : start + 4_096] for start in range(0, len(texts.test), 4_096)]
-    found = {}
-    for name, model in trained.items():
-        bits = zip(model.bits_of_each(pieces), pieces, strict=True)
-        found[name] = sum(each * len(piece) for each, piece in bits) / len(texts.test)
+    found = {name: bits_together(model, pieces) for name, model in trained.items()}
     for name, figure in sorted(found.items(), key=lambda each: each[1]):
         print(f"{name:<18} {figure:.3f} bits per character")
     lines = {name: curve(config, name) for name in trained}

@@ -99,7 +99,8 @@ def _validation(
     character that one nat per token is."""
     pieces = _lines(text, units) if config.sentences else _windows(units.encode(text), LONGER * config.window)
     check(bool(pieces), "the text to validate on is empty")
-    factor = sum(len(targets) for _, targets in pieces) / len(text) / math.log(2)
+    characters = sum(map(len, sentences_of(text))) if config.sentences else len(text)
+    factor = sum(len(targets) for _, targets in pieces) / characters / math.log(2)
     return mean_loss(example_batches(pieces, config, config.batching.length_step, None), objective), factor
 
 
@@ -110,6 +111,11 @@ def _windows(ids: list[int], size: int) -> list[tuple[Array, Array]]:
 
 
 def _lines(text: str, units: Units) -> list[tuple[Array, Array]]:
-    """The lines of a text, each with what stands before its tokens: bos first. Blank ones are left out."""
-    lines = [units.encode(line + "\n") for line in text.split("\n") if line.strip()]
+    """The sentences of a text, each with what stands before its tokens: bos first."""
+    lines = [units.encode(line) for line in sentences_of(text)]
     return [(np.array(preceding(ids)), np.array(ids)) for ids in lines]
+
+
+def sentences_of(text: str) -> list[str]:
+    """The lines of a text, each with its line feed, but for blank ones."""
+    return [line + "\n" for line in text.split("\n") if line.strip()]
