@@ -49,7 +49,6 @@ def train_language_model(
     for name, given in (("text", text), ("held_out", held_out)):
         check_argument("train_language_model", name, given, str)
     check_best_metric(config, ("loss",))
-    objective = objective or labelling()
     objective = objective or (labelling() if build else language_modelling())
     with open_run(config, build) as run:
         units = run.once(

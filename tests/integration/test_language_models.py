@@ -82,6 +82,15 @@ def test_a_model_of_a_translators_pieces_joins_in_its_search(tmp_path: Path) -> 
         task(tmp_path / "other", units="characters", vocabulary=settings)
 
 
+def test_both_directions_are_learned(tmp_path: Path) -> None:
+    config = language_model_task(tmp_path / "run")
+    both = replace(config, model=replace(config.model, direction="both"))
+    model = train_language_model(both, RHYME, RHYME[:90], lambda _: None)
+    assert model.bits_per_character(RHYME[:90]) < 0.3
+    assert model.bits_per_character(RHYME[:90], backwards=True) < 0.3
+    assert seq2seq.load(tmp_path / "run").sample("ab", 7, temperature=0.1) == "cdefgh\n"
+
+
 def test_a_resumed_language_model_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     def config(name: str, steps: int) -> LanguageModelTask:
         made = language_model_task(tmp_path / name)
