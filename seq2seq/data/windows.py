@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from seq2seq.data.batch import SequenceBatch
-from seq2seq.data.units import preceding
+from seq2seq.data.language_units import preceding
 from seq2seq.runtime.distributed import World
 
 Array = np.ndarray

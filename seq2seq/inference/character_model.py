@@ -14,8 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from seq2seq.config import COUNTS_OR_NONE, SEEDS, Real, check_number, from_dict
 from seq2seq.data.characters import Characters
+from seq2seq.data.language_units import Pieces, preceding
 from seq2seq.data.symbols import PAD_ID
-from seq2seq.data.units import Pieces, preceding
 from seq2seq.errors import check
 from seq2seq.inference.decoding import decode_in_batches
 from seq2seq.inference.inputs import check_text, list_of_texts

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 from seq2seq.data.characters import CHARACTERS_FILE, Characters
-from seq2seq.data.units import Pieces, Units
+from seq2seq.data.language_units import Pieces, Units
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check
 from seq2seq.runs.layout import JOINT_FILE, SOURCE_FILE, TARGET_FILE

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from seq2seq.config import SIZES, PathOption, Real, Whole, check_fields, check_numbers
 from seq2seq.data.bucketing import BatchingConfig
 from seq2seq.data.corpus import DataConfig
+from seq2seq.data.language_units import UnitKind
 from seq2seq.data.readers import ReaderConfig
-from seq2seq.data.units import UnitKind
 from seq2seq.data.vocabulary import VocabularyConfig
 from seq2seq.errors import check
 from seq2seq.model.language_model import LanguageModelConfig

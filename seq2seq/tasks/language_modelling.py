@@ -11,7 +11,7 @@ import numpy as np
 
 from seq2seq.data.batch import Batches
 from seq2seq.data.characters import Characters
-from seq2seq.data.units import Pieces, Units, preceding
+from seq2seq.data.language_units import Pieces, Units, preceding
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.data.windows import TextWindows
 from seq2seq.errors import check

@@ -10,8 +10,8 @@ import torch
 import seq2seq
 from seq2seq.cli.main import main
 from seq2seq.data.batch import collate
+from seq2seq.data.language_units import Pieces
 from seq2seq.data.symbols import BOS_ID, EOS_ID
-from seq2seq.data.units import Pieces
 from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.deploy.plans import plan_of
 from seq2seq.errors import UserError

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from seq2seq.data.characters import Characters
+from seq2seq.data.language_units import Pieces, preceding
 from seq2seq.data.symbols import BOS_ID, EOS_ID
-from seq2seq.data.units import Pieces, preceding
 from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.data.windows import TextWindows
 from seq2seq.runtime.distributed import World
