@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.data.corpus import DataConfig as DataConfig
     from seq2seq.data.corpus import load_split as load_split
     from seq2seq.data.corpus import references as references
+    from seq2seq.data.formats import read_text as read_text
     from seq2seq.data.images import CaptionedImages as CaptionedImages
     from seq2seq.data.images import backbone as backbone
     from seq2seq.data.images import encode_images as encode_images
@@ -101,6 +102,7 @@ _NAMES = {
     "data.audio": ("LogMel",),
     "data.bucketing": ("BatchingConfig",),
     "data.corpus": ("DataConfig", "load_split", "references"),
+    "data.formats": ("read_text",),
     "data.images": ("CaptionedImages", "backbone", "encode_images", "open_captioned", "pixels"),
     "data.labelled_texts": ("find_labelled_texts", "find_slots", "three_parts"),
     "data.loading": ("open_any",),

@@ -12,12 +12,13 @@ from seq2seq.config import LAYERS, SIZES, Whole, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check
 from seq2seq.model.attention import AttentionKind, build_attention
+from seq2seq.model.cells import build_recurrent
 from seq2seq.model.dropout import DropoutRates, SequenceDropout, TokenDropout
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.loop_autograd import LoopProduct
 from seq2seq.model.losses import LossSum, consistent_cross_entropy, cross_entropy
 from seq2seq.model.memory import Memory
-from seq2seq.model.recurrent import Cell, RecurrentLayer, build_recurrent, dropped
+from seq2seq.model.recurrent import Cell, RecurrentLayer, dropped
 from seq2seq.runtime.device import at_least_fp32, product_type
 
 Coupling = Literal["input_feeding", "bottom_up", "none"]

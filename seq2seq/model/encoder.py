@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from seq2seq.config import LAYERS, SIZES, Whole, check_fields, check_numbers
 from seq2seq.errors import check
+from seq2seq.model.cells import build_recurrent, check_projection
 from seq2seq.model.dropout import DropoutRates, SequenceDropout
 from seq2seq.model.memory import Memory, length_mask
-from seq2seq.model.recurrent import Cell, build_recurrent
+from seq2seq.model.recurrent import Cell
 
 Merge = Literal["concat", "sum", "average", "multiply"]
 Direction = Literal["both", "forward", "backward"]
@@ -38,6 +39,9 @@ class EncoderConfig:
     residual: bool = False
     """Whether each layer after the first adds its input to its states (Wu et al. 2016), which needs layers of one width
     and no subsampling."""
+    proj_size: int = 0
+    """Width that an LSTM's states are projected to before they are handed on and fed back (Sak et al. 2014), less than
+    hidden_size; 0: none."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model.encoder")
@@ -55,11 +59,13 @@ class EncoderConfig:
             "model.encoder.residual adds a layer's input to its states: it needs model.encoder.subsampling 1, and "
             "model.encoder.forward_layers as wide as the layers below (0, or a model.encoder.merge other than concat)",
         )
+        check_projection(self, "model.encoder")
 
     @property
     def output_size(self) -> int:
-        """Width of a layer's states: twice hidden_size where two directions are concatenated, else hidden_size."""
-        return 2 * self.hidden_size if self.merge == "concat" and self.direction == "both" else self.hidden_size
+        """Width of a layer's states: twice hidden_size, or proj_size, where two directions are concatenated."""
+        size = self.proj_size or self.hidden_size
+        return 2 * size if self.merge == "concat" and self.direction == "both" else size
 
     @property
     def top(self) -> "EncoderConfig":
@@ -106,9 +112,14 @@ class BidirectionalLayer(nn.Module):
     def __init__(self, input_size: int, config: EncoderConfig, weight_dropout: float = 0.0) -> None:
         super().__init__()
         self.merge: Merge = config.merge
-        sizes = input_size, config.hidden_size
-        self.ahead = build_recurrent(config.cell, *sizes, weight_dropout) if config.direction != "backward" else None
-        self.back = build_recurrent(config.cell, *sizes, weight_dropout) if config.direction != "forward" else None
+
+        def layer() -> nn.Module:
+            return build_recurrent(
+                config.cell, input_size, config.hidden_size, weight_dropout, proj_size=config.proj_size
+            )
+
+        self.ahead = layer() if config.direction != "backward" else None
+        self.back = layer() if config.direction != "forward" else None
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """inputs [B, S, I], lengths [B] -> states [B, S, H'], final hidden [B, H'], final cell [B, H'].

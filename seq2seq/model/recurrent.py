@@ -17,7 +17,6 @@ A cell without a c of its own (GRU, RNN) gives its h twice; `has_cell` says whic
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
@@ -71,24 +70,6 @@ class RecurrentLayer(Protocol):
 
     def advance(self, gates: Tensor, hidden: Tensor, cell: Tensor) -> State:
         """gates [N, G], hidden [N, H], cell [N, H] -> the next h and c."""
-
-
-def build_recurrent(cell: Cell, input_size: int, hidden_size: int, weight_dropout: float = 0.0) -> nn.Module:
-    """The layer of that cell, a `RecurrentLayer`."""
-    layer: LSTMLayer | GRULayer | RNNLayer | LoopedLayer
-    match cell:
-        case "lstm":
-            layer = LSTMLayer(input_size, hidden_size, batch_first=True)
-        case "gru":
-            layer = GRULayer(input_size, hidden_size, batch_first=True)
-        case "rnn":
-            layer = RNNLayer(input_size, hidden_size, batch_first=True)
-        case "peephole":
-            layer = PeepholeLSTM(input_size, hidden_size)
-        case "layer_norm_lstm":
-            layer = LayerNormLSTM(input_size, hidden_size)
-    layer.weight_dropout = weight_dropout
-    return layer
 
 
 def dropped(by_hidden: Tensor, layer: Any) -> Tensor:
@@ -194,6 +175,42 @@ def freezing_lstm(lstm: LSTMLayer, inputs: Tensor, padding: Tensor) -> tuple[Ten
     return from_cudnn(output, input_weights), from_cudnn(cell[0], input_weights)
 
 
+class ProjectedLSTM(nn.LSTM):
+    """One LSTM layer whose h is projected to P numbers before it is handed on and fed back (Sak et al. 2014, section
+    2.2, without peepholes): the width of h, and with it the number of weights, is chosen apart from the H cells."""
+
+    has_cell: ClassVar[bool] = True
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
+        """inputs [B, S, I], lengths [B] -> states [B, S, P], last real h [B, P], the same again: c is wider, and what
+        starts from an encoder takes two of the same width."""
+        states = from_cudnn(super().forward(to_cudnn(inputs))[0], lstm_weights(self)[0])
+        hidden = last_step(states, lengths)
+        return states, hidden, hidden
+
+    def run(self, inputs: Tensor, start: State) -> Tensor:
+        """inputs [B, T, I], start h [B, P] and c [B, H] -> states [B, T, P]."""
+        hidden, cell = start
+        states, _ = super().forward(to_cudnn(inputs), (_initial(hidden, inputs), _initial(cell, inputs)))
+        return from_cudnn(states, lstm_weights(self)[0])
+
+    def step(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> State:
+        """inputs [N, I], hidden [N, P], cell [N, H] -> the next h and c."""
+        by_input, by_hidden, bias = self.joint_weights()
+        gates = nn.functional.linear(inputs, by_input, bias) + hidden @ by_hidden.t()
+        return self.advance(gates, hidden, cell)
+
+    def joint_weights(self) -> JointWeights:
+        """Rows in torch's order: input, forget, cell and output gate; by_hidden is [4H, P]."""
+        by_input, by_hidden, input_bias, recurrent_bias = lstm_weights(self)
+        return JointWeights(by_input, by_hidden, input_bias + recurrent_bias)
+
+    def advance(self, gates: Tensor, _hidden: Tensor, cell: Tensor) -> State:
+        """gates [N, 4H], cell [N, H] -> the next h [N, P] and c."""
+        wide, cell = lstm_elementwise(gates, cell)
+        return wide @ self.get_parameter("weight_hr_l0").t(), cell
+
+
 class WithoutCell(nn.RNNBase):
     """What layers without a memory cell have in common, one of torch's following as a further base class: h serves as
     their c."""
@@ -274,110 +291,3 @@ class RNNLayer(WithoutCell, nn.RNN):  # type: ignore[misc]
         """gates [N, H] -> the next h, twice."""
         hidden = torch.tanh(gates)
         return hidden, hidden
-
-
-class LoopedLayer(nn.Module):
-    """A layer that torch has no kernel for: a loop over time around `advance`, which a subclass defines.
-
-    Weights have a row per gate and unit, in the order of the gates that `advance` reads: weight_ih [G, I], weight_hh
-    [G, H], bias [G].
-    """
-
-    has_cell: ClassVar[bool] = True
-    weight_dropout = 0.0
-    gates: ClassVar[int] = 4
-    """G is so many times H."""
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__()
-        bound, rows = 1 / math.sqrt(hidden_size), self.gates * hidden_size
-        self.hidden_size = hidden_size
-        self.weight_ih = nn.Parameter(torch.empty(rows, input_size).uniform_(-bound, bound))
-        self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(rows))
-
-    def advance(self, gates: Tensor, hidden: Tensor, cell: Tensor) -> State:
-        """gates [N, G], hidden [N, H], cell [N, H] -> the next h and c."""
-        raise NotImplementedError
-
-    def joint_weights(self) -> JointWeights:
-        """The layer's weights as they are."""
-        return JointWeights(self.weight_ih, self.weight_hh, self.bias)
-
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Output:
-        """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], c [B, H]."""
-        nothing = inputs.new_zeros(inputs.shape[0], self.hidden_size)
-        return self._loop(inputs, (nothing, nothing), length_mask(lengths, inputs.shape[1])[..., None])
-
-    def run(self, inputs: Tensor, start: State) -> Tensor:
-        """inputs [B, T, I], start h and c [B, H] -> states [B, T, H]."""
-        real = torch.ones(1, inputs.shape[1], 1, dtype=torch.bool, device=inputs.device)
-        hidden, cell = (each.to(inputs.dtype) for each in start)
-        return self._loop(inputs, (hidden, cell), real)[0]
-
-    def step(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> State:
-        """inputs [N, I], hidden [N, H], cell [N, H] -> the next h and c."""
-        projected = nn.functional.linear(inputs, self.weight_ih, self.bias)
-        return self.advance(projected + hidden @ self.weight_hh.t(), hidden, cell)
-
-    def _loop(self, inputs: Tensor, start: State, real: Tensor) -> Output:
-        """real [B or 1, S, 1] bool: h and c stand still on the other steps."""
-        projected = nn.functional.linear(inputs, self.weight_ih, self.bias)
-        by_hidden = dropped(self.weight_hh, self).t()
-        hidden, cell = start
-        states = []
-        for step in range(inputs.shape[1]):
-            new_hidden, new_cell = self.advance(projected[:, step] + hidden @ by_hidden, hidden, cell)
-            hidden = torch.where(real[:, step], new_hidden, hidden)
-            cell = torch.where(real[:, step], new_cell, cell)
-            states.append(hidden)
-        return torch.stack(states, 1), hidden, cell
-
-
-class PeepholeLSTM(LoopedLayer):
-    """LSTM whose gates see the cell (Gers & Schmidhuber 2000; Graves et al. 2013, eq. 3-7): the LSTM of the speech and
-    handwriting literature.
-
-    i = s(W x + U h + p_i * c_before), f = s(... + p_f * c_before), c = f * c_before + i * tanh(...),
-    o = s(... + p_o * c). Gates lie in the order input, forget, cell, output, as in torch.
-    """
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
-        self.peepholes = nn.Parameter(torch.zeros(3, hidden_size))
-        """[3, H] p_i, p_f, p_o"""
-
-    def advance(self, gates: Tensor, hidden: Tensor, cell: Tensor) -> State:
-        """gates [N, 4H], cell [N, H] -> the next h and c."""
-        ingoing, forget, candidate, outgoing = gates.chunk(4, -1)
-        peep_in, peep_forget, peep_out = self.peepholes
-        new_cell = torch.sigmoid(forget + peep_forget * cell) * cell
-        new_cell = new_cell + torch.sigmoid(ingoing + peep_in * cell) * torch.tanh(candidate)
-        return torch.sigmoid(outgoing + peep_out * new_cell) * torch.tanh(new_cell), new_cell
-
-
-class LayerNormLSTM(LoopedLayer):
-    """LSTM with layer normalisation (Ba et al. 2016, section 3.1): of each gate before its nonlinearity, once for the
-    sum of its two products, and of the cell before the output's tanh.
-
-    i, f, g, o = LN(W x + U h + b) x gain + shift, each gate by itself; c = s(f) * c_before + s(i) * tanh(g);
-    h = s(o) * tanh(LN(c) x gain + shift).
-    """
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
-        self.gain = nn.Parameter(torch.ones(5 * hidden_size))
-        """[5H] of the four gates, and of the cell"""
-        shift = torch.zeros(5, hidden_size)
-        shift[1] = 1.0  # the forget gate's; what `bias` adds to all units of a gate, the norm takes away
-        self.shift = nn.Parameter(shift.flatten())
-
-    def advance(self, gates: Tensor, _hidden: Tensor, cell: Tensor) -> State:
-        """gates [N, 4H], cell [N, H] -> the next h and c."""
-        size = (self.hidden_size,)
-        gain, shift = self.gain.unflatten(0, (5, -1)), self.shift.unflatten(0, (5, -1))
-        normed = nn.functional.layer_norm(gates.unflatten(-1, (4, -1)), size) * gain[:4] + shift[:4]
-        ingoing, forget, candidate, outgoing = normed.unbind(-2)
-        new_cell = torch.sigmoid(forget) * cell + torch.sigmoid(ingoing) * torch.tanh(candidate)
-        shown = nn.functional.layer_norm(new_cell, size) * gain[4] + shift[4]
-        return torch.sigmoid(outgoing) * torch.tanh(shown), new_cell

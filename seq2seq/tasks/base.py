@@ -83,6 +83,7 @@ Objective = Callable[[Any, Any], LossSum]
 FREE_TO_CHANGE = {"output", "dry_run", "search", "data", "validation_split", "test_split", "license", "reader"}
 FREE_IN_TRAINER = {
     "max_steps",
+    "max_seconds",
     "log_every_steps",
     "save_every_steps",
     "patience",

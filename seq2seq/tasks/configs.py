@@ -11,6 +11,7 @@ from typing import ClassVar
 from seq2seq.config import SIZES, PathOption, Real, Whole, check_fields, check_numbers
 from seq2seq.data.bucketing import BatchingConfig
 from seq2seq.data.corpus import DataConfig
+from seq2seq.data.language_units import UnitKind
 from seq2seq.data.readers import ReaderConfig
 from seq2seq.data.vocabulary import VocabularyConfig
 from seq2seq.errors import check
@@ -85,6 +86,9 @@ class ExperimentConfig(TaskConfig, DataConfig):
     their segmentations' probability to this power; needs vocabulary.model_type unigram. 0: off."""
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     """The SentencePiece vocabulary."""
+    embeddings: PathOption = ""
+    """Text file of GloVe or word2vec: the source's embedding (with model.tie three_way the shared one) begins with its
+    vectors, of pieces that are whole words there."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """Sizes and structure of the model."""
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -174,6 +178,8 @@ class WordTask(PredictorTask):
 
     vocabulary_size: int = 30_000
     """Words at most; rarer ones are read by their characters alone."""
+    embeddings: PathOption = ""
+    """Text file of GloVe or word2vec whose vectors the words' embeddings begin with."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -182,15 +188,27 @@ class WordTask(PredictorTask):
 
 @dataclass(frozen=True)
 class LanguageModelTask(TaskConfig):
-    """Training of a language model over characters."""
+    """Training of a language model over characters, or over pieces of a vocabulary."""
 
     kind: ClassVar[Kind] = "language_model"
 
     model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
     """Sizes and structure of the model."""
+    units: UnitKind = "characters"
+    """What the model reads and writes: characters, subwords or words."""
+    vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
+    """Of subwords and words, learned from the text; with source_model that of another run, such as a translator's
+    joint.spm.model, in whose search the model can join then."""
     window: int = 100
-    """Characters per training example; what lies before a window is not seen."""
+    """Characters, subwords or words per training example; what lies before a window is not seen."""
+    sentences: bool = False
+    """Each line of the text is an example by itself, whatever its length: for a model that joins in the search of a
+    translator, which knows nothing before a sentence."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_numbers(self, "", window=SIZES)
+        check(
+            self.units != "characters" or self.vocabulary.source_model is None,
+            "vocabulary.source_model is of subwords or words; set units to one of them",
+        )

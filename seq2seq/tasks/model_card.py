@@ -175,7 +175,7 @@ def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation
 USES = {
     "generator": ("writes text", "generate(inputs)"),
     "predictor": ("labels, classifies or forecasts", "predict(inputs)"),
-    "language_model": ("goes on writing a text, character by character", 'sample("...", 200)'),
+    "language_model": ("goes on writing a text", 'sample("...", 200)'),
 }
 """By kind: what such a model does, and the call that does it."""
 

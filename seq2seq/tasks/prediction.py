@@ -20,7 +20,8 @@ from seq2seq.model.sequence_model import SequenceModel, build_predictor_model
 from seq2seq.runs.layout import LABELS_FILE, SOURCE_FILE
 from seq2seq.runs.stored_model import Build
 from seq2seq.tasks.base import example_batches, fingerprint, mean_loss, open_run, start_directory
-from seq2seq.tasks.configs import PredictorTask, check_best_metric
+from seq2seq.tasks.configs import PredictorTask, WordTask, check_best_metric
+from seq2seq.tasks.embeddings import begin_with_vectors
 from seq2seq.training.objectives import ComputeSequenceLoss
 
 Array = np.ndarray
@@ -79,6 +80,8 @@ def train_predictor(
             )
             check(names == list(labels), f"{path}: the run has other classes; choose another --output")
         model = run.build(build_predictor_model)
+        if isinstance(config, WordTask) and vocabulary is not None:
+            begin_with_vectors(run, model, vocabulary)
         # Labels lie beside the inputs' steps, and are padded as these are; other targets have a shape of their own.
         step = config.batching.length_step if config.model.answer == "steps" else 1
         batches = example_batches(training, config, step, run.world)

@@ -24,6 +24,7 @@ from seq2seq.runs.stored_model import Build
 from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies, save_vocabularies
 from seq2seq.tasks.base import Objective, Run, open_run, start_directory
 from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.embeddings import begin_with_vectors
 from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
 from seq2seq.tasks.model_card import write_card
@@ -76,6 +77,7 @@ def train(config: ExperimentConfig, run: Run, objective: Objective | None = None
     prepared = prepare(config, run, objective)
     source, target = prepared.source_vocabulary, prepared.target_vocabulary
     model = run.build(build_model, len(source), len(target))
+    begin_with_vectors(run, model, source)
     if run.world.is_main:
         write_config(run.directory / GENERATION_FILE, config.search)
     objective = objective or training_objective(config)

@@ -12,6 +12,7 @@ from torch.nn import functional
 from seq2seq.data.batch import AnyBatch, Batch, SequenceBatch, halves, map_tensors
 from seq2seq.data.symbols import EOS_ID, PAD_ID
 from seq2seq.model.decoder import RecurrentDecoder
+from seq2seq.model.language_model import LanguageModel
 from seq2seq.model.losses import LossSum, ctc_loss
 from seq2seq.model.seq2seq import CTCSeq2Seq, Seq2Seq
 from seq2seq.model.sequence_model import SequenceModel
@@ -69,6 +70,15 @@ def labelling() -> ComputeSequenceLoss:
         targets = batch.targets.masked_fill(~mask, IGNORED).flatten()
         total = functional.cross_entropy(logits.flatten(0, 1), targets, ignore_index=IGNORED, reduction="sum")
         return LossSum(total, mask.sum())
+
+    return compute_loss
+
+
+def language_modelling() -> Callable[[LanguageModel, SequenceBatch], LossSum]:
+    """Cross-entropy of each next token; targets [B, T] int64 are the inputs one token later."""
+
+    def compute_loss(model: LanguageModel, batch: SequenceBatch) -> LossSum:
+        return model.loss(batch.inputs, batch.lengths, batch.targets)
 
     return compute_loss
 

@@ -9,10 +9,11 @@ from torch import nn
 
 from seq2seq.data.batch import collate
 from seq2seq.errors import UserError
+from seq2seq.model.cells import build_recurrent
 from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.dropout import DroppedTokens, TokenDropout
 from seq2seq.model.encoder import EncoderConfig
-from seq2seq.model.recurrent import Cell, build_recurrent, lstm_weights
+from seq2seq.model.recurrent import Cell, lstm_weights
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 
 SYMBOLS = torch.tensor([0, 1, 2, 3])

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from seq2seq.model.recurrent import Cell, LayerNormLSTM, PeepholeLSTM, build_recurrent
+from seq2seq.model.cells import LayerNormLSTM, PeepholeLSTM, build_recurrent
+from seq2seq.model.recurrent import Cell
 
 LENGTHS = torch.tensor([6, 1, 4])
 
@@ -69,6 +70,28 @@ def test_a_run_from_a_given_state_equals_its_steps_and_the_joint_product(cell: C
     for each, gradient in zip(others, gradients[1:], strict=True):
         torch.testing.assert_close(each, whole, rtol=1e-10, atol=1e-10)
         torch.testing.assert_close(gradient, gradients[0], rtol=1e-9, atol=1e-9)
+
+
+def test_a_projected_lstm_equals_torchs_own_and_its_steps() -> None:
+    torch.manual_seed(0)
+    layer = build_recurrent("lstm", 5, 6, proj_size=3).double()
+    reference = nn.LSTM(5, 6, proj_size=3, batch_first=True).double()
+    reference.load_state_dict(layer.state_dict())
+    inputs = torch.randn(3, 6, 5, dtype=torch.float64)
+    output, final = reference(pack_padded_sequence(inputs, LENGTHS, batch_first=True, enforce_sorted=False))
+    states, *last = layer(inputs, LENGTHS)
+    real = (torch.arange(6) < LENGTHS[:, None])[..., None]
+    torch.testing.assert_close(states * real, pad_packed_sequence(output, batch_first=True)[0] * real)
+    for each in last:
+        torch.testing.assert_close(each, final[0][0])
+    start = torch.randn(3, 3, dtype=torch.float64), torch.randn(3, 6, dtype=torch.float64)
+    whole, (_, cell_state) = reference(inputs, (start[0][None], start[1][None]))
+    torch.testing.assert_close(layer.run(inputs, start), whole)
+    hidden, cell = start
+    for step in range(6):
+        hidden, cell = layer.step(inputs[:, step], hidden, cell)
+        torch.testing.assert_close(hidden, whole[:, step])
+    torch.testing.assert_close(cell, cell_state[0])
 
 
 def sigmoid(value: float) -> float:
