@@ -32,6 +32,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.data.readers import ReaderConfig as ReaderConfig
     from seq2seq.data.series import Series as Series
     from seq2seq.data.series import read_series as read_series
+    from seq2seq.data.sounds import Sound as Sound
+    from seq2seq.data.sounds import open_sounds as open_sounds
+    from seq2seq.data.sounds import read_samples as read_samples
     from seq2seq.data.vocabulary import Vocabulary as Vocabulary
     from seq2seq.data.vocabulary import VocabularyConfig as VocabularyConfig
     from seq2seq.errors import Interrupted as Interrupted
@@ -106,6 +109,7 @@ _NAMES = {
     "data.readers": ("ReaderConfig",),
     "data.characters": ("Characters",),
     "data.series": ("Series", "read_series"),
+    "data.sounds": ("Sound", "open_sounds", "read_samples"),
     "data.vocabulary": ("Vocabulary", "VocabularyConfig"),
     "errors": ("Interrupted", "UserError", "check"),
     "evaluation.captions": ("caption_scores",),
