@@ -106,7 +106,7 @@ def transcripts(config: Config, sounds: Sequence[seq2seq.Sound], samples: Sequen
     for sound, read in zip(sounds, samples, strict=True):
         splits.setdefault(sound.split, []).append((digits.frames(read, log_mel(config)), [str(sound.text)]))
     enough = "train" in splits and (len(splits) > 1 or len(splits["train"]) >= 20)
-    seq2seq.check(enough, f"{config.data}: needs a split train, and one named test or validation or 20 recordings")
+    seq2seq.check(enough, f"{config.data}: needs a split test or validation beside train, or 20 recordings")
     if len(splits) == 1:  # a tenth for the test
         splits["test"] = splits["train"][::10]
         splits["train"] = [each for row, each in enumerate(splits["train"]) if row % 10]

@@ -15,6 +15,8 @@ WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 FIRST_TRAINING_NUMBER, FIRST_TEST_NUMBER = 10, 7
 """Recordings from the former on are trained on; those from the latter on, below it, are for the test; those below both
 choose the best model."""
+SHORTEST = 0.02
+"""Seconds below which there is no word in a recording."""
 WANTED = (
     "a folder with recordings/DIGIT_SPEAKER_NUMBER.wav, or a data set with an Audio column 'audio' of files so named, "
     "or with a column 'text' of what is said, such as a folder with metadata.csv (file_name,text)"
@@ -61,6 +63,8 @@ def read(sounds: Iterable[seq2seq.Sound]) -> tuple[list[np.ndarray], int]:
             raise seq2seq.UserError(
                 f"{sound.place}: not one channel at the rate of {first[0]}; convert the recordings to one form"
             )
+        long_enough = len(samples) > SHORTEST * rate
+        seq2seq.check(long_enough, f"{sound.place}: has {len(samples)} samples, too few for a word; replace it")
         read.append(samples)
     return read, first[1]
 
@@ -80,9 +84,10 @@ def divide(recordings: Sequence[Recording], held_out_speaker: str = "") -> Parts
     """By their numbers; with a speaker held out, all recordings of that speaker are for the test, and none of others.
     Raises UserError where a speaker lacks a digit that strings would be drawn from."""
     speakers = sorted({each.speaker for each in recordings})
-    known = f"the speakers are {', '.join(speakers)}"
-    seq2seq.check(not held_out_speaker or held_out_speaker in speakers, f"no speaker '{held_out_speaker}'; {known}")
-    seq2seq.check(not held_out_speaker or len(speakers) > 1, f"no speaker is left to train on; {known}")
+    if held_out_speaker:
+        known = f"held_out_speaker {held_out_speaker}: the speakers are {', '.join(speakers)}"
+        seq2seq.check(held_out_speaker in speakers, f"{known}; give one of them, or each")
+        seq2seq.check(len(speakers) > 1, f"{known}, so that nothing is left to train on")
     parts = Parts([], [], [])
     for each in recordings:
         if each.speaker == held_out_speaker or FIRST_TEST_NUMBER <= each.number < FIRST_TRAINING_NUMBER:
@@ -104,7 +109,7 @@ def refuse_gaps(recordings: Iterable[Recording], speakers: Iterable[str], wanted
     there = {(each.speaker, each.digit) for each in recordings}
     for speaker in speakers:
         for digit in range(10):
-            seq2seq.check((speaker, digit) in there, f"{speaker}'s {digit} needs a recording {wanted}")
+            seq2seq.check((speaker, digit) in there, f"--data: {speaker}'s {digit} needs a recording {wanted}")
 
 
 def strings(

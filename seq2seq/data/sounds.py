@@ -26,8 +26,8 @@ UNKNOWN_LENGTH = 0x7FFF0000
 """A header that gives so many bytes or more was written before the length was known, as programs write to a pipe."""
 SHORTENED = re.compile(r"^ *(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
 """In libsndfile's log: the bytes of sound by the header of a WAV or AIFF file, and those that are there."""
-UNFINISHED = "lacks an end-of-stream"
-"""In libsndfile's log of an Ogg file."""
+UNFINISHED = ("lacks an end-of-stream", "Junk after the last page")
+"""In libsndfile's log of an Ogg file whose end is missing."""
 
 
 class Sound(NamedTuple):
@@ -56,9 +56,9 @@ def read_samples(source: Path | BinaryIO, place: str) -> tuple[Array, int]:
     except soundfile.LibsndfileError as error:
         raise UserError(f"{place}: cannot be read as sound ({error.error_string}); remove or replace it") from None
     sizes = [(int(given), int(there)) for given, there in SHORTENED.findall(log)]
-    lost = any(there < given < UNKNOWN_LENGTH for given, there in sizes)
+    lost = any(there < given < UNKNOWN_LENGTH for given, there in sizes) or any(each in log for each in UNFINISHED)
     check(
-        not (lost or UNFINISHED in log or len(samples) < expected),
+        not lost and len(samples) == expected,
         f"{place}: is cut off after {len(samples) / rate:.2f} seconds, before the end that it should have; replace it",
     )
     return samples, rate
@@ -75,6 +75,8 @@ def open_sounds(data: str, wanted: str) -> list[Sound]:
     lists = [path for name in METADATA for path in sorted(folder.rglob(name))] if folder.is_dir() else []
     sounds = [sound for path in lists for sound in _listed(path, folder)] if lists else list(_loaded(data, wanted))
     check(bool(sounds), f"{lists[0] if lists else data}: names no recording")
+    without = next((sound for sound in sounds if (sound.text is None) != (sounds[0].text is None)), None)
+    check(without is None, f"{without and without.place}: has a text, or none, while {sounds[0].place} is otherwise")
     return sounds
 
 
@@ -89,12 +91,13 @@ def _listed(path: Path, folder: Path) -> Iterator[Sound]:
         check(isinstance(text, str) and bool(text.strip()), f"{place}: has no text in {column}")
         file = path.parent / str(name)
         check(file.is_file(), f"{place}: no such file: {file}")
-        yield Sound(f"{place}: {file}", str(name), file, " ".join(str(text).split()), _split_of(file, folder))
+        split = _split_of(path.parent.relative_to(folder) / str(name))
+        yield Sound(f"{place}: {file}", str(name), file, " ".join(str(text).split()), split)
 
 
-def _split_of(file: Path, folder: Path) -> str:
+def _split_of(name: Path) -> str:
     """The split that a folder on the way to a file is named after; else train."""
-    for part in file.relative_to(folder).parts[:-1]:
+    for part in name.parts[:-1]:
         if part in VALIDATION_NAMES or part in SPLITS:
             return "validation" if part in VALIDATION_NAMES else part
     return "train"
