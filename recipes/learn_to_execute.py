@@ -4,10 +4,10 @@ python recipes/learn_to_execute.py [--output DIR] [--quick] [--any.config.field 
 
 Generated programs add, subtract, multiply, compare, repeat and name things, as the paper's do: numbers of 1 to 4 digits
 (length), 1 to 3 operations (nesting). The same model is trained by each of the paper's curricula, on equally many
-programs: naive goes from short numbers to long ones, then does so again with one more operation; mix draws both at
-random; combined takes every other program from each of the two. The best model of each is chosen, and the target is, on
-the hardest kind. The table, in table.csv too, has the accuracy per character by teacher forcing (each is predicted from
-the true ones before it) and exact match. No program that is tested or chosen on occurs in training.
+characters of programs: naive goes from short numbers to long ones, and does so again with each further operation; mix
+draws both at random; combined goes by either of them, at random. The best model of each is chosen on the hardest kind.
+The table, in table.csv too, has the accuracy per character by teacher forcing (each is predicted from the true ones
+before it, the end does not count) and exact match. No program that is tested or chosen on occurs in training.
 """
 
 import seq2seq
@@ -19,6 +19,7 @@ if __name__ == "__main__":
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -41,15 +42,15 @@ HARDEST = KINDS[-1]
 class Config(seq2seq.GeneratorTask):
     """Choices of this script."""
 
-    training_programs: int = 40_000
-    """Programs per epoch."""
+    training_characters: int = 1_500_000
+    """Characters of the programs of an epoch."""
     held_out_programs: int = 200
     """Programs of each kind to test on, and as many of the hardest to choose the best model on."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         few = seq2seq.Whole(1, 500)  # there are not many more of the easiest kind
-        seq2seq.check_numbers(self, "", training_programs=seq2seq.COUNTS, held_out_programs=few)
+        seq2seq.check_numbers(self, "", training_characters=seq2seq.Whole(1_000, 10**9), held_out_programs=few)
 
 
 CONFIG = Config(
@@ -120,20 +121,19 @@ class Writer:
         return name
 
 
-def programs(kinds: Callable[[random.Random], Kind], count: int, seed: int, known: set[str]) -> Iterator[Program]:
-    """Programs of kinds that are drawn for each, none of the known ones among them."""
+def programs(kinds: Callable[[random.Random], Kind], seed: int, known: set[str]) -> Iterator[Program]:
+    """Programs without end, of kinds that are drawn for each, none of the known ones among them."""
     writer = Writer(seed)
-    while count:
+    while True:
         written = writer.program(kinds(writer.random))
         if written[0] not in known:
-            count -= 1
             yield written
 
 
 def held_out(kind: Kind, count: int, seed: int, known: set[str]) -> seq2seq.Captioned:
     """Programs of a kind, each of which becomes a known one."""
     found = []
-    for program in programs(lambda _: kind, count, seed, known):
+    for program in islice(programs(lambda _: kind, seed, known), count):
         known.add(program[0])
         found.append(program)
     return examples(found)
@@ -155,13 +155,18 @@ CURRICULA: dict[str, Callable[[float, random.Random], Kind]] = {
 
 def stages(name: str, config: Config, known: set[str]) -> list[seq2seq.Captioned]:
     """The programs of each epoch by a curriculum."""
-    epochs, count = config.chosen_trainer().epochs, config.count(config.training_programs)
-    seeds = [1_000 * config.trainer.seed + epoch for epoch in range(epochs)]
+    epochs, characters = config.chosen_trainer().epochs, config.count(config.training_characters, quick=4_000)
 
-    def kind(epoch: int) -> Callable[[random.Random], Kind]:
-        return lambda random: CURRICULA[name](epoch / epochs, random)
+    def stage(epoch: int) -> Iterator[Program]:
+        left = characters
+        seed = 1_000 * config.trainer.seed + epoch
+        for written in programs(lambda random: CURRICULA[name](epoch / epochs, random), seed, known):
+            left -= len(written[0])
+            if left < 0:
+                return
+            yield written
 
-    return [examples(list(programs(kind(epoch), count, seeds[epoch], known))) for epoch in range(epochs)]
+    return [examples(list(stage(epoch))) for epoch in range(epochs)]
 
 
 def main(config: Config) -> None:
