@@ -101,7 +101,7 @@ class RolloutHead(nn.Module):
         by_summary = functional.linear(memory.final_hidden, by_input[:, :width], bias)  # the same at every step
         by_last = torch.cat((by_input[:, width:], by_hidden), 1)
         hidden, cell = memory.final_hidden.to(by_summary.dtype), memory.final_cell
-        last = hidden.new_zeros(len(hidden), self.output.out_features)
+        last = hidden.new_zeros(hidden.shape[0], self.output.out_features)
         outputs = []
         for _ in range(self.steps):
             gates = by_summary + functional.linear(torch.cat((last, hidden), -1), by_last)
