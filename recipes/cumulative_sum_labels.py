@@ -77,6 +77,13 @@ def read(config: Config) -> tuple[list[Labelled], list[Labelled], list[Labelled]
     return seq2seq.parts_in_order(labelled[:64] if config.quick else labelled, config.data)
 
 
+def generated(config: Config) -> tuple[list[Labelled], list[Labelled], list[Labelled]]:
+    """Generated sequences in three parts."""
+    training = sequences(config.count(config.training_sequences), config.steps, seed=1)
+    held_out = config.count(2_000)
+    return training, sequences(held_out, config.steps, seed=2), sequences(held_out, config.steps, seed=3)
+
+
 def numbered(examples: list[Labelled], names: list[int]) -> list[Labelled]:
     """The same with the places of labels among the names. Raises UserError for a label that is none of these."""
     unknown = {int(label) for _, labels in examples for label in labels} - set(names)
@@ -86,11 +93,7 @@ def numbered(examples: list[Labelled], names: list[int]) -> list[Labelled]:
 
 def main(config: Config) -> None:
     """Trains each encoder, prints losses and accuracies, and draws the curves."""
-    counts = config.count(config.training_sequences), config.count(2_000), config.count(2_000)
-    if config.data:
-        parts = read(config)
-    else:
-        parts = tuple(sequences(count, config.steps, seed) for seed, count in enumerate(counts, 1))
+    parts = read(config) if config.data else generated(config)
     names = sorted({int(label) for _, labels in parts[0] for label in labels})
     seq2seq.check(len(names) > 1, f"{config.data or 'steps'}: one label alone occurs in what is trained on")
     training, validation, test = (numbered(part, names) for part in parts)

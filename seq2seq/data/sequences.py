@@ -62,9 +62,9 @@ def read_answered(folder: Path) -> list[tuple[Sequence, Sequence]]:
             check(alone is None, f"{sides[one] / str(alone)}: has no counterpart in {sides[other]}")
     inputs, targets = (read_sequences(side, several=True) for side in sides)
     check(len(inputs) == len(targets), f"{sides[0]}: has {len(inputs)} sequences, but {sides[1]} {len(targets)}")
-    for one, other in zip(inputs, targets, strict=True):
-        steps = len(one.values), len(other.values)
-        check(steps[0] == steps[1], f"{other.place}: has {steps[1]} steps, but {one.place} {steps[0]}")
+    for given, wanted in zip(inputs, targets, strict=True):
+        steps = len(given.values), len(wanted.values)
+        check(steps[0] == steps[1], f"{wanted.place}: has {steps[1]} steps, but {given.place} {steps[0]}")
     return list(zip(inputs, targets, strict=True))
 
 

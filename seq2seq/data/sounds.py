@@ -82,8 +82,9 @@ def open_sounds(data: str, wanted: str) -> list[Sound]:
 
 def _listed(path: Path, folder: Path) -> Iterator[Sound]:
     """The recordings that a metadata file names."""
-    with path.open("rb") as file:
-        column = next((name for name in TEXT_COLUMNS[1:] if name.encode() in file.readline()), TEXT_COLUMNS[0])
+    with path.open("rb") as opened:
+        header = opened.readline()
+    column = next((name for name in TEXT_COLUMNS[1:] if name.encode() in header), TEXT_COLUMNS[0])
     for place, row in formats.placed_rows((path,), "file_name", column):
         check(isinstance(row, dict), f"{place}: a row must be an object with file_name and {column}")
         name, text = row.get("file_name"), row.get(column)
