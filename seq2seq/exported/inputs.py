@@ -16,6 +16,9 @@ import numpy as np
 Array = np.ndarray
 MOST_PIXELS = 25_000_000
 """A picture of more is refused before it is decoded."""
+UNKNOWN_LENGTH = 0x7FFF0000
+"""A WAV header that gives so many bytes or more was written before the length was known, as programs write to a pipe.
+"""
 
 
 class Fault(ValueError):
@@ -97,11 +100,14 @@ def read_sound(path: Path, reader: dict[str, Any]) -> Array:
     try:
         with wave.open(str(path)) as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
-            content = file.readframes(file.getnframes())
+            count = file.getnframes()
+            content = file.readframes(count)
     except (wave.Error, EOFError) as error:  # the latter says nothing
         raise Fault(f"{path}: not a WAV file ({str(error) or 'it ends too early'})") from None
     if (channels, width, rate) != (1, 2, reader["rate"]):
         raise Fault(f"{path}: convert it to one channel of 16 bits with {reader['rate']} samples per second")
+    if len(content) < 2 * count < UNKNOWN_LENGTH:
+        raise Fault(f"{path}: is cut off after {len(content) // 2} of {count} samples; replace it")
     samples = np.frombuffer(content[: len(content) // 2 * 2], "<i2").astype(np.float32) / 32768
     settings = {name: reader[name] for name in ("rate", "bands", "window_seconds", "step_seconds")}
     try:

@@ -112,7 +112,7 @@ def test_speech_is_read_from_what_datasets_loads(tmp_path: Path, capsys: pytest.
 
     def store(most: int) -> None:
         sounds = []
-        for digit, number in itertools.islice(itertools.product(range(10), (5, 10)), most):
+        for digit, number in itertools.islice(itertools.product(range(10), (5, 7, 10)), most):
             file = io.BytesIO()
             noise = np.random.default_rng(digit).normal(0, 0.1, 2_000)
             soundfile.write(file, noise, 8_000, format="WAV")
@@ -121,7 +121,7 @@ def test_speech_is_read_from_what_datasets_loads(tmp_path: Path, capsys: pytest.
         datasets.Dataset.from_dict({"audio": sounds}).cast(audio).to_parquet(folder / "train.parquet")
 
     folder.mkdir()
-    store(20)
+    store(30)
     script = ROOT / "recipes" / "speech_digits.py"
     given = ["--data", folder, "--output", tmp_path / "run", "--quick"]
     ended = run_script(script, given, tmp_path)
@@ -134,10 +134,10 @@ def test_speech_is_read_from_what_datasets_loads(tmp_path: Path, capsys: pytest.
     frames = model.read(tmp_path / "a.wav")
     assert frames.shape == (1 + 5_000 // 128, 40)
     assert capsys.readouterr().out == f"{tmp_path / 'a.wav'}\t{model.generate([frames])[0]}\n"
-    store(19)
+    store(29)
     ended = run_script(script, given, tmp_path)
     assert ended.returncode == 2
-    assert "ann's 9 needs recordings numbered below 10 and" in ended.stderr
+    assert "ann's 9 needs a recording numbered 10 or more" in ended.stderr
 
 
 @pytest.mark.parametrize(

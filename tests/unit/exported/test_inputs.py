@@ -83,6 +83,9 @@ def test_sound_that_ends_too_early_is_named_with_the_reason(tmp_path: Path) -> N
         with pytest.raises(Fault, match=r"a\.wav: not a WAV file \(\S.*\)"):
             read(tmp_path / "a.wav", asdict(SOUND), [None, SOUND.bands])
     (tmp_path / "a.wav").write_bytes(whole[:100])
+    with pytest.raises(Fault, match=r"a\.wav: is cut off after 28 of 900 samples; replace it"):
+        read(tmp_path / "a.wav", asdict(SOUND), [None, SOUND.bands])
+    soundfile.write(tmp_path / "a.wav", np.zeros(28), SOUND.rate, subtype="PCM_16")
     with pytest.raises(Fault, match=r"a\.wav: too short for a recording; a frame alone has 256 samples"):
         read(tmp_path / "a.wav", asdict(SOUND), [None, SOUND.bands])
 
