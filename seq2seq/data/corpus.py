@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from seq2seq.config import COUNTS, Real, Whole, check_fields, check_numbers
+from seq2seq.data.datasets_errors import cache_errors, quiet
 from seq2seq.data.in_memory import Data, name_of_data
 from seq2seq.data.languages import check_tokenizer
-from seq2seq.data.loading import Columns, Corpus, cache_errors, digest, list_lengths, open_split, quiet
+from seq2seq.data.loading import Columns, Corpus, digest, list_lengths, open_split
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check
 

@@ -7,8 +7,7 @@ import contextlib
 import hashlib
 import logging
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seq2seq.data import formats
+from seq2seq.data.datasets_errors import cache_errors, loading_errors, quiet
 from seq2seq.data.in_memory import PLACEHOLDER, splits_in_memory
 from seq2seq.data.slices import name_and_slice, rows_of_slice
 from seq2seq.data.split_files import (
@@ -107,7 +107,7 @@ def open_any(data: str, split: str, wanted: str = "") -> "datasets.Dataset":
             return _from_hub(data, split, streaming=False)
         path = checked_path(Path(data).expanduser(), "data", "a folder or a Hub id")
         check(path.is_dir(), f"{path}: no such folder")
-        with _loading_errors(f"{path}: no split '{split}' that can be loaded", f"; give {wanted}" if wanted else ""):
+        with loading_errors(f"{path}: no split '{split}' that can be loaded", f"; give {wanted}" if wanted else ""):
             return load_dataset(str(path), split=split)
 
 
@@ -130,7 +130,7 @@ def _rows_of(paths: tuple[Path, ...], streaming: bool) -> tuple[Path, ...] | Cor
     kind = formats.row_format(paths[0])
     if len(paths) == 2 or kind not in (".parquet", ".arrow"):
         return paths
-    with _loading_errors(f"{paths[0]}: cannot read"):
+    with loading_errors(f"{paths[0]}: cannot read"):
         return load_dataset(kind[1:], data_files=str(paths[0]), split="train", streaming=streaming)
 
 
@@ -212,7 +212,7 @@ def _saved(path: Path, split: str, streaming: bool) -> Corpus:
     """Open a folder written by `datasets`' save_to_disk."""
     from datasets import DatasetDict, load_from_disk
 
-    with _loading_errors(f"{path}: cannot read the saved data set"):
+    with loading_errors(f"{path}: cannot read the saved data set"):
         dataset = load_from_disk(str(path))
     splits = dataset if isinstance(dataset, DatasetDict) else {"train": dataset}
     part = _chosen(splits, split, str(path))
@@ -233,7 +233,7 @@ def _from_other_folder(path: Path, split: str, columns: Columns, streaming: bool
     problem = f"{path}: no split '{split}'{known}"
     # Without this, datasets would make a training split of whatever text lies there.
     check(any(formats.row_format(file) in ROW_FORMATS for file in path.rglob("*")), problem)
-    with _loading_errors(problem, splits_said=bool(splits)):
+    with loading_errors(problem, splits_said=bool(splits)):
         return load_dataset(str(path), split=split, streaming=streaming)
 
 
@@ -241,7 +241,7 @@ def _from_hub(data: str, split: str, streaming: bool) -> Corpus:
     from datasets import load_dataset
 
     name, _, configuration = data.partition(":")
-    with _loading_errors(
+    with loading_errors(
         f"cannot load '{data}', split '{split}', from the Hugging Face Hub, and there is no such local path; "
         f"check the name and the network, or {LOCAL_HELP}"
     ):
@@ -318,72 +318,6 @@ def _sliced(dataset: Corpus, name: str, part: str, place: str) -> Corpus:
 
     assert isinstance(dataset, Dataset)
     return dataset.select(rows_of_slice(len(dataset), name, part, place))
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the progress bars and log lines of `datasets`: its errors reach the user as one line of ours."""
-    import datasets
-
-    loggers = [logging.getLogger(name) for name in ("datasets", "huggingface_hub")]
-    levels = [logger.level for logger in loggers]
-    bars = not datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if bars:
-            datasets.enable_progress_bars()
-
-
-@contextlib.contextmanager
-def _loading_errors(message: str, advice: str = "", splits_said: bool = False) -> Iterator[None]:
-    """Turn whatever `datasets` raises about data it cannot load into one line; its errors share no base class."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        cause: BaseException = error
-        if type(error).__name__ == "DatasetGenerationError" and error.__cause__:  # its own message says nothing
-            cause = error.__cause__
-        raise UserError(message + ("" if splits_said else _reason(cause)) + advice) from error
-
-
-def _reason(cause: BaseException) -> str:
-    """What an error of `datasets` says to a user, as the end of a message; "" where it speaks of its own insides."""
-    text = str(cause).strip().split("\n")[0][:200]
-    unknown = re.match(r"Unknown split .*Should be one of \[(.*)\]", text)
-    if unknown is not None:
-        return f"; the splits are {unknown[1]}".replace("'", "")
-    if text.startswith("Couldn't cast") or type(cause).__name__ == "DatasetGenerationCastError":
-        return ": its rows differ in their columns, or in the types of these"
-    if isinstance(cause, ImportError) and "torchcodec" in text:  # with it, they would still be in no known form
-        return ": it holds sound files"
-    insides = (LookupError, TypeError, AttributeError, AssertionError)
-    return f": {text}" if text and not isinstance(cause, insides) else ""
-
-
-@contextlib.contextmanager
-def cache_errors() -> Iterator[None]:
-    """Bring a reader's `UserError` out of the exceptions in which `datasets` wraps it; explain an unwritable cache."""
-    try:
-        yield
-    except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, UserError | OSError):
-            cause = cause.__cause__ or cause.__context__
-        if isinstance(cause, UserError):
-            raise UserError(str(cause)) from error
-        if isinstance(cause, OSError):
-            raise UserError(
-                f"cannot write the data cache: {cause}; set HF_DATASETS_CACHE to a folder of yours"
-            ) from error
-        raise
 
 
 def digest(*parts: Any) -> str:
