@@ -9,7 +9,7 @@ from typing import Any
 
 from seq2seq.cli.evaluation_place import place_of
 from seq2seq.config import read_config, read_mapping
-from seq2seq.data.corpus import DataConfig, load_split, references
+from seq2seq.data.corpus import DataConfig, load_split, to_evaluate
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import warn_of_unfit_tokenizer
 from seq2seq.inference.translator import Translator
@@ -33,7 +33,7 @@ def evaluate_translator(
     stored = read_mapping(path) if path.is_file() else {}
     corpus = _corpus_of(options, stored, path)
     split = load_split(corpus, options.split)
-    sources, lines = [row["source"] for row in split], references(split)
+    sources, lines = to_evaluate(corpus, split)
     search = replace(translator.search_config, **search_options)
     changed = changed_data(stored, corpus) | changed_settings(translator, search)
     run, language = Path(options.model), (corpus.target, corpus.bleu_tokenizer)

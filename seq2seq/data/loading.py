@@ -26,6 +26,7 @@ from seq2seq.data.split_files import (
     present_splits,
     split_files,
 )
+from seq2seq.data.tables import split_table
 from seq2seq.errors import UserError, check
 from seq2seq.runtime.paths import checked_path
 
@@ -59,6 +60,7 @@ def open_split(data: str, split: str, columns: Columns, streaming: bool = False)
     check(not (part and streaming), f"split {split!r}: a streamed corpus cannot be sliced")
     with quiet():
         if data == PLACEHOLDER:
+            check(not columns.header, "columns names those of files without a header; data in memory names its own")
             return _from_memory(data, name, part, columns, streaming)
         found = find_split(data, split, columns, streaming)
         if isinstance(found.rows, tuple):
@@ -71,11 +73,14 @@ def open_split(data: str, split: str, columns: Columns, streaming: bool = False)
 def find_split(data: str, split: str, columns: Columns, streaming: bool = False) -> Found:
     """Where a split lies that a folder, a file or a Hub id names. Raises `UserError` where there is none."""
     name, part = name_and_slice(split)
-    if not is_local(data):
+    if not is_local(data) and not columns.header:
         return Found(_from_hub(data, split, streaming), f"{data}, split {split}")
     path = checked_path(Path(data).expanduser(), "data", "a folder, a file or a Hub id")
     check(path.exists(), f"{path}: no such file or folder")
     check(os.access(path, os.R_OK), f"{path}: no permission to read it")
+    if columns.header:
+        table = split_table(path, name)
+        return Found((table,), str(table), part, table.parent)
     if path.is_file():
         only = _split_of_file(path)
         check(
@@ -139,8 +144,8 @@ def _from_files(paths: tuple[Path, ...], columns: Columns, streaming: bool) -> C
 
     place = " and ".join(map(str, paths))
     formats.check_sides(paths)
-    arguments = {"paths": tuple(map(str, paths)), "source": columns.source, "target": columns.target}
-    first = next(formats.read_pairs(**arguments), None)  # type: ignore[arg-type]
+    arguments = {"paths": tuple(map(str, paths)), **columns._asdict()}
+    first = next(formats.read_pairs(**arguments), None)
     if first is None:
         raise UserError(f"{place}: the corpus is empty")
     text = Value("string")
@@ -148,7 +153,7 @@ def _from_files(paths: tuple[Path, ...], columns: Columns, streaming: bool) -> C
     if streaming:
         return IterableDataset.from_generator(formats.read_pairs, features=features, gen_kwargs=arguments)
     stamps = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    fingerprint = digest("files", formats.READER_VERSION, stamps, columns.source, columns.target)
+    fingerprint = digest("files", formats.READER_VERSION, stamps, *columns)
     with cache_errors():
         return Dataset.from_generator(
             formats.read_pairs, features=features, gen_kwargs=arguments, fingerprint=fingerprint
@@ -257,15 +262,23 @@ def _standardised(dataset: Corpus, columns: Columns, place: str) -> Corpus:
     check(len(dataset) > 0, f"{place}: the corpus is empty")
     if columns.source not in dataset.column_names and "translation" in dataset.column_names:
         dataset = dataset.flatten()
-        columns = Columns(*(f"translation.{column}" for column in columns))
-    for column in columns:
+        source, target = (f"translation.{column}" for column in columns.sides)
+        columns = Columns(source, target, columns.features)
+    for column in columns.used:
         check(
             column in dataset.column_names,
             f"{place}: column '{column}' is missing; the columns are {', '.join(dataset.column_names)}",
         )
-    dataset = dataset.select_columns(list(columns)).rename_columns(dict(zip(columns, Columns._fields, strict=True)))
+    dataset = dataset.select_columns(list(columns.used))
+    dataset = dataset.rename_columns(dict(zip(columns.used, Columns._fields[: len(columns.used)], strict=True)))
     _check_text(dataset, columns, place)
-    return dataset
+    return dataset.map(_joined, batched=True, remove_columns=["features"]) if columns.features else dataset
+
+
+def _joined(batch: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Sources with their features behind them."""
+    rows = zip(batch["source"], batch["features"], strict=True)
+    return {"source": [formats.with_features(*row, "a row of the data") for row in rows]}
 
 
 def _check_text(dataset: "datasets.Dataset", columns: Columns, place: str) -> None:
@@ -277,7 +290,7 @@ def _check_text(dataset: "datasets.Dataset", columns: Columns, place: str) -> No
 
     start = 0
     for table in dataset.with_format("arrow").iter(batch_size=10_000):
-        for name, column in columns._asdict().items():
+        for name, column in zip(Columns._fields, columns.used, strict=False):
             cells = table[name]
             is_list = pa.types.is_list(cells.type) or pa.types.is_large_list(cells.type)
             check(
@@ -300,10 +313,10 @@ def _standardised_stream(dataset: "datasets.IterableDataset", columns: Columns, 
     first = next(iter(dataset), None)
     if first is None:
         raise UserError(f"{place}: the corpus is empty")
-    several = isinstance(formats.pair_of(first, columns.source, columns.target, f"{place}, row 1")["target"], list)
+    several = isinstance(formats.pair_of(first, *columns.sides, f"{place}, row 1")["target"], list)
 
     def pair(row: dict[str, Any], number: int) -> formats.Pair:
-        return formats.pair_of(row, columns.source, columns.target, f"{place}, row {number + 1}")
+        return formats.pair_of(row, *columns.sides, f"{place}, row {number + 1}", columns.features)
 
     text = Value("string")
     features = Features({"source": text, "target": Sequence(text) if several else text})

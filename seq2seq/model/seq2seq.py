@@ -7,19 +7,20 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from seq2seq.config import DROPOUT, SIZES, Real, check_fields, check_numbers
+from seq2seq.config import DROPOUT, SIZES, Real, Whole, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check
 from seq2seq.model.attention import check_sizes
 from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, RecurrentDecoder, check_bridge
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
-from seq2seq.model.frontends import FrontEndConfig, TokenEmbedding
+from seq2seq.model.frontends import FactoredEmbedding, FrontEndConfig, TokenEmbedding
 from seq2seq.model.heads import StepHead
 from seq2seq.model.initialisation import initialise_model, initialise_uniformly
 from seq2seq.model.memory import Memory
 from seq2seq.runtime.device import at_least_fp32
 
 Tie = Literal["none", "two_way", "three_way"]
+FeatureForm = Literal["tokens", "sum", "concatenate"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,25 @@ class ModelConfig:
     """The BiLSTM encoder."""
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     """The attentional LSTM decoder."""
+    features: FeatureForm = "tokens"
+    """How features join the source, where the data has some: tokens before it, or at each of its steps (Sennrich &
+    Haddow 2016), their embeddings added up and added to the token's (sum) or beside it (concatenate)."""
+    feature_size: int = 32
+    """Width of what stands for the features beside a token (concatenate); embedding_size holds for both together."""
     initial_range: float = 0.0
     """First weights and biases are drawn evenly from minus to plus this number (Sutskever et al. 2014: 0.08); 0: Xavier
     input weights, orthogonal recurrent ones, forget bias 1."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model")
-        check_numbers(self, "model", embedding_size=SIZES, dropout=DROPOUT, initial_range=Real(0, 10))
+        check_numbers(
+            self,
+            "model",
+            embedding_size=SIZES,
+            dropout=DROPOUT,
+            initial_range=Real(0, 10),
+            feature_size=Whole(1, max(1, self.embedding_size - 1)) if self.features == "concatenate" else SIZES,
+        )
         check_bridge(self.encoder, self.decoder)
         check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.top.output_size)
 
@@ -97,10 +110,17 @@ def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_voca
     )
     target = nn.Embedding(target_vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
     shared = config.tie == "three_way"
-    source = target if shared else nn.Embedding(source_vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
+    beside = config.feature_size if config.features == "concatenate" else 0
+    width = config.embedding_size - beside
+    source = target if shared else nn.Embedding(source_vocabulary_size, width, padding_idx=PAD_ID)
+    front_end = (
+        TokenEmbedding(source, config.dropout)
+        if config.features == "tokens"
+        else FactoredEmbedding(source, beside, config.dropout)
+    )
     encoder = _encoder(config)
     decoder = RecurrentDecoder(target, encoder.output_size, config.decoder, config.dropout, tied=config.tie != "none")
-    return Seq2Seq(TokenEmbedding(source, config.dropout), encoder, decoder)
+    return Seq2Seq(front_end, encoder, decoder)
 
 
 def _encoder(config: ModelConfig | GeneratorConfig) -> BiLSTMEncoder:
