@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Protocol
@@ -119,7 +118,7 @@ class SourceVocabulary:
         if self.features is None:
             return self.text.encode_batch(texts)
         for text in texts:
-            check("\t" in text or not text.strip(), f"{text!r:.60}: this model reads a source, a tab, and its features")
+            self.check_source(text, f"{text!r:.60}")
         parts = [text.partition("\t") for text in texts]
         sources = self.text.encode_batch([source for source, _, _ in parts])
         shift = len(self.text) - FIRST_ID
@@ -131,6 +130,23 @@ class SourceVocabulary:
         if not self.factors:
             return [ids + source if source else [] for source, ids in pairs]
         return [[[each, *self._padded(ids)] for each in source] for source, ids in pairs]
+
+    def check_source(self, text: str, place: str) -> None:
+        """Raises UserError, naming the place, where features are to be read and a text that is not blank has none."""
+        fits = self.features is None or "\t" in text or not text.strip()
+        check(fits, f"{place}: this model reads lines of a source, a tab, and its features, such as walk<tab>V;PST")
+
+    def check_features(self, texts: Sequence[str], place: str) -> None:
+        """Raises UserError, naming the first row, where of most texts no feature occurs in training: their columns are
+        in another order, or of another kind."""
+        if self.features is None:
+            return
+        given = [features_apart(text.partition("\t")[2], self.feature_units) for text in texts]
+        strange = [row for row, ids in enumerate(self.features.encode_batch(given)) if not set(ids) - {UNK_ID}]
+        if 2 * len(strange) > len(texts):
+            shown, row = given[strange[0]], strange[0] + 1
+            problem = f"no feature of {shown!r:.60} occurs in training; are the columns in another order?"
+            check(False, f"{place}, row {row}: {problem}")
 
     def _padded(self, features: list[int]) -> list[int]:
         return (features + [PAD_ID] * self.factors)[: self.factors]
@@ -146,6 +162,8 @@ class SourceVocabulary:
         return self.features.pieces([number - len(self.text) + FIRST_ID])[0]
 
 
+LONGEST_WORD = 24
+"""Characters: texts that are longer, on average, are taken for sentences."""
 AnyVocabulary = Vocabulary | SourceVocabulary
 
 
@@ -185,9 +203,9 @@ def _with_features(
 
 
 def guessed_units(sources: Iterable[str], targets: Iterable[str], features: bool) -> tuple[Units, Units]:
-    """Of both sides: characters or symbols where sources are mostly single words, or have features, else subwords."""
-    single = Counter(len(source.split()) < 2 for source in sources)
-    if not features and single[False] > single[True]:
+    """Of both sides: characters or symbols where sources are as short as words, or have features, else subwords."""
+    lengths = [len(source) for source in sources]
+    if not features and sum(lengths) > LONGEST_WORD * len(lengths):
         return "subwords", "subwords"
     parts = [part for target in targets for part in target.split()]
     short = sum(sum(map(str.isalnum, part)) < 3 for part in parts)

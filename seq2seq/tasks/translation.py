@@ -11,7 +11,7 @@ from seq2seq.config import write_config
 from seq2seq.data.batch import Batches
 from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
 from seq2seq.data.corpus import DataConfig, data_fingerprint, load_split, stream_tokenised, to_evaluate, tokenise
-from seq2seq.data.units import AnyVocabulary, train_unit_vocabularies
+from seq2seq.data.units import AnyVocabulary, SourceVocabulary, train_unit_vocabularies
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
 from seq2seq.evaluation import plotting
@@ -142,6 +142,8 @@ def make_validator(
 ) -> Validator:
     """Validation pairs as ids; the loss, by `objective`, is that of each sentence's first reference."""
     texts, lines = to_evaluate(config, validation)
+    if isinstance(source, SourceVocabulary):
+        source.check_features(texts, f"{config.data}, split {config.validation_split}")
     sources = source.encode_batch(texts)
     targets = target.encode_batch([line[0] for line in lines])
     return Validator(
