@@ -3,16 +3,19 @@ is and how long it trains."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from seq2seq.config import flat, read_mapping
+from seq2seq.config import flat, read_mapping, to_dict
 from seq2seq.data.corpus import DataConfig, load_split
 from seq2seq.data.units import Units, guessed_units
 from seq2seq.data.vocabulary import column_texts
 from seq2seq.runs.layout import CONFIG_FILE, begun
+from seq2seq.tasks.configs import ExperimentConfig
 
+Experiment = TypeVar("Experiment", bound=ExperimentConfig)
 MOST_PAIRS = 100_000
 """Of more data, the general defaults hold."""
 LOOKED_AT = 1_000
@@ -57,7 +60,24 @@ def options_by_data(config: DataConfig, model_type: str, output: str) -> dict[st
     if len(training) > MOST_PAIRS:
         return units
     shared = not units or units["source_units"] == units["target_units"]
-    return {**units, **_structure(shared and not config.features), **_sizes(len(training))}
+    return {**units, **_structure(shared, bool(config.features)), **_sizes(len(training))}
+
+
+def fit_to_data(config: Experiment) -> Experiment:
+    """The configuration with the options that its data chooses in place of those that have their usual defaults."""
+    chosen = options_by_data(config, config.vocabulary.model_type, str(config.output))
+    usual = flat(to_dict(ExperimentConfig(data="any", source="source", target="target")))
+    given = flat(to_dict(config))
+    return _replaced(config, {name: value for name, value in chosen.items() if given[name] == usual[name]})
+
+
+def _replaced(config: Any, options: dict[str, Any]) -> Any:
+    """A configuration with other values for options that dotted names lead to."""
+    own = {name: value for name, value in options.items() if "." not in name}
+    for section in {name.partition(".")[0] for name in options.keys() - own.keys()}:
+        inside = {name.partition(".")[2]: value for name, value in options.items() if name.startswith(f"{section}.")}
+        own[section] = _replaced(getattr(config, section), inside)
+    return replace(config, **own)
 
 
 def _units(config: DataConfig, training: Any) -> dict[str, Units]:
@@ -71,14 +91,14 @@ def _units(config: DataConfig, training: Any) -> dict[str, Units]:
     return {name: guess if asked[name] == "auto" else asked[name] for name, guess in zip(asked, guessed, strict=True)}
 
 
-def _structure(shared: bool) -> dict[str, Any]:
-    """What does not depend on the number of pairs. shared: whether both sides can have one vocabulary."""
+def _structure(shared: bool, features: bool) -> dict[str, Any]:
+    """What does not depend on the number of pairs. shared: whether both sides' texts can have one vocabulary."""
     return {
         "vocabulary.joint": shared,
-        "model.tie": "three_way" if shared else "two_way",
+        "model.tie": "three_way" if shared and not features else "two_way",
         "model.encoder.layers": 1,
-        "model.decoder.layers": 1,
-        "model.decoder.coupling": "none",
+        "model.decoder.layers": 2,
+        "model.decoder.coupling": "bottom_up",
         "trainer.best_metric": "accuracy",
         "trainer.average_decay": 0.998,
         "label_smoothing": 0.1,
@@ -89,11 +109,11 @@ def _sizes(pairs: int) -> dict[str, Any]:
     """Sizes and length of training for so many pairs."""
     return {
         "model.embedding_size": 128,
-        "model.dropout": 0.4,
+        "model.dropout": 0.3,
         "model.encoder.hidden_size": 128,
         "model.decoder.hidden_size": 256,
         "batching.max_tokens_per_batch": 400,
         "optimizer.learning_rate": 0.002,
-        "trainer.epochs": 60,
+        "trainer.epochs": 40,
         "trainer.patience": 15,
     }
