@@ -108,12 +108,12 @@ def _structure(shared: bool, features: bool) -> dict[str, Any]:
 def _sizes(pairs: int) -> dict[str, Any]:
     """Sizes and length of training for so many pairs."""
     return {
-        "model.embedding_size": 128,
+        "model.embedding_size": 96,
         "model.dropout": 0.3,
-        "model.encoder.hidden_size": 128,
-        "model.decoder.hidden_size": 256,
+        "model.encoder.hidden_size": 96,
+        "model.decoder.hidden_size": 192,
         "batching.max_tokens_per_batch": 400,
-        "optimizer.learning_rate": 0.002,
+        "optimizer.learning_rate": 0.004,
         "trainer.epochs": 40,
         "trainer.patience": 15,
     }
