@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from seq2seq.config import flat, read_mapping, to_dict
 from seq2seq.data.corpus import DataConfig, load_split
-from seq2seq.data.units import Units, guessed_units
+from seq2seq.data.units import guessed_units
 from seq2seq.data.vocabulary import column_texts
 from seq2seq.runs.layout import CONFIG_FILE, begun
 from seq2seq.tasks.configs import ExperimentConfig
@@ -24,10 +24,9 @@ CHOSEN = (
     "source_units",
     "target_units",
     "vocabulary.joint",
-    "label_smoothing",
+    "model.tie",
     "model.embedding_size",
     "model.dropout",
-    "model.tie",
     "model.encoder.hidden_size",
     "model.encoder.layers",
     "model.decoder.hidden_size",
@@ -37,7 +36,6 @@ CHOSEN = (
     "optimizer.learning_rate",
     "trainer.epochs",
     "trainer.patience",
-    "trainer.average_decay",
     "trainer.best_metric",
 )
 """Names of the options that this file chooses."""
@@ -53,14 +51,20 @@ def options_by_data(config: DataConfig, model_type: str, output: str) -> dict[st
         stored = flat(read_mapping(Path(output) / CONFIG_FILE))
         return {name: stored[name] for name in CHOSEN if name in stored}
     training = load_split(config, config.train_split)
-    units = _units(config, training) if model_type != "char" else {}
-    small = {"characters", "graphemes", "symbols"}
-    if model_type != "char" and not small.intersection((units["source_units"], units["target_units"])):
-        return units
-    if len(training) > MOST_PAIRS:
-        return units
-    shared = not units or units["source_units"] == units["target_units"]
-    return {**units, **_structure(shared, bool(config.features)), **_sizes(len(training))}
+    sources, targets = (list(islice(column_texts(training, (name,)), LOOKED_AT)) for name in ("source", "target"))
+    words = [source.partition("\t")[0] if config.features else source for source in sources]
+    guessed = guessed_units(words, targets, bool(config.features))
+    units = {"source_units": config.source_units, "target_units": config.target_units}
+    if config.columns or config.features:
+        units = {
+            side: guess if units[side] == "auto" else units[side] for side, guess in zip(units, guessed, strict=True)
+        }
+    shared = units["source_units"] == units["target_units"]
+    structure = {} if shared and not config.features else _separate(shared)
+    small = model_type == "char" or not {"auto", "subwords"}.issuperset(units.values())
+    if guessed[0] == "subwords" or not small or len(training) > MOST_PAIRS:
+        return {**units, **structure}
+    return {**units, **_sizes(len(training)), **structure}
 
 
 def fit_to_data(config: Experiment) -> Experiment:
@@ -80,40 +84,26 @@ def _replaced(config: Any, options: dict[str, Any]) -> Any:
     return replace(config, **own)
 
 
-def _units(config: DataConfig, training: Any) -> dict[str, Units]:
-    """The units of both sides, as they look where none are named."""
-    asked = {"source_units": config.source_units, "target_units": config.target_units}
-    if not (config.columns or config.features):
-        return asked
-    sources, targets = (list(islice(column_texts(training, (name,)), LOOKED_AT)) for name in ("source", "target"))
-    words = (source.partition("\t")[0] if config.features else source for source in sources)
-    guessed = guessed_units(words, targets, bool(config.features))
-    return {name: guess if asked[name] == "auto" else asked[name] for name, guess in zip(asked, guessed, strict=True)}
-
-
-def _structure(shared: bool, features: bool) -> dict[str, Any]:
-    """What does not depend on the number of pairs. shared: whether both sides' texts can have one vocabulary."""
-    return {
-        "vocabulary.joint": shared,
-        "model.tie": "three_way" if shared and not features else "two_way",
-        "model.encoder.layers": 1,
-        "model.decoder.layers": 2,
-        "model.decoder.coupling": "bottom_up",
-        "trainer.best_metric": "accuracy",
-        "trainer.average_decay": 0.998,
-        "label_smoothing": 0.1,
-    }
+def _separate(shared: bool) -> dict[str, Any]:
+    """For sides of which one has ids of its own. shared: whether their texts have one vocabulary."""
+    return {"vocabulary.joint": shared, "model.tie": "two_way"}
 
 
 def _sizes(pairs: int) -> dict[str, Any]:
-    """Sizes and length of training for so many pairs."""
+    """Sizes and length of training for so many pairs of words."""
     return {
+        "vocabulary.joint": True,
+        "model.tie": "three_way",
         "model.embedding_size": 96,
         "model.dropout": 0.3,
         "model.encoder.hidden_size": 96,
+        "model.encoder.layers": 1,
         "model.decoder.hidden_size": 192,
+        "model.decoder.layers": 2,
+        "model.decoder.coupling": "bottom_up",
         "batching.max_tokens_per_batch": 400,
         "optimizer.learning_rate": 0.004,
         "trainer.epochs": 40,
         "trainer.patience": 15,
+        "trainer.best_metric": "accuracy",
     }

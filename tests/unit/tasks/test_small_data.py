@@ -50,6 +50,10 @@ def test_sentences_keep_the_usual_options(tmp_path: Path) -> None:
         "Two men are playing chess outside.\tZwei Männer spielen im Freien Schach.\n" * 9
     )
     assert parsed(tmp_path).model == seq2seq.ModelConfig()
+    spelled = parsed(tmp_path, "--target-units", "symbols")
+    assert spelled.model == seq2seq.ModelConfig(tie="two_way"), "two vocabularies cannot be tied"
+    characters = ["--source-units", "characters", "--target-units", "characters"]
+    assert parsed(tmp_path, *characters).model == seq2seq.ModelConfig(), "sentences, letter by letter"
     (tmp_path / "train.tsv").write_text("word\tpron\nabby\ta b i\n")
     assert parsed(tmp_path, columns=False).model == seq2seq.ModelConfig(), "nothing says that these are words"
     assert parsed(tmp_path, "--vocabulary.model-type", "char", columns=False).trainer.best_metric == "accuracy"
