@@ -257,7 +257,9 @@ def start_options(start: Path, cls: type[Any]) -> dict[str, Any]:
     kinds = option_types(cls)
     sections = [name for name in ("model", "vocabulary") if name in kinds and name in stored]
     units = {name: stored[name] for name in ("source_units", "target_units", "feature_units") if name in stored}
-    taken = {name: to_dict(from_dict(kinds[name], stored[name], where=f"{path}, {name}")) for name in sections}
+    taken: dict[str, Any] = {
+        name: to_dict(from_dict(kinds[name], stored[name], where=f"{path}, {name}")) for name in sections
+    }
     return {**taken, **units}
 
 

@@ -18,6 +18,8 @@ from seq2seq.tasks.configs import ExperimentConfig
 Experiment = TypeVar("Experiment", bound=ExperimentConfig)
 MOST_PAIRS = 100_000
 """Of more data, the general defaults hold."""
+LARGER = 8_000
+"""Pairs from which on the model is larger."""
 LOOKED_AT = 1_000
 """Rows that show what texts are made of."""
 CHOSEN = (
@@ -90,20 +92,22 @@ def _separate(shared: bool) -> dict[str, Any]:
 
 
 def _sizes(pairs: int) -> dict[str, Any]:
-    """Sizes and length of training for so many pairs of words."""
+    """Sizes and length of training for so many pairs of words: fewer are seen more often, but not in proportion."""
+    epochs = min(400, max(6, round(45 * (3_600 / pairs) ** 0.6)))
+    hidden = 96 if pairs < LARGER else 128
     return {
         "vocabulary.joint": True,
         "model.tie": "three_way",
-        "model.embedding_size": 96,
+        "model.embedding_size": hidden,
         "model.dropout": 0.3,
-        "model.encoder.hidden_size": 96,
+        "model.encoder.hidden_size": hidden,
         "model.encoder.layers": 1,
-        "model.decoder.hidden_size": 192,
+        "model.decoder.hidden_size": 2 * hidden,
         "model.decoder.layers": 2,
         "model.decoder.coupling": "bottom_up",
         "batching.max_tokens_per_batch": 400,
         "optimizer.learning_rate": 0.004,
-        "trainer.epochs": 40,
-        "trainer.patience": 15,
+        "trainer.epochs": epochs,
+        "trainer.patience": max(5, epochs // 3),
         "trainer.best_metric": "accuracy",
     }

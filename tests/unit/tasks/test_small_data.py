@@ -36,6 +36,19 @@ def test_words_choose_units_sizes_and_length(data: Path, caplog: pytest.LogCaptu
     assert "chosen by the data, as not named: --source-units characters" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("pairs", "epochs", "patience", "hidden"),
+    [(100, 386, 128, 192), (3_600, 45, 15, 192), (10_000, 24, 8, 256)],
+)
+def test_the_sizes_that_the_documentation_promises(
+    pairs: int, epochs: int, patience: int, hidden: int, tmp_path: Path
+) -> None:
+    (tmp_path / "train.tsv").write_text("abby\ta b i\n" * pairs)
+    config = parsed(tmp_path)
+    assert (config.trainer.epochs, config.trainer.patience) == (epochs, patience)
+    assert config.model.decoder.hidden_size == hidden
+
+
 def test_what_is_named_stays(data: Path, tmp_path: Path) -> None:
     file = tmp_path / "options.yaml"
     file.write_text("trainer:\n  epochs: 20\n")
