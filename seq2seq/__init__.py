@@ -87,6 +87,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.tasks.language_modelling import train_language_model as train_language_model
     from seq2seq.tasks.prediction import learn_words as learn_words
     from seq2seq.tasks.prediction import train_predictor as train_predictor
+    from seq2seq.tasks.small_data import fit_to_data as fit_to_data
     from seq2seq.tasks.transcription import Captioned as Captioned
     from seq2seq.tasks.transcription import decode_every_way as decode_every_way
     from seq2seq.tasks.transcription import draw_attention as draw_attention
@@ -147,6 +148,7 @@ _NAMES = {
     "tasks.evaluate": ("Evaluation",),
     "tasks.language_modelling": ("train_language_model",),
     "tasks.prediction": ("learn_words", "train_predictor"),
+    "tasks.small_data": ("fit_to_data",),
     "tasks.transcription": ("Captioned", "decode_every_way", "draw_attention", "train_generator"),
     "tasks.translation": ("run",),
     "tasks.variants": ("train_variants", "variant_folder"),

@@ -165,10 +165,12 @@ class Curriculum:
 
 
 def _ragged(column: Any) -> list[Ids]:
-    """An Arrow list column as sequences of ids, one per row."""
+    """An Arrow list column as sequences of ids, one per row; of rows of ids where it holds fixed-size lists."""
     array = column.combine_chunks()
-    offsets = np.asarray(array.offsets)
-    pieces: list[Any] = np.split(np.asarray(array.values)[offsets[0] : offsets[-1]], offsets[1:-1] - offsets[0])
+    offsets, inner = np.asarray(array.offsets), array.values
+    width = getattr(inner.type, "list_size", 0)
+    values = np.asarray(inner.flatten()).reshape(-1, width) if width else np.asarray(inner)
+    pieces: list[Any] = np.split(values[offsets[0] : offsets[-1]], offsets[1:-1] - offsets[0])
     return pieces
 
 

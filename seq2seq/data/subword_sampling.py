@@ -16,6 +16,7 @@ from random import Random
 from typing import NamedTuple
 
 from seq2seq.data.batch import Ids, Pair
+from seq2seq.data.units import AnyVocabulary
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check
 
@@ -218,13 +219,20 @@ def _drawn(table: PieceTable, draw: Draw, ids: Ids, random: Callable[[], float])
 
 
 def pair_sampler(
-    source: Vocabulary, target: Vocabulary, merge_dropout: float, alpha: float, seed: int
+    source: AnyVocabulary, target: Vocabulary, merge_dropout: float, alpha: float, seed: int
 ) -> PairSampler | None:
     """The sampler of these options (see ExperimentConfig); None where both are 0. Raises UserError where the vocabulary
     does not fit."""
+    if not merge_dropout and not alpha:
+        return None
+    check(
+        isinstance(source, Vocabulary),
+        "bpe_dropout and segmentation_alpha: this run's sources hold features, or are brought to a Unicode form",
+    )
+    assert isinstance(source, Vocabulary)
     if merge_dropout:
         return PairSampler(source, target, functools.partial(BPEDropout, probability=merge_dropout), seed)
-    return PairSampler(source, target, functools.partial(SubwordRegularisation, alpha=alpha), seed) if alpha else None
+    return PairSampler(source, target, functools.partial(SubwordRegularisation, alpha=alpha), seed)
 
 
 def resegmented(pairs: Iterator[Pair], sampler: PairSampler | None, epoch: int) -> Iterator[Pair]:

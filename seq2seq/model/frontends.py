@@ -286,6 +286,26 @@ class TokenEmbedding(nn.Module):
         return self.dropout(self.token_dropout(tokens, self.embedding))
 
 
+class FactoredEmbedding(nn.Module):
+    """A token's embedding and those of its factors, which are added to it or stand beside it (Sennrich & Haddow 2016).
+    Several factors, such as the features of a word, are a set: their embeddings are added up."""
+
+    def __init__(self, embedding: nn.Embedding, factor_size: int, dropout: float) -> None:
+        """embedding: of tokens and factors alike, whose ids differ. factor_size: numbers that stand for the factors, of
+        another embedding; 0: they are added."""
+        super().__init__()
+        self.embedding = embedding
+        ids = embedding.num_embeddings
+        self.factors = nn.Embedding(ids, factor_size, padding_idx=PAD_ID) if factor_size else embedding
+        self.dropout = SequenceDropout(dropout)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """[B, S, 1 + F] int64: a token, then its factors, PAD_ID after the last -> [B, S, E]."""
+        if self.factors is self.embedding:
+            return self.dropout(self.embedding(ids).sum(-2))
+        return self.dropout(torch.cat((self.embedding(ids[..., 0]), self.factors(ids[..., 1:]).sum(-2)), -1))
+
+
 class WordEmbedding(nn.Module):
     """A word's own embedding, and beside it the maximum over a convolution of its characters (Ma & Hovy 2016, section
     2.1), so that words never seen are read by their spelling."""

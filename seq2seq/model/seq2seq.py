@@ -7,14 +7,14 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from seq2seq.config import DROPOUT, SIZES, Real, check_fields, check_numbers
+from seq2seq.config import DROPOUT, SIZES, Real, Whole, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check, check_argument
 from seq2seq.model.attention import check_sizes
 from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, RecurrentDecoder, check_bridge
 from seq2seq.model.dropout import DropoutRates, DroppedTokens, TokenDropout
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
-from seq2seq.model.frontends import FrontEndConfig, TokenEmbedding
+from seq2seq.model.frontends import FactoredEmbedding, FrontEndConfig, TokenEmbedding
 from seq2seq.model.heads import StepHead
 from seq2seq.model.initialisation import initialise_model, initialise_uniformly
 from seq2seq.model.lexical import LexicalDecoder
@@ -22,6 +22,7 @@ from seq2seq.model.memory import Memory
 from seq2seq.runtime.device import at_least_fp32
 
 Tie = Literal["none", "two_way", "three_way"]
+FeatureForm = Literal["tokens", "sum", "concatenate"]
 
 UNIT_DROPOUTS = ("embedding_dropout", "state_dropout", "output_dropout")
 """Probabilities of ModelConfig that are those of `dropout` where they are not set."""
@@ -45,6 +46,11 @@ class ModelConfig:
     """The BiLSTM encoder."""
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     """The attentional LSTM decoder."""
+    features: FeatureForm = "tokens"
+    """How features join the source, where the data has some: tokens before it, or at each of its steps (Sennrich &
+    Haddow 2016), their embeddings added up and added to the token's (sum) or beside it (concatenate)."""
+    feature_size: int = 32
+    """Width of what stands for the features beside a token (concatenate); embedding_size holds for both together."""
     initial_range: float = 0.0
     """First weights and biases are drawn evenly from minus to plus this number (Sutskever et al. 2014: 0.08); 0: Xavier
     input weights, orthogonal recurrent ones, forget bias 1."""
@@ -70,8 +76,15 @@ class ModelConfig:
     def __post_init__(self) -> None:
         check_fields(self, "model")
         check_numbers(self, "model", embedding_size=SIZES, initial_range=Real(0, 10))
+        narrow = self.features == "concatenate"
+        check_numbers(self, "model", feature_size=Whole(1, max(1, self.embedding_size - 1)) if narrow else SIZES)
         given = [name for name in DROPOUTS if name not in UNIT_DROPOUTS or getattr(self, name) is not None]
         check_numbers(self, "model", dropout=DROPOUT, **dict.fromkeys(given, DROPOUT))
+        check(
+            self.features == "tokens" or not (self.lexical or self.source_token_dropout),
+            f"model.features {self.features} goes with neither model.lexical nor model.source_token_dropout; choose "
+            "tokens",
+        )
         check_bridge(self.encoder, self.decoder)
         check_sizes(*self.decoder.attention_sizes(self.encoder.top.output_size))
         check(
@@ -149,13 +162,19 @@ def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_voca
     )
     target = nn.Embedding(target_vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
     shared = config.tie == "three_way"
-    source = target if shared else nn.Embedding(source_vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
+    beside = config.feature_size if config.features == "concatenate" else 0
+    width = config.embedding_size - beside
+    source = target if shared else nn.Embedding(source_vocabulary_size, width, padding_idx=PAD_ID)
     rates = config.rates()
     encoder = _encoder(config, rates)
     sizes = (target, encoder.output_size, config.decoder, rates, config.tie != "none")
     decoder = LexicalDecoder(source, *sizes) if config.lexical else RecurrentDecoder(*sizes)
-    lookup = TokenDropout(rates.source_tokens, rates.dropped_tokens)
-    return Seq2Seq(TokenEmbedding(source, rates.embedding, lookup), encoder, decoder)
+    front_end = (
+        TokenEmbedding(source, rates.embedding, TokenDropout(rates.source_tokens, rates.dropped_tokens))
+        if config.features == "tokens"
+        else FactoredEmbedding(source, beside, rates.embedding)
+    )
+    return Seq2Seq(front_end, encoder, decoder)
 
 
 def _encoder(config: ModelConfig | GeneratorConfig, dropout: float | DropoutRates) -> BiLSTMEncoder:

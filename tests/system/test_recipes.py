@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 MULTI30K = SHARED / "multi30k"
 RECIPES = sorted(path for path in (ROOT / "recipes").glob("*.py") if re.search(r"\brun_\w+\(", path.read_text()))
-"""multi30k.py, a module of the others, is none."""
+"""multi30k.py and language_table.py, modules of the others, are none."""
 needs_multi30k = pytest.mark.skipif(not MULTI30K.exists(), reason="../shared/data/multi30k is absent")
 
 
@@ -52,7 +52,9 @@ QUICK = {
     "character_lm": (),
     "cumulative_sum_labels": (),
     "g2p": ("cmudict",),
+    "g2p_languages": ("sigmorphon2020_g2p",),
     "handwriting": (),
+    "inflection": ("sigmorphon2023_inflection",),
     "learn_to_execute": (),
     "multi30k_en_de": ("multi30k",),
     "rides_forecast": (),
