@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from seq2seq.cli.decoding_options import decoding_name
 from seq2seq.cli.evaluation_place import place_of
 from seq2seq.config import read_config, read_mapping
 from seq2seq.data.corpus import DataConfig, load_split, references
@@ -22,9 +23,10 @@ from seq2seq.tasks.model_card import write_card
 
 
 def evaluate_translator(
-    options: argparse.Namespace, translator: Translator, search_options: dict[str, Any]
+    options: argparse.Namespace, translator: Translator, search_options: dict[str, Any], decoding: dict[str, Any]
 ) -> Evaluation:
     """Evaluates on the split and the data that the options name, writes the results and says on stderr where they lie.
+    decoding: what `decoding_settings` gives.
 
     With the run's own settings they are RUN/evaluation/SPLIT.*, and those of its test split go into the model card too;
     with others the names say which. options.output takes them instead of RUN/evaluation.
@@ -35,13 +37,14 @@ def evaluate_translator(
     split = load_split(corpus, options.split)
     sources, lines = [row["source"] for row in split], references(split)
     search = replace(translator.search_config, **search_options)
-    changed = changed_data(stored, corpus) | changed_settings(translator, search)
+    changed = changed_data(stored, corpus) | changed_settings(translator, search) | decoding_name(decoding)
     run, language = Path(options.model), (corpus.target, corpus.bleu_tokenizer)
     own = options.output is None and not changed  # an ensemble needs --output
     of_the_card = _config_of_card(path, stored) if own else None
-    place = place_of(options, changed, settings_of(run, translator, search, language, sources, lines))
+    settings = settings_of(run, translator, search, language, sources, lines)
+    place = place_of(options, changed, {**settings, "decoding": decoding} if decoding else settings)
     warn_of_unfit_tokenizer(lines, *language)
-    evaluation = evaluate(translator, sources, lines, True, *language, **search_options)
+    evaluation = evaluate(translator, sources, lines, True, *language, **{**search_options, **decoding})
     place.keep(evaluation)
     if of_the_card is not None and options.split == of_the_card.test_split:
         write_card(run, of_the_card, evaluation, search.beam_size)

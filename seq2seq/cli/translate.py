@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, number_within, path_named
+from seq2seq.cli.decoding_options import add_decoding_options, decoding_settings
 from seq2seq.cli.verbs import (
     add_ensemble,
     add_input_length,
@@ -45,6 +46,7 @@ def add_translate(verbs: Any) -> None:
     )
     add_input_length(translate)
     add_search_options(translate)
+    add_decoding_options(translate)
     add_translator_options(translate)
     translate.add_argument(
         "--n-best",
@@ -60,6 +62,13 @@ def add_translate(verbs: Any) -> None:
         type=path_named,
         metavar="FILE",
         help="write attention weights to FILE as JSON lines; it may hold those of an earlier call, nothing else",
+    )
+    translate.add_argument(
+        "--prefixes",
+        type=path_named,
+        metavar="FILE",
+        help="what each translation begins with, a line for each input line, blank for anything; it may end within a "
+        "word, and where it ends with a space, so does the word",
     )
     translate.add_argument(
         "--split-sentences",
@@ -91,15 +100,17 @@ def _translate(options: argparse.Namespace) -> None:
     from seq2seq.errors import check
 
     check(not (options.interactive and options.files), "--interactive reads standard input: leave the files out")
+    check(not (options.interactive and options.prefixes), "--prefixes is for files of lines; leave --interactive out")
     if options.split_sentences:
         _check_splitting(options)
     if options.attention is not None:
         check_attention_file(options.attention, options.files)
+    settings = {"n_best": options.n_best or 1, **search_settings(options), **decoding_settings(options)}
     with lines_of(options.files, "the sentences to translate") as lines:  # before the model: it takes seconds
         translator = load_translator(options)
         if options.attention:
             _check_attends(translator, options)
-        _write_translations(translator, prompted_lines() if options.interactive else lines, options)
+        _write_translations(translator, prompted_lines() if options.interactive else lines, options, settings)
 
 
 def _check_splitting(options: argparse.Namespace) -> None:
@@ -107,7 +118,12 @@ def _check_splitting(options: argparse.Namespace) -> None:
     from seq2seq.data.sentences import check_splitter
     from seq2seq.errors import check
 
-    names = {"--n-best": options.n_best, "--scores": options.scores, "--attention": options.attention}
+    names = {
+        "--n-best": options.n_best,
+        "--scores": options.scores,
+        "--attention": options.attention,
+        "--prefixes": options.prefixes,
+    }
     given = [name for name, value in names.items() if value]
     check(not given, f"--split-sentences: {', '.join(given)} is of single sentences; give one sentence per line")
     check_splitter()
@@ -121,18 +137,19 @@ def _check_attends(translator: Translator, options: argparse.Namespace) -> None:
     check(attends(translator.model), f"--attention: {options.model} has no attention (model.decoder.attention none)")
 
 
-def _write_translations(translator: Translator, given: Iterator[str], options: argparse.Namespace) -> None:
+def _write_translations(
+    translator: Translator, given: Iterator[str], options: argparse.Namespace, settings: dict[str, Any]
+) -> None:
     from seq2seq.cli.attention_file import attention_file
 
-    settings = {"n_best": options.n_best or 1, **search_settings(options)}
     if options.split_sentences:
-        _write_paragraphs(translator, given, options)
+        _write_paragraphs(translator, given, options, settings)
         return
     lines, sources = tee(given)
     if options.interactive:
         found: Iterable[list[Translation]] = (translator.search([line], **settings)[0] for line in lines)
     else:
-        found = translator.stream(lines, **settings)
+        found = translator.stream(lines, prefixes=_prefixes(options), **settings)
     translated = zip(count(1), sources, _with_progress(found, options.interactive), strict=False)
     with attention_file(options.attention) as attention:
         while group := list(islice(translated, 1 if options.interactive else LINES_WRITTEN_TOGETHER)):
@@ -143,16 +160,22 @@ def _write_translations(translator: Translator, given: Iterator[str], options: a
                 attention.writelines(line.encode() for line in _attention_lines(translator, group))
 
 
-def _write_paragraphs(translator: Translator, given: Iterator[str], options: argparse.Namespace) -> None:
+def _prefixes(options: argparse.Namespace) -> list[str] | None:
+    return None if options.prefixes is None else _file_lines(options.prefixes)
+
+
+def _write_paragraphs(
+    translator: Translator, given: Iterator[str], options: argparse.Namespace, settings: dict[str, Any]
+) -> None:
     """Lines, each translated sentence by sentence; the sentences of many lines together."""
     from seq2seq.data.sentences import split_sentences
 
-    language, settings = _source_language(options.model), search_settings(options)
+    language = _source_language(options.model)
     while lines := list(islice(given, 1 if options.interactive else PARAGRAPHS_TOGETHER)):
         parts = [split_sentences(line, language) for line in lines]
-        found = iter(translator.translate([sentence for part in parts for sentence in part.sentences], **settings))
+        found = iter(translator.search([sentence for part in parts for sentence in part.sentences], **settings))
         for part in parts:
-            text = part.joined([next(found) for _ in part.sentences])
+            text = part.joined([next(found)[0].text for _ in part.sentences])
             sys.stdout.buffer.write((text + "\n").encode("utf-8", errors="replace"))
         sys.stdout.buffer.flush()
 
