@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from seq2seq.config import suggestion
+from seq2seq.config import SEARCH, check_number, suggestion
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check
 from seq2seq.inference.inputs import list_of_texts, search_settings
@@ -32,7 +32,13 @@ class SearchPlan:
     @property
     def found(self) -> int:
         """Outputs to find for each text, of which the n best are given."""
-        return self.search.beam_size if self.decoding.rescores else self.n_best
+        candidates = self.decoding.candidates or self.search.beam_size
+        return max(self.n_best, candidates) if self.decoding.rescores else self.n_best
+
+    @property
+    def width(self) -> int:
+        """Hypotheses that are kept at once for each text."""
+        return self.found if self.decoding.sampling != "off" else self.search.beam_size
 
 
 def plan_of(config: SearchConfig, vocabulary: Vocabulary, n_best: int, options: Mapping[str, Any]) -> SearchPlan:
@@ -47,7 +53,9 @@ def plan_of(config: SearchConfig, vocabulary: Vocabulary, n_best: int, options: 
     texts = {name: list_of_texts(options.get(name) or (), f"{name} text") for name in TEXT_OPTIONS}
     decoding = DecodingConfig(**chosen)
     rest = {name: value for name, value in options.items() if name not in (*chosen, *texts)}
-    search = search_settings(config, n_best, rest)
+    check_number("n_best", n_best, SEARCH["beam_size"])
+    sought = 1 if decoding.sampling != "off" else max(n_best, decoding.candidates)
+    search = search_settings(config, sought, rest)
     least, most = decoding.min_length, search.max_length
     check(least <= most, f"min_length {least} is more than max_length {most}: raise the one or lower the other")
     phrases, pieces = banned_phrases(vocabulary, texts["ban"]), ids_of_pieces(vocabulary, texts["ban_pieces"])

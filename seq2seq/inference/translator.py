@@ -15,7 +15,6 @@ from torch import Tensor
 
 from seq2seq.config import from_dict, read_config, write_config
 from seq2seq.data.batch import Pair, collate_to_decode
-from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
 from seq2seq.inference.decoding import (
@@ -32,12 +31,12 @@ from seq2seq.inference.plan import SearchPlan, plan_of
 from seq2seq.inference.rescoring import rescored
 from seq2seq.inference.rules import Rules, prefix_texts
 from seq2seq.inference.searcher import Searcher
+from seq2seq.inference.ways import found_by, seed_of
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE
 from seq2seq.runs.stored_model import Build, load_model
 from seq2seq.runs.vocabularies import load_vocabularies, save_vocabularies
-from seq2seq.runtime.kernels import DECODING_STEP
-from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
+from seq2seq.search.beam import Hypothesis, SearchConfig
 from seq2seq.search.prefix import PieceTexts
 
 log = logging.getLogger(__name__)
@@ -102,7 +101,7 @@ class Translator(Searcher):
                 [each._replace(truncated=row in cut) for each in best] for row, best in zip(rows, found, strict=True)
             ]
 
-        most_rows = rows_for_beam(plan.search.beam_size, self.device)
+        most_rows = rows_for_beam(plan.width, self.device)
         most_steps = times_as_many(self.device) * TOKENS_PER_BATCH
         return decode_in_batches([len(ids) for ids in sources], translate, most_rows, most_steps, [BLANK])
 
@@ -114,7 +113,7 @@ class Translator(Searcher):
         plan = plan_of(self.search_config, self.target_vocabulary, n_best, search_options)  # refused here, not later
         lines = checked_texts(items_of(texts, "strings", "text"))
         begins = None if prefixes is None else checked_texts(items_of(prefixes, "strings", "prefix"), "prefix")
-        most_rows = rows_for_beam(plan.search.beam_size, self.device)
+        most_rows = rows_for_beam(plan.width, self.device)
         together = min(times_as_many(self.device) * LINES_IN_MEMORY, BATCHES_IN_MEMORY * most_rows)
         return self._stream(lines, begins, together, plan)
 
@@ -201,8 +200,8 @@ class Translator(Searcher):
         batch = collate_to_decode([(source, ()) for source in sources]).to(self.device)
         limits = plan.search.limits(batch.source_lengths)
         step, state = self._started(batch)[:2]  # what the encoder gave is not kept while searching
-        step, state, limits = rules.applied(step, state, limits)
-        found = beam_search(step, state, limits, plan.search, BOS_ID, EOS_ID, plan.found, DECODING_STEP)
+        started = rules.applied(step, state, limits)
+        found = found_by(plan, started, [seed_of(source, plan.decoding.seed) for source in sources])
         if plan.decoding.rescores:
             found = [best[: plan.n_best] for best in rescored(self.model, sources, found, plan.decoding)]
         return found

@@ -118,6 +118,14 @@ def beam_search(
     return beam.hypotheses()
 
 
+def rows_that_stay(done: Tensor, row_step: int) -> Tensor:
+    """[b] bool whether each sentence is done -> the rows of those going on, and, as ballast, of so many that are done
+    that they are a multiple of row_step; in order."""
+    going = len(done) - int(done.sum())
+    staying = min(len(done), -(-going // row_step) * row_step)
+    return done.int().argsort(stable=True)[:staying].sort().values
+
+
 class _Beam:
     """The slots of all sentences that are still going, as dense tensors: b sentences by K slots.
 
@@ -187,13 +195,11 @@ class _Beam:
         best_live = self.totals.amax(1)
         bound = self.config.normalise(best_live, self.limits)
         done = (best_live == -math.inf) | (bound <= self.worst) | (self.limits <= self.history.shape[2])
-        going = len(done) - int(done.sum())
-        staying = min(len(done), -(-going // self.row_step) * self.row_step)
         self.totals = self.totals.masked_fill(done[:, None], -math.inf)
         self.limits = self.limits.masked_fill(done, NO_LIMIT)
-        if staying == len(done):
+        keep = rows_that_stay(done, self.row_step)
+        if len(keep) == len(done):
             return None
-        keep = done.int().argsort(stable=True)[:staying].sort().values  # those going on, then ballast
         for name in ("sentences", "limits", "tokens", "history", "totals", "ended", "worst"):
             setattr(self, name, getattr(self, name)[keep])
         self.shortest_limit = int(self.limits.min()) if len(keep) else 0

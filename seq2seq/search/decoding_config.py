@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Literal
 
-from seq2seq.config import SEARCH, Real, Whole, check_fields, check_numbers
+from seq2seq.config import SEARCH, SEEDS, Real, Whole, check_fields, check_numbers
+from seq2seq.errors import check
 
 BOUNDS: dict[str, Whole | Real] = {
     "min_length": Whole(0, SEARCH["max_length"].highest),  # type: ignore[arg-type]
     "no_repeat_ngram": Whole(0, 100),
     "length_reward": Real(-100, 100),
     "coverage_penalty": Real(0, 100),
+    "candidates": Whole(0, 1_000),
+    "temperature": Real(0.001, 1_000),
+    "top_k": Whole(0, 1_000_000),
+    "top_p": Real(0, 1, without=(0,)),
+    "seed": SEEDS,
 }
 """Of DecodingConfig's numbers."""
 
@@ -31,9 +38,31 @@ class DecodingConfig:
     """Weight beta of the coverage penalty, which lowers the scores of outputs found whose attention left out parts of
     the source (Wu et al. 2016, eq. 14)."""
 
+    candidates: int = 0
+    """Outputs found from which the best are chosen by another score than the search's; 0 is beam_size."""
+    sampling: Literal["off", "ancestral", "without_replacement"] = "off"
+    """Draw outputs at random instead of searching for the best: independently of each other, or different ones
+    (stochastic beam search, Kool et al. 2019)."""
+    temperature: float = 1.0
+    """Of sampling: above 1 probabilities become more alike, below 1 less."""
+    top_k: int = 0
+    """Of sampling: only the so many most probable tokens are drawn; 0 is all."""
+    top_p: float = 1.0
+    """Of sampling: only the fewest most probable tokens are drawn that have this probability together."""
+    seed: int = 1
+    """Of sampling. A sentence's draws depend on it and on the sentence, not on others beside it."""
+
     def __post_init__(self) -> None:
         check_fields(self, "decoding")
         check_numbers(self, "", **BOUNDS)
+        self._refuse_idle("candidates", "is of scores that order outputs anew: give one", not self.rescores)
+        for name in ("temperature", "top_k", "top_p", "seed"):
+            self._refuse_idle(name, "is of sampling: choose a kind of it", self.sampling == "off")
+
+    def _refuse_idle(self, name: str, reason: str, idle: bool) -> None:
+        """Raises UserError where an option was given that would do nothing."""
+        default = {field.name: field.default for field in fields(self)}[name]
+        check(not idle or getattr(self, name) == default, f"{name} {reason}, or leave {name} out")
 
     @property
     def rescores(self) -> bool:

@@ -39,6 +39,10 @@ GIVEN: dict[str, tuple[list[str], dict[str, Any]]] = {
         ["--coverage-penalty", "0.5", "--length-reward=-0.2"],
         {"coverage_penalty": 0.5, "length_reward": -0.2},
     ),
+    "samples": (
+        ["--sampling", "ancestral", "--temperature", "1.5", "--top-k", "9", "--top-p", "0.9", "--seed", "7"],
+        {"sampling": "ancestral", "temperature": 1.5, "top_k": 9, "top_p": 0.9, "seed": 7},
+    ),
     "prefixes": (["--prefixes", "prefixes"], {"prefixes": ["KO", "", "", "N"]}),
 }
 
@@ -58,6 +62,7 @@ def test_options_are_those_of_python(
 
 WRONG: dict[str, tuple[list[str], str]] = {
     "no number": (["--min-length", "x"], "--min-length must be a whole number from 0 to 10,000, got 'x'"),
+    "idle": (["--top-k", "3"], "top_k is of sampling: choose a kind of it, or leave top_k out"),
     "no such file": (["--ban", "nowhere"], "nowhere: No such file or directory"),
     "no such piece": (["--ban-pieces", "ban"], "banned piece 'KO': the target vocabulary has no such piece"),
     "too few prefixes": (["--prefixes", "short"], "there are more texts than prefixes, of which there are 1"),

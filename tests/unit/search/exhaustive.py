@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ def step(token: Tensor, state: Chain) -> tuple[Tensor, Chain]:
 def chains(count: int, seed: int, size: int = SIZE) -> Tensor:
     """[sentences, last token, next token] log-probabilities."""
     logits = 2 * torch.randn(count, size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    logits[:, :, :EOS] = -1e9
+    logits[:, :, :EOS] = -math.inf
     return logits.log_softmax(-1)
 
 
