@@ -1,4 +1,4 @@
-"""The ways to find outputs, of which a plan chooses one: beam search, or drawing at random."""
+"""The ways to find outputs, of which a plan chooses one: beam search, alone or in groups, or drawing at random."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from seq2seq.inference.plan import SearchPlan
 from seq2seq.inference.rules import Started
 from seq2seq.runtime.kernels import DECODING_STEP
 from seq2seq.search.beam import Hypothesis, beam_search
+from seq2seq.search.diverse import diverse_beam_search
 from seq2seq.search.sampling import sample, stochastic_beam_search, tempered
 
 
@@ -17,6 +18,9 @@ def found_by(plan: SearchPlan, started: Started, seeds: Sequence[int]) -> list[l
     """plan.found outputs of each sentence. seeds: one for each, of what is drawn."""
     step, state, limits = started
     decoding = plan.decoding
+    if decoding.beam_groups > 1:
+        groups = (decoding.beam_groups, decoding.diversity)
+        return diverse_beam_search(step, state, limits, plan.search, BOS_ID, EOS_ID, plan.found, *groups, DECODING_STEP)
     if decoding.sampling == "off":
         return beam_search(step, state, limits, plan.search, BOS_ID, EOS_ID, plan.found, DECODING_STEP)
     draw = sample if decoding.sampling == "ancestral" else stochastic_beam_search

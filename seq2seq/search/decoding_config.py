@@ -18,6 +18,8 @@ BOUNDS: dict[str, Whole | Real] = {
     "top_k": Whole(0, 1_000_000),
     "top_p": Real(0, 1, without=(0,)),
     "seed": SEEDS,
+    "beam_groups": Whole(1, SEARCH["beam_size"].highest),  # type: ignore[arg-type]
+    "diversity": Real(0, 1_000),
 }
 """Of DecodingConfig's numbers."""
 
@@ -51,6 +53,10 @@ class DecodingConfig:
     """Of sampling: only the fewest most probable tokens are drawn that have this probability together."""
     seed: int = 1
     """Of sampling. A sentence's draws depend on it and on the sentence, not on others beside it."""
+    beam_groups: int = 1
+    """Groups that divide the beam and keep away from each other, for n best that differ (Vijayakumar et al. 2016)."""
+    diversity: float = 0.5
+    """Of beam_groups: what a token counts less for each time that an earlier group has just chosen it, in nats."""
 
     def __post_init__(self) -> None:
         check_fields(self, "decoding")
@@ -58,6 +64,8 @@ class DecodingConfig:
         self._refuse_idle("candidates", "is of scores that order outputs anew: give one", not self.rescores)
         for name in ("temperature", "top_k", "top_p", "seed"):
             self._refuse_idle(name, "is of sampling: choose a kind of it", self.sampling == "off")
+        self._refuse_idle("diversity", "is of beam_groups: give more than 1", self.beam_groups == 1)
+        self._refuse_idle("beam_groups", "is of a search, not of sampling: leave that out", self.sampling != "off")
 
     def _refuse_idle(self, name: str, reason: str, idle: bool) -> None:
         """Raises UserError where an option was given that would do nothing."""

@@ -43,6 +43,10 @@ GIVEN: dict[str, tuple[list[str], dict[str, Any]]] = {
         ["--sampling", "ancestral", "--temperature", "1.5", "--top-k", "9", "--top-p", "0.9", "--seed", "7"],
         {"sampling": "ancestral", "temperature": 1.5, "top_k": 9, "top_p": 0.9, "seed": 7},
     ),
+    "groups": (
+        ["--beam-size", "6", "--beam-groups", "3", "--diversity", "1.5"],
+        {"beam_size": 6, "beam_groups": 3, "diversity": 1.5},
+    ),
     "prefixes": (["--prefixes", "prefixes"], {"prefixes": ["KO", "", "", "N"]}),
 }
 
