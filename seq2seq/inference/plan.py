@@ -33,7 +33,7 @@ class SearchPlan:
     def found(self) -> int:
         """Outputs to find for each text, of which the n best are given."""
         candidates = self.decoding.candidates or self.search.beam_size
-        return max(self.n_best, candidates) if self.decoding.rescores else self.n_best
+        return max(self.n_best, candidates) if self.decoding.reorders else self.n_best
 
     @property
     def width(self) -> int:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from seq2seq.data.batch import collate_to_decode
 from seq2seq.inference.decoding import decode_in_batches, score_pairs
+from seq2seq.inference.outputs import Translation
 from seq2seq.model.seq2seq import Seq2Seq
+from seq2seq.search.bayes_risk import UTILITIES, expected_utility
 from seq2seq.search.beam import Hypothesis
 from seq2seq.search.decoding_config import DecodingConfig
 
@@ -37,6 +40,15 @@ def rescored(
         ]
         results.append(sorted(scored, key=lambda each: -each.score))
     return results
+
+
+def by_bayes_risk(found: list[Translation], decoding: DecodingConfig) -> list[Translation]:
+    """The outputs of one source by their expected utility, which becomes their score, best first."""
+    logs = np.zeros(len(found)) if decoding.sampling == "ancestral" else [each.log_probability for each in found]
+    weights = np.exp(np.array(logs) - np.max(logs))
+    utility = expected_utility([each.text for each in found], weights, UTILITIES[decoding.mbr])
+    scored = [each._replace(score=score) for each, score in zip(found, utility.tolist(), strict=True)]
+    return sorted(scored, key=lambda each: -each.score)
 
 
 def _coverages(model: Seq2Seq, pairs: Sequence[tuple[Sequence[int], Hypothesis]]) -> list[float]:

@@ -28,7 +28,7 @@ from seq2seq.inference.decoding import (
 from seq2seq.inference.inputs import checked_texts, items_of, list_of_texts
 from seq2seq.inference.outputs import BLANK, Alignment, PairScore, Translation
 from seq2seq.inference.plan import SearchPlan, plan_of
-from seq2seq.inference.rescoring import rescored
+from seq2seq.inference.rescoring import by_bayes_risk, rescored
 from seq2seq.inference.rules import Rules, prefix_texts
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.ways import found_by, seed_of
@@ -97,8 +97,11 @@ class Translator(Searcher):
 
         def translate(rows: list[int]) -> list[list[Translation]]:
             found = self._translations(self._decode([sources[row] for row in rows], plan, rules.of(rows)))
+            if plan.decoding.mbr != "off":
+                found = [by_bayes_risk(best, plan.decoding) for best in found]
             return [
-                [each._replace(truncated=row in cut) for each in best] for row, best in zip(rows, found, strict=True)
+                [each._replace(truncated=row in cut) for each in best[: plan.n_best]]
+                for row, best in zip(rows, found, strict=True)
             ]
 
         most_rows = rows_for_beam(plan.width, self.device)
@@ -203,7 +206,7 @@ class Translator(Searcher):
         started = rules.applied(step, state, limits)
         found = found_by(plan, started, [seed_of(source, plan.decoding.seed) for source in sources])
         if plan.decoding.rescores:
-            found = [best[: plan.n_best] for best in rescored(self.model, sources, found, plan.decoding)]
+            return rescored(self.model, sources, found, plan.decoding)
         return found
 
     def _translations(self, found: list[list[Hypothesis]]) -> list[list[Translation]]:

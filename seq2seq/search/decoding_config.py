@@ -57,14 +57,21 @@ class DecodingConfig:
     """Groups that divide the beam and keep away from each other, for n best that differ (Vijayakumar et al. 2016)."""
     diversity: float = 0.5
     """Of beam_groups: what a token counts less for each time that an earlier group has just chosen it, in nats."""
+    mbr: Literal["off", "chrf", "bleu"] = "off"
+    """Choose of the outputs found the one that is most like the others (minimum Bayes risk): by chrF or BLEU of single
+    sentences. Outputs weigh by their probabilities; those of ancestral sampling alike. Their score is that likeness."""
 
     def __post_init__(self) -> None:
         check_fields(self, "decoding")
         check_numbers(self, "", **BOUNDS)
-        self._refuse_idle("candidates", "is of scores that order outputs anew: give one", not self.rescores)
+        self._refuse_idle("candidates", "is of scores that order outputs anew: give one", not self.reorders)
         for name in ("temperature", "top_k", "top_p", "seed"):
             self._refuse_idle(name, "is of sampling: choose a kind of it", self.sampling == "off")
         self._refuse_idle("diversity", "is of beam_groups: give more than 1", self.beam_groups == 1)
+        for name in ("length_reward", "coverage_penalty"):
+            self._refuse_idle(
+                name, "does nothing beside mbr, which has a score of its own: leave mbr", self.mbr != "off"
+            )
         self._refuse_idle("beam_groups", "is of a search, not of sampling: leave that out", self.sampling != "off")
 
     def _refuse_idle(self, name: str, reason: str, idle: bool) -> None:
@@ -76,3 +83,8 @@ class DecodingConfig:
     def rescores(self) -> bool:
         """Whether the outputs found are ordered anew by another score than the search's."""
         return bool(self.length_reward or self.coverage_penalty)
+
+    @property
+    def reorders(self) -> bool:
+        """Whether the best are chosen among more outputs found than are given."""
+        return self.rescores or self.mbr != "off"

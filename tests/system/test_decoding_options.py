@@ -47,6 +47,10 @@ GIVEN: dict[str, tuple[list[str], dict[str, Any]]] = {
         ["--beam-size", "6", "--beam-groups", "3", "--diversity", "1.5"],
         {"beam_size": 6, "beam_groups": 3, "diversity": 1.5},
     ),
+    "bayes risk": (
+        ["--mbr", "chrf", "--sampling", "ancestral", "--candidates", "12"],
+        {"mbr": "chrf", "sampling": "ancestral", "candidates": 12},
+    ),
     "prefixes": (["--prefixes", "prefixes"], {"prefixes": ["KO", "", "", "N"]}),
 }
 
