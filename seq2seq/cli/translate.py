@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, number_within, path_named
 from seq2seq.cli.decoding_options import add_decoding_options, decoding_settings
+from seq2seq.cli.output_lines import output_lines
+from seq2seq.cli.translate_file import add_file_options, check_file_options, translate_file
 from seq2seq.cli.verbs import (
     add_ensemble,
     add_input_length,
@@ -47,6 +49,7 @@ def add_translate(verbs: Any) -> None:
     add_input_length(translate)
     add_search_options(translate)
     add_decoding_options(translate)
+    add_file_options(translate)
     add_translator_options(translate)
     translate.add_argument(
         "--n-best",
@@ -101,11 +104,15 @@ def _translate(options: argparse.Namespace) -> None:
 
     check(not (options.interactive and options.files), "--interactive reads standard input: leave the files out")
     check(not (options.interactive and options.prefixes), "--prefixes is for files of lines; leave --interactive out")
+    check_file_options(options)
     if options.split_sentences:
         _check_splitting(options)
     if options.attention is not None:
         check_attention_file(options.attention, options.files)
     settings = {"n_best": options.n_best or 1, **search_settings(options), **decoding_settings(options)}
+    if options.output is not None:
+        translate_file(lambda: load_translator(options), options, settings)
+        return
     with lines_of(options.files, "the sentences to translate") as lines:  # before the model: it takes seconds
         translator = load_translator(options)
         if options.attention:
@@ -154,7 +161,7 @@ def _write_translations(
     with attention_file(options.attention) as attention:
         while group := list(islice(translated, 1 if options.interactive else LINES_WRITTEN_TOGETHER)):
             for number, _, best in group:
-                sys.stdout.buffer.write(_output(number, best, options).encode("utf-8", errors="replace"))
+                sys.stdout.buffer.write(output_lines(number, best, options).encode("utf-8", errors="replace"))
             sys.stdout.buffer.flush()
             if attention is not None:
                 attention.writelines(line.encode() for line in _attention_lines(translator, group))
@@ -197,20 +204,6 @@ def _with_progress(found: Iterable[list[Translation]], interactive: bool) -> Ite
         found, desc="translating", unit="line", dynamic_ncols=True, disable=disable
     )
     return progress
-
-
-def _output(number: int, best: list[Translation], options: argparse.Namespace) -> str:
-    """The output lines of one input line; tabs separate columns, so those inside a text become spaces there."""
-    if options.n_best:
-        rows = [(number, rank, f"{each.score:.6f}", _cell(each.text)) for rank, each in enumerate(best, 1)]
-        return "".join("\t".join(map(str, row)) + "\n" for row in rows)
-    if options.scores:
-        return f"{best[0].score:.6f}\t{_cell(best[0].text)}\n"
-    return best[0].text + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("\t", " ")
 
 
 def _attention_lines(translator: Translator, group: list[tuple[int, str, list[Translation]]]) -> Iterator[str]:
