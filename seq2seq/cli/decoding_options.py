@@ -29,6 +29,13 @@ def add_decoding_options(parser: Parser) -> None:
     annotations, texts = option_types(DecodingConfig), field_docstrings(DecodingConfig)
     for field in fields(DecodingConfig):
         group.add_argument(_spelled(field.name), **_form(field, annotations[field.name], texts[field.name]))
+    group.add_argument(
+        "--terminology",
+        type=path_named,
+        metavar="FILE",
+        help="TSV of a term of the source and, behind a tab, what it becomes in every translation of a line that holds "
+        "it as a word of its own; a wider beam finds better places for terms",
+    )
     for name, text in FILES.items():
         group.add_argument(_spelled(name), type=path_named, metavar="FILE", help=text)
 
@@ -39,14 +46,15 @@ def decoding_settings(options: argparse.Namespace) -> dict[str, Any]:
     names = [field.name for field in fields(DecodingConfig)]
     given = {name: getattr(options, name) for name in names if getattr(options, name) not in (None, False)}
     DecodingConfig(**given)  # before a model is loaded
-    return given | {name: _lines(getattr(options, name)) for name in FILES if getattr(options, name) is not None}
+    texts = {name: _lines(getattr(options, name)) for name in FILES if getattr(options, name) is not None}
+    return given | texts | ({"terminology": _terminology(options.terminology)} if options.terminology else {})
 
 
 def decoding_name(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The same for the name of a file: of lists of texts a checksum."""
     from seq2seq.tasks.evaluation_files import sum_of
 
-    return {name: sum_of(value)[:8] if isinstance(value, list) else value for name, value in settings.items()}
+    return {name: sum_of(value)[:8] if isinstance(value, list | dict) else value for name, value in settings.items()}
 
 
 def field_docstrings(cls: type[Any]) -> dict[str, str]:
@@ -87,3 +95,23 @@ def _lines(path: Path) -> list[str]:
 
     with lines_of([path], "texts") as lines:
         return [line for line in lines if line.strip()]
+
+
+def _terminology(path: Path) -> dict[str, str]:
+    """Terms and what they become. Raises UserError naming the line that is wrong."""
+    from seq2seq.cli.lines import lines_of
+    from seq2seq.errors import check
+
+    terms: dict[str, str] = {}
+    with lines_of([path], "terms") as lines:
+        for number, line in enumerate(lines, 1):
+            columns = [cell.strip() for cell in line.split("\t")]
+            if columns == [""]:
+                continue
+            fits = len(columns) == 2 and all(columns)
+            check(fits, f"{path}, line {number}: not a source term and a target term with a tab between them")
+            before = terms.setdefault(*columns)
+            check(
+                before == columns[1], f"{path}, line {number}: {columns[0]!r} becomes {before!r} above; keep one line"
+            )
+    return terms

@@ -12,6 +12,7 @@ from torch import Tensor
 from seq2seq.data.symbols import EOS_ID, UNK_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
+from seq2seq.inference.terminology import Terms
 from seq2seq.search.decoding_config import DecodingConfig
 from seq2seq.search.phrases import BannedPhrases, PhraseState, without_phrases
 from seq2seq.search.prefix import PieceTexts, PrefixState, forced_prefix, prefix_limits
@@ -40,10 +41,14 @@ class Rules:
     """What the pieces write, where prefixes are forced."""
     prefixes: Sequence[bytes] | None = None
     """For each sentence the begin of its text, as its pieces write it."""
+    terms: Sequence[Terms] | None = None
+    """For each sentence the terms that its output holds. Search itself sees to them: no step alone can."""
 
     def of(self, rows: Sequence[int]) -> Rules:
         """The rules of these sentences alone."""
-        return self if self.prefixes is None else replace(self, prefixes=[self.prefixes[row] for row in rows])
+        prefixes = None if self.prefixes is None else [self.prefixes[row] for row in rows]
+        terms = [] if self.terms is None else [self.terms[row] for row in rows]
+        return replace(self, prefixes=prefixes, terms=terms if any(terms) else None)
 
     def applied(self, step: StepFn[Any], state: Any, limits: Tensor) -> Started:
         """The step that obeys the rules, of the plain one."""

@@ -27,10 +27,11 @@ from seq2seq.inference.decoding import (
 )
 from seq2seq.inference.inputs import checked_texts, items_of, list_of_texts
 from seq2seq.inference.outputs import BLANK, Alignment, PairScore, Translation
-from seq2seq.inference.plan import SearchPlan, plan_of
+from seq2seq.inference.plan import SearchPlan, check_terms_fit, plan_of
 from seq2seq.inference.rescoring import by_bayes_risk, rescored
 from seq2seq.inference.rules import Rules, prefix_texts
 from seq2seq.inference.searcher import Searcher
+from seq2seq.inference.terminology import ids_of_terms
 from seq2seq.inference.ways import found_by, seed_of
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE
@@ -72,28 +73,41 @@ class Translator(Searcher):
     def translate(self, texts: Sequence[str], **search_options: Any) -> list[str]:
         """The best translation of each text, in order; blank in, blank out. texts: a list, tuple, array or column of
         strings. Options: fields of SearchConfig, such as beam_size=5, and of DecodingConfig, such as no_repeat_ngram=3;
-        ban=[...], words and phrases that no output holds; ban_pieces=[...]. Raises UserError for what is none of
-        these."""
+        ban=[...], words and phrases that no output holds; ban_pieces=[...]; terminology={source term: target term}.
+        Raises UserError for what is none of these."""
         check("n_best" not in search_options, "translate gives the best of each text only; search gives the n best")
         return [best[0].text for best in self.search(texts, **search_options)]
 
     def search(
-        self, texts: Sequence[str], n_best: int = 1, prefixes: Sequence[str] | None = None, **search_options: Any
+        self,
+        texts: Sequence[str],
+        n_best: int = 1,
+        prefixes: Sequence[str] | None = None,
+        terms: Sequence[Sequence[str]] | None = None,
+        **search_options: Any,
     ) -> list[list[Translation]]:
         """For each text its n best translations, best first (fewer than n where the beam holds fewer). Where beam_size
         is not given, the beam is widened to n_best. texts and options are those of `translate`.
 
         prefixes: what each translation begins with, "" for anything. It may end within a word, which then goes on by
-        whatever pieces; where it ends with a space, so does the word.
+        whatever pieces; where it ends with a space, so does the word. terms: for each text the terms that its
+        translations hold; each begins a word, which may go on behind it.
         """
         plan = plan_of(self.search_config, self.target_vocabulary, n_best, search_options)
-        return self._search(list_of_texts(texts), None if prefixes is None else list_of_texts(prefixes, "prefix"), plan)
+        begins = None if prefixes is None else list_of_texts(prefixes, "prefix")
+        return self._search(list_of_texts(texts), begins, plan, terms)
 
-    def _search(self, texts: list[str], prefixes: list[str] | None, plan: SearchPlan) -> list[list[Translation]]:
+    def _search(
+        self,
+        texts: list[str],
+        prefixes: list[str] | None,
+        plan: SearchPlan,
+        terms: Sequence[Sequence[str]] | None = None,
+    ) -> list[list[Translation]]:
         if plan.decoding.coverage_penalty:
             check_attends(self.model)
         sources, cut = self._encode_sources(texts)
-        rules = self._rules(prefixes, len(sources), plan)
+        rules = self._with_terms(self._rules(prefixes, len(sources), plan), texts, plan, terms)
 
         def translate(rows: list[int]) -> list[list[Translation]]:
             found = self._translations(self._decode([sources[row] for row in rows], plan, rules.of(rows)))
@@ -180,6 +194,21 @@ class Translator(Searcher):
         written = prefix_texts(self.target_vocabulary, prefixes, self.max_source_tokens)
         return replace(plan.rules, prefixes=written, pieces=PieceTexts(self.target_vocabulary.piece_texts()))
 
+    def _with_terms(
+        self, rules: Rules, texts: list[str], plan: SearchPlan, terms: Sequence[Sequence[str]] | None
+    ) -> Rules:
+        """The rules with the terms given, and those of the terminology."""
+        if terms is None and plan.terminology is None:
+            return rules
+        check_terms_fit(plan.decoding)
+        wanted = [[] if plan.terminology is None else plan.terminology.of(text) for text in texts]
+        if terms is not None:
+            lists = [list_of_texts(each, "term") for each in items_of(terms, "lists of strings", "term list")]
+            check(len(lists) == len(texts), f"{len(texts)} texts but {len(lists)} lists of terms")
+            for own, each in zip(wanted, lists, strict=True):
+                own += ids_of_terms(self.target_vocabulary, each)
+        return replace(rules, terms=wanted)
+
     def _pairs(self, sources: list[str], targets: Sequence[Translation | str]) -> list[Pair]:
         check(len(sources) == len(targets), f"{len(sources)} sources but {len(targets)} targets")
         for number, target in enumerate(targets, 1):
@@ -204,7 +233,7 @@ class Translator(Searcher):
         limits = plan.search.limits(batch.source_lengths)
         step, state = self._started(batch)[:2]  # what the encoder gave is not kept while searching
         started = rules.applied(step, state, limits)
-        found = found_by(plan, started, [seed_of(source, plan.decoding.seed) for source in sources])
+        found = found_by(plan, started, [seed_of(source, plan.decoding.seed) for source in sources], rules.terms)
         if plan.decoding.rescores:
             return rescored(self.model, sources, found, plan.decoding)
         return found

@@ -1,4 +1,4 @@
-"""The ways to find outputs, of which a plan chooses one: beam search, alone or in groups, or drawing at random."""
+"""The ways to find outputs, of which a plan chooses one: beam search in its forms, or drawing at random."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ from collections.abc import Sequence
 from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.inference.plan import SearchPlan
 from seq2seq.inference.rules import Started
+from seq2seq.inference.terminology import Terms
 from seq2seq.runtime.kernels import DECODING_STEP
 from seq2seq.search.beam import Hypothesis, beam_search
+from seq2seq.search.constraints import constrained_beam_search
 from seq2seq.search.diverse import diverse_beam_search
 from seq2seq.search.sampling import sample, stochastic_beam_search, tempered
 
 
-def found_by(plan: SearchPlan, started: Started, seeds: Sequence[int]) -> list[list[Hypothesis]]:
-    """plan.found outputs of each sentence. seeds: one for each, of what is drawn."""
+def found_by(
+    plan: SearchPlan, started: Started, seeds: Sequence[int], terms: Sequence[Terms] | None = None
+) -> list[list[Hypothesis]]:
+    """plan.found outputs of each sentence. seeds: one for each, of what is drawn. terms: what the outputs must hold."""
     step, state, limits = started
     decoding = plan.decoding
+    if terms is not None:
+        return constrained_beam_search(
+            step, state, limits, plan.search, BOS_ID, EOS_ID, plan.found, terms, DECODING_STEP
+        )
     if decoding.beam_groups > 1:
         groups = (decoding.beam_groups, decoding.diversity)
         return diverse_beam_search(step, state, limits, plan.search, BOS_ID, EOS_ID, plan.found, *groups, DECODING_STEP)

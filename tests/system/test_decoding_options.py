@@ -24,6 +24,7 @@ def texts(tmp_path: Path) -> Path:
         "prefixes": ["KO", "", "", "N"],
         "short": ["a"],
     }
+    files |= {"terms": ["ba\tRA", "", "lu te\tNE LU"], "one": ["ba RA"], "two": ["ba\tRA", "ba\tSO"]}
     for name, lines in files.items():
         (tmp_path / name).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     return tmp_path
@@ -51,6 +52,7 @@ GIVEN: dict[str, tuple[list[str], dict[str, Any]]] = {
         ["--mbr", "chrf", "--sampling", "ancestral", "--candidates", "12"],
         {"mbr": "chrf", "sampling": "ancestral", "candidates": 12},
     ),
+    "terminology": (["--terminology", "terms"], {"terminology": {"ba": "RA", "lu te": "NE LU"}}),
     "prefixes": (["--prefixes", "prefixes"], {"prefixes": ["KO", "", "", "N"]}),
 }
 
@@ -71,6 +73,8 @@ def test_options_are_those_of_python(
 WRONG: dict[str, tuple[list[str], str]] = {
     "no number": (["--min-length", "x"], "--min-length must be a whole number from 0 to 10,000, got 'x'"),
     "idle": (["--top-k", "3"], "top_k is of sampling: choose a kind of it, or leave top_k out"),
+    "no terms": (["--terminology", "one"], "one, line 1: not a source term and a target term"),
+    "two terms": (["--terminology", "two"], "two, line 2: 'ba' becomes 'RA' above; keep one line"),
     "no such file": (["--ban", "nowhere"], "nowhere: No such file or directory"),
     "no such piece": (["--ban-pieces", "ban"], "banned piece 'KO': the target vocabulary has no such piece"),
     "too few prefixes": (["--prefixes", "short"], "there are more texts than prefixes, of which there are 1"),

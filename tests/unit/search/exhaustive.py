@@ -43,13 +43,17 @@ def all_outputs(
     table: Tensor, limit: int, config: SearchConfig, allowed: Callable[[tuple[int, ...]], bool]
 ) -> list[Hypothesis]:
     """Every output of one chain that is allowed, of up to `limit` tokens, eos included, best first."""
-    found = []
-    for length in range(limit):
-        for words in itertools.product(range(EOS + 1, table.shape[-1]), repeat=length):
-            if allowed(words):
-                total = log_probability(table, words)
-                score = float(config.normalise(torch.tensor(total), torch.tensor(length + 1)))
-                found.append(Hypothesis(list(words), total, score))
+    rows, size = table.tolist(), table.shape[-1]
+    outputs = [
+        words
+        for length in range(limit)
+        for words in itertools.product(range(EOS + 1, size), repeat=length)
+        if allowed(words)
+    ]
+    totals = [sum(rows[one][two] for one, two in itertools.pairwise([BOS, *words, EOS])) for words in outputs]
+    lengths = torch.tensor([len(words) + 1 for words in outputs])
+    scores = config.normalise(torch.tensor(totals, dtype=torch.float64), lengths).tolist()
+    found = [Hypothesis(list(words), *values) for words, *values in zip(outputs, totals, scores, strict=True)]
     return sorted(found, key=lambda each: -each.score)
 
 
