@@ -91,10 +91,9 @@ def _spelled(name: str) -> str:
 
 def _lines(path: Path) -> list[str]:
     """The lines of a file, blank ones left out."""
-    from seq2seq.cli.lines import lines_of
+    from seq2seq.cli.lines import file_lines
 
-    with lines_of([path], "texts") as lines:
-        return [line for line in lines if line.strip()]
+    return [line for line in file_lines(path, "texts") if line.strip()]
 
 
 def _terminology(path: Path) -> dict[str, str]:

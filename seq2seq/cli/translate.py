@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import count, islice, tee
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, number_within, path_named
@@ -168,7 +167,9 @@ def _write_translations(
 
 
 def _prefixes(options: argparse.Namespace) -> list[str] | None:
-    return None if options.prefixes is None else _file_lines(options.prefixes)
+    from seq2seq.cli.lines import file_lines
+
+    return None if options.prefixes is None else file_lines(options.prefixes, "prefixes")
 
 
 def _write_paragraphs(
@@ -217,22 +218,8 @@ def _attention_lines(translator: Translator, group: list[tuple[int, str, list[Tr
 
 
 def _score(options: argparse.Namespace) -> None:
-    from seq2seq.errors import UserError, check
+    from seq2seq.cli.lines import paired_lines
 
-    paths = (options.source_file, options.target_file)
-    check([str(path) for path in paths] != ["-", "-"], "only one side of the pairs can come from standard input")
-    sources, targets = map(_file_lines, paths)
-    if len(sources) != len(targets):
-        raise UserError(
-            f"{options.source_file} has {len(sources)} lines, {options.target_file} has {len(targets)}; "
-            "line n of one belongs to line n of the other"
-        )
+    sources, targets = paired_lines(options.source_file, options.target_file)
     for score in load_translator(options).score(sources, targets):
         print(f"{score.log_probability:.6f}\t{score.tokens}")
-
-
-def _file_lines(path: Path) -> list[str]:
-    from seq2seq.cli.lines import lines_of
-
-    with lines_of([path], "one side of the pairs") as lines:
-        return list(lines)

@@ -146,13 +146,12 @@ def _deciding(options: argparse.Namespace, settings: dict[str, Any], digest: str
 
 
 def _prefixes_of(options: argparse.Namespace, lines: int) -> list[str] | None:
-    from seq2seq.cli.lines import lines_of
+    from seq2seq.cli.lines import file_lines
     from seq2seq.errors import check
 
     if options.prefixes is None:
         return None
-    with lines_of([options.prefixes], "prefixes") as given:
-        prefixes = list(given)
+    prefixes = file_lines(options.prefixes, "prefixes")
     check(
         len(prefixes) == lines,
         f"{options.prefixes} has {len(prefixes)} lines, {options.input} has {lines} to translate",
