@@ -31,14 +31,16 @@ from seq2seq.runtime.device import prepare_process
 
 TERMS, SEEN = 200, 10
 """Entries of the terminology, and how often the words of an entry must stand together."""
+GNMT = {"length_penalty_kind": "gnmt", "length_penalty": 1.0}
 SAMPLED = {"sampling": "ancestral", "seed": 1}
 
 WAYS: dict[str, dict[str, Any]] = {
     "plain beam": {},
     "greedy": {"beam_size": 1},
     "beam 10": {"beam_size": 10},
-    "--length-reward 0.2, beam 10": {"length_reward": 0.2, "beam_size": 10},
-    "--coverage-penalty 0.05, beam 10": {"coverage_penalty": 0.05, "beam_size": 10},
+    "--length-penalty 0 --length-reward 0.5, beam 10": {"length_penalty": 0.0, "length_reward": 0.5, "beam_size": 10},
+    "--length-penalty-kind gnmt, beam 10": {**GNMT, "beam_size": 10},
+    "--length-penalty-kind gnmt --coverage-penalty 0.2, beam 10": {**GNMT, "coverage_penalty": 0.2, "beam_size": 10},
     "--min-length 12": {"min_length": 12},
     "--no-repeat-ngram 3": {"no_repeat_ngram": 3},
     "--no-unknown": {"no_unknown": True},

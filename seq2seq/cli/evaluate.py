@@ -22,6 +22,19 @@ if TYPE_CHECKING:
     from seq2seq.tasks.results import Results
 
 
+METRICS = ("bleu", "chrf", "chrf++", "ter", "accuracy", "wer", "cer", "per")
+"""Names of figures that --metrics takes."""
+
+
+def metrics_named(text: str) -> list[str]:
+    """The type of the option."""
+    names = [name.strip().lower() for name in text.split(",")]
+    unknown = [name for name in names if name not in METRICS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"must be some of {', '.join(METRICS)}, got {unknown[0][:40]!r}")
+    return list(dict.fromkeys(names))
+
+
 def add_evaluate(verbs: Any) -> None:
     """Adds the verb."""
     evaluate = add_verb(
@@ -42,6 +55,13 @@ def add_evaluate(verbs: Any) -> None:
         "--bleu-tokenizer",
         metavar="NAME",
         help="sacreBLEU's tokenizer for BLEU (default: the run's, else that of the target column's language)",
+    )
+    evaluate.add_argument(
+        "--metrics",
+        type=metrics_named,
+        metavar="NAME,...",
+        help=f"figures of texts, with commas between them, instead of the usual ones: {', '.join(METRICS)}; they are "
+        "part of the names of the files",
     )
     evaluate.add_argument(
         "--output",

@@ -16,15 +16,17 @@ from seq2seq.evaluation.metrics import warn_of_unfit_tokenizer
 from seq2seq.inference.translator import Translator
 from seq2seq.runs.layout import CONFIG_FILE, PROVENANCE_FILE
 from seq2seq.runs.provenance import read_provenance
+from seq2seq.tasks.chosen_metrics import chosen_figures
 from seq2seq.tasks.configs import ExperimentConfig
-from seq2seq.tasks.evaluate import Evaluation, evaluate
+from seq2seq.tasks.evaluate import check_scoring, evaluate
 from seq2seq.tasks.evaluation_files import changed_data, changed_settings, settings_of
 from seq2seq.tasks.model_card import write_card
+from seq2seq.tasks.results import Results
 
 
 def evaluate_translator(
     options: argparse.Namespace, translator: Translator, search_options: dict[str, Any], decoding: dict[str, Any]
-) -> Evaluation:
+) -> Results:
     """Evaluates on the split and the data that the options name, writes the results and says on stderr where they lie.
     decoding: what `decoding_settings` gives.
 
@@ -38,12 +40,19 @@ def evaluate_translator(
     sources, lines = [row["source"] for row in split], references(split)
     search = replace(translator.search_config, **search_options)
     changed = changed_data(stored, corpus) | changed_settings(translator, search) | decoding_name(decoding)
+    changed |= {"metrics": "+".join(options.metrics)} if options.metrics else {}
     run, language = Path(options.model), (corpus.target, corpus.bleu_tokenizer)
     own = options.output is None and not changed  # an ensemble needs --output
     of_the_card = _config_of_card(path, stored) if own else None
     settings = settings_of(run, translator, search, language, sources, lines)
     place = place_of(options, changed, {**settings, "decoding": decoding} if decoding else settings)
     warn_of_unfit_tokenizer(lines, *language)
+    if options.metrics:
+        check_scoring(*language)
+        hypotheses = translator.translate(sources, **search_options, **decoding)
+        results = chosen_figures(options.metrics, hypotheses, lines, *language)
+        place.keep(results)
+        return results
     evaluation = evaluate(translator, sources, lines, True, *language, **{**search_options, **decoding})
     place.keep(evaluation)
     if of_the_card is not None and options.split == of_the_card.test_split:

@@ -147,6 +147,27 @@ def build_metrics(
     )
 
 
+def metric_of(
+    name: str,
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    target_language: str = "",
+    tokenize: str | None = None,
+) -> Metric:
+    """One of sacreBLEU's figures, with its interval: bleu, chrf, chrf++ or ter. Raises UserError as `corpus_scores`
+    does."""
+    check_seed()
+    streams: Any = reference_streams(hypotheses, references)
+    match name:
+        case "bleu":
+            metric: Any = bleu_metric(target_language, tokenize, streams=streams)
+        case "ter":
+            metric = TER(references=streams)
+        case _:
+            metric = CHRF(word_order=2 if name == "chrf++" else 0, references=streams)
+    return _score(metric, hypotheses, BOOTSTRAP_SAMPLES)
+
+
 def bleu_metric(
     target_language: str = "", tokenize: str | None = None, lowercase: bool = False, streams: Any = None
 ) -> BLEU:

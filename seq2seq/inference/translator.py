@@ -32,7 +32,7 @@ from seq2seq.inference.rescoring import by_bayes_risk, rescored
 from seq2seq.inference.rules import Rules, prefix_texts
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.terminology import ids_of_terms
-from seq2seq.inference.ways import found_by, seed_of
+from seq2seq.inference.ways import found_by
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE
 from seq2seq.runs.stored_model import Build, load_model
@@ -233,7 +233,7 @@ class Translator(Searcher):
         limits = plan.search.limits(batch.source_lengths)
         step, state = self._started(batch)[:2]  # what the encoder gave is not kept while searching
         started = rules.applied(step, state, limits)
-        found = found_by(plan, started, [seed_of(source, plan.decoding.seed) for source in sources], rules.terms)
+        found = found_by(plan, started, sources, rules.terms)
         if plan.decoding.rescores:
             return rescored(self.model, sources, found, plan.decoding)
         return found

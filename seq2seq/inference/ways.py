@@ -17,9 +17,9 @@ from seq2seq.search.sampling import sample, stochastic_beam_search, tempered
 
 
 def found_by(
-    plan: SearchPlan, started: Started, seeds: Sequence[int], terms: Sequence[Terms] | None = None
+    plan: SearchPlan, started: Started, sources: Sequence[Sequence[int]], terms: Sequence[Terms] | None = None
 ) -> list[list[Hypothesis]]:
-    """plan.found outputs of each sentence. seeds: one for each, of what is drawn. terms: what the outputs must hold."""
+    """plan.found outputs of each sentence. sources: their tokens. terms: what the outputs must hold."""
     step, state, limits = started
     decoding = plan.decoding
     if terms is not None:
@@ -32,6 +32,7 @@ def found_by(
     if decoding.sampling == "off":
         return beam_search(step, state, limits, plan.search, BOS_ID, EOS_ID, plan.found, DECODING_STEP)
     draw = sample if decoding.sampling == "ancestral" else stochastic_beam_search
+    seeds = [seed_of(source, decoding.seed) for source in sources]
     shaped = tempered(step, decoding.temperature, decoding.top_k, decoding.top_p)
     return draw(shaped, state, limits, plan.search, BOS_ID, EOS_ID, plan.found, seeds, DECODING_STEP)
 

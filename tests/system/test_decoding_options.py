@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sacrebleu.metrics import CHRF
 
 import seq2seq
 from seq2seq.cli.main import main
+from seq2seq.evaluation.error_rates import error_rates
 
 STORED = Path(__file__).parents[1] / "fixtures" / "translator-0.1.0-format2"
 LINES = ["ba ko mi", "lu te so ra", "", "ne ne ne ne"]
@@ -122,3 +124,25 @@ def test_an_evaluation_is_named_by_how_it_was_decoded(texts: Path, capsys: pytes
     capsys.readouterr()
     assert main(["evaluate", str(generator), "--data", str(data), "--no-unknown"]) == 2
     assert "--no-unknown: for runs that translate text" in capsys.readouterr().err
+
+
+def test_figures_are_those_asked_for(texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sources, references = [line for line in LINES if line], ["BA KO MI", "LU SO RA", "NE NE"]
+    rows = [{"source": one, "target": two} for one, two in zip(sources, references, strict=True)]
+    (texts / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["evaluate", str(STORED), "--data", str(texts / "test.jsonl"), "--source", "source", "--target", "target"]
+    words += ["--output", str(texts / "o"), "--json", "--metrics"]
+    assert main([*words, "chrf++,wer,per,accuracy"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    written = seq2seq.load(STORED).translate(sources)
+    metric = CHRF(word_order=2)
+    assert figures["chrF2++"]["score"] == metric.corpus_score(written, [references]).score
+    rates = error_rates(written, [[each] for each in references])
+    assert figures["word_error_rate"] == figures["phoneme_error_rate"] == rates.token
+    assert set(figures) == {"sentences", "chrF2++", "word_error_rate", "phoneme_error_rate", "exact_match"}
+    assert list((texts / "o").glob("test-*-metrics=chrf+++wer+per+accuracy.metrics.json"))
+    assert main([*words, "bleu,comet"]) == 2
+    assert (
+        "--metrics must be some of bleu, chrf, chrf++, ter, accuracy, wer, cer, per, got 'comet'"
+        in capsys.readouterr().err
+    )
