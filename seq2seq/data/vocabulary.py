@@ -219,6 +219,18 @@ class Vocabulary:
         """Return the piece of every id, to show."""
         return [str(self._processor.id_to_piece(int(piece))) for piece in ids]
 
+    def piece_texts(self) -> list[bytes]:
+        """Return what each id writes, in UTF-8, a space where a word begins; special symbols write nothing."""
+        return [self._piece_text(piece) for piece in range(len(self))]
+
+    def _piece_text(self, piece: int) -> bytes:
+        processor = self._processor
+        if processor.is_byte(piece):
+            return bytes([int(processor.id_to_piece(piece)[1:-1], 16)])
+        if processor.is_control(piece) or processor.is_unknown(piece) or processor.is_unused(piece):
+            return b""
+        return str(processor.id_to_piece(piece)).replace("\u2581", " ").encode()
+
 
 def train_vocabularies(dataset: Any, config: VocabularyConfig, seed: int = 1) -> tuple[Vocabulary, Vocabulary]:
     """Return the source and the target vocabulary for a dataset with columns ``source`` and ``target``.
