@@ -13,6 +13,7 @@ import numpy as np
 
 from seq2seq.data.readers import written_number
 from seq2seq.errors import UserError, check
+from seq2seq.runtime.paths import checked_path
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -40,6 +41,7 @@ class Series:
 def read_series(path: Path, least: int = 1) -> Series:
     """Reads a CSV file with a column per sensor; a first column named as in `TIME_COLUMNS` holds ISO 8601 times. least:
     rows that are needed. Raises UserError, naming file and line, where a row is malformed or out of order."""
+    path = checked_path(path, "path", "a CSV file")
     check(path.exists(), f"{path}: no such file")
     check(not path.is_dir(), f"{path}: is a folder; give a CSV file with a header and a row per time step")
     try:

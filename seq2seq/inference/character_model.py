@@ -16,7 +16,7 @@ from seq2seq.config import COUNTS_OR_NONE, SEEDS, Real, check_number, from_dict
 from seq2seq.data.characters import Characters
 from seq2seq.data.language_units import Pieces, preceding
 from seq2seq.data.symbols import PAD_ID
-from seq2seq.errors import check
+from seq2seq.errors import check, check_argument
 from seq2seq.inference.decoding import decode_in_batches
 from seq2seq.inference.inputs import check_text, list_of_texts
 from seq2seq.inference.pretrained import Pretrained
@@ -45,6 +45,7 @@ class CharacterModel(Pretrained):
     model: LanguageModel
 
     def __init__(self, model: LanguageModel, config: LanguageModelConfig, units: Characters | Pieces) -> None:
+        check_argument("CharacterModel", "model", model, torch.nn.Module)
         self.model, self.config, self.units = model.eval(), config, units
 
     @torch.inference_mode()

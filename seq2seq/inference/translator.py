@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq.config import from_dict, read_config, write_config
+from seq2seq.config import COUNTS, check_number, from_dict, read_config, write_config
 from seq2seq.data.batch import Pair, collate_to_decode
 from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
@@ -65,6 +65,16 @@ class Translator(Searcher):
         self.config = config
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
         self.max_source_tokens = MAX_SOURCE_TOKENS
+
+    @property
+    def max_source_tokens(self) -> int:
+        """Tokens after which an input is cut, a warning given. Raises UserError where set to no positive number."""
+        return self._max_source_tokens
+
+    @max_source_tokens.setter
+    def max_source_tokens(self, tokens: int) -> None:
+        check_number("max_source_tokens", tokens, COUNTS)
+        self._max_source_tokens = tokens
 
     def translate(self, texts: Sequence[str], **search_options: Any) -> list[str]:
         """The best translation of each text, in order; blank in, blank out. texts: a list, tuple, array or column of

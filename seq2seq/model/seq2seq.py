@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seq2seq.config import DROPOUT, SIZES, Real, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
-from seq2seq.errors import check
+from seq2seq.errors import check, check_argument
 from seq2seq.model.attention import check_sizes
 from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, RecurrentDecoder, check_bridge
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
@@ -85,6 +85,9 @@ class Seq2Seq(nn.Module):
 
 def build_model(config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int) -> Seq2Seq:
     """The standard translation model, freshly initialised from torch's global random state."""
+    check_argument("build_model", "config", config, ModelConfig)
+    for name, size in (("source", source_vocabulary_size), ("target", target_vocabulary_size)):
+        check_argument("build_model", f"{name}_vocabulary_size", size, int)
     model = assemble_model(config, source_vocabulary_size, target_vocabulary_size)
     return initialise_uniformly(model, config.initial_range) if config.initial_range else initialise_model(model)
 

@@ -56,6 +56,7 @@ SAVED = (CONFIG_FILE, GENERATION_FILE, MODEL_FILE, JOINT_FILE, SOURCE_FILE, TARG
 def begun(directory: Path) -> bool:
     """Whether a run was begun there: what lies beside a configuration (vocabularies) belongs to it, what an attempt
     that failed before training left does not."""
+    directory = checked_path(directory, "directory", "that of a run")
     return (directory / CONFIG_FILE).exists()
 
 

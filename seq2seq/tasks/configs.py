@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from seq2seq.config import SIZES, PathOption, Real, Whole, check_fields, check_numbers
 from seq2seq.data.bucketing import BatchingConfig
@@ -104,12 +104,6 @@ class ExperimentConfig(TaskConfig, DataConfig):
 
 QUICK_STEPS = 3
 """Steps of a smoke run."""
-
-
-def check_argument(function: str, name: str, value: Any, *kinds: type[Any]) -> None:
-    """Raises UserError where an argument of a public function is of none of these types."""
-    wanted = " or ".join(kind.__name__ for kind in kinds)
-    check(isinstance(value, kinds), f"{function}: {name} must be of type {wanted}, not {type(value).__name__}")
 
 
 def check_best_metric(config: TaskConfig, figures: Iterable[str]) -> None:

@@ -14,13 +14,13 @@ from seq2seq.data.characters import Characters
 from seq2seq.data.language_units import Pieces, Units, preceding
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.data.windows import TextWindows
-from seq2seq.errors import check
+from seq2seq.errors import check, check_argument
 from seq2seq.inference.character_model import CharacterModel
 from seq2seq.model.language_model import LanguageModel, build_language_model
 from seq2seq.runs.stored_model import Build
 from seq2seq.runs.vocabularies import holds_units, load_units, save_units
 from seq2seq.tasks.base import Objective, example_batches, fingerprint, mean_loss, open_run, start_directory
-from seq2seq.tasks.configs import LanguageModelTask, check_argument, check_best_metric
+from seq2seq.tasks.configs import LanguageModelTask, check_best_metric
 from seq2seq.training.objectives import labelling, language_modelling
 
 log = logging.getLogger(__name__)

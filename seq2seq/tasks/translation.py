@@ -12,7 +12,7 @@ from seq2seq.data.batch import Batches
 from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
 from seq2seq.data.corpus import DataConfig, data_fingerprint, load_split, references, stream_tokenised, tokenise
 from seq2seq.data.vocabulary import Vocabulary, train_vocabularies
-from seq2seq.errors import UserError, check
+from seq2seq.errors import UserError, check, check_argument
 from seq2seq.evaluation import plotting
 from seq2seq.evaluation.metrics import bleu_metric
 from seq2seq.inference.decoding import attends
@@ -22,7 +22,7 @@ from seq2seq.runs.layout import ATTENTION_FOLDER, EVALUATION_FOLDER, GENERATION_
 from seq2seq.runs.stored_model import Build
 from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies, save_vocabularies
 from seq2seq.tasks.base import Objective, Run, open_run, start_directory
-from seq2seq.tasks.configs import ExperimentConfig, check_argument
+from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.embeddings import begin_with_vectors
 from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
@@ -192,6 +192,7 @@ def attention_is_drawn(translator: Translator, directory: Path) -> bool:
 
 def draw_attention(translator: Translator, evaluation: Evaluation, directory: Path, count: int = 3) -> None:
     """Attention maps of the first few test sentences, where matplotlib is installed and the model attends."""
+    check_argument("draw_attention", "translator", translator, Translator)
     if not plotting.available() or not attends(translator.model):
         return
     folder = directory / ATTENTION_FOLDER
