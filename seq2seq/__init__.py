@@ -31,8 +31,15 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.data.labelled_texts import three_parts as three_parts
     from seq2seq.data.loading import open_any as open_any
     from seq2seq.data.readers import ReaderConfig as ReaderConfig
+    from seq2seq.data.sequences import parts_in_order as parts_in_order
+    from seq2seq.data.sequences import read_answered as read_answered
+    from seq2seq.data.sequences import read_sequences as read_sequences
     from seq2seq.data.series import Series as Series
+    from seq2seq.data.series import mean_and_deviation as mean_and_deviation
     from seq2seq.data.series import read_series as read_series
+    from seq2seq.data.sounds import Sound as Sound
+    from seq2seq.data.sounds import open_sounds as open_sounds
+    from seq2seq.data.sounds import read_samples as read_samples
     from seq2seq.data.vocabulary import Vocabulary as Vocabulary
     from seq2seq.data.vocabulary import VocabularyConfig as VocabularyConfig
     from seq2seq.errors import Interrupted as Interrupted
@@ -80,6 +87,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.tasks.language_modelling import train_language_model as train_language_model
     from seq2seq.tasks.prediction import learn_words as learn_words
     from seq2seq.tasks.prediction import train_predictor as train_predictor
+    from seq2seq.tasks.small_data import fit_to_data as fit_to_data
     from seq2seq.tasks.transcription import Captioned as Captioned
     from seq2seq.tasks.transcription import decode_every_way as decode_every_way
     from seq2seq.tasks.transcription import draw_attention as draw_attention
@@ -107,7 +115,9 @@ _NAMES = {
     "data.loading": ("open_any",),
     "data.readers": ("ReaderConfig",),
     "data.characters": ("Characters",),
-    "data.series": ("Series", "read_series"),
+    "data.sequences": ("parts_in_order", "read_answered", "read_sequences"),
+    "data.series": ("Series", "mean_and_deviation", "read_series"),
+    "data.sounds": ("Sound", "open_sounds", "read_samples"),
     "data.vocabulary": ("Vocabulary", "VocabularyConfig"),
     "errors": ("Interrupted", "UserError", "check"),
     "evaluation.captions": ("caption_scores",),
@@ -138,6 +148,7 @@ _NAMES = {
     "tasks.evaluate": ("Evaluation",),
     "tasks.language_modelling": ("train_language_model",),
     "tasks.prediction": ("learn_words", "train_predictor"),
+    "tasks.small_data": ("fit_to_data",),
     "tasks.transcription": ("Captioned", "decode_every_way", "draw_attention", "train_generator"),
     "tasks.translation": ("run",),
     "tasks.variants": ("train_variants", "variant_folder"),

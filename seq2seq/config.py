@@ -48,7 +48,17 @@ RUN_FACTS = (FORMAT_OPTION, KIND_OPTION, BUILD_OPTION)
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML, in which 1e-3 is a number and only true/false are booleans: "no" is the code of Norwegian."""
+    """Safe YAML, in which 1e-3 is a number and only true/false are booleans: "no" is the code of Norwegian. A key that
+    stands twice in one mapping is an error: YAML would take the last one without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As PyYAML has it."""
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is given twice", key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -71,6 +71,11 @@ def _add_data(evaluate: argparse.ArgumentParser) -> None:
         help="column of expected answers: a text or a list of texts; a class; a label per step, with spaces between "
         "them; numbers, or the name of a .npy or .csv file (default: a translator's own; target)",
     )
+    for name, what in (
+        ("columns", "names of all columns of tables without a header"),
+        ("features", "column of features"),
+    ):
+        evaluate.add_argument(f"--{name}", type=named, help=f"{what}, as train has it (default: a translator's own)")
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from seq2seq.cli.evaluation_place import place_of
 from seq2seq.config import read_config, read_mapping
-from seq2seq.data.corpus import DataConfig, load_split, references
+from seq2seq.data.corpus import DataConfig, load_split, to_evaluate
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import warn_of_unfit_tokenizer
 from seq2seq.inference.translator import Translator
@@ -19,6 +19,9 @@ from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.evaluate import Evaluation, evaluate
 from seq2seq.tasks.evaluation_files import changed_data, changed_settings, settings_of
 from seq2seq.tasks.model_card import write_card
+
+READ_ALIKE = ("columns", "features", "source_units", "target_units", "feature_units", "unicode", "bleu_tokenizer")
+"""Options of a run that hold for other data, too."""
 
 
 def evaluate_translator(
@@ -33,7 +36,7 @@ def evaluate_translator(
     stored = read_mapping(path) if path.is_file() else {}
     corpus = _corpus_of(options, stored, path)
     split = load_split(corpus, options.split)
-    sources, lines = [row["source"] for row in split], references(split)
+    sources, lines = to_evaluate(corpus, split)
     search = replace(translator.search_config, **search_options)
     changed = changed_data(stored, corpus) | changed_settings(translator, search)
     run, language = Path(options.model), (corpus.target, corpus.bleu_tokenizer)
@@ -60,10 +63,11 @@ def _config_of_card(path: Path, stored: dict[str, Any]) -> ExperimentConfig | No
 def _corpus_of(options: argparse.Namespace, stored: dict[str, Any], path: Path) -> DataConfig:
     """The corpus that the options name; what they leave open is as in training. Saved models do not record that."""
     needed = ("data", "source", "target")
-    named = {name: getattr(options, name) for name in (*needed, "bleu_tokenizer")}
+    named = {name: getattr(options, name) for name in (*needed, "columns", "features", "bleu_tokenizer")}
     given = {name: value for name, value in named.items() if value}
     if all(name in given for name in needed):
-        return DataConfig(**{"bleu_tokenizer": stored.get("bleu_tokenizer", ""), **given})
+        own = {name: stored[name] for name in READ_ALIKE if name in stored}
+        return DataConfig(**{**own, **given})
     missing = [f"--{name}" for name in needed if name not in {**stored, **given}]
     if missing:
         raise UserError(f"{options.model} does not record what it was trained on; give {', '.join(missing)}")

@@ -82,7 +82,7 @@ def _train(words: list[str]) -> int:
             from seq2seq.cli.script import print_figures, train_and_report
 
         parser = training_parser("seq2seq train", "Train a translation model.")
-        config, build = parse_training(parser, words)
+        config, build = parse_training(parser, words, by_data=True)
         train_and_report(config, print_figures, build)
 
     return guarded("seq2seq", work)

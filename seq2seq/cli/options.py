@@ -28,10 +28,12 @@ from seq2seq.config import (
     refusal,
     to_dict,
 )
+from seq2seq.data.corpus import DataConfig
 from seq2seq.errors import UserError
 from seq2seq.runs.layout import begun
 from seq2seq.tasks.base import start_options
 from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.small_data import options_by_data
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +79,11 @@ def _parser(program: str, description: str, cls: type[Any], defaults: Any) -> Ar
 
 
 def parse_training(
-    parser: ArgumentParser, arguments: Sequence[str]
+    parser: ArgumentParser, arguments: Sequence[str], by_data: bool = False
 ) -> tuple[ExperimentConfig, Callable[..., Any] | None]:
     """The configuration that the arguments give, and the function that --build names. Raises UserError on a wrong
-    option."""
-    values = _parse(parser, arguments, ExperimentConfig)
+    option. by_data: options that nobody named are those for the data, see `options_by_data`."""
+    values = _parse(parser, arguments, ExperimentConfig, by_data)
     build = values.pop("build")
     return from_dict(ExperimentConfig, values), function_in(build) if build else None
 
@@ -91,9 +93,9 @@ def parse_task(parser: ArgumentParser, arguments: Sequence[str], cls: type[Confi
     return from_dict(cls, _parse(parser, arguments, cls))
 
 
-def _parse(parser: ArgumentParser, arguments: Sequence[str], cls: type[Any]) -> dict[str, Any]:
+def _parse(parser: ArgumentParser, arguments: Sequence[str], cls: type[Any], by_data: bool = False) -> dict[str, Any]:
     """Options on the command line override those of files, these override what is taken from the run that training
-    starts from, and this the parser's defaults."""
+    starts from, this what the data chooses, and that the parser's defaults."""
     words = list(_joined(arguments, cls))
     files = [Path(word.removeprefix("--config=")) for word in words if word.startswith("--config=")]
     words = [word for word in words if not word.startswith("--config=")]
@@ -103,7 +105,10 @@ def _parse(parser: ArgumentParser, arguments: Sequence[str], cls: type[Any]) -> 
         for file in files:
             _refuse_own_model(file)
     from_files = {name: value for options in options_of.values() for name, value in options.items()}
-    parser.set_defaults(_options_of_start(parser, given, from_files, cls))
+    of_start = _options_of_start(parser, given, from_files, cls)
+    if by_data and "help" not in given:
+        parser.set_defaults(_options_of_data({**of_start, **from_files, **given}))
+    parser.set_defaults(of_start)
     parser.set_defaults(from_files)
     try:
         namespace = parser.parse_args(words)
@@ -193,6 +198,24 @@ def _options_of_start(
                 "leave it out"
             )
     return taken
+
+
+def _options_of_data(named: dict[str, Any]) -> dict[str, Any]:
+    """Options chosen by the training data, by their dotted names, but for those named; says which. None where the data
+    itself is not named, or wrongly: then the parser says so."""
+    types = option_types(DataConfig)
+    corpus = {name: named[name] for name in types if name in named}
+    if not all(corpus.get(name) for name in ("data", "source", "target")):
+        return {}
+    corpus |= {name: _scalar(str(value)) for name, value in corpus.items() if types[name] in (int, float)}
+    corpus |= {name: str(value).lower() == "true" for name, value in corpus.items() if types[name] is bool}
+    output = str(named.get("output", ""))
+    chosen = options_by_data(from_dict(DataConfig, corpus), str(named.get("vocabulary.model_type", "")), output)
+    chosen = {name: value for name, value in chosen.items() if name not in named}
+    if chosen and not begun(Path(output)) and os.environ.get("RANK", "0") == "0":
+        shown = " ".join(f"--{dashed(name)} {value}" for name, value in chosen.items())
+        log.warning("chosen by the data, as not named: %s", shown)  # no log is set up yet: a warning is shown
+    return chosen
 
 
 def _refuse_class_paths(value: Any, path: Path) -> None:

@@ -99,7 +99,19 @@ def _translate(options: argparse.Namespace) -> None:
         translator = load_translator(options)
         if options.attention:
             _check_attends(translator, options)
-        _write_translations(translator, prompted_lines() if options.interactive else lines, options)
+        given = prompted_lines() if options.interactive else lines
+        _write_translations(translator, _checked(translator, given), options)
+
+
+def _checked(translator: Translator, lines: Iterator[str]) -> Iterator[str]:
+    """The lines as they come. Raises UserError at one that lacks the features that the model reads."""
+    from seq2seq.data.units import SourceVocabulary
+
+    vocabulary = translator.source_vocabulary
+    for number, line in enumerate(lines, 1):
+        if isinstance(vocabulary, SourceVocabulary):
+            vocabulary.check_source(line, f"line {number}")
+        yield line
 
 
 def _check_splitting(options: argparse.Namespace) -> None:

@@ -29,7 +29,8 @@ class Batch(NamedTuple):
     """
 
     source: Tensor
-    """[B, S] int64, PAD_ID after each row's end; or features [B, S, ...] float, 0 after it."""
+    """[B, S] int64, PAD_ID after each row's end; with factors [B, S, 1 + F]; or features [B, S, ...] float, 0 after
+    it."""
     source_lengths: Tensor
     """[B] int64"""
     target_input: Tensor
@@ -97,15 +98,13 @@ class Batches(Protocol):
 
 
 def pad(rows: Sequence[Ids], step: int = 1, extra: int = 0) -> tuple[Array, Array]:
-    """Ragged ids -> ([B, L] int64 padded with PAD_ID, [B] lengths); L holds the longest + extra, rounded up to
-    `step`."""
+    """Ragged ids -> ([B, L] int64 padded with PAD_ID, [B] lengths); L holds the longest + extra, rounded up to `step`.
+    Rows of ids for each step, [L_i, W], give [B, L, W]."""
     lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
     width = round_up(max(1, int(lengths.max(initial=0)) + extra), step)
-    padded = np.full((len(rows), width), PAD_ID, np.int64)
-    if lengths.sum():
-        padded[np.arange(width)[None, :] < lengths[:, None]] = np.concatenate(
-            [np.asarray(row) for row in rows if len(row)]
-        )
+    flat = np.concatenate([np.asarray(row) for row in rows if len(row)]) if lengths.sum() else np.zeros(0, np.int64)
+    padded = np.full((len(rows), width, *flat.shape[1:]), PAD_ID, np.int64)
+    padded[np.arange(width)[None, :] < lengths[:, None]] = flat
     return padded, lengths
 
 
@@ -118,9 +117,9 @@ def collate(pairs: Sequence[Pair], length_step: int = 1) -> Batch:
     """Pairs of ids -> Batch, with bos and eos added to the targets and eos to the sources."""
     source, source_lengths = pad([source for source, _ in pairs], length_step, extra=1)
     rows = np.arange(len(pairs))
-    source[rows, source_lengths] = (
-        EOS_ID  # marks for the encoder where the sentence ends; gives empty sources one real step
-    )
+    # Marks for the encoder where the sentence ends; gives empty sources one real step.
+    tokens = source if source.ndim == 2 else source[..., 0]
+    tokens[rows, source_lengths] = EOS_ID
     target_output, target_lengths = pad([target for _, target in pairs], length_step, extra=1)
     target_input = np.full_like(target_output, BOS_ID)
     target_input[:, 1:] = target_output[:, :-1]

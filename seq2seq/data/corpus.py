@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from seq2seq.config import COUNTS, Real, Whole, check_fields, check_numbers
+from seq2seq.data.datasets_errors import cache_errors, quiet
 from seq2seq.data.in_memory import Data, name_of_data
 from seq2seq.data.languages import check_tokenizer
-from seq2seq.data.loading import Columns, Corpus, cache_errors, digest, list_lengths, open_split, quiet
+from seq2seq.data.loading import Columns, Corpus, digest, list_lengths, open_split
+from seq2seq.data.units import AnyVocabulary, FeatureUnits, Unicode, Units, columns_of, normalised
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check, check_argument
 
@@ -39,6 +41,22 @@ class DataConfig:
     """Column (or suffix of the text files) of the source language, such as "en"."""
     target: str
     """Column (or suffix of the text files) of the target language; a list of strings is several references."""
+    columns: str = ""
+    """Names of all columns of tables without a header, in their order, with commas: lemma,features,form. Such files are
+    train.tsv, validation.tsv and test.tsv, or as data names one: fre_train.tsv and fre_dev.tsv, deu.trn and deu.dev."""
+    features: str = ""
+    """Column of features of the source, such as V;PST;3: model.features says how they join it. translate then reads
+    lines of a source, a tab, and its features."""
+    source_units: Units = "auto"
+    """What sources are cut into: characters, graphemes (characters with their combining marks), symbols (with spaces
+    between them) or subwords, each side with a vocabulary of its own unless the units are the same. auto: as
+    vocabulary.model_type says; of seq2seq train, where columns or features are named, as the texts look."""
+    target_units: Units = "auto"
+    """The same of targets."""
+    feature_units: FeatureUnits = "symbols"
+    """The same of features: symbols (with ; or spaces between them), characters or subwords."""
+    unicode: Unicode = "unchanged"
+    """Form that all texts are brought into, those to translate, too: unchanged, NFC or NFD."""
     train_split: str = "train"
     """Split to train on; slices such as "train[:90%]" are understood."""
     validation_split: str = "validation"
@@ -66,6 +84,11 @@ class DataConfig:
         if self.bleu_tokenizer:
             check_tokenizer(self.bleu_tokenizer)
         check(self.source != self.target, f"source and target are the same column '{self.source}'")
+        check(
+            self.features not in (self.source, self.target),
+            f"features are a column of their own, not {self.features!r}",
+        )
+        columns_of(self.columns, self.source, self.target, *([self.features] if self.features else []))
         check_numbers(self, "", max_length=Whole(0, 1_000_000), max_ratio=Real(0, 1_000), shuffle_buffer_size=COUNTS)
         check(
             self.max_ratio == 0 or self.max_ratio >= 1, f"max_ratio must be 0 (off) or at least 1, got {self.max_ratio}"
@@ -96,17 +119,29 @@ def load_split(config: DataConfig, split: str) -> Corpus:
     """
     check_argument("load_split", "config", config, DataConfig)
     check_argument("load_split", "split", split, str)
-    return open_split(name_of_data(config.data), split, Columns(config.source, config.target), config.streaming)
+    columns = Columns(config.source, config.target, config.features, columns_of(config.columns))
+    opened = open_split(name_of_data(config.data), split, columns, config.streaming)
+    return opened if config.unicode == "unchanged" else opened.map(_normalised, fn_kwargs={"unicode": config.unicode})
+
+
+def _normalised(row: dict[str, Any], unicode: Unicode) -> dict[str, Any]:
+    """A row in a Unicode form."""
+    source, targets = (
+        normalised(row["source"], unicode),
+        [normalised(each, unicode) for each in _as_list(row["target"])],
+    )
+    return {"source": source, "target": targets[0] if isinstance(row["target"], str) else targets}
 
 
 def tokenise(
     dataset: "datasets.Dataset",
-    source_vocabulary: Vocabulary,
+    source_vocabulary: AnyVocabulary,
     target_vocabulary: Vocabulary,
     max_length: int = 0,
     max_ratio: float = 0.0,
 ) -> tuple["datasets.Dataset", FilterCounts]:
-    """Encode a split into columns ``source_ids`` and ``target_ids`` (lists of int32, without beginning and end).
+    """Encode a split into columns ``source_ids`` and ``target_ids`` (lists of int32, without beginning and end; of
+    sources with factors, lists of rows).
 
     Several references of one source give a pair each. Pairs with an empty side are dropped, as are those longer than
     ``max_length`` tokens a side and those whose lengths differ by more than the factor ``max_ratio`` (0 = no limit).
@@ -114,7 +149,10 @@ def tokenise(
     """
     from datasets import Features, Sequence, Value
 
-    def encode(batch: dict[str, list[Any]]) -> dict[str, list[list[int]]]:
+    factors = getattr(source_vocabulary, "factors", 0)
+    source_type = Sequence(Value("int32"), length=1 + factors) if factors else Value("int32")
+
+    def encode(batch: dict[str, list[Any]]) -> dict[str, list[list[Any]]]:
         source_ids, target_ids = _encode_pairs(batch, source_vocabulary, target_vocabulary)
         return {"source_ids": source_ids, "target_ids": target_ids}
 
@@ -125,7 +163,7 @@ def tokenise(
             encode,
             batched=True,
             remove_columns=dataset.column_names,
-            features=Features({name: Sequence(Value("int32")) for name in ("source_ids", "target_ids")}),
+            features=Features({"source_ids": Sequence(source_type), "target_ids": Sequence(Value("int32"))}),
             writer_batch_size=10_000,
             new_fingerprint=digest(*encoding),
         )
@@ -142,7 +180,7 @@ def tokenise(
 
 
 def stream_tokenised(
-    dataset: Corpus, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary, config: DataConfig
+    dataset: Corpus, source_vocabulary: AnyVocabulary, target_vocabulary: Vocabulary, config: DataConfig
 ) -> Iterator[tuple[list[int], list[int]]]:
     """Encode pairs as they come; yields (source ids, target ids) of those within the limits of ``config``.
 
@@ -168,6 +206,20 @@ def references(dataset: Corpus) -> list[list[str]]:
     return [_without_blanks(_as_list(target)) for batch in dataset.iter(batch_size=1000) for target in batch["target"]]
 
 
+def to_evaluate(config: DataConfig, dataset: Corpus) -> tuple[list[str], list[list[str]]]:
+    """The sources of a split, and the references of each. Rows of the same word are one source with several references:
+    those of tables without a header, and of sources that are cut into characters or symbols."""
+    sources = [row["source"] for row in dataset]
+    lines = references(dataset)
+    if not config.columns and config.source_units in ("auto", "subwords"):
+        return sources, lines
+    merged: dict[str, list[str]] = {}
+    for source, several in zip(sources, lines, strict=True):
+        known = merged.setdefault(source, [])
+        known += [each for each in several if each not in known]
+    return list(merged), list(merged.values())
+
+
 def data_fingerprint(dataset: Corpus) -> str:
     """Return the SHA-256 of the pairs' text, the same on every machine; of a stream, that of its first 1,000 pairs."""
     digest = hashlib.sha256()
@@ -178,8 +230,8 @@ def data_fingerprint(dataset: Corpus) -> str:
 
 
 def _encode_pairs(
-    batch: dict[str, list[Any]], source_vocabulary: Vocabulary, target_vocabulary: Vocabulary
-) -> tuple[list[list[int]], list[list[int]]]:
+    batch: dict[str, list[Any]], source_vocabulary: AnyVocabulary, target_vocabulary: Vocabulary
+) -> tuple[list[list[Any]], list[list[int]]]:
     """Encode a batch of rows, a pair for every reference."""
     targets = [_as_list(target) for target in batch["target"]]
     source_ids = source_vocabulary.encode_batch(batch["source"])

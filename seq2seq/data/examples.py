@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seq2seq.data import formats
-from seq2seq.data.loading import Found, find_split, is_local, quiet
+from seq2seq.data.datasets_errors import quiet
+from seq2seq.data.loading import Found, find_split, is_local
 from seq2seq.data.slices import name_and_slice, rows_of_slice
 from seq2seq.data.split_files import ROW_FORMATS, Columns
 from seq2seq.errors import check

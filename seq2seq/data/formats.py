@@ -21,7 +21,7 @@ from seq2seq.errors import UserError, check
 from seq2seq.runtime.paths import checked_path
 
 # To be raised when the readers give other rows for the same file, so that cached data sets are read anew.
-READER_VERSION = 1
+READER_VERSION = 2
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 COMPRESSIONS = (".gz", ".bz2", ".xz")
@@ -39,18 +39,23 @@ def row_format(path: Path) -> str:
     return next((suffix for suffix in reversed(suffixes) if suffix not in COMPRESSIONS), "")
 
 
-def read_pairs(paths: tuple[str, ...], source: str, target: str) -> Iterator[Pair]:
+def read_pairs(
+    paths: tuple[str, ...], source: str, target: str, features: str = "", header: tuple[str, ...] = ()
+) -> Iterator[Pair]:
     """Yield the pairs of one file of rows, or of two plain text files (source first).
 
-    ``source`` and ``target`` name the columns of a file of rows. Raises `UserError` for anything that is not text.
+    ``source``, ``target`` and, where it is not empty, ``features`` name the columns of a file of rows; ``header`` all
+    columns of a table that does not name them itself. Raises `UserError` for anything that is not text.
     """
     if len(paths) == 2:
+        check(not features, f"{paths[0]}: text files hold no column '{features}'; give a table, such as .tsv")
         yield from _text_pairs(Path(paths[0]), Path(paths[1]))
         return
     path = Path(paths[0])
+    used = (source, target, *([features] if features else []))
     several: bool | None = None
-    for place, row in _rows(path, (source, target)):
-        pair = pair_of(row, source, target, place)
+    for place, row in _headerless_rows(path, header, used) if header else _rows(path, used):
+        pair = pair_of(row, source, target, place, features)
         if several is None:
             several = isinstance(pair["target"], list)
         elif several and isinstance(pair["target"], str):
@@ -82,12 +87,15 @@ def check_sides(paths: tuple[Path, ...]) -> None:
     )
 
 
-def pair_of(row: Any, source: str, target: str, place: str) -> Pair:
-    """Take the pair out of a row, which may keep its texts under the key ``translation``; ``place`` is for errors."""
+def pair_of(row: Any, source: str, target: str, place: str, features: str = "") -> Pair:
+    """Take the pair out of a row, which may keep its texts under the key ``translation``; ``place`` is for errors.
+
+    ``features``: a column that joins the source, see `with_features`.
+    """
     check(isinstance(row, dict), f"{place}: a row must be an object with the columns '{source}' and '{target}'")
     if source not in row and isinstance(row.get("translation"), dict):
         row = row["translation"]
-    for column in (source, target):
+    for column in (source, target, *([features] if features else [])):
         if row.get(column) is None:
             problem = "is null" if column in row else f"is missing; the columns are {', '.join(map(str, row))}"
             raise UserError(f"{place}: column '{column}' {problem}")
@@ -98,7 +106,16 @@ def pair_of(row: Any, source: str, target: str, place: str) -> Pair:
         if not isinstance(text, str):
             raise UserError(f"{place}: columns '{source}' and '{target}' must hold text, but there is {text!r:.60}")
         check_unicode(text, place)
-    return {"source": row[source], "target": row[target]}
+    joined = with_features(row[source], row[features], place) if features else row[source]
+    return {"source": joined, "target": row[target]}
+
+
+def with_features(source: str, features: Any, place: str) -> str:
+    """A source and its features as one text with a tab between them, as `seq2seq translate` reads it, too."""
+    check(isinstance(features, str), f"{place}: features must be text, but there is {features!r:.60}")
+    check_unicode(features, place)
+    check("\t" not in source, f"{place}: a source with features must have no tab, but there is {source!r:.60}")
+    return f"{source}\t{features.strip()}"
 
 
 def check_unicode(text: str, place: str) -> None:
@@ -128,7 +145,31 @@ def _text_pairs(source: Path, target: Path) -> Iterator[Pair]:
         yield {"source": source_line, "target": target_line}
 
 
-def _rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]:
+def _headerless_rows(
+    path: Path, header: tuple[str, ...], used: tuple[str, ...]
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield (place, row) for every line of a table without a header that is not empty. Raises `UserError` where it has
+    other columns, or one of those used is empty."""
+    names = ", ".join(header)
+    for number, line in _lines(path):
+        if not line:
+            continue
+        place, cells = f"{path}, line {number}", line.split("\t")
+        check(
+            len(cells) == len(header),
+            f"{place}: {len(cells)} columns with tabs between them, but --columns names {len(header)}: {names}",
+        )
+        row = dict(zip(header, cells, strict=True))
+        check(
+            set(cells) != set(header),
+            f"{place}: the line names the columns itself; leave --columns out, or remove the line",
+        )
+        for column in used:
+            check(bool(row[column].strip()), f"{place}: column '{column}' is empty; --columns is {names}")
+        yield place, row
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     """Yield (place, row) for every row of a file. Raises UserError where a table's header lacks one of the columns."""
     match row_format(path):
         case ".csv":
@@ -169,7 +210,7 @@ def _open(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def _json_decoder(columns: tuple[str, str]) -> json.JSONDecoder:
+def _json_decoder(columns: tuple[str, ...]) -> json.JSONDecoder:
     """Raises UserError where an object has one of the columns twice: one of the two would be lost."""
 
     def whole(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -181,7 +222,7 @@ def _json_decoder(columns: tuple[str, str]) -> json.JSONDecoder:
     return json.JSONDecoder(object_pairs_hook=whole)
 
 
-def _json_lines(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]:
+def _json_lines(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     decoder = _json_decoder(columns)
     for number, line in _lines(path):
         if line.strip():
@@ -197,7 +238,7 @@ def _starts_with_bracket(path: Path) -> bool:
     return next((line.lstrip()[0] for _, line in _lines(path) if line.strip()), "") == "["
 
 
-def _json_array(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]:
+def _json_array(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     try:
         rows = _json_decoder(columns).decode("\n".join(line for _, line in _lines(path)))
     except json.JSONDecodeError as error:
@@ -208,7 +249,7 @@ def _json_array(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any
         yield f"{path}, row {number}", row
 
 
-def _csv_rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]:
+def _csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     csv.field_size_limit(MAX_CSV_CHARACTERS)
     reader = csv.reader((line + "\n" for _, line in _lines(path)), strict=True)
     header: list[str] | None = None
@@ -224,7 +265,7 @@ def _csv_rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]
         raise UserError(f"{path}, line {reader.line_num}: malformed CSV: {error}") from error
 
 
-def _tsv_rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]:
+def _tsv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     # A tab never occurs inside a sentence while quotation marks do, so nothing is quoted.
     header: list[str] | None = None
     for number, line in _lines(path):
@@ -236,13 +277,13 @@ def _tsv_rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]
             yield place, _named(header, line.split("\t"), place)
 
 
-def _check_once(names: list[str], columns: tuple[str, str], place: str = "") -> None:
+def _check_once(names: list[str], columns: tuple[str, ...], place: str = "") -> None:
     """Raises UserError where one of the columns stands twice among the names."""
     twice = next((column for column in columns if names.count(column) > 1), None)
     check(twice is None, f"{place}column '{twice}' stands twice")
 
 
-def _check_header(header: list[str], columns: tuple[str, str], place: str) -> None:
+def _check_header(header: list[str], columns: tuple[str, ...], place: str) -> None:
     _check_once(header, columns, f"{place}: ")
     for column in columns:
         check(

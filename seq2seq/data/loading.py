@@ -7,8 +7,7 @@ import contextlib
 import hashlib
 import logging
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seq2seq.data import formats
+from seq2seq.data.datasets_errors import cache_errors, loading_errors, quiet
 from seq2seq.data.in_memory import PLACEHOLDER, splits_in_memory
 from seq2seq.data.slices import name_and_slice, rows_of_slice
 from seq2seq.data.split_files import (
@@ -26,6 +26,7 @@ from seq2seq.data.split_files import (
     present_splits,
     split_files,
 )
+from seq2seq.data.tables import split_table
 from seq2seq.errors import UserError, check
 from seq2seq.runtime.paths import checked_path
 
@@ -59,6 +60,7 @@ def open_split(data: str, split: str, columns: Columns, streaming: bool = False)
     check(not (part and streaming), f"split {split!r}: a streamed corpus cannot be sliced")
     with quiet():
         if data == PLACEHOLDER:
+            check(not columns.header, "columns names those of files without a header; data in memory names its own")
             return _from_memory(data, name, part, columns, streaming)
         found = find_split(data, split, columns, streaming)
         if isinstance(found.rows, tuple):
@@ -71,11 +73,14 @@ def open_split(data: str, split: str, columns: Columns, streaming: bool = False)
 def find_split(data: str, split: str, columns: Columns, streaming: bool = False) -> Found:
     """Where a split lies that a folder, a file or a Hub id names. Raises `UserError` where there is none."""
     name, part = name_and_slice(split)
-    if not is_local(data):
+    if not is_local(data) and not columns.header:
         return Found(_from_hub(data, split, streaming), f"{data}, split {split}")
     path = checked_path(Path(data).expanduser(), "data", "a folder, a file or a Hub id")
     check(path.exists(), f"{path}: no such file or folder")
     check(os.access(path, os.R_OK), f"{path}: no permission to read it")
+    if columns.header:
+        table = split_table(path, name)
+        return Found((table,), str(table), part, table.parent)
     if path.is_file():
         only = _split_of_file(path)
         check(
@@ -107,7 +112,7 @@ def open_any(data: str, split: str, wanted: str = "") -> "datasets.Dataset":
             return _from_hub(data, split, streaming=False)
         path = checked_path(Path(data).expanduser(), "data", "a folder or a Hub id")
         check(path.is_dir(), f"{path}: no such folder")
-        with _loading_errors(f"{path}: no split '{split}' that can be loaded", f"; give {wanted}" if wanted else ""):
+        with loading_errors(f"{path}: no split '{split}' that can be loaded", f"; give {wanted}" if wanted else ""):
             return load_dataset(str(path), split=split)
 
 
@@ -130,7 +135,7 @@ def _rows_of(paths: tuple[Path, ...], streaming: bool) -> tuple[Path, ...] | Cor
     kind = formats.row_format(paths[0])
     if len(paths) == 2 or kind not in (".parquet", ".arrow"):
         return paths
-    with _loading_errors(f"{paths[0]}: cannot read"):
+    with loading_errors(f"{paths[0]}: cannot read"):
         return load_dataset(kind[1:], data_files=str(paths[0]), split="train", streaming=streaming)
 
 
@@ -139,8 +144,8 @@ def _from_files(paths: tuple[Path, ...], columns: Columns, streaming: bool) -> C
 
     place = " and ".join(map(str, paths))
     formats.check_sides(paths)
-    arguments = {"paths": tuple(map(str, paths)), "source": columns.source, "target": columns.target}
-    first = next(formats.read_pairs(**arguments), None)  # type: ignore[arg-type]
+    arguments = {"paths": tuple(map(str, paths)), **columns._asdict()}
+    first = next(formats.read_pairs(**arguments), None)
     if first is None:
         raise UserError(f"{place}: the corpus is empty")
     text = Value("string")
@@ -148,7 +153,7 @@ def _from_files(paths: tuple[Path, ...], columns: Columns, streaming: bool) -> C
     if streaming:
         return IterableDataset.from_generator(formats.read_pairs, features=features, gen_kwargs=arguments)
     stamps = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    fingerprint = digest("files", formats.READER_VERSION, stamps, columns.source, columns.target)
+    fingerprint = digest("files", formats.READER_VERSION, stamps, *columns)
     with cache_errors():
         return Dataset.from_generator(
             formats.read_pairs, features=features, gen_kwargs=arguments, fingerprint=fingerprint
@@ -212,7 +217,7 @@ def _saved(path: Path, split: str, streaming: bool) -> Corpus:
     """Open a folder written by `datasets`' save_to_disk."""
     from datasets import DatasetDict, load_from_disk
 
-    with _loading_errors(f"{path}: cannot read the saved data set"):
+    with loading_errors(f"{path}: cannot read the saved data set"):
         dataset = load_from_disk(str(path))
     splits = dataset if isinstance(dataset, DatasetDict) else {"train": dataset}
     part = _chosen(splits, split, str(path))
@@ -233,7 +238,7 @@ def _from_other_folder(path: Path, split: str, columns: Columns, streaming: bool
     problem = f"{path}: no split '{split}'{known}"
     # Without this, datasets would make a training split of whatever text lies there.
     check(any(formats.row_format(file) in ROW_FORMATS for file in path.rglob("*")), problem)
-    with _loading_errors(problem, splits_said=bool(splits)):
+    with loading_errors(problem, splits_said=bool(splits)):
         return load_dataset(str(path), split=split, streaming=streaming)
 
 
@@ -241,7 +246,7 @@ def _from_hub(data: str, split: str, streaming: bool) -> Corpus:
     from datasets import load_dataset
 
     name, _, configuration = data.partition(":")
-    with _loading_errors(
+    with loading_errors(
         f"cannot load '{data}', split '{split}', from the Hugging Face Hub, and there is no such local path; "
         f"check the name and the network, or {LOCAL_HELP}"
     ):
@@ -257,15 +262,23 @@ def _standardised(dataset: Corpus, columns: Columns, place: str) -> Corpus:
     check(len(dataset) > 0, f"{place}: the corpus is empty")
     if columns.source not in dataset.column_names and "translation" in dataset.column_names:
         dataset = dataset.flatten()
-        columns = Columns(*(f"translation.{column}" for column in columns))
-    for column in columns:
+        source, target = (f"translation.{column}" for column in columns.sides)
+        columns = Columns(source, target, columns.features)
+    for column in columns.used:
         check(
             column in dataset.column_names,
             f"{place}: column '{column}' is missing; the columns are {', '.join(dataset.column_names)}",
         )
-    dataset = dataset.select_columns(list(columns)).rename_columns(dict(zip(columns, Columns._fields, strict=True)))
+    dataset = dataset.select_columns(list(columns.used))
+    dataset = dataset.rename_columns(dict(zip(columns.used, Columns._fields[: len(columns.used)], strict=True)))
     _check_text(dataset, columns, place)
-    return dataset
+    return dataset.map(_joined, batched=True, remove_columns=["features"]) if columns.features else dataset
+
+
+def _joined(batch: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Sources with their features behind them."""
+    rows = zip(batch["source"], batch["features"], strict=True)
+    return {"source": [formats.with_features(*row, "a row of the data") for row in rows]}
 
 
 def _check_text(dataset: "datasets.Dataset", columns: Columns, place: str) -> None:
@@ -277,7 +290,7 @@ def _check_text(dataset: "datasets.Dataset", columns: Columns, place: str) -> No
 
     start = 0
     for table in dataset.with_format("arrow").iter(batch_size=10_000):
-        for name, column in columns._asdict().items():
+        for name, column in zip(Columns._fields, columns.used, strict=False):
             cells = table[name]
             is_list = pa.types.is_list(cells.type) or pa.types.is_large_list(cells.type)
             check(
@@ -300,10 +313,10 @@ def _standardised_stream(dataset: "datasets.IterableDataset", columns: Columns, 
     first = next(iter(dataset), None)
     if first is None:
         raise UserError(f"{place}: the corpus is empty")
-    several = isinstance(formats.pair_of(first, columns.source, columns.target, f"{place}, row 1")["target"], list)
+    several = isinstance(formats.pair_of(first, *columns.sides, f"{place}, row 1")["target"], list)
 
     def pair(row: dict[str, Any], number: int) -> formats.Pair:
-        return formats.pair_of(row, columns.source, columns.target, f"{place}, row {number + 1}")
+        return formats.pair_of(row, *columns.sides, f"{place}, row {number + 1}", columns.features)
 
     text = Value("string")
     features = Features({"source": text, "target": Sequence(text) if several else text})
@@ -318,72 +331,6 @@ def _sliced(dataset: Corpus, name: str, part: str, place: str) -> Corpus:
 
     assert isinstance(dataset, Dataset)
     return dataset.select(rows_of_slice(len(dataset), name, part, place))
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the progress bars and log lines of `datasets`: its errors reach the user as one line of ours."""
-    import datasets
-
-    loggers = [logging.getLogger(name) for name in ("datasets", "huggingface_hub")]
-    levels = [logger.level for logger in loggers]
-    bars = not datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if bars:
-            datasets.enable_progress_bars()
-
-
-@contextlib.contextmanager
-def _loading_errors(message: str, advice: str = "", splits_said: bool = False) -> Iterator[None]:
-    """Turn whatever `datasets` raises about data it cannot load into one line; its errors share no base class."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        cause: BaseException = error
-        if type(error).__name__ == "DatasetGenerationError" and error.__cause__:  # its own message says nothing
-            cause = error.__cause__
-        raise UserError(message + ("" if splits_said else _reason(cause)) + advice) from error
-
-
-def _reason(cause: BaseException) -> str:
-    """What an error of `datasets` says to a user, as the end of a message; "" where it speaks of its own insides."""
-    text = str(cause).strip().split("\n")[0][:200]
-    unknown = re.match(r"Unknown split .*Should be one of \[(.*)\]", text)
-    if unknown is not None:
-        return f"; the splits are {unknown[1]}".replace("'", "")
-    if text.startswith("Couldn't cast") or type(cause).__name__ == "DatasetGenerationCastError":
-        return ": its rows differ in their columns, or in the types of these"
-    if isinstance(cause, ImportError) and "torchcodec" in text:  # with it, they would still be in no known form
-        return ": it holds sound files"
-    insides = (LookupError, TypeError, AttributeError, AssertionError)
-    return f": {text}" if text and not isinstance(cause, insides) else ""
-
-
-@contextlib.contextmanager
-def cache_errors() -> Iterator[None]:
-    """Bring a reader's `UserError` out of the exceptions in which `datasets` wraps it; explain an unwritable cache."""
-    try:
-        yield
-    except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, UserError | OSError):
-            cause = cause.__cause__ or cause.__context__
-        if isinstance(cause, UserError):
-            raise UserError(str(cause)) from error
-        if isinstance(cause, OSError):
-            raise UserError(
-                f"cannot write the data cache: {cause}; set HF_DATASETS_CACHE to a folder of yours"
-            ) from error
-        raise
 
 
 def digest(*parts: Any) -> str:

@@ -13,10 +13,24 @@ ROW_FORMATS = (*formats.ROW_SUFFIXES, ".parquet", ".arrow")
 
 
 class Columns(NamedTuple):
-    """Names of the two columns (or suffixes of the two text files) of a corpus."""
+    """Names of the columns (or suffixes of the two text files) of a corpus."""
 
     source: str
     target: str
+    features: str = ""
+    """Column of the source's features, which join it behind a tab; empty: none."""
+    header: tuple[str, ...] = ()
+    """All columns of tables that have no header, in order (see `tables`); empty: files name their columns."""
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """Source and target."""
+        return self.source, self.target
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """All columns that are read."""
+        return (*self.sides, *([self.features] if self.features else []))
 
 
 def split_files(folder: Path, split: str, columns: Columns) -> tuple[Path, ...]:
@@ -35,7 +49,7 @@ def all_split_files(folder: Path, split: str, columns: Columns) -> Iterator[tupl
                 if (folder / f"{stem}{suffix}{compression}").is_file():
                     yield (folder / f"{stem}{suffix}{compression}",)
         for compression in compressions:
-            pair = tuple(folder / f"{stem}.{side}{compression}" for side in columns)
+            pair = tuple(folder / f"{stem}.{side}{compression}" for side in columns.sides)
             present = [path for path in pair if path.is_file()]
             if len(present) == 2:
                 yield pair

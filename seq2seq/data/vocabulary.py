@@ -104,8 +104,19 @@ class Vocabulary:
         )
 
     @classmethod
-    def train(cls, lines: Iterable[str], config: VocabularyConfig, seed: int = 1) -> Vocabulary:
-        """Learn a vocabulary from sentences; the same sentences, configuration and seed give the same bytes."""
+    def train(
+        cls,
+        lines: Iterable[str],
+        config: VocabularyConfig,
+        seed: int = 1,
+        whole: bool = False,
+        clusters: Sequence[str] = (),
+    ) -> Vocabulary:
+        """Learn a vocabulary from sentences; the same sentences, configuration and seed give the same bytes.
+
+        ``whole``: of words or characters, all that occur, whatever the size, and characters without the mark for a
+        beginning. ``clusters``: sequences of characters that are pieces wherever they stand.
+        """
         sentences = _sample(_training_sentences(lines), config.max_training_sentences, seed)
         check(len(sentences) > 0, EMPTY_TEXT)
         subwords = config.model_type in ("unigram", "bpe")
@@ -118,7 +129,9 @@ class Vocabulary:
                 vocab_size=config.size,
                 # A small corpus has too few distinct pieces to fill the vocabulary.
                 hard_vocab_limit=False,
-                use_all_vocab=config.model_type == "char",
+                use_all_vocab=whole or config.model_type == "char",
+                add_dummy_prefix=not (whole and config.model_type == "char"),
+                user_defined_symbols=list(clusters),
                 byte_fallback=config.byte_fallback and subwords,
                 split_digits=config.split_digits,
                 character_coverage=config.character_coverage,
@@ -192,6 +205,16 @@ class Vocabulary:
         # Byte pieces can spell a line feed, which would shift all lines after it: a sentence is one line.
         return [text.replace("\n", " ").strip(" ") for text in texts]
 
+    def scored_pieces(self) -> tuple[list[str | None], list[float]]:
+        """The text of every id's piece, None of symbols and bytes, and its score: a log-probability, of bpe less the
+        number of the merge that makes it."""
+        processor = self._processor
+        texts: list[str | None] = []
+        for piece in range(len(self)):
+            special = processor.is_control(piece) or processor.is_unknown(piece) or processor.is_byte(piece)
+            texts.append(None if special else processor.id_to_piece(piece))
+        return texts, [float(processor.get_score(piece)) for piece in range(len(self))]
+
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the piece of every id, to show."""
         return [str(self._processor.id_to_piece(int(piece))) for piece in ids]
@@ -209,13 +232,14 @@ def train_vocabularies(dataset: Any, config: VocabularyConfig, seed: int = 1) ->
     if not hasattr(dataset, "__len__"):
         dataset = dataset.take(config.max_training_sentences)
     if config.joint:
-        joint = Vocabulary.train(_column_texts(dataset, ("source", "target")), config, seed)
+        joint = Vocabulary.train(column_texts(dataset, ("source", "target")), config, seed)
         return joint, joint
-    source, target = (Vocabulary.train(_column_texts(dataset, (name,)), config, seed) for name in ("source", "target"))
+    source, target = (Vocabulary.train(column_texts(dataset, (name,)), config, seed) for name in ("source", "target"))
     return source, target
 
 
-def _column_texts(dataset: Any, columns: tuple[str, ...]) -> Iterator[str]:
+def column_texts(dataset: Any, columns: tuple[str, ...]) -> Iterator[str]:
+    """The texts of these columns, each of several references among them."""
     for batch in dataset.iter(batch_size=1000):
         for column in columns:
             for cell in batch[column]:

@@ -123,6 +123,7 @@ def _sentences(model: Translator, count: int, stored: Any) -> tuple[list[str], b
             ]
             if found:
                 return found, False
+    assert isinstance(model.source_vocabulary, Vocabulary)  # `plan_of` refuses others
     return _made_up(model.source_vocabulary, count), True
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from seq2seq.config import COUNTS, check_number, from_dict, read_config, write_config
 from seq2seq.data.batch import Pair, collate_to_decode
 from seq2seq.data.symbols import BOS_ID, EOS_ID
+from seq2seq.data.units import AnyVocabulary
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
 from seq2seq.inference.decoding import (
@@ -57,7 +58,7 @@ class Translator(Searcher):
         self,
         model: Seq2Seq,
         config: ModelConfig,
-        source_vocabulary: Vocabulary,
+        source_vocabulary: AnyVocabulary,
         target_vocabulary: Vocabulary,
         search: SearchConfig | None = None,
     ) -> None:

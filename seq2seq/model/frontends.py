@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from seq2seq.config import COUNTS, DROPOUT, SIZES, Whole, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID, UNK_ID
 from seq2seq.errors import check
-from seq2seq.model.dropout import SequenceDropout
+from seq2seq.model.dropout import SequenceDropout, TokenDropout
 from seq2seq.runtime.pictures import as_rgb
 
 Array = np.ndarray
@@ -273,16 +273,37 @@ class ConvFeatures(nn.Module):
 
 
 class TokenEmbedding(nn.Module):
-    """Source front end for token ids: embedding lookup and dropout."""
+    """Source front end for token ids: embedding lookup, and dropout of units and of whole tokens."""
 
-    def __init__(self, embedding: nn.Embedding, dropout: float) -> None:
+    def __init__(self, embedding: nn.Embedding, dropout: float, token_dropout: TokenDropout | None = None) -> None:
         super().__init__()
         self.embedding = embedding
         self.dropout = SequenceDropout(dropout)
+        self.token_dropout = token_dropout or TokenDropout()
 
     def forward(self, tokens: Tensor) -> Tensor:
         """[B, S] int64 -> [B, S, E]."""
-        return self.dropout(self.embedding(tokens))
+        return self.dropout(self.token_dropout(tokens, self.embedding))
+
+
+class FactoredEmbedding(nn.Module):
+    """A token's embedding and those of its factors, which are added to it or stand beside it (Sennrich & Haddow 2016).
+    Several factors, such as the features of a word, are a set: their embeddings are added up."""
+
+    def __init__(self, embedding: nn.Embedding, factor_size: int, dropout: float) -> None:
+        """embedding: of tokens and factors alike, whose ids differ. factor_size: numbers that stand for the factors, of
+        another embedding; 0: they are added."""
+        super().__init__()
+        self.embedding = embedding
+        ids = embedding.num_embeddings
+        self.factors = nn.Embedding(ids, factor_size, padding_idx=PAD_ID) if factor_size else embedding
+        self.dropout = SequenceDropout(dropout)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """[B, S, 1 + F] int64: a token, then its factors, PAD_ID after the last -> [B, S, E]."""
+        if self.factors is self.embedding:
+            return self.dropout(self.embedding(ids).sum(-2))
+        return self.dropout(torch.cat((self.embedding(ids[..., 0]), self.factors(ids[..., 1:]).sum(-2)), -1))
 
 
 class WordEmbedding(nn.Module):

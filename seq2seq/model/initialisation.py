@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.data.symbols import PAD_ID
-from seq2seq.model.recurrent import LoopedLayer, lstm_weights
+from seq2seq.model.cells import LoopedLayer
+from seq2seq.model.recurrent import lstm_weights
 
 EMBEDDING_DEVIATION = 0.25
 """Standard deviation of new embeddings. One that doubles as the output layer multiplies a tanh: a narrow start keeps

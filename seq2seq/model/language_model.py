@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from seq2seq.config import DROPOUT, LAYERS, SIZES, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check
+from seq2seq.model.cells import build_recurrent, check_projection
 from seq2seq.model.dropout import SequenceDropout
 from seq2seq.model.encoder import reversal_index
 from seq2seq.model.initialisation import initialise_model
 from seq2seq.model.losses import LossSum, cross_entropy
 from seq2seq.model.memory import length_mask
-from seq2seq.model.recurrent import Cell, build_recurrent, check_projection
+from seq2seq.model.recurrent import Cell
 
 LEAST_TEMPERATURE = 1e-30
 """Long before it the most probable character is certain; log-probabilities divided by less leave the range of fp32."""
@@ -29,7 +30,7 @@ class LanguageModelConfig:
     """Sizes and structure of a language model."""
 
     cell: Cell = "lstm"
-    """Recurrent cell: lstm, gru, rnn (plain tanh), or peephole."""
+    """Recurrent cell: lstm, gru, rnn (plain tanh), peephole, or layer_norm_lstm."""
     hidden_size: int = 256
     """Units per layer."""
     layers: int = 1

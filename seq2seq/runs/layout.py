@@ -20,6 +20,7 @@ ATTENTION_FOLDER, EVALUATION_FOLDER = "attention", "evaluation"
 
 MODEL_FILE, CONFIG_FILE, GENERATION_FILE = "model.safetensors", "config.json", "generation_config.json"
 JOINT_FILE, SOURCE_FILE, TARGET_FILE = "joint.spm.model", "source.spm.model", "target.spm.model"
+FEATURES_FILE, UNITS_FILE = "features.spm.model", "units.json"
 LABELS_FILE = "labels.json"
 CHECKPOINTS_FOLDER, STATE_FILE = "checkpoints", "state.json"
 
@@ -27,6 +28,8 @@ LEFT_BY_ATTEMPTS = (
     JOINT_FILE,
     SOURCE_FILE,
     TARGET_FILE,
+    FEATURES_FILE,
+    UNITS_FILE,
     LABELS_FILE,
     CHARACTERS_FILE,
     GENERATION_FILE,
@@ -49,7 +52,16 @@ WRITTEN = (
 )
 """What training of any kind writes."""
 
-SAVED = (CONFIG_FILE, GENERATION_FILE, MODEL_FILE, JOINT_FILE, SOURCE_FILE, TARGET_FILE)
+SAVED = (
+    CONFIG_FILE,
+    GENERATION_FILE,
+    MODEL_FILE,
+    JOINT_FILE,
+    SOURCE_FILE,
+    TARGET_FILE,
+    FEATURES_FILE,
+    UNITS_FILE,
+)
 """What saving a model writes or removes."""
 
 
@@ -152,4 +164,4 @@ def _is_ours(lock: Path) -> bool:
     return not content or content.isdecimal()
 
 
-VOCABULARY_FILES = ("*.spm.model", CHARACTERS_FILE, LABELS_FILE)
+VOCABULARY_FILES = ("*.spm.model", UNITS_FILE, CHARACTERS_FILE, LABELS_FILE)

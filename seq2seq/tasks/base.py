@@ -25,6 +25,7 @@ from seq2seq.evaluation import plotting
 from seq2seq.inference.pretrained import Pretrained
 from seq2seq.model.initialisation import parameter_count
 from seq2seq.model.losses import LossSum
+from seq2seq.model.seq2seq import DROPOUTS
 from seq2seq.runs.checkpoints import CheckpointStore, find_fault
 from seq2seq.runs.directory import differences, refuse_other_data, run_log
 from seq2seq.runs.layout import (
@@ -249,14 +250,19 @@ def check_start_kind(start: Path, kind: Kind) -> None:
 
 def start_options(start: Path, cls: type[Any]) -> dict[str, Any]:
     """What a run that training starts from decides of a configuration of class `cls`, as far as it stores it: the
-    sections model, and vocabulary (how its vocabulary was made). Raises UserError where its model is of another kind.
+    sections model, and vocabulary (how its vocabulary was made), and the units that it was made of. Raises UserError
+    where its model is of another kind.
     """
     check_start_kind(start, cls.kind)
     path = start / CONFIG_FILE
     stored = {**read_mapping(path), "model": stored_model(start)}
     kinds = option_types(cls)
     sections = [name for name in ("model", "vocabulary") if name in kinds and name in stored]
-    return {name: to_dict(from_dict(kinds[name], stored[name], where=f"{path}, {name}")) for name in sections}
+    units = {name: stored[name] for name in ("source_units", "target_units", "feature_units") if name in stored}
+    taken: dict[str, Any] = {
+        name: to_dict(from_dict(kinds[name], stored[name], where=f"{path}, {name}")) for name in sections
+    }
+    return {**taken, **units}
 
 
 def build(config: Any, directory: Path, make: Callable[[], Model], device: torch.device) -> Model:
@@ -280,7 +286,11 @@ def check_start(config: Any) -> None:
     but for its dropout."""
     start = start_directory(config)
     stored = from_dict(type(config.model), checked_model(start), where=str(start / CONFIG_FILE))
-    changed = list(differences(to_dict(stored), to_dict(config.model), {"model.": {"dropout"}}, "model."))
+    changed = list(
+        differences(
+            to_dict(stored), to_dict(config.model), {"model.": {"dropout", "dropped_tokens", *DROPOUTS}}, "model."
+        )
+    )
     check(not changed, f"{start} holds another model than asked for: {'; '.join(changed)}")
     warn_of_swapped_columns(config, start)
 

@@ -75,6 +75,15 @@ class ExperimentConfig(TaskConfig, DataConfig):
 
     label_smoothing: float = 0.1
     """Share of the target probability spread evenly over the vocabulary (Szegedy et al. 2016)."""
+    r_drop: float = 0.0
+    """Weight alpha of R-Drop (Wu et al. 2021): each pair is trained on under two draws of dropout, whose answers are
+    drawn towards each other; twice the work per step. 0: off."""
+    bpe_dropout: float = 0.0
+    """Probability of leaving out a merge of characters where training sentences are segmented, anew in every epoch
+    (Provilkov et al. 2020: 0.1); needs vocabulary.model_type bpe. 0: off."""
+    segmentation_alpha: float = 0.0
+    """Subword regularisation (Kudo 2018: 0.1 to 0.5): training sentences are segmented anew in every epoch, drawn by
+    their segmentations' probability to this power; needs vocabulary.model_type unigram. 0: off."""
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     """The SentencePiece vocabulary."""
     embeddings: PathOption = ""
@@ -89,17 +98,51 @@ class ExperimentConfig(TaskConfig, DataConfig):
 
     def __post_init__(self) -> None:
         DataConfig.__post_init__(self)  # checks the types of all fields, those of TaskConfig among them
-        check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)))
+        check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)), r_drop=Real(0, 1_000))
+        check_numbers(self, "", bpe_dropout=Real(0, 1), segmentation_alpha=Real(0, 100))
+        self._check_segmentation()
         check(
-            self.model.tie != "three_way" or self.vocabulary.joint,
-            "model.tie three_way needs one joint vocabulary; with separate ones use two_way",
+            self.model.tie != "three_way" or self.shares_vocabulary,
+            "model.tie three_way needs one joint vocabulary; with separate ones, or features, use two_way",
+        )
+        check(
+            self.model.features == "tokens" or bool(self.features),
+            f"model.features {self.model.features} needs a column of features: --features COLUMN",
         )
         check(
             re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", self.license) is not None,
             f"license must be an identifier such as apache-2.0 or unknown, not {self.license!r}",
         )
         check_best_metric(self, VALIDATED)
+        units = self.source_units, self.target_units
+        check(
+            units == ("auto", "auto") or self.vocabulary.source_model is None,
+            "source_units and target_units make vocabularies; leave them out beside vocabulary.source_model",
+        )
         check_end(self.optimizer, known=not self.streaming or self.chosen_trainer().max_steps > 0)
+
+    @property
+    def shares_vocabulary(self) -> bool:
+        """Whether source and target have one vocabulary, of the same ids."""
+        return self.vocabulary.joint and self.source_units == self.target_units and not self.features
+
+    def _check_segmentation(self) -> None:
+        """Raises UserError where a way of drawing segmentations is asked for that the vocabulary has not."""
+        check(
+            not (self.bpe_dropout and self.segmentation_alpha),
+            "bpe_dropout and segmentation_alpha are two ways of drawing segmentations: choose one",
+        )
+        check(
+            not (self.bpe_dropout or self.segmentation_alpha) or not (self.features or self.unicode != "unchanged"),
+            "bpe_dropout and segmentation_alpha segment text as it is: leave features and unicode out",
+        )
+        if self.start_from or self.vocabulary.source_model:  # which pieces these have, they show when they are read
+            return
+        for name, kind in (("bpe_dropout", "bpe"), ("segmentation_alpha", "unigram")):
+            check(
+                not getattr(self, name) or self.vocabulary.model_type == kind,
+                f"{name} needs vocabulary.model_type {kind}, not {self.vocabulary.model_type}",
+            )
 
 
 QUICK_STEPS = 3

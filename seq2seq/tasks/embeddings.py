@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from seq2seq.data.units import AnyVocabulary
 from seq2seq.data.vectors import read_vectors, vector_size
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check
@@ -19,7 +20,7 @@ from seq2seq.tasks.configs import ExperimentConfig, WordTask
 log = logging.getLogger(__name__)
 
 
-def begin_with_vectors(run: Run, model: nn.Module, vocabulary: Vocabulary) -> None:
+def begin_with_vectors(run: Run, model: nn.Module, vocabulary: AnyVocabulary) -> None:
     """Gives the embedding of the source's words, in a model that training begins with, the vectors of the file that
     config.embeddings names. vocabulary: of the source. Raises UserError where they have another width."""
     config: ExperimentConfig | WordTask = run.config
@@ -31,6 +32,8 @@ def begin_with_vectors(run: Run, model: nn.Module, vocabulary: Vocabulary) -> No
     check(
         not config.start_from, "embeddings: a model that starts from another one has that one's; leave one of them out"
     )
+    check(isinstance(vocabulary, Vocabulary), "embeddings are of words alone: leave features and unicode out")
+    assert isinstance(vocabulary, Vocabulary)
     if CheckpointStore(config.directory() / CHECKPOINTS_FOLDER).list():  # its embedding has been trained since
         return
     path = Path(config.embeddings)

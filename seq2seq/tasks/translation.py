@@ -10,8 +10,10 @@ from typing import Any
 from seq2seq.config import write_config
 from seq2seq.data.batch import Batches
 from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
-from seq2seq.data.corpus import DataConfig, data_fingerprint, load_split, references, stream_tokenised, tokenise
-from seq2seq.data.vocabulary import Vocabulary, train_vocabularies
+from seq2seq.data.corpus import DataConfig, data_fingerprint, load_split, stream_tokenised, to_evaluate, tokenise
+from seq2seq.data.subword_sampling import pair_sampler, resegmented
+from seq2seq.data.units import AnyVocabulary, SourceVocabulary, train_unit_vocabularies
+from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check, check_argument
 from seq2seq.evaluation import plotting
 from seq2seq.evaluation.metrics import bleu_metric
@@ -27,7 +29,7 @@ from seq2seq.tasks.embeddings import begin_with_vectors
 from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
 from seq2seq.tasks.model_card import write_card
-from seq2seq.training.objectives import teacher_forcing
+from seq2seq.training.objectives import r_drop, teacher_forcing
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ QUICK_PAIRS, QUICK_SENTENCES = 500, 32
 class Prepared:
     """What training needs, made from the configuration."""
 
-    source_vocabulary: Vocabulary
+    source_vocabulary: AnyVocabulary
     target_vocabulary: Vocabulary
     batches: Batches
     validator: Validator
@@ -79,9 +81,16 @@ def train(config: ExperimentConfig, run: Run, objective: Objective | None = None
     begin_with_vectors(run, model, source)
     if run.world.is_main:
         write_config(run.directory / GENERATION_FILE, config.search)
-    objective = objective or teacher_forcing(config.label_smoothing)
+    objective = objective or training_objective(config)
     run.fit(model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
     return run.marked(Translator(model, config.model, source, target, config.search))
+
+
+def training_objective(config: ExperimentConfig) -> Objective:
+    """What is learned by the configuration; validation's loss is plain cross-entropy in any case."""
+    if config.r_drop:
+        return r_drop(config.r_drop, config.label_smoothing)
+    return teacher_forcing(config.label_smoothing)
 
 
 def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = None) -> Prepared:
@@ -93,12 +102,16 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
     if config.test_split not in ("", DataConfig.test_split):  # asked for: training must not end without it
         load_split(config, config.test_split)
     source_vocabulary, target_vocabulary = vocabularies(config, run, training)
+    seed = config.trainer.seed
+    sampler = pair_sampler(source_vocabulary, target_vocabulary, config.bpe_dropout, config.segmentation_alpha, seed)
     if config.streaming:
         batches: Batches = StreamedBatches(
-            lambda epoch: stream_tokenised(training, source_vocabulary, target_vocabulary, config),
+            lambda epoch: resegmented(
+                stream_tokenised(training, source_vocabulary, target_vocabulary, config), sampler, epoch
+            ),
             config.batching,
             config.shuffle_buffer_size,
-            config.trainer.seed,
+            seed,
             run.world,
         )
     else:
@@ -106,7 +119,7 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
             training, source_vocabulary, target_vocabulary, config.max_length, config.max_ratio
         )
         log.info("training data: %s", counts.describe())
-        batches = BucketedBatches(tokenised, config.batching, config.trainer.seed, run.world)
+        batches = BucketedBatches(tokenised, config.batching, seed, run.world, sampler)
     validator = make_validator(validation, source_vocabulary, target_vocabulary, config, objective or teacher_forcing())
     return Prepared(source_vocabulary, target_vocabulary, batches, validator, data_fingerprint(training))
 
@@ -116,7 +129,7 @@ def shortened(split: Any, config: ExperimentConfig, pairs: int = QUICK_SENTENCES
     return split.take(pairs) if config.quick else split
 
 
-def vocabularies(config: ExperimentConfig, run: Run, training: Any) -> tuple[Vocabulary, Vocabulary]:
+def vocabularies(config: ExperimentConfig, run: Run, training: Any) -> tuple[AnyVocabulary, Vocabulary]:
     """The run's own vocabularies, or new ones, stored in the run."""
     source, target = run.once(
         holds_vocabularies(run.directory),
@@ -130,19 +143,22 @@ def vocabularies(config: ExperimentConfig, run: Run, training: Any) -> tuple[Voc
     return source, target
 
 
-def new_vocabularies(config: ExperimentConfig, training: Any) -> tuple[Vocabulary, Vocabulary]:
+def new_vocabularies(config: ExperimentConfig, training: Any) -> tuple[AnyVocabulary, Vocabulary]:
     """Those of the run that training starts from, or learned from the training split."""
     if config.start_from:
         return load_vocabularies(start_directory(config))
-    return train_vocabularies(training, config.vocabulary, config.trainer.seed)
+    per_step = config.model.features != "tokens"
+    return train_unit_vocabularies(training, config, config.vocabulary, per_step, config.trainer.seed)
 
 
 def make_validator(
-    validation: Any, source: Vocabulary, target: Vocabulary, config: ExperimentConfig, objective: Objective
+    validation: Any, source: AnyVocabulary, target: Vocabulary, config: ExperimentConfig, objective: Objective
 ) -> Validator:
     """Validation pairs as ids; the loss, by `objective`, is that of each sentence's first reference."""
-    lines = references(validation)
-    sources = source.encode_batch([row["source"] for row in validation])
+    texts, lines = to_evaluate(config, validation)
+    if isinstance(source, SourceVocabulary):
+        source.check_features(texts, f"{config.data}, split {config.validation_split}")
+    sources = source.encode_batch(texts)
     targets = target.encode_batch([line[0] for line in lines])
     return Validator(
         list(zip(sources, targets, strict=True)),
@@ -166,7 +182,7 @@ def test(translator: Translator, config: ExperimentConfig, directory: Path) -> E
     except UserError as error:
         log.warning("no test: %s", error)
         return None
-    sources, lines = [row["source"] for row in split], references(split)
+    sources, lines = to_evaluate(config, split)
     folder, name = directory / EVALUATION_FOLDER, config.test_split
     settings = settings_of(directory, translator, config.search, (config.target, config.bleu_tokenizer), sources, lines)
     drawn = attention_is_drawn(translator, directory)

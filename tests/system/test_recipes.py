@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 MULTI30K = SHARED / "multi30k"
 RECIPES = sorted(path for path in (ROOT / "recipes").glob("*.py") if re.search(r"\brun_\w+\(", path.read_text()))
-"""multi30k.py, a module of the others, is none."""
+"""multi30k.py and language_table.py, modules of the others, are none."""
 needs_multi30k = pytest.mark.skipif(not MULTI30K.exists(), reason="../shared/data/multi30k is absent")
 
 
@@ -52,7 +52,9 @@ QUICK = {
     "character_lm": (),
     "cumulative_sum_labels": (),
     "g2p": ("cmudict",),
+    "g2p_languages": ("sigmorphon2020_g2p",),
     "handwriting": (),
+    "inflection": ("sigmorphon2023_inflection",),
     "learn_to_execute": (),
     "multi30k_en_de": ("multi30k",),
     "rides_forecast": (),
@@ -112,7 +114,7 @@ def test_speech_is_read_from_what_datasets_loads(tmp_path: Path, capsys: pytest.
 
     def store(most: int) -> None:
         sounds = []
-        for digit, number in itertools.islice(itertools.product(range(10), (5, 10)), most):
+        for digit, number in itertools.islice(itertools.product(range(10), (5, 7, 10)), most):
             file = io.BytesIO()
             noise = np.random.default_rng(digit).normal(0, 0.1, 2_000)
             soundfile.write(file, noise, 8_000, format="WAV")
@@ -121,7 +123,7 @@ def test_speech_is_read_from_what_datasets_loads(tmp_path: Path, capsys: pytest.
         datasets.Dataset.from_dict({"audio": sounds}).cast(audio).to_parquet(folder / "train.parquet")
 
     folder.mkdir()
-    store(20)
+    store(30)
     script = ROOT / "recipes" / "speech_digits.py"
     given = ["--data", folder, "--output", tmp_path / "run", "--quick"]
     ended = run_script(script, given, tmp_path)
@@ -134,10 +136,10 @@ def test_speech_is_read_from_what_datasets_loads(tmp_path: Path, capsys: pytest.
     frames = model.read(tmp_path / "a.wav")
     assert frames.shape == (1 + 5_000 // 128, 40)
     assert capsys.readouterr().out == f"{tmp_path / 'a.wav'}\t{model.generate([frames])[0]}\n"
-    store(19)
+    store(29)
     ended = run_script(script, given, tmp_path)
     assert ended.returncode == 2
-    assert "ann's 9 needs recordings numbered below 10 and" in ended.stderr
+    assert "ann's 9 needs a recording numbered 10 or more" in ended.stderr
 
 
 @pytest.mark.parametrize(

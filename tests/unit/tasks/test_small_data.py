@@ -1,0 +1,90 @@
+"""Options that the data chooses: which, for what data, and what a user's own words do to them."""
+
+from pathlib import Path
+
+import pytest
+
+import seq2seq
+from seq2seq.cli.options import parse_training, training_parser
+from seq2seq.config import to_dict, write_run_config
+from seq2seq.tasks.configs import ExperimentConfig
+
+WORDS = "abandon\ta b ɑ̃ d ɔ̃\nabby\ta b i\n"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "train.tsv").write_text(WORDS * 20)
+    return folder
+
+
+def parsed(data: Path, *words: str, columns: bool = True) -> ExperimentConfig:
+    given = ["--data", str(data), "--source", "word", "--target", "pron", *words]
+    given += ["--columns", "word,pron"] if columns else []
+    return parse_training(training_parser("train", ""), given, by_data=True)[0]
+
+
+def test_words_choose_units_sizes_and_length(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config, usual = parsed(data), ExperimentConfig("x", "a", "b")
+    assert (config.source_units, config.target_units) == ("characters", "symbols")
+    assert not config.shares_vocabulary and config.model.tie == "two_way"
+    assert config.trainer.best_metric == "accuracy" and config.trainer.patience > 0
+    assert config.trainer.epochs > usual.trainer.epochs
+    assert config.model.decoder.hidden_size < usual.model.decoder.hidden_size
+    assert "chosen by the data, as not named: --source-units characters" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("pairs", "epochs", "patience", "hidden"),
+    [(100, 386, 128, 192), (3_600, 45, 15, 192), (10_000, 24, 8, 256)],
+)
+def test_the_sizes_that_the_documentation_promises(
+    pairs: int, epochs: int, patience: int, hidden: int, tmp_path: Path
+) -> None:
+    (tmp_path / "train.tsv").write_text("abby\ta b i\n" * pairs)
+    config = parsed(tmp_path)
+    assert (config.trainer.epochs, config.trainer.patience) == (epochs, patience)
+    assert config.model.decoder.hidden_size == hidden
+
+
+def test_what_is_named_stays(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "options.yaml"
+    file.write_text("trainer:\n  epochs: 20\n")
+    config = parsed(data, "--config", str(file), "--model.dropout", "0.2", "--target-units", "characters")
+    assert (config.trainer.epochs, config.model.dropout) == (20, 0.2), "the usual defaults, but named"
+    assert config.shares_vocabulary and config.model.tie == "three_way"
+    assert config.trainer.patience == parsed(data).trainer.patience
+
+
+def test_sentences_keep_the_usual_options(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text(
+        "Two men are playing chess outside.\tZwei Männer spielen im Freien Schach.\n" * 9
+    )
+    assert parsed(tmp_path).model == seq2seq.ModelConfig()
+    spelled = parsed(tmp_path, "--target-units", "symbols")
+    assert spelled.model == seq2seq.ModelConfig(tie="two_way"), "two vocabularies cannot be tied"
+    characters = ["--source-units", "characters", "--target-units", "characters"]
+    assert parsed(tmp_path, *characters).model == seq2seq.ModelConfig(), "sentences, letter by letter"
+    (tmp_path / "train.tsv").write_text("word\tpron\nabby\ta b i\n")
+    assert parsed(tmp_path, columns=False).model == seq2seq.ModelConfig(), "nothing says that these are words"
+    assert parsed(tmp_path, "--vocabulary.model-type", "char", columns=False).trainer.best_metric == "accuracy"
+
+
+def test_a_run_that_was_begun_keeps_its_own(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    before = parsed(data, "--output", str(run), "--model.dropout", "0.25", "--trainer.epochs", "7")
+    run.mkdir()
+    write_run_config(run / "config.json", to_dict(before), "translator")
+    (data / "train.tsv").write_text(WORDS * 2000)
+    after = parsed(data, "--output", str(run), "--model.dropout", "0.25")
+    assert after == before
+
+
+def test_in_python_options_of_their_usual_values_are_chosen(data: Path) -> None:
+    given = seq2seq.ExperimentConfig(
+        str(data), "word", "pron", columns="word,pron", trainer=seq2seq.TrainerConfig(epochs=3)
+    )
+    config, named = seq2seq.fit_to_data(given), parsed(data, "--trainer.epochs", "3")
+    assert config == named
