@@ -6,7 +6,8 @@ python recipes/slot_filling.py --data DIR [--output DIR] [--quick] [--any.config
 DIR holds for each split, train, valid and test, three files with a line per request, as ATIS and Snips are published:
 SPLIT.seq.in has its words, SPLIT.seq.out a label per word (B-, I-, O), and SPLIT.label its intent. The best model is
 chosen on valid, and the figures are those of test; without a test split they are those of valid, and the best model is
-chosen on a tenth of train. Under --quick alone, data may be left out: a few requests are generated.
+chosen on a tenth of train. --model.crf chooses the labels of a request together. Under --quick alone, data may be left
+out: a few requests are generated.
 """
 
 import seq2seq

@@ -12,11 +12,13 @@ import lzma
 import re
 import zlib
 from collections.abc import Iterator
+from os import PathLike
 from pathlib import Path
 from textwrap import shorten
 from typing import IO, Any, cast
 
 from seq2seq.errors import UserError, check
+from seq2seq.runtime.paths import checked_path
 
 # To be raised when the readers give other rows for the same file, so that cached data sets are read anew.
 READER_VERSION = 2
@@ -122,9 +124,9 @@ def check_unicode(text: str, place: str) -> None:
         raise UserError(f"{place}: malformed Unicode (a lone surrogate) in {text!r:.60}")
 
 
-def read_text(path: Path) -> str:
+def read_text(path: str | PathLike[str]) -> str:
     """The whole text of a file, which may be compressed. Lines end with a line feed alone."""
-    return "".join(line for _, line in _lines(path, whole=True))
+    return "".join(line for _, line in _lines(checked_path(path, "path", "a text file"), whole=True))
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -97,9 +97,18 @@ class Predictor(Pretrained):
         (labels, classes), (of_steps, of_sequence) = (
             np.split(each, [-self.config.classes], -1) for each in (outputs, names)
         )
-        likely, scores = probabilities(classes[0]), probabilities(labels).max(-1).tolist()
+        likely, (chosen, scores) = probabilities(classes[0]), self._chosen(labels)
         name = str(of_sequence[likely.argmax()])
-        return Labelled(name, of_steps[labels.argmax(-1)].tolist(), float(likely.max()), scores)
+        return Labelled(name, of_steps[chosen].tolist(), float(likely.max()), scores.tolist())
+
+    def _chosen(self, logits: Array) -> tuple[Array, Array]:
+        """[S, K] -> each step's label and its probability [S]."""
+        chain = getattr(self.model, "chain", None)  # a model of the user's own may have none
+        if chain is None:
+            return logits.argmax(-1), probabilities(logits).max(-1)
+        given = torch.from_numpy(logits).to(self.device)
+        chosen = np.array(chain.best(given))
+        return chosen, chain.marginals(given).cpu().numpy()[np.arange(len(chosen)), chosen]
 
     def _encoded(self, one: Array | str) -> Array:
         """A text as ids; what is no text as it is."""

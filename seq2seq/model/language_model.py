@@ -39,6 +39,8 @@ class LanguageModelConfig:
     """Width of the token embedding."""
     dropout: float = 0.1
     """Probability of dropping a unit between layers; one mask per sequence."""
+    recurrent_dropout: float = 0.0
+    """Probability of dropping a recurrent weight, the same ones in a whole batch (Merity et al. 2018)."""
     direction: Literal["forward", "both"] = "forward"
     """forward, or both: further layers read the text backwards, with the same embedding and output layer (Peters et al.
     2018, section 3.1). Neither direction sees what the other has read."""
@@ -50,7 +52,8 @@ class LanguageModelConfig:
 
     def __post_init__(self) -> None:
         check_fields(self, "model")
-        check_numbers(self, "model", hidden_size=SIZES, layers=LAYERS, embedding_size=SIZES, dropout=DROPOUT)
+        check_numbers(self, "model", hidden_size=SIZES, layers=LAYERS, embedding_size=SIZES)
+        check_numbers(self, "model", dropout=DROPOUT, recurrent_dropout=DROPOUT)
         check_projection(self, "model")
         name = "proj_size" if self.proj_size else "hidden_size"
         check(
@@ -85,9 +88,8 @@ class LanguageModel(nn.Module):
         sizes = [config.embedding_size] + [config.state_size] * (config.layers - 1)
 
         def stack() -> nn.ModuleList:
-            return nn.ModuleList(
-                build_recurrent(config.cell, size, config.hidden_size, proj_size=config.proj_size) for size in sizes
-            )
+            widths = config.hidden_size, config.recurrent_dropout, config.proj_size
+            return nn.ModuleList(build_recurrent(config.cell, size, *widths) for size in sizes)
 
         self.embedding = nn.Embedding(vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
         self.layers = stack()

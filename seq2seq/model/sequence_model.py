@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from seq2seq.config import COUNTS_OR_NONE, DROPOUT, SIZES, Whole, check_fields, check_numbers
 from seq2seq.errors import check
+from seq2seq.model.crf import LabelChain
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.model.frontends import FrontEndConfig
 from seq2seq.model.heads import JointHead, PooledHead, RolloutHead, StepHead
@@ -17,11 +18,14 @@ from seq2seq.model.memory import Memory
 
 
 class SequenceModel(nn.Module):
-    """A front end, an encoder that returns `Memory`, and a head."""
+    """A front end, an encoder that returns `Memory`, and a head; where labels of steps are chosen together, their
+    chain."""
 
-    def __init__(self, front_end: nn.Module, encoder: nn.Module, head: nn.Module) -> None:
+    def __init__(
+        self, front_end: nn.Module, encoder: nn.Module, head: nn.Module, chain: LabelChain | None = None
+    ) -> None:
         super().__init__()
-        self.front_end, self.encoder, self.head = front_end, encoder, head
+        self.front_end, self.encoder, self.head, self.chain = front_end, encoder, head, chain
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """inputs [B, S, ...], lengths [B] -> the head's output [B, S', O] or [B, O], and the memory's mask [B, S']."""
@@ -48,6 +52,9 @@ class PredictorConfig:
     """Numbers per answer: classes, or values."""
     classes: int = 0
     """How many of the outputs, the last ones, are classes of the whole sequence beside its labels per step (steps)."""
+    crf: bool = False
+    """Whether the labels per step are chosen together, by a conditional random field (Lafferty et al. 2001), beside a
+    class of the whole (classes)."""
     rollouts: int = 1
     """Sequences generated for each input, by a decoder each (rollout)."""
     rollout_steps: int = 10
@@ -89,9 +96,12 @@ def build_predictor_model(config: PredictorConfig) -> SequenceModel:
 
 def assemble_predictor_model(config: PredictorConfig) -> SequenceModel:
     """The same with weights of no meaning, for those about to load trained ones."""
+    # Not a check of the configuration itself, to which a script adds the classes only once it has read the data.
+    check(not config.crf or config.classes > 0, "model.crf is for labels per step beside a class; set model.classes")
     front_end = config.front_end.form().build(config.size, config.dropout)
     encoder = BiLSTMEncoder(config.size, config.encoder, config.dropout)
-    return SequenceModel(front_end, encoder, _build_head(config, encoder.output_size))
+    chain = LabelChain(config.outputs - config.classes) if config.crf else None
+    return SequenceModel(front_end, encoder, _build_head(config, encoder.output_size), chain)
 
 
 def _build_head(config: PredictorConfig, width: int) -> nn.Module:

@@ -86,13 +86,18 @@ def language_modelling() -> Callable[[LanguageModel, SequenceBatch], LossSum]:
 def labelling_and_classification(classes: int, class_weight: float = 1.0) -> ComputeSequenceLoss:
     """A label per step and a class of the whole sequence: both cross-entropies added up (Liu & Lane 2016), per label;
     a class counts as much as `class_weight` labels. classes: of the outputs the last ones. Targets [B, S, 2] int64: the
-    step's label, and the class, at all steps."""
+    step's label, and the class, at all steps. Of a model with a chain of labels, their likelihood together."""
 
     def compute_loss(model: SequenceModel, batch: SequenceBatch) -> LossSum:
         logits, mask = model(batch.inputs, batch.lengths)
         labels, sequence = logits[..., :-classes], logits[:, 0, -classes:]
-        targets = batch.targets[..., 0].masked_fill(~mask, IGNORED).flatten()
-        total = functional.cross_entropy(labels.flatten(0, 1), targets, ignore_index=IGNORED, reduction="sum")
+        targets = batch.targets[..., 0]
+        chain = getattr(model, "chain", None)  # a model of the user's own may have none
+        if chain is not None:
+            total = -chain.log_likelihood(labels, targets, mask).sum()
+        else:
+            wanted = targets.masked_fill(~mask, IGNORED).flatten()
+            total = functional.cross_entropy(labels.flatten(0, 1), wanted, ignore_index=IGNORED, reduction="sum")
         of_classes = functional.cross_entropy(sequence, batch.targets[:, 0, 1], reduction="sum")
         return LossSum(total + class_weight * of_classes, mask.sum())
 

@@ -13,9 +13,12 @@ from seq2seq.data.symbols import EOS_ID
 from seq2seq.deploy.graphs import SequenceNode, exportable
 from seq2seq.deploy.onnx_file import write_graph
 from seq2seq.deploy.plans import _search_graphs
+from seq2seq.deploy.traced import Graph
 from seq2seq.errors import UserError
 from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.heads import RolloutHead
+from seq2seq.model.memory import Memory
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.search.ensemble import EnsembleState, ensemble
 
@@ -101,3 +104,30 @@ def test_an_encoder_with_projected_states_is_not_exported() -> None:
     model = build_model(ModelConfig(8, 0.3, encoder=EncoderConfig(5, proj_size=2)), V, V)
     with pytest.raises(UserError, match=r"an export cannot read with model\.encoder\.proj_size"):
         exportable(model, SequenceNode)
+
+
+class Rollouts(torch.nn.Module):
+    """A head that reads the encoder's last state alone."""
+
+    def __init__(self, head: torch.nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, hidden: torch.Tensor, cell: torch.Tensor) -> torch.Tensor:
+        """Last state, h and c [B, H] -> [B, T, O]."""
+        states = hidden[:, None]
+        return self.head(Memory(states, torch.ones_like(states[..., 0], dtype=torch.bool), hidden, cell))
+
+
+def test_conditioned_rollouts_give_the_models_numbers(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    module = Rollouts(RolloutHead(3, 2, 2, 4, conditioned=True)).eval()
+    examples = {"hidden": torch.randn(2, 3), "cell": torch.randn(2, 3)}
+    graph = Graph(exportable(module, SequenceNode), examples, dict.fromkeys(examples, (0,)), ["values"])
+    write_graph(graph, tmp_path / "rollouts.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "rollouts.onnx"))
+    for rows in (1, 5):
+        given = {name: torch.randn(rows, 3) for name in examples}
+        (found,) = session.run(None, {name: each.numpy() for name, each in given.items()})
+        with torch.inference_mode():
+            np.testing.assert_allclose(found, module(**given).numpy(), atol=1e-5)

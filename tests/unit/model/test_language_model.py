@@ -213,3 +213,14 @@ def test_projected_states_step_as_the_whole_does() -> None:
         LanguageModelConfig("lstm", 9, proj_size=9)
     with pytest.raises(UserError, match=r"model\.proj_size is for model\.cell lstm, not gru"):
         LanguageModelConfig("gru", 9, proj_size=3)
+
+
+def test_recurrent_weights_are_dropped_in_training_alone() -> None:
+    torch.manual_seed(5)
+    model = build_language_model(LanguageModelConfig("lstm", 9, dropout=0.0, recurrent_dropout=0.5), V)
+    tokens = torch.tensor([[BOS_ID, 4, 5, 6]])
+    losses: dict[bool, set[float]] = {}
+    for training in (True, False):
+        model.train(training)
+        losses[training] = {model.loss(tokens, torch.tensor([4]), tokens.roll(-1, 1)).total.item() for _ in range(4)}
+    assert (len(losses[True]), len(losses[False])) == (4, 1)
