@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 BOOTSTRAP_SAMPLES = 1_000
 """Resamplings of a confidence interval and of the paired bootstrap test, as many as sacreBLEU's command takes."""
 
+SENTENCE_CHRF = CHRF()
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -194,6 +196,11 @@ def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> floa
     """chrF alone."""
     streams: Any = reference_streams(hypotheses, references)
     return float(CHRF(references=streams).corpus_score(list(hypotheses), None).score)
+
+
+def sentence_chrf(hypothesis: str, reference: str) -> float:
+    """chrF2 of one sentence, 0 to 100."""
+    return float(SENTENCE_CHRF.sentence_score(hypothesis, [reference]).score)
 
 
 def reference_streams(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[list[str | None]]:
