@@ -25,6 +25,8 @@ BOOTSTRAP_SAMPLES = 1_000
 RANDOMISATIONS = 10_000
 """The same of trials of approximate randomisation."""
 
+SENTENCE_CHRF = CHRF()
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -217,6 +219,11 @@ def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> floa
     """chrF alone."""
     streams: Any = reference_streams(hypotheses, references)
     return float(CHRF(references=streams).corpus_score(list(hypotheses), None).score)
+
+
+def sentence_chrf(hypothesis: str, reference: str) -> float:
+    """chrF2 of one sentence, 0 to 100."""
+    return float(SENTENCE_CHRF.sentence_score(hypothesis, [reference]).score)
 
 
 def reference_streams(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[list[str | None]]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seq2seq.data.symbols import EOS_ID, UNK_ID
 
-DroppedTokens = Literal["zero", "unk"]
+DroppedTokens = Literal["zero", "unk", "random"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ class TokenDropout(nn.Module):
     zero: a dropped token's embedding is 0, and the others are scaled up (the embeddings' dropout of Gal & Ghahramani
     2016, section 4.2, but for each occurrence rather than for all those of a word at once).
     unk: it is read as the unknown token, so that this one is learned too (Iyyer et al. 2015, section 3.2, leave words
-    out; a masked token keeps the order and number of the others).
+    out; a masked token keeps the order and number of the others). random: another token is read, each one with the same
+    probability (Wang et al. 2018, SwitchOut, with a fixed rate).
     """
 
     def __init__(self, probability: float = 0.0, dropped: DroppedTokens = "zero") -> None:
@@ -82,5 +83,8 @@ class TokenDropout(nn.Module):
         lost = (torch.rand(tokens.shape, device=tokens.device) < self.probability) & (tokens > EOS_ID)
         if self.dropped == "unk":
             return embedding(tokens.masked_fill(lost, UNK_ID))
+        if self.dropped == "random":
+            others = torch.randint_like(tokens, EOS_ID + 1, embedding.num_embeddings)
+            return embedding(torch.where(lost, others, tokens))
         kept = embedding(tokens).masked_fill(lost[..., None], 0.0)
         return torch.where((tokens > EOS_ID)[..., None], kept / (1 - self.probability), kept)

@@ -68,7 +68,8 @@ class ModelConfig:
     target_token_dropout: float = 0.0
     """Probability of dropping a whole token of the decoder's input, which then has to go by the source."""
     dropped_tokens: DroppedTokens = "zero"
-    """What a dropped token becomes: zero (no embedding, the others scaled up) or unk (the unknown token)."""
+    """What a dropped token becomes: zero (no embedding, the others scaled up), unk (the unknown token), or random (any
+    other: Wang et al. 2018)."""
     lexical: bool = False
     """Whether the output layer also reads the embeddings of the source that attention looks at, which translates rare
     words (Nguyen & Chiang 2018); one more matrix of vocabulary times embedding_size."""

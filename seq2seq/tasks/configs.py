@@ -78,6 +78,12 @@ class ExperimentConfig(TaskConfig, DataConfig):
     r_drop: float = 0.0
     """Weight alpha of R-Drop (Wu et al. 2021): each pair is trained on under two draws of dropout, whose answers are
     drawn towards each other; twice the work per step. 0: off."""
+    minimum_risk_samples: int = 0
+    """Outputs per sentence that are drawn from the model for minimum risk training (Shen et al. 2016), which minimises
+    the expected distance (1 - chrF) from the reference, in place of cross-entropy: with start_from, at a small learning
+    rate. 0: off."""
+    minimum_risk_sharpness: float = 0.005
+    """Power of outputs' probabilities, by which they are weighed in minimum risk training."""
     bpe_dropout: float = 0.0
     """Probability of leaving out a merge of characters where training sentences are segmented, anew in every epoch
     (Provilkov et al. 2020: 0.1); needs vocabulary.model_type bpe. 0: off."""
@@ -100,6 +106,11 @@ class ExperimentConfig(TaskConfig, DataConfig):
         DataConfig.__post_init__(self)  # checks the types of all fields, those of TaskConfig among them
         check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)), r_drop=Real(0, 1_000))
         check_numbers(self, "", bpe_dropout=Real(0, 1), segmentation_alpha=Real(0, 100))
+        check_numbers(self, "", minimum_risk_samples=Whole(0, 1_000), minimum_risk_sharpness=Real(0, 100))
+        check(
+            not (self.r_drop and self.minimum_risk_samples),
+            "r_drop and minimum_risk_samples are two objectives: choose one",
+        )
         self._check_segmentation()
         check(
             self.model.tie != "three_way" or self.shares_vocabulary,

@@ -2,6 +2,7 @@
 it."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,7 @@ from seq2seq.data.units import AnyVocabulary, SourceVocabulary, train_unit_vocab
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check, check_argument
 from seq2seq.evaluation import plotting
-from seq2seq.evaluation.metrics import bleu_metric
+from seq2seq.evaluation.metrics import bleu_metric, sentence_chrf
 from seq2seq.inference.decoding import attends
 from seq2seq.inference.translator import Translator
 from seq2seq.model.seq2seq import build_model
@@ -29,6 +30,7 @@ from seq2seq.tasks.embeddings import begin_with_vectors
 from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
 from seq2seq.tasks.model_card import write_card
+from seq2seq.training.minimum_risk import minimum_risk
 from seq2seq.training.objectives import r_drop, teacher_forcing
 
 log = logging.getLogger(__name__)
@@ -81,13 +83,20 @@ def train(config: ExperimentConfig, run: Run, objective: Objective | None = None
     begin_with_vectors(run, model, source)
     if run.world.is_main:
         write_config(run.directory / GENERATION_FILE, config.search)
-    objective = objective or training_objective(config)
+    objective = objective or training_objective(config, target)
     run.fit(model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
     return run.marked(Translator(model, config.model, source, target, config.search))
 
 
-def training_objective(config: ExperimentConfig) -> Objective:
+def training_objective(config: ExperimentConfig, target: Vocabulary) -> Objective:
     """What is learned by the configuration; validation's loss is plain cross-entropy in any case."""
+    if config.minimum_risk_samples:
+
+        def cost(outputs: Sequence[list[int]], reference: list[int]) -> list[float]:
+            wanted, *texts = target.decode_batch([reference, *outputs])
+            return [1 - sentence_chrf(text, wanted) / 100 for text in texts]
+
+        return minimum_risk(config.minimum_risk_samples, config.minimum_risk_sharpness, cost)
     if config.r_drop:
         return r_drop(config.r_drop, config.label_smoothing)
     return teacher_forcing(config.label_smoothing)

@@ -27,8 +27,11 @@ pytest.importorskip("onnxscript")
 
 V = 23
 MODELS = (
-    (EncoderConfig(5, 2, subsampling=2, forward_layers=1), DecoderConfig(6, 2, "general", "bottom_up")),
-    (EncoderConfig(4, cell="gru", merge="sum"), DecoderConfig(5, 1, "additive", "input_feeding", "gru")),
+    (EncoderConfig(5, 2, subsampling=2, forward_layers=1), DecoderConfig(6, 2, "general", "bottom_up", residual=True)),
+    (
+        EncoderConfig(4, cell="gru", merge="sum"),
+        DecoderConfig(5, 1, "additive", "input_feeding", "gru", deep_output=True),
+    ),
     (EncoderConfig(6, cell="rnn", direction="backward"), DecoderConfig(6, 1, "dot", "none", "rnn")),
     (EncoderConfig(4, cell="peephole", merge="multiply"), DecoderConfig(5, 1, "none", "input_feeding", "peephole")),
 )
@@ -38,7 +41,9 @@ MODELS = (
 @pytest.fixture(scope="module")
 def models() -> list[Seq2Seq]:
     torch.manual_seed(1)
-    built = [build_model(ModelConfig(8, 0.3, "two_way", *sizes), V, V).eval() for sizes in MODELS]
+    built = [
+        build_model(ModelConfig(8, 0.3, "two_way", *sizes, lexical=sizes is MODELS[2]), V, V).eval() for sizes in MODELS
+    ]
     for model in built:  # peepholes begin at 0, which would hide a wrong order of them
         for name, weight in model.named_parameters():
             if "peepholes" in name or "bias" in name:

@@ -35,6 +35,20 @@ def test_whole_tokens_are_dropped_at_their_rate(dropped: DroppedTokens) -> None:
     assert torch.equal(dropout.eval()(TOKENS, embedding)[0], plain)
 
 
+def test_a_dropped_token_may_be_read_as_any_other() -> None:
+    torch.manual_seed(2)
+    embedding, dropout = nn.Embedding(9, 3), TokenDropout(0.5, "random")
+    got = dropout(TOKENS, embedding)[0]
+    read = (got[:, None] == embedding.weight).all(-1).float().argmax(1)
+    torch.testing.assert_close(got, embedding(read))
+    assert torch.equal(read[:4], SYMBOLS)
+    changed = (read != TOKENS[0])[4:].float().mean()
+    assert 0.34 < changed < 0.46  # of the half that is dropped a fifth is read as it was, by chance
+    counts = read[4:][read[4:] != TOKENS[0, 4:]].bincount(minlength=9)
+    assert counts[:4].sum() == 0
+    assert counts[4:].min() > 40
+
+
 def features(seed: int = 1, **options: object) -> torch.Tensor:
     """What the output layer reads, of a model in training with these dropouts: [B, T, E]."""
     torch.manual_seed(4)
