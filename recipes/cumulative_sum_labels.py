@@ -1,10 +1,13 @@
 """Sequence labelling: when does the running sum of random numbers pass a quarter of the sequence's length?
 
-python recipes/cumulative_sum_labels.py [--output DIR] [--steps N] [--quick]
+python recipes/cumulative_sum_labels.py [--data DIR] [--output DIR] [--steps N] [--quick]
 
 A label per step, 0 until the sum has passed the threshold and 1 from there on. Encoders of the same size learn it: an
 LSTM, one that reads the sequence backwards, and the BiLSTM with each of the ways of joining its directions. Their
-log-losses while training go into one plot, curves.png.
+log-losses while training go into one plot, curves.png. DIR holds sequences of one's own: files inputs.npy [n, S, F] and
+targets.npy [n, S] (or .csv, a row per sequence), or folders `inputs` and `targets` of .npy or .csv files of the same
+names, a row per step; a label is a whole number. Of these, the last tenth is for the test, and the one before it
+chooses the best model.
 """
 
 import seq2seq
@@ -28,13 +31,18 @@ ENCODERS = {
     "BiLSTM, average": seq2seq.EncoderConfig(hidden_size=20, merge="average"),
 }
 
+Labelled = tuple[np.ndarray, np.ndarray]
+"""Numbers [S, F] float32 and labels [S] int64."""
+
 
 @dataclass(frozen=True)
 class Config(seq2seq.PredictorTask):
     """Choices of this script."""
 
+    data: str = ""
+    """Folder of inputs and targets; empty: generated ones."""
     steps: int = 10
-    """Length of the sequences."""
+    """Length of the generated sequences."""
     training_sequences: int = 32_000
     """Sequences to train on."""
 
@@ -51,21 +59,50 @@ CONFIG = Config(
 )
 
 
-def sequences(count: int, steps: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def sequences(count: int, steps: int, seed: int) -> list[Labelled]:
     """Random numbers [steps, 1] in [0, 1) and labels [steps]."""
     numbers = np.random.default_rng(seed).random((count, steps, 1), np.float32)
     labels = (numbers[..., 0].cumsum(1) > steps / 4).astype(np.int64)
     return list(zip(numbers, labels, strict=True))
 
 
+def read(config: Config) -> tuple[list[Labelled], list[Labelled], list[Labelled]]:
+    """Sequences with labels from the user's files, in three parts."""
+    labelled = []
+    for inputs, targets in seq2seq.read_answered(Path(config.data)):
+        labels = targets.values.astype(np.int64)
+        whole = labels.shape[1] == 1 and bool((labels == targets.values).all())
+        seq2seq.check(whole, f"{targets.place}: must have one whole number per step, its label")
+        labelled.append((inputs.values, labels[:, 0]))
+    return seq2seq.parts_in_order(labelled[:64] if config.quick else labelled, config.data)
+
+
+def generated(config: Config) -> tuple[list[Labelled], list[Labelled], list[Labelled]]:
+    """Generated sequences in three parts."""
+    training = sequences(config.count(config.training_sequences), config.steps, seed=1)
+    held_out = config.count(2_000)
+    return training, sequences(held_out, config.steps, seed=2), sequences(held_out, config.steps, seed=3)
+
+
+def numbered(examples: list[Labelled], names: list[int]) -> list[Labelled]:
+    """The same with the places of labels among the names. Raises UserError for a label that is none of these."""
+    unknown = {int(label) for _, labels in examples for label in labels} - set(names)
+    seq2seq.check(not unknown, f"label {min(unknown, default=0)} does not occur in what is trained on")
+    return [(numbers, np.searchsorted(names, labels)) for numbers, labels in examples]
+
+
 def main(config: Config) -> None:
     """Trains each encoder, prints losses and accuracies, and draws the curves."""
-    training = sequences(config.count(config.training_sequences), config.steps, seed=1)
-    validation, test = (sequences(config.count(2_000), config.steps, seed) for seed in (2, 3))
-    variants = {name: replace(config, model=replace(config.model, encoder=each)) for name, each in ENCODERS.items()}
+    parts = read(config) if config.data else generated(config)
+    names = sorted({int(label) for _, labels in parts[0] for label in labels})
+    seq2seq.check(len(names) > 1, f"{config.data or 'steps'}: one label alone occurs in what is trained on")
+    training, validation, test = (numbered(part, names) for part in parts)
+    front_end = replace(config.model.front_end, input_size=training[0][0].shape[1])
+    model = replace(config.model, front_end=front_end, outputs=len(names))
+    variants = {name: replace(config, model=replace(model, encoder=each)) for name, each in ENCODERS.items()}
 
     def train(_name: str, variant: Config) -> seq2seq.Predictor:
-        return seq2seq.train_predictor(variant, training, validation, seq2seq.labelling(), labels=["0", "1"])
+        return seq2seq.train_predictor(variant, training, validation, seq2seq.labelling(), labels=list(map(str, names)))
 
     predictors = seq2seq.train_variants(variants, train)
     curves = {}

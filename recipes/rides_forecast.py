@@ -137,7 +137,7 @@ def main(config: Config) -> None:
     day = DAY // (times[1] - times[0])
     middle = len(values) // 2
     fitted = middle * 6 // 7
-    mean, deviation = float(np.mean(values[:fitted])), float(np.std(values[:fitted]))
+    mean, deviation = seq2seq.mean_and_deviation(values[:fitted], config.data)
     config = replace(config, reader=seq2seq.ReaderConfig("array", scale=deviation, offset=mean))
     scaled = (values - mean) / deviation
     spans = ((8 * day, fitted), (fitted, middle), (middle, len(values)))

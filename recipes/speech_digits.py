@@ -1,11 +1,14 @@
 """Spoken digits in a row to words: pyramid BiLSTM encoder, attention decoder and CTC together (Watanabe et al. 2017).
 
-python recipes/speech_digits.py --data DIR_OR_HUB_ID [--output DIR] [--quick] [--any.config.field VALUE]
+python recipes/speech_digits.py --data DIR_OR_HUB_ID [--held-out-speaker NAME|each] [--any.option VALUE]
 
-DIR holds recordings/{digit}_{speaker}_{number}.wav of one rate, such as the Free Spoken Digit Dataset; or it is a Hub
-id or folder that `datasets` loads with an Audio column `audio` of files so named. One to five recordings of a speaker
-are joined, with short silences of random length, to a string. Recordings numbered 10 and up are for training, 5 to 9
-for the held-out strings.
+DIR holds recordings/DIGIT_SPEAKER_NUMBER.wav of one rate, such as the Free Spoken Digit Dataset; or it is a Hub id or
+folder that `datasets` loads with an Audio column `audio` of files so named. One to five recordings of a speaker are
+joined, with short silences of random length, to a string. Recordings numbered 10 and up are for training, those below 7
+choose the best model, and 7 to 9 are for the test; with `--held-out-speaker NAME`, the test is on all recordings of
+that speaker, and the rest is of the others. Where there is a column `text` or `transcription` too, or a metadata.csv
+(file_name,text) lies beside the files, whole recordings are read, whatever is said in them; without splits, a tenth is
+for the test.
 """
 
 import seq2seq
@@ -14,26 +17,20 @@ if __name__ == "__main__":
     seq2seq.guard_imports()
 
 
-import io
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
+from spoken import digits
 
-WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-FIRST_TRAINING_NUMBER = 10
 BANDS = 40
 WINDOW_SECONDS, STEP_SECONDS = 0.032, 0.016
+EACH = "each"
+"""Stands for every speaker in turn."""
 
-WANTED = (
-    "a folder with recordings/DIGIT_SPEAKER_NUMBER.wav, or a data set with an Audio column 'audio' of files so named"
-)
-
-Recordings = dict[tuple[str, int], list[np.ndarray]]
+Parts = Sequence[seq2seq.Captioned]
+"""To train on, to choose the best model on, and to test on."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,9 @@ class Config(seq2seq.GeneratorTask):
 
     data: str = ""
     """Hub id or folder of the recordings; must be given."""
+    held_out_speaker: str = ""
+    """Speaker to test on, none of whose recordings is trained on; each: every speaker in turn, by a model each; empty:
+    the test is on other recordings of the speakers that are trained on."""
     training_strings: int = 6_000
     """Strings to train on."""
     held_out_strings: int = 500
@@ -68,106 +68,81 @@ CONFIG = Config(
 )
 
 
-def named_sounds(data: str) -> Iterator[tuple[str, Any]]:
-    """Names of the recordings, such as 7_jackson_12.wav, each with the path or the file to read it from."""
-    folder = Path(data) / "recordings"
-    if folder.is_dir():
-        for path in sorted(folder.glob("*.wav")):
-            yield str(path), path
-        return
-    from datasets import Audio
-
-    rows = seq2seq.open_any(data, "train", WANTED)
-    column = rows.features.get("audio")
-    seq2seq.check(isinstance(column, Audio), f"{data}: no column 'audio' of sounds; give {WANTED}")
-    for number, row in enumerate(rows.cast_column("audio", Audio(decode=False)), 1):
-        sound = row["audio"] or {"path": None, "bytes": None}
-        name = sound["path"] or f"{data}, row {number}"
-        yield name, io.BytesIO(sound["bytes"]) if sound["bytes"] else sound["path"]
+def describe(generator: seq2seq.Generator, test: seq2seq.Captioned, ctc_weight: float, token: str) -> list[str]:
+    """A line of error rates for each way of decoding."""
+    texts = seq2seq.decode_every_way(generator, test.inputs, ctc_weight)
+    return [f"{way:<22} {seq2seq.error_rates(each, test.references).describe(token)}" for way, each in texts.items()]
 
 
-def read_recordings(data: str) -> tuple[Recordings, Recordings, int]:
-    """Training and held-out recordings by speaker and digit, and their rate in Hz."""
-    import soundfile
-
-    training: Recordings = {}
-    held_out: Recordings = {}
-    rates: dict[int, str] = {}
-    for name, source in named_sounds(data):
-        parts = re.fullmatch(r"(\d)_([^_]+)_(\d+)\.wav", Path(name).name)
-        if parts is None:
-            raise seq2seq.UserError(f"{name}: a recording is named digit_speaker_number.wav")
-        digit, speaker, number = parts.groups()
-        try:
-            samples, rate = soundfile.read(source, dtype="float32")
-        except soundfile.LibsndfileError as error:
-            raise seq2seq.UserError(
-                f"{name}: cannot be read as sound ({error.error_string}); remove or replace it"
-            ) from None
-        rates.setdefault(rate, name)
-        if samples.ndim > 1 or len(rates) > 1:
-            first = next(iter(rates.values()))
-            raise seq2seq.UserError(
-                f"{name}: not one channel at the rate of {first}; convert the recordings to one form"
-            )
-        target = training if int(number) >= FIRST_TRAINING_NUMBER else held_out
-        target.setdefault((speaker, int(digit)), []).append(samples)
-    refuse_gaps(data, training, held_out)
-    return training, held_out, next(iter(rates))
+def train_and_print(config: Config, parts: Parts, token: str) -> None:
+    """Trains on the first part, chooses on the second, and prints the error rates on the third."""
+    training, validation, test = parts
+    generator = seq2seq.train_generator(config, training, validation)
+    seq2seq.end_other_processes()
+    print("\n".join(describe(generator, test, config.ctc_weight, token)))
+    seq2seq.draw_attention(generator, test.inputs, Path(config.output))
 
 
-def refuse_gaps(data: str, training: Recordings, held_out: Recordings) -> None:
-    """Strings are drawn from all digits of a speaker."""
-    speakers = sorted({speaker for speaker, _ in [*training, *held_out]})
-    if not speakers:
-        raise seq2seq.UserError(f"{data}: holds no recordings named digit_speaker_number.wav")
-    for digit in range(10):
-        for speaker in speakers:
-            if (speaker, digit) not in training or (speaker, digit) not in held_out:
-                sides = f"numbered below {FIRST_TRAINING_NUMBER} and from {FIRST_TRAINING_NUMBER} on"
-                raise seq2seq.UserError(f"{data}: {speaker}'s {digit} needs recordings {sides}")
+def leave_each_out(config: Config, speakers: Iterable[str], draw: Callable[[str], Parts]) -> None:
+    """Trains a model for each speaker, on the others, and prints the error rates and their mean."""
+    tests = {}
+
+    def train(speaker: str, variant: Config) -> seq2seq.Generator:
+        training, validation, tests[speaker] = draw(speaker)
+        return seq2seq.train_generator(variant, training, validation)
+
+    rates = []
+    for speaker, generator in seq2seq.train_variants(dict.fromkeys(speakers, config), train).items():
+        texts = generator.generate(tests[speaker].inputs, ctc_weight=config.ctc_weight)
+        rates.append(seq2seq.error_rates(texts, tests[speaker].references))
+        print(f"{speaker:<22} {rates[-1].describe('digit')}")
+    of_digits, of_strings = (np.mean([getattr(each, name) for each in rates]) for name in ("token", "sequence"))
+    print(f"{'mean':<22} digit error rate {of_digits:.2f} %, sequence error rate {of_strings:.2f} %")
 
 
-def strings(recordings: Recordings, rate: int, count: int, seed: int) -> seq2seq.Captioned:
-    """Joined recordings as log-mel frames, each with its words."""
-    random = np.random.default_rng(seed)
-    log_mel = seq2seq.LogMel(rate, BANDS, WINDOW_SECONDS, STEP_SECONDS)
-    speakers = sorted({speaker for speaker, _ in recordings})
-    inputs, references = [], []
-    for _ in range(count):
-        speaker = speakers[random.integers(len(speakers))]
-        digits = random.integers(10, size=random.integers(1, 6)).tolist()
-        pieces = [silence(random, rate)]
-        for digit in digits:
-            takes = recordings[speaker, digit]
-            loudness = np.float32(random.uniform(0.5, 2.0))
-            pieces += [loudness * takes[random.integers(len(takes))], silence(random, rate)]
-        with torch.inference_mode():
-            inputs.append(log_mel(torch.from_numpy(np.concatenate(pieces))).numpy())
-        references.append([" ".join(WORDS[digit] for digit in digits)])
-    return seq2seq.Captioned(inputs, references)
+def transcripts(config: Config, sounds: Sequence[seq2seq.Sound], samples: Sequence[np.ndarray]) -> Parts:
+    """Whole recordings with what is said in them, by their splits, as `three_parts` has these."""
+    splits: dict[str, list[tuple[np.ndarray, list[str]]]] = {}
+    for sound, read in zip(sounds, samples, strict=True):
+        splits.setdefault(sound.split, []).append((digits.frames(read, log_mel(config)), [str(sound.text)]))
+    enough = "train" in splits and (len(splits) > 1 or len(splits["train"]) >= 20)
+    seq2seq.check(enough, f"{config.data}: needs a split test or validation beside train, or 20 recordings")
+    if len(splits) == 1:  # a tenth for the test
+        splits["test"] = splits["train"][::10]
+        splits["train"] = [each for row, each in enumerate(splits["train"]) if row % 10]
+    parts = seq2seq.three_parts(splits, config.trainer.seed, 64 if config.quick else 10**9)
+    return [seq2seq.Captioned(*zip(*part, strict=True)) for part in parts]
 
 
-def silence(random: np.random.Generator, rate: int) -> np.ndarray:
-    """Up to a fifth of a second of faint noise."""
-    return random.normal(0, 0.001, random.integers(rate // 100, rate // 5)).astype(np.float32)
+def log_mel(config: Config) -> seq2seq.LogMel:
+    """What makes frames of samples."""
+    return seq2seq.LogMel(config.reader.rate, BANDS, WINDOW_SECONDS, STEP_SECONDS)
 
 
 def main(config: Config) -> None:
     """Trains, and prints the error rates of attention, of CTC and of both together."""
     seq2seq.check(bool(config.data), "give --data DIR_OR_HUB_ID, such as a folder of the Free Spoken Digit Dataset")
-    training, held_out, rate = read_recordings(config.data)
-    reader = seq2seq.ReaderConfig("sound", rate, BANDS, WINDOW_SECONDS, STEP_SECONDS)
-    config = replace(config, reader=reader)  # seq2seq predict RUN a.wav b.wav
-    count = config.count(config.held_out_strings, quick=16)
-    validation, test = (strings(held_out, rate, count, seed) for seed in (2, 3))
-    generator = seq2seq.train_generator(
-        config, strings(training, rate, config.count(config.training_strings), 1), validation
-    )
-    seq2seq.end_other_processes()
-    for name, texts in seq2seq.decode_every_way(generator, test.inputs, config.ctc_weight).items():
-        print(f"{name:<22} {seq2seq.error_rates(texts, test.references).describe('digit')}")
-    seq2seq.draw_attention(generator, test.inputs, Path(config.output))
+    sounds, held_out = digits.find(config.data), config.held_out_speaker
+    samples, rate = digits.read(sounds)
+    # seq2seq predict RUN a.wav b.wav
+    config = replace(config, reader=seq2seq.ReaderConfig("sound", rate, BANDS, WINDOW_SECONDS, STEP_SECONDS))
+    if sounds[0].text is not None:
+        seq2seq.check(not held_out, f"{config.data}: names no speakers that could be held out; leave that option out")
+        train_and_print(config, transcripts(config, sounds, samples), "word")
+        return
+    recordings = digits.named(sounds, samples)
+    most, speakers = config.count(config.held_out_strings, quick=16), sorted({each.speaker for each in recordings})
+    counts = config.count(config.training_strings), most, most
+
+    def draw(speaker: str) -> Parts:
+        """Strings of each part; those to train on are other ones with another seed."""
+        parts = zip(digits.divide(recordings, speaker), counts, (config.trainer.seed, 2, 3), strict=True)
+        return [digits.strings(*each, log_mel(config), rate) for each in parts]
+
+    if held_out == EACH:
+        leave_each_out(config, speakers, draw)
+    else:
+        train_and_print(config, draw(held_out), "digit")
 
 
 if __name__ == "__main__":

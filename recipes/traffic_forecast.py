@@ -130,7 +130,7 @@ def main(config: Config) -> None:
     values = read(config)
     test_from, sensors = len(values) * 8 // 10, values.shape[1]
     fitted = test_from * 7 // 8
-    mean, deviation = float(np.nanmean(values[:fitted])), float(np.nanstd(values[:fitted]))
+    mean, deviation = seq2seq.mean_and_deviation(values[:fitted], config.data)
     config = replace(config, reader=seq2seq.ReaderConfig("array", scale=deviation, offset=mean))
     scaled = (values - mean) / deviation
     inputs = features(scaled, fitted, 1_440 // config.minutes)

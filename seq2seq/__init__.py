@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.data.corpus import DataConfig as DataConfig
     from seq2seq.data.corpus import load_split as load_split
     from seq2seq.data.corpus import references as references
+    from seq2seq.data.formats import read_text as read_text
     from seq2seq.data.images import CaptionedImages as CaptionedImages
     from seq2seq.data.images import backbone as backbone
     from seq2seq.data.images import encode_images as encode_images
@@ -30,8 +31,15 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.data.labelled_texts import three_parts as three_parts
     from seq2seq.data.loading import open_any as open_any
     from seq2seq.data.readers import ReaderConfig as ReaderConfig
+    from seq2seq.data.sequences import parts_in_order as parts_in_order
+    from seq2seq.data.sequences import read_answered as read_answered
+    from seq2seq.data.sequences import read_sequences as read_sequences
     from seq2seq.data.series import Series as Series
+    from seq2seq.data.series import mean_and_deviation as mean_and_deviation
     from seq2seq.data.series import read_series as read_series
+    from seq2seq.data.sounds import Sound as Sound
+    from seq2seq.data.sounds import open_sounds as open_sounds
+    from seq2seq.data.sounds import read_samples as read_samples
     from seq2seq.data.vocabulary import Vocabulary as Vocabulary
     from seq2seq.data.vocabulary import VocabularyConfig as VocabularyConfig
     from seq2seq.errors import Interrupted as Interrupted
@@ -101,12 +109,15 @@ _NAMES = {
     "data.audio": ("LogMel",),
     "data.bucketing": ("BatchingConfig",),
     "data.corpus": ("DataConfig", "load_split", "references"),
+    "data.formats": ("read_text",),
     "data.images": ("CaptionedImages", "backbone", "encode_images", "open_captioned", "pixels"),
     "data.labelled_texts": ("find_labelled_texts", "find_slots", "three_parts"),
     "data.loading": ("open_any",),
     "data.readers": ("ReaderConfig",),
     "data.characters": ("Characters",),
-    "data.series": ("Series", "read_series"),
+    "data.sequences": ("parts_in_order", "read_answered", "read_sequences"),
+    "data.series": ("Series", "mean_and_deviation", "read_series"),
+    "data.sounds": ("Sound", "open_sounds", "read_samples"),
     "data.vocabulary": ("Vocabulary", "VocabularyConfig"),
     "errors": ("Interrupted", "UserError", "check"),
     "evaluation.captions": ("caption_scores",),

@@ -11,7 +11,6 @@ import difflib
 import json
 import numbers
 import os
-import re
 import sys
 import types
 import typing
@@ -22,6 +21,7 @@ import yaml
 
 from seq2seq.errors import UserError, check
 from seq2seq.runtime.atomic_files import write_atomically
+from seq2seq.runtime.yaml_text import Dumper, Loader
 
 Config = TypeVar("Config")
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 else:
     PathOption = str
 
-# YAML 1.1, which PyYAML follows, reads 1e-3 as a string (it lacks a dot).
-FLOAT_WITHOUT_DOT = re.compile(r"^[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$")
 SCALAR_NAMES = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
 
 
@@ -45,21 +43,6 @@ KIND_OPTION, BUILD_OPTION = "kind", "build"
 (module:name, information only), where one did."""
 RUN_FACTS = (FORMAT_OPTION, KIND_OPTION, BUILD_OPTION)
 """What a run's config.json holds besides options."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML, in which 1e-3 is a number and only true/false are booleans: "no" is the code of Norwegian."""
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes every string that `_Loader` or another YAML reader would take for something else."""
-
-
-for _yaml_class in (_Loader, _Dumper):
-    _yaml_class.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT_WITHOUT_DOT, list("-+0123456789"))
-for _first in "yYnNoO":
-    _resolvers = _Loader.yaml_implicit_resolvers[_first]
-    _Loader.yaml_implicit_resolvers[_first] = [pair for pair in _resolvers if pair[0] != "tag:yaml.org,2002:bool"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +209,7 @@ def _write_mapping(path: Path, mapping: dict[str, Any]) -> None:
     if _file_format(path) == "json":
         text = json.dumps(mapping, indent=2, ensure_ascii=False) + "\n"
     else:
-        text = yaml.dump(mapping, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+        text = yaml.dump(mapping, Dumper=Dumper, sort_keys=False, allow_unicode=True)
     try:
         write_atomically(path, text)
     except OSError as error:
@@ -296,7 +279,7 @@ def _parsed(path: Path) -> Any:
         except (ValueError, RecursionError) as error:  # digits without end, brackets within brackets
             raise UserError(f"{path}: malformed JSON: {error}") from error
     try:
-        mapping = yaml.load(text, Loader=_Loader)
+        mapping = yaml.load(text, Loader=Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark is not None else ""

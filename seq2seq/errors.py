@@ -1,6 +1,7 @@
 """Errors of the user and of the outside world, as every module here raises them."""
 
 import signal
+from typing import Any
 
 
 class UserError(ValueError):
@@ -27,3 +28,9 @@ def check(condition: bool, message: str) -> None:
     """Raise `UserError` with ``message`` unless ``condition`` holds."""
     if not condition:
         raise UserError(message)
+
+
+def check_argument(function: str, name: str, value: Any, *kinds: type[Any]) -> None:
+    """Raises UserError where an argument of a public function is of none of these types."""
+    wanted = " or ".join(kind.__name__ for kind in kinds)
+    check(isinstance(value, kinds), f"{function}: {name} must be of type {wanted}, not {type(value).__name__}")

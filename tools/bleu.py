@@ -3,7 +3,7 @@
 
 tools/bleu.py REF... < HYP
 tools/bleu.py REF --confidence --json < HYP
-tools/bleu.py REF --compare OTHER_HYP < HYP
+tools/bleu.py REF --compare OTHER_HYP... [--randomisation] [--markdown] < HYP
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,9 +49,19 @@ def parser() -> Parser:
     )
     parse.add_argument(
         "--compare",
+        nargs="+",
+        default=[],
         metavar="HYP2",
-        help="file of another system's output: paired bootstrap test of HYP2 against stdin, 1,000 resamplings",
+        help="files of other systems' outputs: paired bootstrap test of each against stdin, 1,000 resamplings",
     )
+    parse.add_argument(
+        "--randomisation",
+        action="store_true",
+        help="with --compare: approximate randomisation, 10,000 trials, instead of the bootstrap (default: off)",
+    )
+    forms = parse.add_mutually_exclusive_group()
+    forms.add_argument("--markdown", action="store_true", help="print a Markdown table, a row for each system")
+    forms.add_argument("--latex", action="store_true", help="print the rows of a LaTeX table, for booktabs")
     parse.add_argument(
         "--lowercase",
         action="store_true",
@@ -93,10 +104,11 @@ def read_files(arguments: argparse.Namespace) -> dict[str, list[str]]:
     """Lines of all files by name, those of the references first. Raises UserError where one cannot be read. `-` among
     the references stands for standard input, whose lines are the translations."""
     check(
-        any(path != STDIN for path in arguments.references) and arguments.compare != STDIN,
+        any(path != STDIN for path in arguments.references) and STDIN not in arguments.compare,
         "-: standard input has the translations to score; name a file of references, and of HYP2",
     )
-    names = [*arguments.references, *([arguments.compare] if arguments.compare else [])]
+    check(not arguments.randomisation or bool(arguments.compare), "--randomisation compares systems: give --compare")
+    names = [*arguments.references, *arguments.compare]
     return {path: read_lines(path) for path in names if path != STDIN}
 
 
@@ -116,9 +128,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     options = {"lowercase": arguments.lowercase, "tokenize": arguments.bleu_tokenizer}
     warn_of_unfit_tokenizer(references, tokenize=arguments.bleu_tokenizer)
     if arguments.compare:
-        other = contents[arguments.compare]
-        comparisons = compare(hypotheses, other, reference_streams(hypotheses, references), **options)
-        return {each.system.name: _as_dict(each) for each in comparisons}
+        streams = reference_streams(hypotheses, references)
+        options |= {"randomised": arguments.randomisation}
+        compared = {path: compare(hypotheses, contents[path], streams, **options) for path in arguments.compare}
+        figures = {path: {each.system.name: _as_dict(each) for each in found} for path, found in compared.items()}
+        return figures if len(figures) > 1 else next(iter(figures.values()))
     return corpus_scores(hypotheses, references, confidence=arguments.confidence, **options).to_dict()
 
 
@@ -134,25 +148,53 @@ def _as_dict(comparison: Comparison) -> dict[str, Any]:
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures for people."""
-    lines = []
-    for name, figure in figures.items():
-        if isinstance(figure, float):
-            lines.append(f"{name.replace('_', ' ')} {figure:.2f} %")
-        elif "p_value" in figure:
-            first, second = (
-                f"{figure[key]['score']:.2f} ± {figure[key]['confidence']:.2f}" for key in ("stdin", "compared")
-            )
-            verdict = "significant" if figure["p_value"] < 0.05 else "not significant"
-            chance = f"p = {figure['p_value']:.4f} ({verdict} at 0.05)" if first != second else "no difference"
-            change = f"{first} -> {second}, {chance}"
-            lines.append(f"{name} {change}  {figure['signature']}")
-        else:
-            interval = (
-                "" if figure["confidence"] is None else f" (μ = {figure['mean']:.2f} ± {figure['confidence']:.2f})"
-            )
-            lines.append(f"{name} {figure['score']:.2f}{interval}  {figure['signature']}")
-    return "\n".join(lines)
+    """The figures for people. Of several systems each has a heading."""
+    if _of_systems(figures):
+        return "\n".join(f"{path}\n{table(each)}" for path, each in figures.items())
+    return "\n".join(_line(name, figure) for name, figure in figures.items())
+
+
+def _line(name: str, figure: Any) -> str:
+    if isinstance(figure, float):
+        return f"{name.replace('_', ' ')} {figure:.2f} %"
+    if "p_value" not in figure:
+        interval = "" if figure["confidence"] is None else f" (μ = {figure['mean']:.2f} ± {figure['confidence']:.2f})"
+        return f"{name} {figure['score']:.2f}{interval}  {figure['signature']}"
+    first, second = (_score(figure[key]) for key in ("stdin", "compared"))
+    verdict = "significant" if figure["p_value"] < 0.05 else "not significant"
+    chance = f"p = {figure['p_value']:.4f} ({verdict} at 0.05)" if first != second else "no difference"
+    return f"{name} {first} -> {second}, {chance}  {figure['signature']}"
+
+
+def _score(figure: dict[str, Any]) -> str:
+    interval = "" if figure["confidence"] is None else f" ± {figure['confidence']:.2f}"
+    return f"{figure['score']:.2f}{interval}"
+
+
+def _of_systems(figures: dict[str, Any]) -> bool:
+    """Whether the figures are of several systems by their files, not of metrics by their names."""
+    return all(isinstance(each, dict) and "signature" not in each for each in figures.values())
+
+
+def paper_table(figures: dict[str, Any], compared: Sequence[str], latex: bool) -> str:
+    """A row for each system, a column for each metric; * where it differs from the first row, p < 0.05."""
+    systems = figures if _of_systems(figures) else {path: figures for path in compared}
+    first = next(iter(systems.values()), figures)
+    names = [name for name, figure in first.items() if not isinstance(figure, float)]
+    rows = [["system", *names]]
+    rows.append(["standard input", *(_score(first[name].get("stdin", first[name])) for name in names)])
+    for path, found in systems.items():
+        marks = ["*" if found[name]["p_value"] < 0.05 else "" for name in names]
+        rows.append([path, *(_score(found[name]["compared"]) + mark for name, mark in zip(names, marks, strict=True))])
+    signatures = [f"{name}: {first[name]['signature']}" for name in names]
+    if not latex:
+        lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+        return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:], "", *signatures])
+    cells = [[re.sub(r"([&%$#_{}])", r"\\\1", cell).replace("±", r"$\pm$") for cell in row] for row in rows]
+    lines = [" & ".join(row) + r" \\" for row in cells]
+    return "\n".join(
+        [*(f"% {each}" for each in signatures), r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -165,7 +207,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.seed is not None:
             os.environ["SACREBLEU_SEED"] = options.seed
         figures = run(options)
-        print(json.dumps(figures, indent=1, ensure_ascii=False) if options.json else table(figures))
+        if options.json:
+            print(json.dumps(figures, indent=1, ensure_ascii=False))
+        elif options.markdown or options.latex:
+            print(paper_table(figures, options.compare, options.latex))
+        else:
+            print(table(figures))
 
     return guarded("bleu.py", work)
 

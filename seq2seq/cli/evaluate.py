@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, path_named
+from seq2seq.cli.decoding_options import add_decoding_options, decoding_settings
 from seq2seq.cli.verbs import (
     add_input_length,
     add_search_options,
@@ -19,6 +20,19 @@ from seq2seq.cli.verbs import (
 
 if TYPE_CHECKING:
     from seq2seq.tasks.results import Results
+
+
+METRICS = ("bleu", "chrf", "chrf++", "ter", "accuracy", "wer", "cer", "per")
+"""Names of figures that --metrics takes."""
+
+
+def metrics_named(text: str) -> list[str]:
+    """The type of the option."""
+    names = [name.strip().lower() for name in text.split(",")]
+    unknown = [name for name in names if name not in METRICS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"must be some of {', '.join(METRICS)}, got {unknown[0][:40]!r}")
+    return list(dict.fromkeys(names))
 
 
 def add_evaluate(verbs: Any) -> None:
@@ -34,12 +48,20 @@ def add_evaluate(verbs: Any) -> None:
     )
     add_input_length(evaluate)
     add_search_options(evaluate)
+    add_decoding_options(evaluate)
     add_translator_options(evaluate)
     _add_data(evaluate)
     evaluate.add_argument(
         "--bleu-tokenizer",
         metavar="NAME",
         help="sacreBLEU's tokenizer for BLEU (default: the run's, else that of the target column's language)",
+    )
+    evaluate.add_argument(
+        "--metrics",
+        type=metrics_named,
+        metavar="NAME,...",
+        help=f"figures of texts, with commas between them, instead of the usual ones: {', '.join(METRICS)}; they are "
+        "part of the names of the files",
     )
     evaluate.add_argument(
         "--output",
@@ -81,12 +103,13 @@ def _add_data(evaluate: argparse.ArgumentParser) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from seq2seq.cli.exit_status import quick_imports
     from seq2seq.data.languages import check_tokenizer
-    from seq2seq.errors import UserError
+    from seq2seq.errors import UserError, check
 
     if options.bleu_tokenizer:
         check_tokenizer(options.bleu_tokenizer)
     if options.output is None and options.ensemble:
         raise UserError("the figures of an ensemble are not those of one run; name a folder for them with --output")
+    decoding = decoding_settings(options)
     with quick_imports():
         from seq2seq.cli.evaluate_translator import evaluate_translator
         from seq2seq.inference.translator import Translator
@@ -95,8 +118,10 @@ def _evaluate(options: argparse.Namespace) -> None:
         raise UserError(f"{options.model} is on the Hub; name a folder for the results with --output")
     results: Results
     if isinstance(model, Translator):
-        results = evaluate_translator(options, model, search_settings(options))
+        results = evaluate_translator(options, model, search_settings(options), decoding)
     else:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in decoding)
+        check(not names, f"{names}: for runs that translate text; {options.model} does not")
         from seq2seq.cli.evaluate_examples import evaluate_examples
 
         results = evaluate_examples(options, model, search_settings(options))

@@ -24,7 +24,9 @@ from seq2seq.inference.reading import read_examples_of
 from seq2seq.inference.transcriber import Generator
 from seq2seq.runs.layout import CONFIG_FILE
 from seq2seq.tasks.base import fingerprint
-from seq2seq.tasks.evaluate_generator import evaluate_generator, expected_texts
+from seq2seq.tasks.chosen_metrics import chosen_figures
+from seq2seq.tasks.evaluate import check_scoring
+from seq2seq.tasks.evaluate_generator import evaluate_generator, expected_texts, texts_written
 from seq2seq.tasks.evaluate_language_model import evaluate_language_model
 from seq2seq.tasks.evaluate_predictor import evaluate_predictor, expected_answers
 from seq2seq.tasks.evaluation_files import changed_data, changed_settings, settings_of_run, sum_of
@@ -65,7 +67,7 @@ def _refuse_unused(options: argparse.Namespace, model: Any, search_options: Mapp
     tables = ", ".join(f"--{name}" for name in ("columns", "features") if getattr(options, name))
     check(not tables, f"{tables}: for runs that translate; {options.model} does not")
     if not isinstance(model, Generator):
-        names = [*search_options, *(["bleu_tokenizer"] if options.bleu_tokenizer else [])]
+        names = [*search_options, *(name for name in ("bleu_tokenizer", "metrics") if getattr(options, name))]
         unused = ", ".join(f"--{name.replace('_', '-')}" for name in names)
         check(not unused, f"{unused}: for runs that write text; {options.model} does not")
 
@@ -90,10 +92,17 @@ def _generated(
     search, language = replace(generator.search_config, **search_options), (corpus.target, corpus.bleu_tokenizer)
     decisive = {"search": to_dict(search), "precision": generator.precision, "language": list(language)}
     settings = settings_of_run(Path(options.model), decisive, fingerprint(list(zip(inputs, references, strict=True))))
-    place = place_of(options, {**changed, **changed_settings(generator, search)}, settings)
+    chosen = {"metrics": "+".join(options.metrics)} if options.metrics else {}
+    place = place_of(options, {**changed, **changed_settings(generator, search), **chosen}, settings)
     warn_of_unfit_tokenizer(references, *language)
     names = [row.source for row in examples.rows]
-    results = evaluate_generator(generator, inputs, names, references, *language, **search_options)
+    results: Results
+    if options.metrics:
+        check_scoring(*language)
+        texts = [each.text for each in texts_written(generator, inputs, **search_options)]
+        results = chosen_figures(options.metrics, texts, references, *language)
+    else:
+        results = evaluate_generator(generator, inputs, names, references, *language, **search_options)
     place.keep(results)
     return results
 

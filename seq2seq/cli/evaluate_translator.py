@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from seq2seq.cli.decoding_options import decoding_name
 from seq2seq.cli.evaluation_place import place_of
 from seq2seq.config import read_config, read_mapping
 from seq2seq.data.corpus import DataConfig, load_split, to_evaluate
@@ -15,19 +16,22 @@ from seq2seq.evaluation.metrics import warn_of_unfit_tokenizer
 from seq2seq.inference.translator import Translator
 from seq2seq.runs.layout import CONFIG_FILE, PROVENANCE_FILE
 from seq2seq.runs.provenance import read_provenance
+from seq2seq.tasks.chosen_metrics import chosen_figures
 from seq2seq.tasks.configs import ExperimentConfig
-from seq2seq.tasks.evaluate import Evaluation, evaluate
+from seq2seq.tasks.evaluate import check_scoring, evaluate
 from seq2seq.tasks.evaluation_files import changed_data, changed_settings, settings_of
 from seq2seq.tasks.model_card import write_card
+from seq2seq.tasks.results import Results
 
 READ_ALIKE = ("columns", "features", "source_units", "target_units", "feature_units", "unicode", "bleu_tokenizer")
 """Options of a run that hold for other data, too."""
 
 
 def evaluate_translator(
-    options: argparse.Namespace, translator: Translator, search_options: dict[str, Any]
-) -> Evaluation:
+    options: argparse.Namespace, translator: Translator, search_options: dict[str, Any], decoding: dict[str, Any]
+) -> Results:
     """Evaluates on the split and the data that the options name, writes the results and says on stderr where they lie.
+    decoding: what `decoding_settings` gives.
 
     With the run's own settings they are RUN/evaluation/SPLIT.*, and those of its test split go into the model card too;
     with others the names say which. options.output takes them instead of RUN/evaluation.
@@ -38,13 +42,21 @@ def evaluate_translator(
     split = load_split(corpus, options.split)
     sources, lines = to_evaluate(corpus, split)
     search = replace(translator.search_config, **search_options)
-    changed = changed_data(stored, corpus) | changed_settings(translator, search)
+    changed = changed_data(stored, corpus) | changed_settings(translator, search) | decoding_name(decoding)
+    changed |= {"metrics": "+".join(options.metrics)} if options.metrics else {}
     run, language = Path(options.model), (corpus.target, corpus.bleu_tokenizer)
     own = options.output is None and not changed  # an ensemble needs --output
     of_the_card = _config_of_card(path, stored) if own else None
-    place = place_of(options, changed, settings_of(run, translator, search, language, sources, lines))
+    settings = settings_of(run, translator, search, language, sources, lines)
+    place = place_of(options, changed, {**settings, "decoding": decoding} if decoding else settings)
     warn_of_unfit_tokenizer(lines, *language)
-    evaluation = evaluate(translator, sources, lines, True, *language, **search_options)
+    if options.metrics:
+        check_scoring(*language)
+        hypotheses = translator.translate(sources, **search_options, **decoding)
+        results = chosen_figures(options.metrics, hypotheses, lines, *language)
+        place.keep(results)
+        return results
+    evaluation = evaluate(translator, sources, lines, True, *language, **{**search_options, **decoding})
     place.keep(evaluation)
     if of_the_card is not None and options.split == of_the_card.test_split:
         write_card(run, of_the_card, evaluation, search.beam_size)

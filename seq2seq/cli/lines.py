@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, check
 
 STDIN = "-"
 """What names standard input where a file is expected."""
@@ -36,6 +36,24 @@ def lines_of(paths: Sequence[str | Path], content: str) -> Iterator[Iterator[str
             for path in paths or (STDIN,)
         ]
         yield chain.from_iterable(streams)
+
+
+def file_lines(path: Path, content: str) -> list[str]:
+    """All lines of a file, or of standard input."""
+    with lines_of([path], content) as lines:
+        return list(lines)
+
+
+def paired_lines(source: Path, target: Path) -> tuple[list[str], list[str]]:
+    """The lines of two files that belong together. Raises UserError where their numbers differ."""
+    check([str(source), str(target)] != ["-", "-"], "only one side of the pairs can come from standard input")
+    sources, targets = (file_lines(path, "one side of the pairs") for path in (source, target))
+    if len(sources) != len(targets):
+        raise UserError(
+            f"{source} has {len(sources)} lines, {target} has {len(targets)}; "
+            "line n of one belongs to line n of the other"
+        )
+    return sources, targets
 
 
 def read_lines(stream: IO[bytes], name: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The command line: seq2seq train | translate | predict | sample | score | evaluate | serve | verify."""
+"""The command line: seq2seq train | translate | predict | sample | score | align | evaluate | serve | verify."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from seq2seq.cli.align import add_align
 from seq2seq.cli.arguments import Parser, path_named
 from seq2seq.cli.evaluate import add_evaluate
 from seq2seq.cli.export import add_export
@@ -23,6 +24,7 @@ VERBS = """verbs:
   predict    answer any input:        seq2seq predict RUN a.wav b.wav
   sample     go on writing a text:    seq2seq sample RUN "It was"
   score      score given pairs:       seq2seq score RUN --source-file a --target-file b
+  align      link words of pairs:     seq2seq align RUN --source-file a --target-file b
   evaluate   answer and score:        seq2seq evaluate RUN --data DIR --split test
   export     leave torch behind:      seq2seq export RUN DIR
   serve      answer requests:         seq2seq serve RUN --port 5000
@@ -102,6 +104,7 @@ def _parser() -> Parser:
     add_predict(verbs)
     add_sample(verbs)
     add_score(verbs)
+    add_align(verbs)
     add_evaluate(verbs)
     add_export(verbs)
     add_serve(verbs)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from seq2seq.cli.exit_status import guarded
 from seq2seq.cli.options import parse_task, parse_training, task_parser, training_parser
+from seq2seq.errors import check_argument
 from seq2seq.inference.translator import Translator
 from seq2seq.runs.layout import CURVES_FILE, WRITTEN, begun, refuse_foreign_files
 from seq2seq.runs.stored_model import Build, refuse_other_kind
@@ -38,6 +39,7 @@ def run_recipe(
     prepare: called first, in the main process, for recipes that make their own data; returns the configuration to run.
     report: called last, in the main process, with the model and its figures; by default these are printed on stdout.
     """
+    check_argument("run_recipe", "defaults", defaults, ExperimentConfig)
     defaults = _with_output(defaults)
 
     def checked(config: ExperimentConfig) -> ExperimentConfig:
@@ -63,6 +65,7 @@ def run_task(
 
     prepare: as in `run_recipe`.
     """
+    check_argument("run_task", "defaults", defaults, TaskConfig)
     defaults = _with_output(defaults)
 
     def work() -> None:

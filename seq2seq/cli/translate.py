@@ -7,10 +7,12 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import count, islice, tee
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, number_within, path_named
+from seq2seq.cli.decoding_options import add_decoding_options, decoding_settings
+from seq2seq.cli.output_lines import output_lines
+from seq2seq.cli.translate_file import add_file_options, check_file_options, translate_file
 from seq2seq.cli.verbs import (
     add_ensemble,
     add_input_length,
@@ -45,6 +47,8 @@ def add_translate(verbs: Any) -> None:
     )
     add_input_length(translate)
     add_search_options(translate)
+    add_decoding_options(translate)
+    add_file_options(translate)
     add_translator_options(translate)
     translate.add_argument(
         "--n-best",
@@ -60,6 +64,13 @@ def add_translate(verbs: Any) -> None:
         type=path_named,
         metavar="FILE",
         help="write attention weights to FILE as JSON lines; it may hold those of an earlier call, nothing else",
+    )
+    translate.add_argument(
+        "--prefixes",
+        type=path_named,
+        metavar="FILE",
+        help="what each translation begins with, a line for each input line, blank for anything; it may end within a "
+        "word, and where it ends with a space, so does the word",
     )
     translate.add_argument(
         "--split-sentences",
@@ -91,16 +102,22 @@ def _translate(options: argparse.Namespace) -> None:
     from seq2seq.errors import check
 
     check(not (options.interactive and options.files), "--interactive reads standard input: leave the files out")
+    check(not (options.interactive and options.prefixes), "--prefixes is for files of lines; leave --interactive out")
+    check_file_options(options)
     if options.split_sentences:
         _check_splitting(options)
     if options.attention is not None:
         check_attention_file(options.attention, options.files)
+    settings = {"n_best": options.n_best or 1, **search_settings(options), **decoding_settings(options)}
+    if options.output is not None:
+        translate_file(lambda: load_translator(options), options, settings)
+        return
     with lines_of(options.files, "the sentences to translate") as lines:  # before the model: it takes seconds
         translator = load_translator(options)
         if options.attention:
             _check_attends(translator, options)
         given = prompted_lines() if options.interactive else lines
-        _write_translations(translator, _checked(translator, given), options)
+        _write_translations(translator, _checked(translator, given), options, settings)
 
 
 def _checked(translator: Translator, lines: Iterator[str]) -> Iterator[str]:
@@ -119,7 +136,12 @@ def _check_splitting(options: argparse.Namespace) -> None:
     from seq2seq.data.sentences import check_splitter
     from seq2seq.errors import check
 
-    names = {"--n-best": options.n_best, "--scores": options.scores, "--attention": options.attention}
+    names = {
+        "--n-best": options.n_best,
+        "--scores": options.scores,
+        "--attention": options.attention,
+        "--prefixes": options.prefixes,
+    }
     given = [name for name, value in names.items() if value]
     check(not given, f"--split-sentences: {', '.join(given)} is of single sentences; give one sentence per line")
     check_splitter()
@@ -133,38 +155,47 @@ def _check_attends(translator: Translator, options: argparse.Namespace) -> None:
     check(attends(translator.model), f"--attention: {options.model} has no attention (model.decoder.attention none)")
 
 
-def _write_translations(translator: Translator, given: Iterator[str], options: argparse.Namespace) -> None:
+def _write_translations(
+    translator: Translator, given: Iterator[str], options: argparse.Namespace, settings: dict[str, Any]
+) -> None:
     from seq2seq.cli.attention_file import attention_file
 
-    settings = {"n_best": options.n_best or 1, **search_settings(options)}
     if options.split_sentences:
-        _write_paragraphs(translator, given, options)
+        _write_paragraphs(translator, given, options, settings)
         return
     lines, sources = tee(given)
     if options.interactive:
         found: Iterable[list[Translation]] = (translator.search([line], **settings)[0] for line in lines)
     else:
-        found = translator.stream(lines, **settings)
+        found = translator.stream(lines, prefixes=_prefixes(options), **settings)
     translated = zip(count(1), sources, _with_progress(found, options.interactive), strict=False)
     with attention_file(options.attention) as attention:
         while group := list(islice(translated, 1 if options.interactive else LINES_WRITTEN_TOGETHER)):
             for number, _, best in group:
-                sys.stdout.buffer.write(_output(number, best, options).encode("utf-8", errors="replace"))
+                sys.stdout.buffer.write(output_lines(number, best, options).encode("utf-8", errors="replace"))
             sys.stdout.buffer.flush()
             if attention is not None:
                 attention.writelines(line.encode() for line in _attention_lines(translator, group))
 
 
-def _write_paragraphs(translator: Translator, given: Iterator[str], options: argparse.Namespace) -> None:
+def _prefixes(options: argparse.Namespace) -> list[str] | None:
+    from seq2seq.cli.lines import file_lines
+
+    return None if options.prefixes is None else file_lines(options.prefixes, "prefixes")
+
+
+def _write_paragraphs(
+    translator: Translator, given: Iterator[str], options: argparse.Namespace, settings: dict[str, Any]
+) -> None:
     """Lines, each translated sentence by sentence; the sentences of many lines together."""
     from seq2seq.data.sentences import split_sentences
 
-    language, settings = _source_language(options.model), search_settings(options)
+    language = _source_language(options.model)
     while lines := list(islice(given, 1 if options.interactive else PARAGRAPHS_TOGETHER)):
         parts = [split_sentences(line, language) for line in lines]
-        found = iter(translator.translate([sentence for part in parts for sentence in part.sentences], **settings))
+        found = iter(translator.search([sentence for part in parts for sentence in part.sentences], **settings))
         for part in parts:
-            text = part.joined([next(found) for _ in part.sentences])
+            text = part.joined([next(found)[0].text for _ in part.sentences])
             sys.stdout.buffer.write((text + "\n").encode("utf-8", errors="replace"))
         sys.stdout.buffer.flush()
 
@@ -188,20 +219,6 @@ def _with_progress(found: Iterable[list[Translation]], interactive: bool) -> Ite
     return progress
 
 
-def _output(number: int, best: list[Translation], options: argparse.Namespace) -> str:
-    """The output lines of one input line; tabs separate columns, so those inside a text become spaces there."""
-    if options.n_best:
-        rows = [(number, rank, f"{each.score:.6f}", _cell(each.text)) for rank, each in enumerate(best, 1)]
-        return "".join("\t".join(map(str, row)) + "\n" for row in rows)
-    if options.scores:
-        return f"{best[0].score:.6f}\t{_cell(best[0].text)}\n"
-    return best[0].text + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("\t", " ")
-
-
 def _attention_lines(translator: Translator, group: list[tuple[int, str, list[Translation]]]) -> Iterator[str]:
     """A JSON line per input line: its number, the pieces of both sides and the attention weights of the best
     translation."""
@@ -213,22 +230,8 @@ def _attention_lines(translator: Translator, group: list[tuple[int, str, list[Tr
 
 
 def _score(options: argparse.Namespace) -> None:
-    from seq2seq.errors import UserError, check
+    from seq2seq.cli.lines import paired_lines
 
-    paths = (options.source_file, options.target_file)
-    check([str(path) for path in paths] != ["-", "-"], "only one side of the pairs can come from standard input")
-    sources, targets = map(_file_lines, paths)
-    if len(sources) != len(targets):
-        raise UserError(
-            f"{options.source_file} has {len(sources)} lines, {options.target_file} has {len(targets)}; "
-            "line n of one belongs to line n of the other"
-        )
+    sources, targets = paired_lines(options.source_file, options.target_file)
     for score in load_translator(options).score(sources, targets):
         print(f"{score.log_probability:.6f}\t{score.tokens}")
-
-
-def _file_lines(path: Path) -> list[str]:
-    from seq2seq.cli.lines import lines_of
-
-    with lines_of([path], "one side of the pairs") as lines:
-        return list(lines)

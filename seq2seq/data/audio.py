@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from seq2seq.config import SIZES, Whole, check_number
+
 
 class LogMel(nn.Module):
     """Log energies of mel bands: what speech recognisers read (Davis & Mermelstein 1980, with O'Shaughnessy's mel
@@ -17,6 +19,8 @@ class LogMel(nn.Module):
 
     def __init__(self, rate: int, bands: int = 40, window_seconds: float = 0.025, step_seconds: float = 0.01) -> None:
         super().__init__()
+        check_number("LogMel: rate", rate, Whole(1, 10_000_000))
+        check_number("LogMel: bands", bands, SIZES)
         self.size, self.step = round(rate * window_seconds), round(rate * step_seconds)
         self.register_buffer("window", torch.hann_window(self.size), persistent=False)
         self.register_buffer("filters", mel_filters(rate, self.size, bands), persistent=False)

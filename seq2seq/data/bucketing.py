@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Array = np.ndarray
+Resegment = Callable[[Pair, int, int], Pair]
+"""A pair, the epoch and its row to the same pair in other ids."""
 
 
 @dataclass(frozen=True)
@@ -87,27 +89,42 @@ class _Buckets:
     def iterate(self, epoch: int, start: int = 0) -> Iterator[Any]:
         """This rank's batches of an epoch, from the start-th on."""
         for rows in self.plan(epoch)[self.world.rank :: self.world.size][start:]:
-            yield self.load(rows)
+            yield self.load(rows, epoch)
 
-    def load(self, rows: Array) -> Any:
+    def load(self, rows: Array, epoch: int) -> Any:
         """Reads and pads these rows."""
         raise NotImplementedError
 
 
 class BucketedBatches(_Buckets):
     """Batches over a tokenised dataset with random access (columns source_ids, target_ids), in memory or
-    memory-mapped."""
+    memory-mapped.
 
-    def __init__(self, dataset: "Dataset", config: BatchingConfig, seed: int, world: World | None = None) -> None:
+    resegment: gives other ids for a pair, as a function of epoch and row. Batches stay those of the pairs' own lengths:
+    the order of an epoch and the number of batches do not depend on what is drawn, the token budget may be exceeded.
+    """
+
+    def __init__(
+        self,
+        dataset: "Dataset",
+        config: BatchingConfig,
+        seed: int,
+        world: World | None = None,
+        resegment: Resegment | None = None,
+    ) -> None:
+        self.resegment = resegment
         self.table = dataset.with_format("arrow")
         source_lengths, target_lengths = (list_lengths(dataset, side) for side in ("source_ids", "target_ids"))
         super().__init__(source_lengths, target_lengths, config, seed, world)
 
-    def load(self, rows: Array) -> Batch:
+    def load(self, rows: Array, epoch: int) -> Batch:
         """Reads and pads these rows."""
         table = self.table[rows]
         sources, targets = (_ragged(table.column(name)) for name in ("source_ids", "target_ids"))
-        return collate(list(zip(sources, targets, strict=True)), self.config.length_step)
+        pairs: list[Pair] = list(zip(sources, targets, strict=True))
+        if self.resegment is not None:
+            pairs = [self.resegment(pair, epoch, int(row)) for pair, row in zip(pairs, rows, strict=True)]
+        return collate(pairs, self.config.length_step)
 
 
 class ExampleBatches(_Buckets):
@@ -130,7 +147,7 @@ class ExampleBatches(_Buckets):
         steps = np.array(lengths, np.int64)
         super().__init__(steps, steps, config, seed, world)
 
-    def load(self, rows: Array) -> Any:
+    def load(self, rows: Array, _epoch: int) -> Any:
         """Collates these rows."""
         return self.collate([self.examples[row] for row in rows], self.config.length_step)
 

@@ -18,6 +18,9 @@ FIRST_CHARACTER_ID = 4
 class Characters:
     """Characters as tokens, line feeds among them; those not in the table are unknown."""
 
+    first_drawn = FIRST_CHARACTER_ID
+    """The least id that a sample may have."""
+
     def __init__(self, symbols: str) -> None:
         check(isinstance(symbols, str), f"symbols must be a text of all characters, not {type(symbols).__name__}")
         self.symbols = symbols
@@ -38,6 +41,10 @@ class Characters:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids; special ones are left out."""
         return "".join(self.symbols[token - FIRST_CHARACTER_ID] for token in ids if token >= FIRST_CHARACTER_ID)
+
+    def unknown(self, texts: Iterable[str]) -> list[str]:
+        """The characters of texts that are not in the table."""
+        return sorted(set().union(*texts) - self._ids.keys())
 
     def save(self, directory: Path) -> None:
         """Writes characters.json."""

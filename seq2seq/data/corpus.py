@@ -20,7 +20,7 @@ from seq2seq.data.languages import check_tokenizer
 from seq2seq.data.loading import Columns, Corpus, digest, list_lengths, open_split
 from seq2seq.data.units import AnyVocabulary, FeatureUnits, Unicode, Units, columns_of, normalised
 from seq2seq.data.vocabulary import Vocabulary
-from seq2seq.errors import check
+from seq2seq.errors import check, check_argument
 
 if TYPE_CHECKING:
     import datasets
@@ -117,6 +117,8 @@ def load_split(config: DataConfig, split: str) -> Corpus:
     ``split`` is a name or a slice of one ("train[:90%]"). The result is a `datasets.Dataset`, or an `IterableDataset`
     when streaming. Raises `UserError` when the data cannot be found or read, is empty or is not text.
     """
+    check_argument("load_split", "config", config, DataConfig)
+    check_argument("load_split", "split", split, str)
     columns = Columns(config.source, config.target, config.features, columns_of(config.columns))
     opened = open_split(name_of_data(config.data), split, columns, config.streaming)
     if config.unicode == "unchanged":
@@ -202,6 +204,8 @@ def stream_tokenised(
 
 def references(dataset: Corpus) -> list[list[str]]:
     """Return the references of every source: one, or several where the target column holds lists; no blank ones."""
+    fits, kind = hasattr(dataset, "iter"), type(dataset).__name__
+    check(fits, f"references: dataset must be a split as load_split gives it, not of type {kind}")
     return [_without_blanks(_as_list(target)) for batch in dataset.iter(batch_size=1000) for target in batch["target"]]
 
 

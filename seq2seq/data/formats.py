@@ -127,6 +127,12 @@ def read_text(path: Path) -> str:
     return "".join(line for _, line in _lines(path, whole=True))
 
 
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Line numbers, from 1, and lines of a text file, which may be compressed. Raises UserError naming file and line
+    where one is not UTF-8."""
+    return _lines(path)
+
+
 def count_lines(path: Path) -> int:
     """Count the lines of a text file; a last line that lacks its line feed counts."""
     return sum(1 for _ in _lines(path))

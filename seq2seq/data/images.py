@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from seq2seq.data.loading import digest, open_any
-from seq2seq.errors import UserError, check
+from seq2seq.errors import UserError, check, check_argument
 from seq2seq.runtime.pictures import as_rgb
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def pixels(size: int) -> Encode:
 def backbone(name: str) -> Encode:
     """Images as the feature maps [B, S, C] of a pretrained network: a model id of the Hub, such as microsoft/resnet-18,
     or a folder. Convolutional maps are read row by row."""
+    check_argument("backbone", "name", name, str)
     try:
         from transformers import AutoImageProcessor, AutoModel
     except ImportError:
@@ -111,6 +112,7 @@ def encode_images(data: CaptionedImages, encode: Encode, name: str, cache: Path)
 
     name: of the encoding, part of the file's name. Raises UserError naming the row of an image that cannot be read.
     """
+    check_argument("encode_images", "data", data, CaptionedImages)
     path = cache / f"{digest(data.images._fingerprint, name)}.npy"
     if path.exists():
         try:

@@ -9,9 +9,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from seq2seq.config import SEEDS, check_number
 from seq2seq.data.examples import Example
 from seq2seq.data.split_files import VALIDATION_NAMES
-from seq2seq.errors import UserError, check
+from seq2seq.errors import UserError, check, check_argument
+from seq2seq.runtime.paths import checked_path
 
 Row = TypeVar("Row")
 HELD_OUT = 10
@@ -20,6 +22,7 @@ HELD_OUT = 10
 
 def find_labelled_texts(folder: Path, split: str, known: Collection[str] = ()) -> list[Example] | None:
     """The split's rows from SPLIT.txt, as `read_labelled_texts` gives them; None where there is no such file."""
+    folder = checked_path(folder, "folder", "that of the texts")
     names = (f"{stem}.txt" for stem in _stems(split))
     path = next((folder / name for name in names if (folder / name).is_file()), None)
     return None if path is None else read_labelled_texts(path, known)
@@ -44,6 +47,7 @@ def find_slots(folder: Path, split: str) -> list[Example] | None:
     """The split's requests as sources, from three files: SPLIT.seq.in has their words, SPLIT.seq.out a label per word,
     SPLIT.label their classes. Targets: the class, then the labels, with spaces between them. None where there is no
     SPLIT.seq.in. Raises UserError naming file and line where the files do not fit together."""
+    folder = checked_path(folder, "folder", "that of the requests")
     stem = next((stem for stem in _stems(split) if (folder / f"{stem}.seq.in").is_file()), None)
     if stem is None:
         return None
@@ -71,6 +75,9 @@ def three_parts(found: Mapping[str, list[Row]], seed: int, most: int) -> tuple[l
     """Rows to train on, to choose the best model on, and to test on, each in another order, and `most` of them at most,
     from the splits train, validation and test. Without a test split, validation is for the test. What the model is
     chosen on is then, as where only test is there, a part of train that is not trained on."""
+    check_argument("three_parts", "found", found, Mapping)
+    check_number("three_parts: seed", seed, SEEDS)
+    check("train" in found, "three_parts: found must have the split train")
     random = np.random.default_rng(seed)
     mixed = {name: [rows[row] for row in random.permutation(len(rows))[:most]] for name, rows in found.items()}
     training, test = mixed["train"], mixed.get("test", mixed.get("validation", []))

@@ -92,6 +92,7 @@ def read_array(path: Path) -> Array:
             try:
                 found = np.load(path, mmap_mode="r", allow_pickle=False)
                 check(isinstance(found, np.ndarray), f"{path}: an archive of arrays (.npz); give a .npy file")
+                check(not np.iscomplexobj(found), f"{path}: holds complex numbers; give real ones")
                 return np.array(found)
             except UserError:
                 raise
@@ -145,18 +146,13 @@ def read_image(path: Path) -> Any:
 
 
 def read_sound(config: ReaderConfig, path: Path) -> Array:
-    """A recording as log-mel frames [frames, bands] float32. Raises UserError naming the file where it is no sound, has
-    several channels, another rate than the run's, or is too short."""
-    try:
-        import soundfile
-    except ImportError:
-        raise UserError("reading sound needs soundfile: pip install 'seq2seq[tasks]'") from None
+    """A recording as log-mel frames [frames, bands] float32. Raises UserError naming the file where it is no sound, is
+    cut off, has several channels, another rate than the run's, or is too short."""
     import torch
 
-    try:
-        samples, rate = soundfile.read(path, dtype="float32")
-    except soundfile.LibsndfileError as error:
-        raise UserError(f"{path}: cannot be read as sound ({error.error_string})") from None
+    from seq2seq.data.sounds import read_samples
+
+    samples, rate = read_samples(path, str(path))
     check(
         rate == config.rate,
         f"{path}: has {rate} samples per second, but the run was trained on {config.rate}; convert it",

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seq2seq.data.readers import written_number
-from seq2seq.errors import UserError, check
+from seq2seq.errors import UserError, check, check_argument
+from seq2seq.runtime.paths import checked_path
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -22,6 +23,8 @@ Array = np.ndarray
 TIME_COLUMNS = ("", "timestamp", "time", "date", "datetime")
 """Names that a first column of times has."""
 MISSING = ("", "nan", "na", "null")
+LARGEST = 1e30
+"""Values beyond it cannot be squared, and are none that a sensor gives."""
 """What stands where a value is not known."""
 
 
@@ -40,6 +43,7 @@ class Series:
 def read_series(path: Path, least: int = 1) -> Series:
     """Reads a CSV file with a column per sensor; a first column named as in `TIME_COLUMNS` holds ISO 8601 times. least:
     rows that are needed. Raises UserError, naming file and line, where a row is malformed or out of order."""
+    path = checked_path(path, "path", "a CSV file")
     check(path.exists(), f"{path}: no such file")
     check(not path.is_dir(), f"{path}: is a folder; give a CSV file with a header and a row per time step")
     try:
@@ -52,12 +56,25 @@ def read_series(path: Path, least: int = 1) -> Series:
     return series
 
 
+def mean_and_deviation(values: Array, path: Path | str) -> tuple[float, float]:
+    """Mean and standard deviation of the values that are there, for standardising. Raises UserError naming the file
+    they are from where there are none, or all are alike."""
+    check_argument("mean_and_deviation", "values", values, np.ndarray)
+    known = values[~np.isnan(values)]
+    check(len(known) > 0, f"{path}: holds no value to train on")
+    mean, deviation = float(known.mean()), float(known.std())
+    check(deviation > 1e-9 * max(1.0, abs(mean)), f"{path}: all values to train on are {mean:g}: nothing to learn")
+    return mean, deviation
+
+
 def _read_rows(rows: Reader, path: str) -> Series:
     try:
         header = [name.strip() for name in next(rows, [])]
         timed = header[:1] != [] and header[0].lower() in TIME_COLUMNS
         names = header[int(timed) :]
         check(bool(names), f"{path}, line 1: must be a header with the name of each sensor")
+        twice = next((name for name in names if names.count(name) > 1), None)
+        check(twice is None, f"{path}, line 1: two sensors have the name {twice!r:.40}; is the header missing?")
         times: list[datetime] = []
         values: list[list[float]] = []
         for row in rows:
@@ -80,7 +97,7 @@ def _number(cell: str, place: str) -> float:
         return math.nan
     try:
         number = written_number(cell)
-        check(math.isfinite(number), "infinite")
+        check(abs(number) <= LARGEST, "too large, or infinite")
     except ValueError:
         raise UserError(f"{place}: must be numbers, or empty where a value is missing, got {cell!r:.40}") from None
     return number

@@ -205,9 +205,31 @@ class Vocabulary:
         # Byte pieces can spell a line feed, which would shift all lines after it: a sentence is one line.
         return [text.replace("\n", " ").strip(" ") for text in texts]
 
+    def scored_pieces(self) -> tuple[list[str | None], list[float]]:
+        """The text of every id's piece, None of symbols and bytes, and its score: a log-probability, of bpe less the
+        number of the merge that makes it."""
+        processor = self._processor
+        texts: list[str | None] = []
+        for piece in range(len(self)):
+            special = processor.is_control(piece) or processor.is_unknown(piece) or processor.is_byte(piece)
+            texts.append(None if special else processor.id_to_piece(piece))
+        return texts, [float(processor.get_score(piece)) for piece in range(len(self))]
+
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the piece of every id, to show."""
         return [str(self._processor.id_to_piece(int(piece))) for piece in ids]
+
+    def piece_texts(self) -> list[bytes]:
+        """Return what each id writes, in UTF-8, a space where a word begins; special symbols write nothing."""
+        return [self._piece_text(piece) for piece in range(len(self))]
+
+    def _piece_text(self, piece: int) -> bytes:
+        processor = self._processor
+        if processor.is_byte(piece):
+            return bytes([int(processor.id_to_piece(piece)[1:-1], 16)])
+        if processor.is_control(piece) or processor.is_unknown(piece) or processor.is_unused(piece):
+            return b""
+        return str(processor.id_to_piece(piece)).replace("\u2581", " ").encode()
 
 
 def train_vocabularies(dataset: Any, config: VocabularyConfig, seed: int = 1) -> tuple[Vocabulary, Vocabulary]:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from seq2seq.config import from_dict
+from seq2seq.data.characters import Characters
 from seq2seq.data.corpus import DataConfig, load_split
 from seq2seq.data.symbols import EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
@@ -144,7 +145,8 @@ def _inputs(form: FrontEnd, count: int) -> list[Any]:
 
 
 def _texts_of(model: CharacterModel, count: int) -> list[str]:
-    symbols = model.characters.symbols
+    assert isinstance(model.units, Characters)
+    symbols = model.units.symbols
     return ["".join(random.choices(symbols, k=random.randint(1, LONGEST))) for _ in range(count)]
 
 

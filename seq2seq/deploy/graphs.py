@@ -19,10 +19,11 @@ from torch.utils import _pytree as pytree
 
 from seq2seq.errors import UserError, check
 from seq2seq.model.attention import NoAttention
+from seq2seq.model.cells import LoopedLayer, PeepholeLSTM
 from seq2seq.model.encoder import BidirectionalLayer, Direction, merge_directions
 from seq2seq.model.language_model import LanguageModel
 from seq2seq.model.memory import length_mask
-from seq2seq.model.recurrent import GRULayer, LoopedLayer, LSTMLayer, PeepholeLSTM, RNNLayer, State, lstm_weights
+from seq2seq.model.recurrent import GRULayer, JointWeights, LSTMLayer, ProjectedLSTM, RNNLayer, State, lstm_weights
 from seq2seq.model.seq2seq import CTCSeq2Seq, Seq2Seq
 from seq2seq.model.sequence_model import SequenceModel
 
@@ -156,6 +157,8 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.merge = layer.merge
         sides = [side for side in (layer.ahead, layer.back) if side is not None]
+        projected = any(isinstance(side, ProjectedLSTM) for side in sides)
+        check(not projected, "an export cannot read with model.encoder.proj_size, which ONNX lacks; use seq2seq serve")
         direction: Direction = "both" if len(sides) == 2 else "backward" if layer.ahead is None else "forward"
         self.node = sequences(sides, direction)
 
@@ -191,6 +194,11 @@ class StepLayer(nn.Module):
         """inputs [B, T, I], start h and c [B, H] -> states [B, T, H]."""
         states: Tensor = self.sequences([self.layer], "forward")(inputs, None, start)[0]
         return states[0]
+
+    def joint_weights(self) -> JointWeights:
+        """As the layer's own."""
+        by_input, by_hidden = self.weight.t().split([len(self.weight) - self.hidden_size, self.hidden_size], 1)
+        return JointWeights(by_input, by_hidden, self.bias)
 
 
 def lstm_gates(gates: Tensor, _hidden: Tensor, cell: Tensor) -> State:

@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from seq2seq.config import to_dict
+from seq2seq.data.characters import Characters
 from seq2seq.data.readers import ReaderConfig
 from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.deploy.graphs import Answer, Continue, Encoder, SequenceNode, Sequences, Step, exportable, state_of
 from seq2seq.deploy.traced import Graph
-from seq2seq.errors import check
+from seq2seq.errors import UserError, check
 from seq2seq.inference.character_model import CharacterModel
 from seq2seq.inference.load import Loaded
 from seq2seq.inference.predictor import Predictor
@@ -144,6 +145,9 @@ def _search_graphs(
 
 
 def _language_plan(model: CharacterModel, sequences: Sequences) -> Plan:
+    characters = model.units
+    if not isinstance(characters, Characters):
+        raise UserError("an export cannot write subwords or words with a language model; use seq2seq sample or serve")
     module: Any = exportable(model.model, sequences)
     start = model.model.start(1)
     state = {name: {"shared": False, "shape": list(each.shape[1:])} for name, each in start._asdict().items()}
@@ -155,8 +159,8 @@ def _language_plan(model: CharacterModel, sequences: Sequences) -> Plan:
     settings = {
         "state": state,
         "vocabularies": {},
-        "vocabulary_size": len(model.characters),
-        "symbols": model.characters.symbols,
+        "vocabulary_size": len(characters),
+        "symbols": characters.symbols,
         "reader": {"kind": "text"},
     }
     return Plan({"language_model": graph}, settings)

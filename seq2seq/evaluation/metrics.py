@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 BOOTSTRAP_SAMPLES = 1_000
 """Resamplings of a confidence interval and of the paired bootstrap test, as many as sacreBLEU's command takes."""
+RANDOMISATIONS = 10_000
+"""The same of trials of approximate randomisation."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,27 @@ def build_metrics(
     )
 
 
+def metric_of(
+    name: str,
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    target_language: str = "",
+    tokenize: str | None = None,
+) -> Metric:
+    """One of sacreBLEU's figures, with its interval: bleu, chrf, chrf++ or ter. Raises UserError as `corpus_scores`
+    does."""
+    check_seed()
+    streams: Any = reference_streams(hypotheses, references)
+    match name:
+        case "bleu":
+            metric: Any = bleu_metric(target_language, tokenize, streams=streams)
+        case "ter":
+            metric = TER(references=streams)
+        case _:
+            metric = CHRF(word_order=2 if name == "chrf++" else 0, references=streams)
+    return _score(metric, hypotheses, BOOTSTRAP_SAMPLES)
+
+
 def bleu_metric(
     target_language: str = "", tokenize: str | None = None, lowercase: bool = False, streams: Any = None
 ) -> BLEU:
@@ -232,8 +255,8 @@ class Comparison:
     baseline: Metric
     system: Metric
     p_value: float
-    """Chance that a difference as large arises by resampling alone (Koehn 2004); of no meaning where the scores are
-    equal."""
+    """Chance that a difference as large arises by resampling alone (Koehn 2004), or by swapping outputs at random
+    (Riezler & Maxwell 2005); of no meaning where the scores are equal."""
 
 
 def compare(
@@ -242,19 +265,25 @@ def compare(
     streams: list[list[str | None]],
     lowercase: bool = False,
     tokenize: str | None = None,
+    randomised: bool = False,
 ) -> list[Comparison]:
-    """Paired bootstrap test of a system against a baseline, metric by metric, as sacreBLEU's own command does it."""
+    """Paired bootstrap test of a system against a baseline, metric by metric, or approximate randomisation, which gives
+    no intervals, as sacreBLEU's own command does them."""
     check_seed()
     metrics = {type(metric).__name__: metric for metric in build_metrics(streams, lowercase, tokenize)}
-    signatures, results = _paired([("baseline", baseline), ("system", system)], metrics)
+    signatures, results = _paired([("baseline", baseline), ("system", system)], metrics, randomised)
     comparisons = []
     for name, signature in signatures:
         first, second = (
-            Metric(name, float(each.score), signature.format(), float(each.ci), float(each.mean))
+            Metric(name, float(each.score), signature.format(), _float(each.ci), _float(each.mean))
             for each in results[name]
         )
         comparisons.append(Comparison(first, second, p_value=float(results[name][1].p_value)))
     return comparisons
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _score(metric: Any, hypotheses: Sequence[str], samples: int) -> Metric:
@@ -268,8 +297,11 @@ def _score(metric: Any, hypotheses: Sequence[str], samples: int) -> Metric:
     return Metric(result.name, float(result.score), metric.get_signature().format(), *interval)
 
 
-def _paired(systems: list[tuple[str, Sequence[str]]], metrics: dict[str, Any]) -> tuple[list[tuple[str, Any]], Any]:
-    """sacreBLEU's paired bootstrap over systems: (name, signature) per metric, and results by name and system."""
-    test: Any = PairedTest(systems, metrics, references=None, test_type="bs", n_samples=BOOTSTRAP_SAMPLES)
+def _paired(
+    systems: list[tuple[str, Sequence[str]]], metrics: dict[str, Any], randomised: bool = False
+) -> tuple[list[tuple[str, Any]], Any]:
+    """sacreBLEU's paired test over systems: (name, signature) per metric, and results by name and system."""
+    kind, count = ("ar", RANDOMISATIONS) if randomised else ("bs", BOOTSTRAP_SAMPLES)
+    test: Any = PairedTest(systems, metrics, references=None, test_type=kind, n_samples=count)
     signatures, results = test()
     return list(signatures.items()), results

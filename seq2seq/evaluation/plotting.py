@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seq2seq.errors import check_argument
 from seq2seq.evaluation.fonts import available as available
 from seq2seq.evaluation.fonts import check_available, label_width, lettering
 from seq2seq.runs.figures import signed, title
+from seq2seq.runtime.paths import checked_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,6 +51,8 @@ def plot_attention(
 
 def plot_lines(lines: Mapping[str, Sequence[tuple[float, float]]], path: Path, x_label: str, y_label: str) -> None:
     """Writes named lines of (x, y) points into one PNG."""
+    check_argument("plot_lines", "lines", lines, Mapping)
+    path = checked_path(path, "path", "that of a picture")
     figure = _new_figure(8, 4.8)
     axes = figure.subplots()
     for name, points in lines.items():
@@ -64,6 +68,9 @@ def plot_image_attention(image: Any, words: Sequence[str], maps: Sequence[Any], 
 
     maps: per word [rows, columns] weights of the feature map's cells. Of a long caption the first words are shown.
     """
+    check_argument("plot_image_attention", "words", words, list, tuple)
+    check_argument("plot_image_attention", "maps", maps, list, tuple, np.ndarray)
+    path = checked_path(path, "path", "that of a picture")
     written = lettering(words)
     rows = min(-(-(len(words) + 1) // columns), int(MOST_INCHES / 1.9))
     left_out = max(0, len(words) + 1 - rows * columns)
@@ -104,6 +111,8 @@ def plot_sequence_attention(features: Any, words: Sequence[str], weights: Any, p
 
 def plot_frames(rows: Mapping[str, Any], path: Path) -> None:
     """Writes named rows of grey pictures, [S, height, width] with 0 black and 1 white, one above the other."""
+    check_argument("plot_frames", "rows", rows, Mapping)
+    path = checked_path(path, "path", "that of a picture")
     figure = _new_figure(0.6 * max(len(row) for row in rows.values()) + 0.8, 0.7 * len(rows))
     axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for place, (name, frames) in zip(axes, rows.items(), strict=True):

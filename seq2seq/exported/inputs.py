@@ -16,6 +16,9 @@ import numpy as np
 Array = np.ndarray
 MOST_PIXELS = 25_000_000
 """A picture of more is refused before it is decoded."""
+UNKNOWN_LENGTH = 0x7FFF0000
+"""A WAV header that gives so many bytes or more was written before the length was known, as programs write to a pipe.
+"""
 
 
 class Fault(ValueError):
@@ -48,9 +51,11 @@ def ids_of(array: Array, reader: dict[str, Any], name: str) -> Array:
 def checked(array: Array, shape: Sequence[int | None], name: str) -> Array:
     """The array, where it has the shape that the model reads (None: any number of steps)."""
     fits = array.ndim == len(shape) and all(a in (None, b) for a, b in zip(shape, array.shape, strict=True))
-    if not fits or not len(array) or not np.isfinite(array).all():
+    if not fits or not len(array):
         wanted = ", ".join("S" if each is None else str(each) for each in shape)
-        raise Fault(f"{name}: the model reads finite numbers [{wanted}], not {list(array.shape)}")
+        raise Fault(f"{name}: the model reads numbers [{wanted}], not {list(array.shape)}")
+    if not np.isfinite(array).all():
+        raise Fault(f"{name}: holds numbers that are not finite")
     return array
 
 
@@ -58,10 +63,13 @@ def read_numbers(path: Path) -> Array:
     """The numbers of a .npy file, or of a .csv file with a row per step."""
     try:
         if path.suffix.lower() == ".npy":
-            return np.array(np.load(path, mmap_mode="r", allow_pickle=False), np.float64)
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            if np.iscomplexobj(found):
+                raise Fault(f"{path}: holds complex numbers; give real ones")
+            return np.array(found, np.float64)
         with path.open(encoding="utf-8-sig", newline="") as file:
             return np.array([[float(cell) for cell in row] for row in csv.reader(file) if row], np.float64)
-    except FileNotFoundError:
+    except (FileNotFoundError, Fault):
         raise
     except Exception:  # the libraries raise many unrelated types
         raise Fault(f"{path}: not a .npy file or a .csv file of numbers") from None
@@ -92,11 +100,14 @@ def read_sound(path: Path, reader: dict[str, Any]) -> Array:
     try:
         with wave.open(str(path)) as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
-            content = file.readframes(file.getnframes())
+            count = file.getnframes()
+            content = file.readframes(count)
     except (wave.Error, EOFError) as error:  # the latter says nothing
         raise Fault(f"{path}: not a WAV file ({str(error) or 'it ends too early'})") from None
     if (channels, width, rate) != (1, 2, reader["rate"]):
         raise Fault(f"{path}: convert it to one channel of 16 bits with {reader['rate']} samples per second")
+    if len(content) < 2 * count < UNKNOWN_LENGTH:
+        raise Fault(f"{path}: is cut off after {len(content) // 2} of {count} samples; replace it")
     samples = np.frombuffer(content[: len(content) // 2 * 2], "<i2").astype(np.float32) / 32768
     settings = {name: reader[name] for name in ("rate", "bands", "window_seconds", "step_seconds")}
     try:

@@ -64,6 +64,15 @@ def sha256_of(path: Path) -> str:
     return found.hexdigest()
 
 
+GRAPHS = {
+    "translator": {"encoder", "step"},
+    "generator": {"encoder", "step"},
+    "predictor": {"predictor"},
+    "language_model": {"language_model"},
+}
+"""Of each kind of model."""
+
+
 class Graphs:
     """The files of an exported model."""
 
@@ -72,6 +81,8 @@ class Graphs:
         try:
             self.config: dict[str, Any] = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
             self.kind: str = self.config["kind"]
+            if set(self.config["graphs"]) != GRAPHS.get(self.kind):
+                raise Fault(f"{self.folder}: no model of a kind that this program knows; export the run again")
             self.reader, self.state = self.config["reader"], self.config["state"]
             self.threads, self.graphs = threads, {}
             self.check_files(self.config.get("files_sha256", {}))
@@ -79,8 +90,13 @@ class Graphs:
                 self.graphs[name] = self.load_graph(name)
         except FileNotFoundError as error:
             raise Fault(f"{error.filename}: no such file; export the run again") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise Fault(f"{self.folder}: not an exported model, or a damaged one ({error})") from None
+        except Fault:
+            raise
+        except OSError as error:
+            raise Fault(f"{error.filename}: cannot be read ({error.strerror}); export the run again") from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            path = self.folder / "config.json"
+            raise Fault(f"{path}: not that of an exported model, or damaged; export the run again") from None
         self.source, self.target = (self.vocabulary(side) for side in ("source", "target"))
         self.shared = {name for name, each in self.state.items() if each["shared"]}
 

@@ -17,7 +17,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 try:
     import numpy as np
@@ -148,9 +148,18 @@ class Exported(Graphs):
 # The command line
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exits with status 2."""
+        hint = "; inputs that begin with a dash come after --" if message.startswith("unrecognized") else ""
+        self.exit(2, f"translate.py: error: {message}{hint} (translate.py --help lists the options)\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The options, which are those of `seq2seq translate`, `predict` and `sample`."""
-    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    found = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     found.add_argument(
         "inputs",
         nargs="*",
@@ -196,11 +205,13 @@ def answers(model: Exported, options: argparse.Namespace) -> Iterator[str]:
         names, given = zip(*group, strict=True)
         if model.kind == "predictor":
             outputs = model.predict([model.read(each) for each in given])
-            yield from (f"{name}\t{shown(model.meaning(each))}\n" for name, each in zip(names, outputs, strict=True))
+            yield from (
+                f"{cell(name)}\t{shown(model.meaning(each))}\n" for name, each in zip(names, outputs, strict=True)
+            )
             continue
         inputs = list(given) if model.kind == "translator" else [model.read(each) for each in given]
         if options.ctc:
-            yield from (f"{name}\t{text}\n" for name, text in zip(names, model.ctc(inputs), strict=True))
+            yield from (f"{cell(name)}\t{cell(text)}\n" for name, text in zip(names, model.ctc(inputs), strict=True))
             continue
         found = model.search(inputs, options.n_best or 1, **settings)
         for name, best in zip(names, found, strict=True):
@@ -252,17 +263,17 @@ def by_sentences(model: Exported, lines: Iterator[str], settings: dict[str, Any]
 def written(name: Any, best: list[Output], options: argparse.Namespace, translates: bool) -> str:
     """The lines of one input."""
     if options.n_best:
-        rows = [f"{name}\t{rank}\t{each.score:.6f}\t{cell(each.text)}\n" for rank, each in enumerate(best, 1)]
+        rows = [f"{cell(name)}\t{rank}\t{each.score:.6f}\t{cell(each.text)}\n" for rank, each in enumerate(best, 1)]
         return "".join(rows)
     text = best[0].text
     if options.scores:
         return f"{best[0].score:.6f}\t{cell(text)}\n"
-    return f"{text}\n" if translates else f"{name}\t{cell(text)}\n"
+    return f"{text}\n" if translates else f"{cell(name)}\t{cell(text)}\n"
 
 
-def cell(text: str) -> str:
-    """A text in a table."""
-    return text.replace("\t", " ").replace("\n", " ")
+def cell(content: Any) -> str:
+    """A text, or what names an input, in a table."""
+    return str(content).replace("\t", " ").replace("\n", " ")
 
 
 def shown(answer: Any) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from seq2seq.data.batch import Batch, collate_to_decode, half_rows
 from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID
 from seq2seq.data.vocabulary import Vocabulary
-from seq2seq.errors import check
+from seq2seq.errors import check, check_argument
 from seq2seq.inference.fast_decoder import prepare
 from seq2seq.model.attention import NoAttention
 from seq2seq.model.seq2seq import Seq2Seq
@@ -85,6 +85,7 @@ def like_lengths(lengths: Mapping[int, int], most_rows: int, most_steps: int) ->
 
 def attends(model: Seq2Seq) -> bool:
     """Whether the decoder looks at the encoder's states, so that there is something to show."""
+    check_argument("attends", "model", model, torch.nn.Module)
     return not isinstance(getattr(model.decoder, "attention", None), NoAttention)
 
 

@@ -2,8 +2,9 @@
 
 `RecurrentDecoder.step` is the plain twin that tests compare this with. What is done once, without approximation:
 
-- per model: the bottom layer's gates of every token (embedding times input weights), each layer's input and recurrent
-  weights side by side, so that a layer is one matrix product, laid out as the hardware likes them;
+- per model: the bottom layer's gates of every token (embedding times input weights), and with deep output each token's
+  part of the attentional vector; each layer's input and recurrent weights side by side, so that a layer is one matrix
+  product, laid out as the hardware likes them;
 - per sentence: the values times every weight that reads the context. A context is a weighted mean of values, so its
   projection is the same mean of projected values, and a sentence has fewer values than its hypotheses have steps.
 
@@ -20,8 +21,9 @@ import torch
 from torch import Tensor
 
 from seq2seq.errors import UserError
-from seq2seq.model.attention import Attention, MemoryKeys, NoAttention, ScoredAttention, attend
+from seq2seq.model.attention import Attention, MemoryKeys, NoAttention, ScoredAttention
 from seq2seq.model.decoder import RecurrentDecoder
+from seq2seq.model.lexical import LexicalDecoder, WithWords
 from seq2seq.model.memory import Memory
 from seq2seq.model.recurrent import LSTMLayer
 from seq2seq.model.seq2seq import Seq2Seq
@@ -71,7 +73,8 @@ def prepare(model: Seq2Seq, precision: DecodingPrecision = "fp32") -> SearchMode
     Made anew whenever the weights have changed. Raises UserError where the model or the hardware lacks that precision.
     """
     own_step = type(model).step is not Seq2Seq.step or type(model).start_from is not Seq2Seq.start_from
-    if not own_step and type(model.decoder) is RecurrentDecoder and _is_stateless(model.decoder.attention):
+    own_step = own_step or type(model.decoder) not in (RecurrentDecoder, LexicalDecoder)
+    if not own_step and _is_stateless(model.decoder.attention):
         return InferenceDecoder(model.decoder, precision)
     if precision != "fp32":
         raise UserError(f"precision {precision} is for models that step as RecurrentDecoder does; use fp32")
@@ -155,34 +158,47 @@ class InferenceDecoder:
                 self.token_gates = torch.addmm(bias, decoder.embedding.weight, by_input[:, :width].t())
             elif self.bottom_up:
                 readers.append(by_input[:, size:])
-            own = by_input[:, width:] if number == 0 else by_input[:, :size]
+            own = by_input[:, width:] if number == 0 else by_input[:, :size] * self.largest(number)
             product = product_of(torch.cat((own, by_hidden), 1), precision)
             self.layers.append(PreparedLayer(product, bias, advance))
         by_hidden, by_context = decoder.readout.weight[:, :size], decoder.readout.weight[:, size:]
-        self.readout = product_of(by_hidden, precision)
+        self.token_readout: Tensor | None = None
+        if decoder.deep_output:
+            by_token, by_context = by_context[:, -width:], by_context[:, :-width]
+            self.token_readout = torch.addmm(decoder.readout.bias, decoder.embedding.weight, by_token.t())
+        self.readout = product_of(by_hidden * self.largest(len(self.layers)), precision)
         readers.append(by_context)
         self.readers = torch.cat(readers).t().contiguous()
         self.reader_sizes = [len(reader) for reader in readers]
-        self.output = product_of(decoder.output.weight, precision)
+        weight = decoder.output.weight
+        self.lexical = decoder if isinstance(decoder, LexicalDecoder) else None
+        if self.lexical is not None:  # what its weights meet lies within [-2, 2]
+            weight = torch.cat((weight, 2 * self.lexical.lexical_output.weight), 1)
+        self.output = product_of(weight, precision)
 
     def start_from(self, memory: Memory, source: Tensor | None = None) -> InferenceState:
         """The state before the first token, one hypothesis per sentence."""
         states, mask, *final = memory
         plain = self.decoder.start(Memory(at_least_fp32(states), mask, *map(at_least_fp32, final)), source)
+        attention = plain.attention if self.lexical is None else plain.attention.attention
         # Under a caller's autocast products are of a half precision again.
         hidden, cell = (tuple(at_least_fp32(field).unbind(1)) for field in (plain.hidden, plain.cell))
         feed = at_least_fp32(plain.feed) if self.feeding else None
         if self.attention is None:
-            return InferenceState(hidden, cell, feed, plain.attention)
-        keys, values = at_least_fp32(plain.attention.keys), at_least_fp32(plain.attention.values @ self.readers)
-        return InferenceState(hidden, cell, feed, MemoryKeys(keys, values, mask))
+            return InferenceState(hidden, cell, feed, attention)
+        values = self.attention.projected(attention.values, self.readers)
+        prepared = MemoryKeys(at_least_fp32(attention.keys), at_least_fp32(values), mask)
+        if self.lexical is not None:
+            return InferenceState(hidden, cell, feed, WithWords(prepared, at_least_fp32(plain.attention.words)))
+        return InferenceState(hidden, cell, feed, prepared)
 
     def step(self, token: Tensor, state: InferenceState) -> tuple[Tensor, InferenceState]:
         """A StepFn: token [N] int64 -> log-probabilities of the next token [N, V], and the state after it."""
         addend = self.token_gates.index_select(0, token)
-        inputs = state.feed
+        inputs, below = state.feed, state.hidden[0]  # the latter for its type: no layer reads it
         hidden, cell = [], []
         contexts: list[Tensor] = []
+        weights: Tensor | None = None
         for number, layer in enumerate(self.layers):
             if number > 0:
                 addend = layer.bias + contexts[number - 1] if self.bottom_up else layer.bias
@@ -191,15 +207,28 @@ class InferenceDecoder:
             new_hidden, new_cell = layer.advance(layer.product(joined, addend), before, state.cell[number])
             hidden.append(new_hidden)
             cell.append(new_cell)
-            inputs = new_hidden
+            below = new_hidden + below if self.decoder.residual and number > 0 else new_hidden
+            largest = self.largest(number + 1)
+            inputs = read = below if largest == 1 else below / largest
             if self.bottom_up and number == 0:
-                contexts = self._contexts(new_hidden, state)
-        features = self.readout(hidden[-1], self.decoder.readout.bias)
+                contexts, weights = self._contexts(below, state)
+        bias = self.decoder.readout.bias
+        features = self.readout(read, bias if self.token_readout is None else self.token_readout[token])
         if self.attention is not None:
-            features.add_((contexts or self._contexts(hidden[-1], state))[-1])
+            if weights is None:
+                contexts, weights = self._contexts(below, state)
+            features.add_(contexts[-1])
         features = tanh_(features)
         feed = features if self.feeding else None
+        if self.lexical is not None and weights is not None:
+            by_word = self.lexical.translated(weights, state.attention.words).flatten(0, 1)
+            features = torch.cat((features, by_word / 2), 1)
         return self._log_probs(features), state._replace(hidden=tuple(hidden), cell=tuple(cell), feed=feed)
+
+    def largest(self, layers: int) -> int:
+        """How large a number the states of so many layers, as the next one reads them, can have: a sum where there are
+        residual connections. They are divided by it and the weights that they meet multiplied, for int8's sake."""
+        return layers if self.decoder.residual else 1
 
     def _log_probs(self, features: Tensor) -> Tensor:
         """features [N, E] -> log-probabilities [N, V], fp32 at least, some rows at a time."""
@@ -211,13 +240,13 @@ class InferenceDecoder:
             torch.log_softmax(at_least_fp32(self.output(features[rows], bias)), -1, out=found[rows])
         return found
 
-    def _contexts(self, query: Tensor, state: InferenceState) -> list[Tensor]:
-        """query [N, H] -> for each reader of the context its projection [N, P']."""
+    def _contexts(self, query: Tensor, state: InferenceState) -> tuple[list[Tensor], Tensor]:
+        """query [N, H] -> for each reader of the context its projection [N, P'], and attention [B, N / B, S]."""
         assert self.attention is not None
-        keys, values, mask = state.attention
+        keys, values, mask = state.attention if self.lexical is None else state.attention.attention
         queries = query.view(len(keys), -1, query.shape[-1])
-        projected, _ = attend(self.attention.scores(queries, keys), values, mask)
-        return list(projected.flatten(0, 1).split(self.reader_sizes, 1))
+        projected, weights = self.attention.read(queries, keys, values, mask)
+        return list(projected.flatten(0, 1).split(self.reader_sizes, 1)), weights
 
 
 def _as_it_is(weight: Tensor) -> Tensor:

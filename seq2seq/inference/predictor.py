@@ -14,7 +14,7 @@ from seq2seq.data.batch import pad_features
 from seq2seq.data.labels import load_labels, save_labels
 from seq2seq.data.readers import ReaderConfig
 from seq2seq.data.vocabulary import Vocabulary
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, check_argument
 from seq2seq.inference.decoding import INPUTS_PER_BATCH, STEPS_PER_BATCH, decode_in_batches
 from seq2seq.inference.inputs import items_of, read_inputs
 from seq2seq.inference.outputs import Labelled, probabilities
@@ -43,6 +43,7 @@ class Predictor(Pretrained):
         labels: Sequence[str] | None = None,
         reader: ReaderConfig | None = None,
     ) -> None:
+        check_argument("Predictor", "model", model, torch.nn.Module)
         self.model, self.config, self.vocabulary = model.eval(), config, vocabulary
         self.labels = None if labels is None else list(labels)
         self.reader = reader or ReaderConfig()

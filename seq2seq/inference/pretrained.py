@@ -53,6 +53,7 @@ class Pretrained(ModelHubMixin):
         """As the Hub's habit is. Raises UserError where the Hub does not take the model: a name that it does not allow,
         no network, no right to write there."""
         kind = type(repo_id).__name__
+        check(repo_id != "", "repo_id must not be empty; give a Hub id such as owner/name")
         check(isinstance(repo_id, str), f"repo_id is of type {kind}; give a Hub id such as owner/name")
         return uploaded(repo_id, lambda: super(Pretrained, self).push_to_hub(repo_id, **options))
 

@@ -14,7 +14,7 @@ from seq2seq.data.readers import ReaderConfig, read_file
 from seq2seq.data.symbols import EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.data.words import word_ids
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, check_argument
 from seq2seq.inference.inputs import check_text, read_input
 from seq2seq.model.frontends import FrontEndConfig, Tokens
 from seq2seq.runs.layout import CONFIG_FILE
@@ -34,6 +34,7 @@ def read_source(
 ) -> Array:
     """An input as the front end reads it, of a file, or of a text where the reader takes one. vocabulary: that of
     subwords or words. Raises UserError where it cannot be read, or is of another shape."""
+    check_argument("read_source", "reader", reader, ReaderConfig)
     if reader.reads_text:
         check_text(source, "the text")
         return read_input(front_end.form(), _ids(reader, front_end, str(source), vocabulary), "the text")
@@ -57,6 +58,8 @@ def _ids(reader: ReaderConfig, front_end: FrontEndConfig, text: str, vocabulary:
 
 def text_ids(vocabulary: Vocabulary, text: str) -> Array:
     """[S] int64 ids of a text, end of sentence included, so that an empty one has a step too."""
+    check_argument("text_ids", "vocabulary", vocabulary, Vocabulary)
+    check_argument("text_ids", "text", text, str)
     return np.array([*vocabulary.encode(text), EOS_ID], np.int64)
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 
 from seq2seq.data.batch import Batch
-from seq2seq.errors import check
+from seq2seq.errors import check, check_argument
 from seq2seq.inference.fast_decoder import PreparedModels
 from seq2seq.inference.pretrained import Pretrained
 from seq2seq.model.memory import Memory
@@ -29,6 +29,7 @@ class Searcher(Pretrained):
     """Attributes whose vocabularies the models of an ensemble share."""
 
     def __init__(self, model: Seq2Seq, search: SearchConfig | None = None) -> None:
+        check_argument(type(self).__name__, "model", model, torch.nn.Module)
         self.model = model.eval()
         self.search_config = search or SearchConfig()
         self.precision: DecodingPrecision = "fp32"

@@ -12,7 +12,7 @@ import torch
 from seq2seq.config import SEARCH, Real, Whole, check_number, from_dict, read_config, to_dict, write_config
 from seq2seq.data.batch import Batch, Ids, decoding_length_step
 from seq2seq.data.readers import ReaderConfig
-from seq2seq.data.symbols import BOS_ID, EOS_ID
+from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
 from seq2seq.inference.decoding import (
@@ -115,6 +115,23 @@ class Generator(Searcher):
 
         lengths = [len(array) for array in inputs]
         return self.vocabulary.decode_batch(decode_in_batches(lengths, decode, INPUTS_PER_BATCH, STEPS_PER_BATCH))
+
+    @torch.inference_mode()
+    def forced_accuracy(self, inputs: Sequence[Any], texts: Sequence[str]) -> float:
+        """Percentage of the tokens of the texts, one per input, that the model finds the most probable behind the true
+        ones before them (teacher forcing); the end does not count."""
+        inputs = read_inputs(self.config.front_end, inputs)
+        pairs = list(zip(inputs, self.vocabulary.encode_batch(list(texts)), strict=True))
+
+        def count(rows: list[int]) -> list[int]:
+            batch = collate_inputs(self.config.front_end, [pairs[row] for row in rows]).to(self.device)
+            output = self.model(batch.source, batch.source_lengths, batch.target_input)
+            right = self.model.decoder.log_probs(output).argmax(-1) == batch.target_output
+            real = (batch.target_output != PAD_ID) & (batch.target_output != EOS_ID)
+            return (right & real).sum(1).tolist()
+
+        right = decode_in_batches([len(array) for array in inputs], count, INPUTS_PER_BATCH, STEPS_PER_BATCH)
+        return 100 * sum(right) / max(1, sum(len(ids) for _, ids in pairs))
 
     @torch.inference_mode()
     def attention(self, source: Any, tokens: Ids) -> tuple[list[str], list[list[float]]]:

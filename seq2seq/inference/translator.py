@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq.config import from_dict, read_config, write_config
+from seq2seq.config import COUNTS, check_number, from_dict, read_config, write_config
 from seq2seq.data.batch import Pair, collate_to_decode
-from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.data.units import AnyVocabulary
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
@@ -26,16 +26,20 @@ from seq2seq.inference.decoding import (
     score_pairs,
     times_as_many,
 )
-from seq2seq.inference.inputs import checked_texts, items_of, list_of_texts, search_settings
+from seq2seq.inference.inputs import checked_texts, items_of, list_of_texts
 from seq2seq.inference.outputs import BLANK, Alignment, PairScore, Translation
+from seq2seq.inference.plan import SearchPlan, check_terms_fit, plan_of
+from seq2seq.inference.rescoring import by_bayes_risk, rescored
+from seq2seq.inference.rules import Rules, prefix_texts
 from seq2seq.inference.searcher import Searcher
+from seq2seq.inference.terminology import ids_of_terms
+from seq2seq.inference.ways import found_by
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE
 from seq2seq.runs.stored_model import Build, load_model
 from seq2seq.runs.vocabularies import load_vocabularies, save_vocabularies
-from seq2seq.runtime.kernels import DECODING_STEP
-from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
-from seq2seq.search.prefix import forced_prefix, prefix_limits, start_prefix
+from seq2seq.search.beam import Hypothesis, SearchConfig
+from seq2seq.search.prefix import PieceTexts
 
 log = logging.getLogger(__name__)
 
@@ -67,50 +71,91 @@ class Translator(Searcher):
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
         self.max_source_tokens = MAX_SOURCE_TOKENS
 
+    @property
+    def max_source_tokens(self) -> int:
+        """Tokens after which an input is cut, a warning given. Raises UserError where set to no positive number."""
+        return self._max_source_tokens
+
+    @max_source_tokens.setter
+    def max_source_tokens(self, tokens: int) -> None:
+        check_number("max_source_tokens", tokens, COUNTS)
+        self._max_source_tokens = tokens
+
     def translate(self, texts: Sequence[str], **search_options: Any) -> list[str]:
         """The best translation of each text, in order; blank in, blank out. texts: a list, tuple, array or column of
-        strings. Options: fields of SearchConfig, such as beam_size=5. Raises UserError for what is none of these."""
+        strings. Options: fields of SearchConfig, such as beam_size=5, and of DecodingConfig, such as no_repeat_ngram=3;
+        ban=[...], words and phrases that no output holds; ban_pieces=[...]; terminology={source term: target term}.
+        Raises UserError for what is none of these."""
         check("n_best" not in search_options, "translate gives the best of each text only; search gives the n best")
         return [best[0].text for best in self.search(texts, **search_options)]
 
     def search(
-        self, texts: Sequence[str], n_best: int = 1, prefixes: Sequence[str] | None = None, **search_options: Any
+        self,
+        texts: Sequence[str],
+        n_best: int = 1,
+        prefixes: Sequence[str] | None = None,
+        terms: Sequence[Sequence[str]] | None = None,
+        **search_options: Any,
     ) -> list[list[Translation]]:
         """For each text its n best translations, best first (fewer than n where the beam holds fewer). Where beam_size
         is not given, the beam is widened to n_best. texts and options are those of `translate`.
 
-        prefixes: what each translation begins with, "" for anything. They are forced as the tokens that the vocabulary
-        cuts them into, so a prefix should end where a word does.
+        prefixes: what each translation begins with, "" for anything. It may end within a word, which then goes on by
+        whatever pieces; where it ends with a space, so does the word. terms: for each text the terms that its
+        translations hold; each begins a word, which may go on behind it.
         """
-        config = search_settings(self.search_config, n_best, search_options)
-        sources, cut = self._encode_sources(list_of_texts(texts))
-        begins = None if prefixes is None else self._encode_prefixes(list_of_texts(prefixes, "prefix"), len(sources))
+        plan = plan_of(self.search_config, self.target_vocabulary, n_best, search_options)
+        begins = None if prefixes is None else list_of_texts(prefixes, "prefix")
+        return self._search(list_of_texts(texts), begins, plan, terms)
+
+    def _search(
+        self,
+        texts: list[str],
+        prefixes: list[str] | None,
+        plan: SearchPlan,
+        terms: Sequence[Sequence[str]] | None = None,
+    ) -> list[list[Translation]]:
+        if plan.decoding.coverage_penalty:
+            check_attends(self.model)
+        sources, cut = self._encode_sources(texts)
+        rules = self._with_terms(self._rules(prefixes, len(sources), plan), texts, plan, terms)
 
         def translate(rows: list[int]) -> list[list[Translation]]:
-            forced = None if begins is None else [begins[row] for row in rows]
-            found = self._translations(self._decode([sources[row] for row in rows], config, n_best, forced))
+            found = self._translations(self._decode([sources[row] for row in rows], plan, rules.of(rows)))
+            if plan.decoding.mbr != "off":
+                found = [by_bayes_risk(best, plan.decoding) for best in found]
             return [
-                [each._replace(truncated=row in cut) for each in best] for row, best in zip(rows, found, strict=True)
+                [each._replace(truncated=row in cut) for each in best[: plan.n_best]]
+                for row, best in zip(rows, found, strict=True)
             ]
 
-        most_rows = rows_for_beam(config.beam_size, self.device)
+        most_rows = rows_for_beam(plan.width, self.device)
         most_steps = times_as_many(self.device) * TOKENS_PER_BATCH
         return decode_in_batches([len(ids) for ids in sources], translate, most_rows, most_steps, [BLANK])
 
-    def stream(self, texts: Iterable[str], n_best: int = 1, **search_options: Any) -> Iterator[list[Translation]]:
-        """`search` over any number of texts, in order, holding only some of them in memory. texts: as `search` takes
-        them, or a generator or file that gives strings."""
-        config = search_settings(self.search_config, n_best, search_options)  # refused here, not at the first text
+    def stream(
+        self, texts: Iterable[str], n_best: int = 1, prefixes: Iterable[str] | None = None, **search_options: Any
+    ) -> Iterator[list[Translation]]:
+        """`search` over any number of texts, in order, holding only some of them in memory. texts, prefixes: as
+        `search` takes them, or a generator or file that gives strings, of prefixes as many as of texts."""
+        plan = plan_of(self.search_config, self.target_vocabulary, n_best, search_options)  # refused here, not later
         lines = checked_texts(items_of(texts, "strings", "text"))
-        most_rows = rows_for_beam(config.beam_size, self.device)
+        begins = None if prefixes is None else checked_texts(items_of(prefixes, "strings", "prefix"), "prefix")
+        most_rows = rows_for_beam(plan.width, self.device)
         together = min(times_as_many(self.device) * LINES_IN_MEMORY, BATCHES_IN_MEMORY * most_rows)
-        return self._stream(lines, together, n_best, search_options)
+        return self._stream(lines, begins, together, plan)
 
     def _stream(
-        self, lines: Iterator[str], together: int, n_best: int, search_options: dict[str, Any]
+        self, lines: Iterator[str], begins: Iterator[str] | None, together: int, plan: SearchPlan
     ) -> Iterator[list[Translation]]:
+        read = 0
         while chunk := list(islice(lines, together)):
-            yield from self.search(chunk, n_best, **search_options)
+            prefixes = None if begins is None else list(islice(begins, len(chunk)))
+            missing = 0 if prefixes is None else len(chunk) - len(prefixes)
+            read += len(chunk)
+            check(not missing, f"there are more texts than prefixes, of which there are {read - missing}")
+            yield from self._search(chunk, prefixes, plan)
+        check(begins is None or next(begins, None) is None, f"there are more prefixes than texts, which are {read}")
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[PairScore]:
         """Log-probability of each target given its source, by an ensemble's mean probabilities where it is one. Raises
@@ -152,13 +197,28 @@ class Translator(Searcher):
             encoded[row] = encoded[row][:limit]
         return encoded, cut
 
-    def _encode_prefixes(self, prefixes: list[str], count: int) -> list[list[int]]:
+    def _rules(self, prefixes: list[str] | None, count: int, plan: SearchPlan) -> Rules:
+        """The rules of `count` texts. Raises UserError where the numbers differ, or a prefix cannot be written."""
+        if prefixes is None or not any(prefixes):
+            return plan.rules
         check(len(prefixes) == count, f"{count} texts but {len(prefixes)} prefixes")
-        encoded = self.target_vocabulary.encode_batch(prefixes)
-        limit = self.max_source_tokens
-        for ids in encoded:
-            check(len(ids) <= limit, f"a prefix has {len(ids)} tokens, more than {limit}")
-        return encoded
+        written = prefix_texts(self.target_vocabulary, prefixes, self.max_source_tokens)
+        return replace(plan.rules, prefixes=written, pieces=PieceTexts(self.target_vocabulary.piece_texts()))
+
+    def _with_terms(
+        self, rules: Rules, texts: list[str], plan: SearchPlan, terms: Sequence[Sequence[str]] | None
+    ) -> Rules:
+        """The rules with the terms given, and those of the terminology."""
+        if terms is None and plan.terminology is None:
+            return rules
+        check_terms_fit(plan.decoding)
+        wanted = [[] if plan.terminology is None else plan.terminology.of(text) for text in texts]
+        if terms is not None:
+            lists = [list_of_texts(each, "term") for each in items_of(terms, "lists of strings", "term list")]
+            check(len(lists) == len(texts), f"{len(texts)} texts but {len(lists)} lists of terms")
+            for own, each in zip(wanted, lists, strict=True):
+                own += ids_of_terms(self.target_vocabulary, each)
+        return replace(rules, terms=wanted)
 
     def _pairs(self, sources: list[str], targets: Sequence[Translation | str]) -> list[Pair]:
         check(len(sources) == len(targets), f"{len(sources)} sources but {len(targets)} targets")
@@ -179,23 +239,15 @@ class Translator(Searcher):
         return list(zip(self._encode_sources(sources)[0], ids_of, strict=True))
 
     @torch.inference_mode()
-    def _decode(
-        self,
-        sources: Sequence[Sequence[int]],
-        config: SearchConfig,
-        n_best: int,
-        prefixes: Sequence[Sequence[int]] | None = None,
-    ) -> list[list[Hypothesis]]:
+    def _decode(self, sources: Sequence[Sequence[int]], plan: SearchPlan, rules: Rules) -> list[list[Hypothesis]]:
         batch = collate_to_decode([(source, ()) for source in sources]).to(self.device)
-        limits = config.limits(batch.source_lengths)
+        limits = plan.search.limits(batch.source_lengths)
         step, state = self._started(batch)[:2]  # what the encoder gave is not kept while searching
-        if prefixes is not None:
-            step, state, limits = (
-                forced_prefix(step),
-                start_prefix(state, prefixes, self.device),
-                prefix_limits(limits, prefixes),
-            )
-        return beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
+        started = rules.applied(step, state, limits)
+        found = found_by(plan, started, sources, rules.terms)
+        if plan.decoding.rescores:
+            return rescored(self.model, sources, found, plan.decoding)
+        return found
 
     def _translations(self, found: list[list[Hypothesis]]) -> list[list[Translation]]:
         tokens = [hypothesis.tokens for hypotheses in found for hypothesis in hypotheses]

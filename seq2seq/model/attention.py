@@ -82,6 +82,9 @@ class MemoryKeys(NamedTuple):
 class ScoredAttention(Attention):
     """Softmax over a score of query and key, and the mean of the values by it. A subclass defines `keys` and `scores`.
 
+    Prepared search takes `projected` and `read` in place of `unroll`: a context's product with a matrix is the same
+    mean of the values' products with it.
+
     A subclass that overrides `scores` must override `loop_scores` too where that is not made of `scores`: training with
     input feeding calls only the latter.
     """
@@ -89,6 +92,10 @@ class ScoredAttention(Attention):
     def keys(self, states: Tensor) -> Tensor:
         """[B, S, H] -> [B, S, K], what queries are compared with; computed once per sentence."""
         raise NotImplementedError
+
+    def values(self, states: Tensor) -> Tensor:
+        """[B, S, H] -> [B, S, H'], what contexts are means of; computed once per sentence."""
+        return states
 
     def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
         """queries [B, Q, H], keys [B, S, K] -> [B, Q, S]."""
@@ -100,7 +107,7 @@ class ScoredAttention(Attention):
 
     def start(self, memory: Memory) -> MemoryKeys:
         """Keys of every sentence."""
-        return MemoryKeys(self.keys(memory.states), memory.states, memory.mask)
+        return MemoryKeys(self.keys(memory.states), self.values(memory.states), memory.mask)
 
     def forward(self, query: Tensor, state: MemoryKeys) -> tuple[Tensor, Tensor, MemoryKeys]:
         """query [N, H], those of one sentence next to each other -> context [N, H'], weights [N, S], the same state."""
@@ -110,6 +117,14 @@ class ScoredAttention(Attention):
     def unroll(self, queries: Tensor, state: MemoryKeys) -> tuple[Tensor, Tensor]:
         """queries [B, Q, H] -> contexts [B, Q, H'], weights [B, Q, S]."""
         return attend(self.scores(queries, state.keys), state.values, state.mask)
+
+    def projected(self, values: Tensor, readers: Tensor) -> Tensor:
+        """values [B, S, H'], a matrix that reads contexts [H', P] -> what `read` takes."""
+        return values @ readers
+
+    def read(self, queries: Tensor, keys: Tensor, projected: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """queries [B, Q, H], keys and mask of a state -> contexts' products [B, Q, P], weights [B, Q, S]."""
+        return attend(self.scores(queries, keys), projected, mask)
 
     def loop(self, state: MemoryKeys, steps: int) -> AttendLoop:
         """Products with keys and values whose gradient is one product over all steps (see loop_autograd)."""
@@ -174,6 +189,71 @@ class AdditiveAttention(ScoredAttention):
         return torch.tanh(self.project_query(queries)[:, :, None] + keys[:, None]) @ self.energy
 
 
+class MultiHeadAttention(ScoredAttention):
+    """Several attentions side by side (Vaswani et al. 2017, section 3.2.2; over an encoder of LSTMs: Chen et al. 2018),
+    each over its part of the projected values. The weights that are shown are the heads' mean.
+
+    score(q, k) = W_q q . W_k k / sqrt(d) with d numbers per head.
+    """
+
+    def __init__(self, query_size: int, memory_size: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.context_size = memory_size
+        self.project = nn.Linear(memory_size, query_size, bias=False)
+        self.project_query = nn.Linear(query_size, query_size)
+        self.project_values = nn.Linear(memory_size, memory_size, bias=False)
+
+    def keys(self, states: Tensor) -> Tensor:
+        """[B, S, H_memory] -> [B, S, H_query]."""
+        return self.project(states)
+
+    def values(self, states: Tensor) -> Tensor:
+        """[B, S, H_memory] -> [B, S, H_memory]."""
+        return self.project_values(states)
+
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """queries [B, Q, H], keys [B, S, H] -> [B, heads, Q, S]."""
+        asked, known = self._by_head(self.project_query(queries)), self._by_head(keys)
+        return asked @ known.transpose(2, 3) / math.sqrt(asked.shape[-1])
+
+    def unroll(self, queries: Tensor, state: MemoryKeys) -> tuple[Tensor, Tensor]:
+        """queries [B, Q, H] -> contexts [B, Q, H'], weights [B, Q, S]."""
+        weights = attention_weights(self.scores(queries, state.keys), state.mask[:, None], state.values.dtype)
+        return (weights @ self._by_head(state.values)).transpose(1, 2).flatten(2), weights.mean(1)
+
+    def projected(self, values: Tensor, readers: Tensor) -> Tensor:
+        """values [B, S, H'], a matrix that reads contexts [H', P] -> each head's part of their product, [B, heads S,
+        P]."""
+        return (self._by_head(values) @ readers.unflatten(0, (self.heads, -1))).flatten(1, 2)
+
+    def read(self, queries: Tensor, keys: Tensor, projected: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """queries [B, Q, H], keys and mask of a state -> contexts' products [B, Q, P], weights [B, Q, S]."""
+        weights = attention_weights(self.scores(queries, keys), mask[:, None], projected.dtype)
+        return weights.transpose(1, 2).flatten(2) @ projected, weights.mean(1)
+
+    def loop(self, state: MemoryKeys, steps: int) -> AttendLoop:
+        """Query by query."""
+        return Attention.loop(self, state, steps)
+
+    def _by_head(self, vectors: Tensor) -> Tensor:
+        """[B, X, heads d] -> [B, heads, X, d]."""
+        return vectors.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class MultiHeadAdditiveAttention(MultiHeadAttention):
+    """The same with score(q, k) = v . tanh(W q + U k) over each head's units (Bahdanau et al. 2015)."""
+
+    def __init__(self, query_size: int, memory_size: int, heads: int) -> None:
+        super().__init__(query_size, memory_size, heads)
+        self.energy = nn.Parameter(torch.empty(query_size).uniform_(-1, 1) / math.sqrt(query_size // heads))
+
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """queries [B, Q, H], keys [B, S, H] -> [B, heads, Q, S]; holds a [B, Q, S, H] tensor on the way."""
+        units = torch.tanh(self.project_query(queries)[:, :, None] + keys[:, None]) * self.energy
+        return units.unflatten(-1, (self.heads, -1)).sum(-1).permute(0, 3, 1, 2)
+
+
 class NoState(NamedTuple):
     """The state of an attention that reads nothing."""
 
@@ -203,8 +283,18 @@ class NoAttention(Attention):
         return nothing, nothing
 
 
-def check_sizes(kind: AttentionKind, query_size: int, memory_size: int) -> None:
+def check_sizes(kind: AttentionKind, query_size: int, memory_size: int, heads: int = 1) -> None:
     """Raises UserError where that attention cannot compare queries and memory of these widths."""
+    if heads > 1:
+        check(
+            kind in ("general", "additive"),
+            f"decoder.heads {heads} is for decoder.attention general or additive, not {kind}",
+        )
+        check(
+            query_size % heads == 0 and memory_size % heads == 0,
+            f"decoder.heads ({heads}) must divide decoder.hidden_size ({query_size}) and the encoder's output width "
+            f"({memory_size})",
+        )
     check(
         kind != "dot" or query_size == memory_size,
         f"decoder.attention dot needs decoder.hidden_size ({query_size}) equal to the encoder's output width "
@@ -212,9 +302,12 @@ def check_sizes(kind: AttentionKind, query_size: int, memory_size: int) -> None:
     )
 
 
-def build_attention(kind: AttentionKind, query_size: int, memory_size: int) -> Attention:
+def build_attention(kind: AttentionKind, query_size: int, memory_size: int, heads: int = 1) -> Attention:
     """The attention of that name. Raises UserError where the sizes do not fit it."""
-    check_sizes(kind, query_size, memory_size)
+    check_sizes(kind, query_size, memory_size, heads)
+    if heads > 1:
+        several = MultiHeadAdditiveAttention if kind == "additive" else MultiHeadAttention
+        return several(query_size, memory_size, heads)
     match kind:
         case "dot":
             return DotAttention(memory_size)

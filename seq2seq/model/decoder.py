@@ -8,16 +8,17 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import LAYERS, SIZES, check_fields, check_numbers
+from seq2seq.config import LAYERS, SIZES, Whole, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check
 from seq2seq.model.attention import AttentionKind, build_attention
-from seq2seq.model.dropout import SequenceDropout
+from seq2seq.model.cells import build_recurrent
+from seq2seq.model.dropout import DropoutRates, SequenceDropout, TokenDropout
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.loop_autograd import LoopProduct
-from seq2seq.model.losses import LossSum, cross_entropy
+from seq2seq.model.losses import LossSum, consistent_cross_entropy, cross_entropy
 from seq2seq.model.memory import Memory
-from seq2seq.model.recurrent import Cell, RecurrentLayer, build_recurrent
+from seq2seq.model.recurrent import Cell, RecurrentLayer, dropped
 from seq2seq.runtime.device import at_least_fp32, product_type
 
 Coupling = Literal["input_feeding", "bottom_up", "none"]
@@ -43,15 +44,24 @@ class DecoderConfig:
     the bottom layer queries, its context joins the input of the upper layers (GNMT, Wu et al. 2016); training
     needs no loop over time. none: the top layer queries, nothing is fed back."""
     cell: Cell = "lstm"
-    """Recurrent cell: lstm, gru, rnn (plain tanh), or peephole (an LSTM whose gates see the cell)."""
+    """Recurrent cell: lstm, gru, rnn (plain tanh), peephole (an LSTM whose gates see the cell), or layer_norm_lstm
+    (Ba et al. 2016; a loop over time, no kernel of torch's)."""
     bridge: Bridge = "projected"
     """What the decoder starts from. projected: the encoder's last states through a learned projection. layer_by_layer:
     each layer takes over the last states of the encoder's layer of the same height (Sutskever et al. 2014), which needs
     as many layers of the same width."""
+    heads: int = 1
+    """Attentions side by side, each over a part of the projected memory (Vaswani et al. 2017; Chen et al. 2018); more
+    than 1 with general or additive."""
+    residual: bool = False
+    """Whether each layer after the first adds what it reads of the layer below to its states (Wu et al. 2016)."""
+    deep_output: bool = False
+    """Whether the attentional vector is made of the last token's embedding, too (Pascanu et al. 2014; Bahdanau et al.
+    2015; Sennrich et al. 2017)."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model.decoder")
-        check_numbers(self, "model.decoder", hidden_size=SIZES, layers=LAYERS)
+        check_numbers(self, "model.decoder", hidden_size=SIZES, layers=LAYERS, heads=Whole(1, 1_000))
         check(
             self.coupling != "bottom_up" or self.layers >= 2,
             f"model.decoder.coupling bottom_up needs at least 2 model.decoder.layers, not {self.layers}: one queries, "
@@ -62,6 +72,10 @@ class DecoderConfig:
             "model.decoder.attention none gives upper layers no context; set model.decoder.coupling to none or "
             "input_feeding",
         )
+
+    def attention_sizes(self, memory_size: int) -> tuple[AttentionKind, int, int, int]:
+        """What `build_attention` takes."""
+        return self.attention, self.hidden_size, memory_size, self.heads
 
 
 class DecoderState(NamedTuple):
@@ -119,15 +133,21 @@ def check_bridge(encoder: EncoderConfig, decoder: DecoderConfig) -> None:
 class RecurrentDecoder(nn.Module):
     """Embedding, stacked recurrent layers, attention, readout and output layer.
 
-    The attentional vector is h~ = tanh(W [h; context]) (Luong et al. 2015, eq. 5), as wide as the embedding, so that
-    the output layer can share the embedding's weights (Press & Wolf 2017).
+    The attentional vector is h~ = tanh(W [h; context]) (Luong et al. 2015, eq. 5), or with deep output tanh(W [h;
+    context; embedding of the last token]), as wide as the embedding, so that the output layer can share the embedding's
+    weights (Press & Wolf 2017).
 
     A decoder that writes in another way overrides `start`, `step` and `unroll`, and `log_probs` and `loss` where its
     distribution is not the output layer's softmax.
     """
 
     def __init__(
-        self, embedding: nn.Embedding, memory_size: int, config: DecoderConfig, dropout: float, tied: bool
+        self,
+        embedding: nn.Embedding,
+        memory_size: int,
+        config: DecoderConfig,
+        dropout: float | DropoutRates,
+        tied: bool,
     ) -> None:
         super().__init__()
         width, size = embedding.embedding_dim, config.hidden_size
@@ -135,20 +155,28 @@ class RecurrentDecoder(nn.Module):
         self.embedding = embedding
         first = width + (width if config.coupling == "input_feeding" else 0)
         later = size + (memory_size if config.coupling == "bottom_up" else 0)
+        rates = DropoutRates.of(dropout)
         self.layers = nn.ModuleList(
-            build_recurrent(config.cell, first if layer == 0 else later, size) for layer in range(config.layers)
+            build_recurrent(config.cell, first if layer == 0 else later, size, rates.weights)
+            for layer in range(config.layers)
         )
-        self.attention = build_attention(config.attention, size, memory_size)
+        self.residual = config.residual
+        self.attention = build_attention(*config.attention_sizes(memory_size))
         self.bridge_hidden = self.bridge_cell = None
         if config.bridge == "projected":
             self.bridge_hidden = nn.Linear(memory_size, config.layers * size)
             has_cell = self.recurrent_layers()[0].has_cell
             self.bridge_cell = nn.Linear(memory_size, config.layers * size) if has_cell else None
-        self.readout = nn.Linear(size + self.attention.context_size, width)
+        self.deep_output = config.deep_output
+        read = size + self.attention.context_size + (width if config.deep_output else 0)
+        self.readout = nn.Linear(read, width)
         self.output = nn.Linear(width, embedding.num_embeddings)
         if tied:
             self.output.weight = embedding.weight
-        self.dropout = SequenceDropout(dropout)
+        self.embedding_dropout = SequenceDropout(rates.embedding)
+        self.state_dropout = SequenceDropout(rates.states)
+        self.output_dropout = SequenceDropout(rates.output)
+        self.token_dropout = TokenDropout(rates.target_tokens, rates.dropped_tokens)
 
     def recurrent_layers(self) -> list[RecurrentLayer]:
         """The layers, bottom first."""
@@ -169,45 +197,61 @@ class RecurrentDecoder(nn.Module):
     def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """A StepFn, without dropout: token [N] int64 -> log-probabilities of the next token [N, V], fp32 at least, and
         the state after it."""
+        features, _, state = self.advance(token, state)
+        return at_least_fp32(self.logits(features)).log_softmax(-1), state
+
+    def advance(self, token: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, DecoderState]:
+        """A step up to the output layer: token [N] int64 -> what it reads [N, E], attention [N, S], the next state."""
         embedded = self.embedding(token)
         inputs = torch.cat((embedded, state.feed), -1) if self.coupling == "input_feeding" else embedded
         hiddens, cells = [], []
-        context, attention = None, state.attention
+        looked, below = None, inputs
         for number, layer in enumerate(self.recurrent_layers()):
-            inputs, cell = layer.step(inputs, state.hidden[:, number], state.cell[:, number])
-            hiddens.append(inputs)
+            hidden, cell = layer.step(inputs, state.hidden[:, number], state.cell[:, number])
+            hiddens.append(hidden)
             cells.append(cell)
+            below = self._stacked(number, hidden, below)
+            inputs = below
             if self.coupling == "bottom_up":
-                if context is None:
-                    context, _, attention = self.attention(inputs, attention)
-                inputs = torch.cat((inputs, context), -1)
-        if context is None:
-            context, _, attention = self.attention(hiddens[-1], attention)
-        features = self._read_out(hiddens[-1], context)
-        log_probs = at_least_fp32(self.output(features)).log_softmax(-1)
-        return log_probs, DecoderState(torch.stack(hiddens, 1), torch.stack(cells, 1), features, attention)
+                looked = looked or self.attention(below, state.attention)
+                inputs = torch.cat((below, looked[0]), -1)
+        context, weights, attention = looked or self.attention(below, state.attention)
+        features = self._read_out(below, context, embedded)
+        return features, weights, DecoderState(torch.stack(hiddens, 1), torch.stack(cells, 1), features, attention)
 
     def unroll(self, tokens: Tensor, memory: Memory, source: Tensor | None = None) -> Output:
         """Teacher forcing: tokens [B, T], bos first -> what `loss` and `log_probs` take. source: as `start` has it."""
-        state = self.start(memory, source)
+        return Output(*self.unroll_from(self.start(memory, source), tokens), memory, source)
+
+    def unroll_from(self, state: DecoderState, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """tokens [B, T] -> what the output layer reads [B, T, E], attention [B, T, S]."""
         dropouts = self._dropouts(tokens.shape[0])
-        embedded = self.embedding(tokens) * dropouts.embedding
+        embedded = self.token_dropout(tokens, self.embedding) * dropouts.embedding
         if self.coupling == "input_feeding":
-            return Output(*self._unroll_feeding(embedded, state, dropouts), memory, source)
+            return self._unroll_feeding(embedded, state, dropouts)
         hidden = self._run_layer(0, embedded, state) * dropouts.layers
         if self.coupling == "bottom_up":
             context, weights = self.attention.unroll(hidden, state.attention)
             for layer in range(1, len(self.layers)):
-                hidden = self._run_layer(layer, torch.cat((hidden, context), -1), state) * dropouts.layers
+                states = self._run_layer(layer, torch.cat((hidden, context), -1), state)
+                hidden = self._stacked(layer, states * dropouts.layers, hidden)
         else:
             for layer in range(1, len(self.layers)):
-                hidden = self._run_layer(layer, hidden, state) * dropouts.layers
+                hidden = self._stacked(layer, self._run_layer(layer, hidden, state) * dropouts.layers, hidden)
             context, weights = self.attention.unroll(hidden, state.attention)
-        return Output(self._read_out(hidden, context) * dropouts.readout, weights, memory, source)
+        return self._read_out(hidden, context, embedded) * dropouts.readout, weights
 
     def log_probs(self, output: Output) -> Tensor:
         """Log-probabilities of every token at every step, [B, T, V], fp32 at least."""
-        return at_least_fp32(self.output(output.features)).log_softmax(-1)
+        return at_least_fp32(self.logits(output.features)).log_softmax(-1)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """The output layer: [..., E] -> [..., V]."""
+        return self.output(features)
+
+    def output_weights(self) -> tuple[Tensor, Tensor]:
+        """Its weights [V, E] and biases [V]."""
+        return self.output.weight, self.output.bias
 
     def loss(self, output: Output, targets: Tensor, label_smoothing: float = 0.0) -> LossSum:
         """Cross-entropy of targets [B, T] int64, eos last and PAD_ID after it, summed over the real tokens."""
@@ -216,8 +260,19 @@ class RecurrentDecoder(nn.Module):
         if not rows.is_cuda:  # where the host would have to wait for the number of real rows
             chosen = _real_rows_first(real)
             rows, flat = rows[chosen], flat[chosen]
-        weight, bias = self.output.weight, self.output.bias
+        weight, bias = self.output_weights()
         return LossSum(cross_entropy(rows, weight, bias, flat, label_smoothing, ignored=PAD_ID), real.sum())
+
+    def consistent_loss(self, output: Output, targets: Tensor, share: float, label_smoothing: float = 0.0) -> LossSum:
+        """Half of `loss` of two draws of dropout, the one's rows before the other's in `output` [2 B, ...], and `share`
+        times KL(P || Q) + KL(Q || P) of their distributions; targets [B, T] are both's."""
+        real = targets != PAD_ID
+        rows, flat = output.features.unflatten(0, (2, -1)).flatten(1, 2), targets.flatten()
+        if not rows.is_cuda:
+            chosen = _real_rows_first(real)
+            rows, flat = rows[:, chosen], flat[chosen]
+        loss = consistent_cross_entropy(rows, *self.output_weights(), flat, share, label_smoothing, ignored=PAD_ID)
+        return LossSum(loss, real.sum())
 
     def _unroll_feeding(self, embedded: Tensor, state: DecoderState, dropouts: Dropouts) -> tuple[Tensor, Tensor]:
         """The loop over time that input feeding needs, as each step's input holds the readout of the one before:
@@ -234,7 +289,7 @@ class RecurrentDecoder(nn.Module):
             for number, product in enumerate(products):
                 gates = product(torch.cat((below, hidden[number]), -1))
                 hidden[number], cell[number] = layers[number].advance(gates, hidden[number], cell[number])
-                below = hidden[number] * layers_mask
+                below = self._stacked(number, hidden[number] * layers_mask, below)
             context, looked = attend_next(below)
             feed = torch.tanh(readout(torch.cat((below, context), -1))) * readout_mask
             features.append(feed)
@@ -244,36 +299,53 @@ class RecurrentDecoder(nn.Module):
     def _loop_products(self, embedded: Tensor) -> tuple[list[LoopProduct], LoopProduct]:
         """embedded [B, T, E] -> each layer's weights for [what is below it, its own hidden state], and the readout's.
 
-        The bottom layer's product with the embeddings is known before the loop.
+        The products with the embeddings, of the bottom layer and of deep output, are known before the loop.
         """
         rows, steps, width = embedded.shape
         products = []
         for number, layer in enumerate(self.recurrent_layers()):
             by_input, by_hidden, bias = layer.joint_weights()
+            by_hidden = dropped(by_hidden, layer)
             addends = bias.expand(steps, rows, -1)
             if number == 0:
                 addends = addends + embedded.transpose(0, 1) @ by_input[:, :width].t()
                 by_input = by_input[:, width:]
             products.append(LoopProduct(torch.cat((by_input, by_hidden), 1).t(), addends))
-        return products, LoopProduct(self.readout.weight.t(), self.readout.bias.expand(steps, rows, -1))
+        by_state, addends = self.readout.weight, self.readout.bias.expand(steps, rows, -1)
+        if self.deep_output:
+            addends = addends + embedded.transpose(0, 1) @ by_state[:, -width:].t()
+            by_state = by_state[:, :-width]
+        return products, LoopProduct(by_state.t(), addends)
+
+    def _stacked(self, number: int, states: Tensor, below: Tensor) -> Tensor:
+        """What the layer above reads, of a layer's states [..., H] and what it read itself of the layer below."""
+        return states + below if self.residual and number > 0 else states
 
     def _run_layer(self, number: int, inputs: Tensor, state: DecoderState) -> Tensor:
         """All time steps of one layer: [B, T, I] -> [B, T, H]."""
         return self.recurrent_layers()[number].run(inputs, (state.hidden[:, number], state.cell[:, number]))
 
-    def _read_out(self, hidden: Tensor, context: Tensor) -> Tensor:
-        """h~ of Luong et al. 2015, eq. 5: [..., H], [..., H'] -> [..., E]."""
-        return torch.tanh(self.readout(torch.cat((hidden, context), -1)))
+    def _read_out(self, hidden: Tensor, context: Tensor, embedded: Tensor) -> Tensor:
+        """h~ of Luong et al. 2015, eq. 5: [..., H], [..., H'], the last token's embedding [..., E] -> [..., E]."""
+        parts = (hidden, context, embedded) if self.deep_output else (hidden, context)
+        return torch.tanh(self.readout(torch.cat(parts, -1)))
 
     def _dropouts(self, rows: int) -> Dropouts:
         """Fresh masks for a batch of sequences; scalar ones when not training, which cost nothing to multiply by."""
         weight = self.readout.weight
-        if not self.training or self.dropout.probability == 0.0:
-            return Dropouts(*[weight.new_ones(())] * 3)
         width, size = self.embedding.embedding_dim, self.recurrent_layers()[0].hidden_size
         states = product_type(weight)  # a mask in fp32 would turn states of bf16 into fp32
-        shapes = ((width, weight.dtype), (size, states), (width, states))
-        return Dropouts(*(self.dropout.mask(weight.new_empty(rows, 1, units, dtype=dtype)) for units, dtype in shapes))
+
+        def drawn(dropout: SequenceDropout, units: int, dtype: torch.dtype) -> Tensor:
+            if not self.training or dropout.probability == 0.0:
+                return weight.new_ones(())
+            return dropout.mask(weight.new_empty(rows, 1, units, dtype=dtype))
+
+        return Dropouts(
+            drawn(self.embedding_dropout, width, weight.dtype),
+            drawn(self.state_dropout, size, states),
+            drawn(self.output_dropout, width, states),
+        )
 
 
 def _real_rows_first(real: Tensor) -> Tensor:

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.config import LAYERS, SIZES, Whole, check_fields, check_numbers
-from seq2seq.model.dropout import SequenceDropout
+from seq2seq.errors import check
+from seq2seq.model.cells import build_recurrent, check_projection
+from seq2seq.model.dropout import DropoutRates, SequenceDropout
 from seq2seq.model.memory import Memory, length_mask
-from seq2seq.model.recurrent import Cell, build_recurrent
+from seq2seq.model.recurrent import Cell
 
 Merge = Literal["concat", "sum", "average", "multiply"]
 Direction = Literal["both", "forward", "backward"]
@@ -26,13 +28,20 @@ class EncoderConfig:
     merge: Merge = "concat"
     """How the two directions are joined: concat (twice the width), sum, average or multiply (element by element)."""
     cell: Cell = "lstm"
-    """Recurrent cell: lstm, gru, rnn (plain tanh), or peephole (an LSTM whose gates see the cell)."""
+    """Recurrent cell: lstm, gru, rnn (plain tanh), peephole (an LSTM whose gates see the cell), or layer_norm_lstm
+    (Ba et al. 2016; a loop over time, no kernel of torch's)."""
     direction: Direction = "both"
     """Order in which the input is read: both, or only forward or backward."""
     subsampling: int = 1
     """Neighbouring steps joined before each layer after the first: 2 halves the length per layer (Chan et al. 2016)."""
     forward_layers: int = 0
     """Further layers on top that read forward only (Cui et al. 2018)."""
+    residual: bool = False
+    """Whether each layer after the first adds its input to its states (Wu et al. 2016), which needs layers of one width
+    and no subsampling."""
+    proj_size: int = 0
+    """Width that an LSTM's states are projected to before they are handed on and fed back (Sak et al. 2014), less than
+    hidden_size; 0: none."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model.encoder")
@@ -44,11 +53,19 @@ class EncoderConfig:
             subsampling=Whole(1, 1_000),
             forward_layers=Whole(0, 100),
         )
+        one_width = self.forward_layers == 0 or self.output_size == self.hidden_size
+        check(
+            not self.residual or (self.subsampling == 1 and one_width),
+            "model.encoder.residual adds a layer's input to its states: it needs model.encoder.subsampling 1, and "
+            "model.encoder.forward_layers as wide as the layers below (0, or a model.encoder.merge other than concat)",
+        )
+        check_projection(self, "model.encoder")
 
     @property
     def output_size(self) -> int:
-        """Width of a layer's states: twice hidden_size where two directions are concatenated, else hidden_size."""
-        return 2 * self.hidden_size if self.merge == "concat" and self.direction == "both" else self.hidden_size
+        """Width of a layer's states: twice hidden_size, or proj_size, where two directions are concatenated."""
+        size = self.proj_size or self.hidden_size
+        return 2 * size if self.merge == "concat" and self.direction == "both" else size
 
     @property
     def top(self) -> "EncoderConfig":
@@ -92,12 +109,17 @@ class BidirectionalLayer(nn.Module):
     length. So neither carries padding into a real step. Packed sequences give the same numbers by a slow path on CPU.
     """
 
-    def __init__(self, input_size: int, config: EncoderConfig) -> None:
+    def __init__(self, input_size: int, config: EncoderConfig, weight_dropout: float = 0.0) -> None:
         super().__init__()
         self.merge: Merge = config.merge
-        size = config.hidden_size
-        self.ahead = build_recurrent(config.cell, input_size, size) if config.direction != "backward" else None
-        self.back = build_recurrent(config.cell, input_size, size) if config.direction != "forward" else None
+
+        def layer() -> nn.Module:
+            return build_recurrent(
+                config.cell, input_size, config.hidden_size, weight_dropout, proj_size=config.proj_size
+            )
+
+        self.ahead = layer() if config.direction != "backward" else None
+        self.back = layer() if config.direction != "forward" else None
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """inputs [B, S, I], lengths [B] -> states [B, S, H'], final hidden [B, H'], final cell [B, H'].
@@ -130,19 +152,26 @@ def join_steps(states: Tensor, lengths: Tensor, factor: int) -> tuple[Tensor, Te
 
 
 class BiLSTMEncoder(nn.Module):
-    """Stacked bidirectional layers over embedded inputs, with sequence dropout before each layer and on the output.
+    """Stacked bidirectional layers over embedded inputs, with sequence dropout before each layer (before the lowest:
+    that of embeddings) and on the output.
 
     all_layers: whether the memory holds the final h and c of every layer, not of the highest alone.
     """
 
-    def __init__(self, input_size: int, config: EncoderConfig, dropout: float, all_layers: bool = False) -> None:
+    def __init__(
+        self, input_size: int, config: EncoderConfig, dropout: float | DropoutRates, all_layers: bool = False
+    ) -> None:
         super().__init__()
         stack = config.stack()
         sizes = [input_size] + [below.output_size * config.subsampling for below in stack[:-1]]
-        self.layers = nn.ModuleList(BidirectionalLayer(size, layer) for size, layer in zip(sizes, stack, strict=True))
-        self.subsampling = config.subsampling
+        rates = DropoutRates.of(dropout)
+        self.layers = nn.ModuleList(
+            BidirectionalLayer(size, layer, rates.weights) for size, layer in zip(sizes, stack, strict=True)
+        )
+        self.subsampling, self.residual = config.subsampling, config.residual
         self.all_layers = all_layers
-        self.dropout = SequenceDropout(dropout)
+        self.input_dropout = SequenceDropout(rates.embedding)
+        self.dropout = SequenceDropout(rates.states)
         self.output_size = stack[-1].output_size
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Memory:
@@ -152,7 +181,11 @@ class BiLSTMEncoder(nn.Module):
         for number, layer in enumerate(self.layers):
             if number > 0 and self.subsampling > 1:
                 states, lengths = join_steps(states, lengths, self.subsampling)
-            states, *final = layer(self.dropout(states), lengths)
+            drop = self.dropout if number > 0 else self.input_dropout
+            below = drop(states)
+            states, *final = layer(below, lengths)
+            if self.residual and number > 0:
+                states = states + below
             finals.append(final)
         kept = finals if self.all_layers else finals[-1:]
         hidden, cell = (torch.cat(each, -1) for each in zip(*kept, strict=True))

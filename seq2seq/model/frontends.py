@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from seq2seq.config import COUNTS, DROPOUT, SIZES, Whole, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID, UNK_ID
 from seq2seq.errors import check
-from seq2seq.model.dropout import SequenceDropout
+from seq2seq.model.dropout import SequenceDropout, TokenDropout
 from seq2seq.runtime.pictures import as_rgb
 
 Array = np.ndarray
@@ -273,16 +273,17 @@ class ConvFeatures(nn.Module):
 
 
 class TokenEmbedding(nn.Module):
-    """Source front end for token ids: embedding lookup and dropout."""
+    """Source front end for token ids: embedding lookup, and dropout of units and of whole tokens."""
 
-    def __init__(self, embedding: nn.Embedding, dropout: float) -> None:
+    def __init__(self, embedding: nn.Embedding, dropout: float, token_dropout: TokenDropout | None = None) -> None:
         super().__init__()
         self.embedding = embedding
         self.dropout = SequenceDropout(dropout)
+        self.token_dropout = token_dropout or TokenDropout()
 
     def forward(self, tokens: Tensor) -> Tensor:
         """[B, S] int64 -> [B, S, E]."""
-        return self.dropout(self.embedding(tokens))
+        return self.dropout(self.token_dropout(tokens, self.embedding))
 
 
 class FactoredEmbedding(nn.Module):

@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from seq2seq.model.memory import Memory
 from seq2seq.model.recurrent import LSTMLayer, RecurrentLayer
@@ -72,19 +73,39 @@ class JointHead(nn.Module):
 class RolloutHead(nn.Module):
     """Generates `rollouts` sequences of `steps` steps from the encoder's final state.
 
-    Each has its own LSTM, which does not see its own outputs: the composite model with unconditioned decoders of
-    Srivastava et al. (2015, section 2.3).
+    Each has its own LSTM: the composite model of Srivastava et al. (2015, section 2.3). Conditioned decoders read the
+    step that they generated last, in training as well, and zeros before the first; others see no outputs.
     """
 
-    def __init__(self, memory_size: int, outputs: int, rollouts: int, steps: int) -> None:
+    def __init__(self, memory_size: int, outputs: int, rollouts: int, steps: int, conditioned: bool = False) -> None:
         super().__init__()
-        self.steps = steps
-        self.decoders = nn.ModuleList(LSTMLayer(memory_size, memory_size, batch_first=True) for _ in range(rollouts))
+        self.steps, self.conditioned = steps, conditioned
+        width = memory_size + outputs if conditioned else memory_size
+        self.decoders = nn.ModuleList(LSTMLayer(width, memory_size, batch_first=True) for _ in range(rollouts))
         self.output = nn.Linear(memory_size, outputs)
 
     def forward(self, memory: Memory) -> Tensor:
         """Memory with a summary [B, H] -> [B, rollouts x steps, O], one sequence after the other."""
+        if self.conditioned:
+            layers: Iterable[RecurrentLayer] = self.decoders  # type: ignore[assignment]
+            return torch.cat([self._feed_back(layer, memory) for layer in layers], 1)
         summary = memory.final_hidden[:, None].expand(-1, self.steps, -1)
         decoders: Iterable[RecurrentLayer] = self.decoders  # type: ignore[assignment]  # a ModuleList gives modules
         start = memory.final_hidden, memory.final_cell
         return self.output(torch.cat([decoder.run(summary, start) for decoder in decoders], 1))
+
+    def _feed_back(self, decoder: RecurrentLayer, memory: Memory) -> Tensor:
+        """A sequence [B, steps, O] of which each step reads the one before."""
+        by_input, by_hidden, bias = decoder.joint_weights()
+        width = by_hidden.shape[1]
+        by_summary = functional.linear(memory.final_hidden, by_input[:, :width], bias)  # the same at every step
+        by_last = torch.cat((by_input[:, width:], by_hidden), 1)
+        hidden, cell = memory.final_hidden.to(by_summary.dtype), memory.final_cell
+        last = hidden.new_zeros(hidden.shape[0], self.output.out_features)
+        outputs = []
+        for _ in range(self.steps):
+            gates = by_summary + functional.linear(torch.cat((last, hidden), -1), by_last)
+            hidden, cell = decoder.advance(gates, hidden, cell)
+            last = self.output(hidden)
+            outputs.append(last)
+        return torch.stack(outputs, 1)

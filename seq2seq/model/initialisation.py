@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.data.symbols import PAD_ID
-from seq2seq.model.recurrent import LoopedLayer, lstm_weights
+from seq2seq.model.cells import LoopedLayer
+from seq2seq.model.recurrent import lstm_weights
 
 EMBEDDING_DEVIATION = 0.25
 """Standard deviation of new embeddings. One that doubles as the output layer multiplies a tanh: a narrow start keeps
@@ -44,6 +45,8 @@ def initialise(module: nn.Module) -> None:
         _initialise_gates(input_weights, recurrent, module.hidden_size)
         recurrent_bias.zero_()
         _initialise_bias(input_bias, module.hidden_size)
+        if module.proj_size:
+            nn.init.xavier_uniform_(module.get_parameter("weight_hr_l0"))
     elif isinstance(module, LoopedLayer):
         _initialise_gates(module.weight_ih, module.weight_hh, module.hidden_size)
         _initialise_bias(module.bias, module.hidden_size)

@@ -96,6 +96,86 @@ class _FusedCrossEntropy(torch.autograd.Function):
         return by_features, weight * scale, bias * scale, None, None, None, None
 
 
+def consistent_cross_entropy(
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    share: float,
+    smoothing: float = 0.0,
+    ignored: int | None = None,
+) -> Tensor:
+    """Half the cross-entropy of two draws' distributions P and Q, and `share` times KL(P || Q) + KL(Q || P), summed
+    over rows, without holding all logits.
+
+    features [2, N, E], weight [V, E], bias [V], targets [N] int64 -> [], nats. smoothing, ignored: as `cross_entropy`
+    has them.
+    """
+    given = (features, weight, bias, targets, share, smoothing, ignored)
+    return _FusedConsistency.apply(*given, torch.is_grad_enabled())
+
+
+class _FusedConsistency(torch.autograd.Function):
+    """As `_FusedCrossEntropy`, over the rows of both draws side by side."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        share: float,
+        smoothing: float,
+        ignored: int | None,
+        training: bool,
+    ) -> Tensor:
+        compute = product_type(weight)
+        size = (CHUNK_ROWS_ON_GPU if features.is_cuda else CHUNK_ROWS) // 2
+        with torch.autocast(features.device.type, enabled=False):
+            rows, matrix, offset = features.to(compute), weight.to(compute), bias.to(compute)
+            wanted = training and any(ctx.needs_input_grad[:3])
+            gradients = (torch.empty_like(rows), torch.zeros_like(weight), torch.zeros_like(bias)) if wanted else None
+            total = weight.new_zeros(())
+            for start in range(0, len(targets), size):
+                chunk = slice(start, start + size)
+                both = rows[:, chunk].flatten(0, 1)
+                logits = torch.addmm(offset, both, matrix.t()).to(weight.dtype)
+                loss, by_logits = _consistency(logits, targets[chunk], share, smoothing, ignored)
+                total += loss
+                if gradients is not None:
+                    by_rows = torch.empty_like(both)
+                    _accumulate((by_rows, *gradients[1:]), slice(None), by_logits, both, matrix)
+                    gradients[0][:, chunk] = by_rows.unflatten(0, (2, -1))
+                del logits, by_logits  # before the next chunk's are made
+        if gradients is not None:
+            ctx.save_for_backward(gradients[0].to(features.dtype), gradients[1], gradients[2])
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        """All three gradients are linear in the upstream one, a scalar."""
+        return *_FusedCrossEntropy.backward(ctx, *upstream)[:3], None, None, None, None, None
+
+
+def _consistency(
+    logits: Tensor, targets: Tensor, share: float, smoothing: float, ignored: int | None
+) -> tuple[Tensor, Tensor]:
+    """logits [2n, V] of both draws, targets [n] -> the loss of `consistent_cross_entropy` and its gradient by the
+    logits."""
+    loss, by_logits = _softmax_loss(logits, targets.repeat(2), smoothing, ignored)
+    log_probs = logits.log_softmax(1)
+    probs = log_probs.exp()
+    (one, other), (p, q) = log_probs.chunk(2), probs.chunk(2)
+    ratio, difference = one - other, p - q
+    real = 1.0 if ignored is None else (targets != ignored)[:, None]
+    # By the first draw's logits: P (log P - log Q - KL(P || Q)) + P - Q; by the second's the same with both exchanged.
+    by_one = p * (ratio - (p * ratio).sum(1, keepdim=True)) + difference
+    by_other = q * (-ratio + (q * ratio).sum(1, keepdim=True)) - difference
+    by_logits = by_logits / 2 + share * torch.cat((by_one * real, by_other * real))
+    return loss / 2 + share * (difference * ratio * real).sum(), by_logits
+
+
 def _softmax_loss(logits: Tensor, targets: Tensor, smoothing: float, ignored: int | None) -> tuple[Tensor, Tensor]:
     """logits [n, V] of a chunk -> its loss sum and the gradient by the logits, softmax - target distribution."""
     labels = targets[:, None]

@@ -1,4 +1,5 @@
-"""One-directional recurrent layers: LSTM, GRU, plain RNN, and the LSTM with peepholes, for encoders and decoders alike.
+"""One-directional recurrent layers: LSTM, GRU, plain RNN, and LSTMs with peepholes or layer normalisation, for encoders
+and decoders alike.
 
 A cell is one matrix product of its input and its last hidden state, the gates, and an elementwise function of them.
 Every layer here answers to the same five calls:
@@ -16,8 +17,8 @@ A cell without a c of its own (GRU, RNN) gives its h twice; `has_cell` says whic
 
 from __future__ import annotations
 
-import math
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ from seq2seq.model.loop_autograd import lstm_elementwise
 from seq2seq.model.memory import length_mask
 from seq2seq.runtime.device import product_type
 
-Cell = Literal["lstm", "gru", "rnn", "peephole"]
+Cell = Literal["lstm", "gru", "rnn", "peephole", "layer_norm_lstm"]
 Output = tuple[Tensor, Tensor, Tensor]
 State = tuple[Tensor, Tensor]
 """h and c."""
@@ -51,6 +52,9 @@ class RecurrentLayer(Protocol):
 
     has_cell: ClassVar[bool]
     hidden_size: int
+    weight_dropout: float
+    """Probability in training of dropping a recurrent weight (see `dropped`)."""
+    training: bool
 
     def __call__(self, inputs: Tensor, lengths: Tensor) -> Output:
         """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], c [B, H]."""
@@ -68,17 +72,16 @@ class RecurrentLayer(Protocol):
         """gates [N, G], hidden [N, H], cell [N, H] -> the next h and c."""
 
 
-def build_recurrent(cell: Cell, input_size: int, hidden_size: int) -> nn.Module:
-    """The layer of that cell, a `RecurrentLayer`."""
-    match cell:
-        case "lstm":
-            return LSTMLayer(input_size, hidden_size, batch_first=True)
-        case "gru":
-            return GRULayer(input_size, hidden_size, batch_first=True)
-        case "rnn":
-            return RNNLayer(input_size, hidden_size, batch_first=True)
-        case "peephole":
-            return PeepholeLSTM(input_size, hidden_size)
+def dropped(by_hidden: Tensor, layer: Any) -> Tensor:
+    """Recurrent weights [G, H] of a `RecurrentLayer`; in training some of them are 0, the same ones at all steps of all
+    rows, and the others are scaled up (the weight-dropped LSTM of Merity et al. 2018, section 2)."""
+    return nn.functional.dropout(by_hidden, layer.weight_dropout, layer.training) if layer.weight_dropout else by_hidden
+
+
+def training_weights(layer: LSTMLayer | WithoutCell) -> list[Tensor]:
+    """`lstm_weights`, of which recurrent ones are dropped."""
+    by_input, by_hidden, *biases = lstm_weights(layer)
+    return [by_input, dropped(by_hidden, layer), *biases]
 
 
 def last_step(sequence: Tensor, lengths: Tensor) -> Tensor:
@@ -117,6 +120,7 @@ class LSTMLayer(nn.LSTM):
     """One LSTM layer (Hochreiter & Schmidhuber 1997) whose cell state stands still on padding."""
 
     has_cell: ClassVar[bool] = True
+    weight_dropout = 0.0
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
         """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], c [B, H]."""
@@ -125,8 +129,12 @@ class LSTMLayer(nn.LSTM):
 
     def run(self, inputs: Tensor, start: State) -> Tensor:
         """inputs [B, T, I], start h and c [B, H] -> states [B, T, H]."""
-        hidden, cell = start
-        states, _ = super().forward(to_cudnn(inputs), (_initial(hidden, inputs), _initial(cell, inputs)))
+        hidden, cell = (_initial(each, inputs) for each in start)
+        if self.training and self.weight_dropout:
+            weights = training_weights(self)
+            states, *_ = torch.lstm(to_cudnn(inputs), (hidden, cell), weights, True, 1, 0.0, True, False, True)
+        else:
+            states, _ = super().forward(to_cudnn(inputs), (hidden, cell))
         return from_cudnn(states, lstm_weights(self)[0])
 
     def step(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> State:
@@ -143,7 +151,7 @@ class LSTMLayer(nn.LSTM):
         return lstm_elementwise(gates, cell)
 
 
-def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
+def freezing_lstm(lstm: LSTMLayer, inputs: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
     """Runs a one-layer LSTM whose cell state stands still on padding steps, so that the last c is that of the last real
     step.
 
@@ -155,7 +163,7 @@ def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tenso
     """
     hidden_size = lstm.hidden_size
     zeros = inputs.new_zeros(1, inputs.shape[0], hidden_size)
-    input_weights, *others = lstm_weights(lstm)
+    input_weights, *others = training_weights(lstm)
     width = 8 - inputs.shape[-1] % 8 if inputs.is_cuda else 1  # there products like widths that are multiples of 8
     columns = input_weights.new_zeros(4 * hidden_size, width)  # gates lie in the order input, forget, cell, output
     columns[:hidden_size, 0] = -SATURATED
@@ -167,26 +175,75 @@ def freezing_lstm(lstm: nn.LSTM, inputs: Tensor, padding: Tensor) -> tuple[Tenso
     return from_cudnn(output, input_weights), from_cudnn(cell[0], input_weights)
 
 
-class WithoutCell(nn.RNNBase):
-    """What layers without a memory cell have in common, one of torch's following as a further base class: h serves as
-    their c."""
+class ProjectedLSTM(nn.LSTM):
+    """One LSTM layer whose h is projected to P numbers before it is handed on and fed back (Sak et al. 2014, section
+    2.2, without peepholes): the width of h, and with it the number of weights, is chosen apart from the H cells."""
 
-    has_cell: ClassVar[bool] = False
+    has_cell: ClassVar[bool] = True
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Output:
-        """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], the same again."""
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
+        """inputs [B, S, I], lengths [B] -> states [B, S, P], last real h [B, P], the same again: c is wider, and what
+        starts from an encoder takes two of the same width."""
         states = from_cudnn(super().forward(to_cudnn(inputs))[0], lstm_weights(self)[0])
         hidden = last_step(states, lengths)
         return states, hidden, hidden
 
     def run(self, inputs: Tensor, start: State) -> Tensor:
+        """inputs [B, T, I], start h [B, P] and c [B, H] -> states [B, T, P]."""
+        hidden, cell = start
+        states, _ = super().forward(to_cudnn(inputs), (_initial(hidden, inputs), _initial(cell, inputs)))
+        return from_cudnn(states, lstm_weights(self)[0])
+
+    def step(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> State:
+        """inputs [N, I], hidden [N, P], cell [N, H] -> the next h and c."""
+        by_input, by_hidden, bias = self.joint_weights()
+        gates = nn.functional.linear(inputs, by_input, bias) + hidden @ by_hidden.t()
+        return self.advance(gates, hidden, cell)
+
+    def joint_weights(self) -> JointWeights:
+        """Rows in torch's order: input, forget, cell and output gate; by_hidden is [4H, P]."""
+        by_input, by_hidden, input_bias, recurrent_bias = lstm_weights(self)
+        return JointWeights(by_input, by_hidden, input_bias + recurrent_bias)
+
+    def advance(self, gates: Tensor, _hidden: Tensor, cell: Tensor) -> State:
+        """gates [N, 4H], cell [N, H] -> the next h [N, P] and c."""
+        wide, cell = lstm_elementwise(gates, cell)
+        return wide @ self.get_parameter("weight_hr_l0").t(), cell
+
+
+class WithoutCell(nn.RNNBase):
+    """What layers without a memory cell have in common, one of torch's following as a further base class: h serves as
+    their c."""
+
+    has_cell: ClassVar[bool] = False
+    weight_dropout = 0.0
+    kernel: ClassVar[Callable[..., tuple[Tensor, ...]]]
+    """torch's function of all steps."""
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Output:
+        """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], the same again."""
+        states = self._states(inputs, inputs.new_zeros(1, inputs.shape[0], self.hidden_size))
+        hidden = last_step(states, lengths)
+        return states, hidden, hidden
+
+    def run(self, inputs: Tensor, start: State) -> Tensor:
         """inputs [B, T, I], start h [B, H] (twice) -> states [B, T, H]."""
-        states, _ = super().forward(to_cudnn(inputs), _initial(start[0], inputs))
+        return self._states(inputs, _initial(start[0], inputs))
+
+    def _states(self, inputs: Tensor, start: Tensor) -> Tensor:
+        """inputs [B, S, I], start [1, B, H] -> states [B, S, H]."""
+        if self.training and self.weight_dropout:
+            weights = training_weights(self)
+            states, *_ = self.kernel(to_cudnn(inputs), start, weights, True, 1, 0.0, True, False, True)
+        else:
+            states, _ = super().forward(to_cudnn(inputs), start)
         return from_cudnn(states, lstm_weights(self)[0])
 
 
 class GRULayer(WithoutCell, nn.GRU):  # type: ignore[misc]
     """One GRU layer (Cho et al. 2014), with the reset gate behind the product as cuDNN has it."""
+
+    kernel = staticmethod(torch.gru)
 
     def step(self, inputs: Tensor, hidden: Tensor, _cell: Tensor) -> State:
         """inputs [N, I], hidden [N, H] -> the next h, twice."""
@@ -218,6 +275,8 @@ class GRULayer(WithoutCell, nn.GRU):  # type: ignore[misc]
 class RNNLayer(WithoutCell, nn.RNN):  # type: ignore[misc]
     """One layer of the plain recurrent network (Elman 1990), h = tanh(W x + U h + b)."""
 
+    kernel = staticmethod(torch.rnn_tanh)
+
     def step(self, inputs: Tensor, hidden: Tensor, _cell: Tensor) -> State:
         """inputs [N, I], hidden [N, H] -> the next h, twice."""
         hidden = torch.rnn_tanh_cell(inputs, hidden, *lstm_weights(self))
@@ -232,81 +291,3 @@ class RNNLayer(WithoutCell, nn.RNN):  # type: ignore[misc]
         """gates [N, H] -> the next h, twice."""
         hidden = torch.tanh(gates)
         return hidden, hidden
-
-
-class LoopedLayer(nn.Module):
-    """A layer that torch has no kernel for: a loop over time around `advance`, which a subclass defines.
-
-    Weights have a row per gate and unit, in the order of the gates that `advance` reads: weight_ih [G, I], weight_hh
-    [G, H], bias [G].
-    """
-
-    has_cell: ClassVar[bool] = True
-    gates: ClassVar[int] = 4
-    """G is so many times H."""
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__()
-        bound, rows = 1 / math.sqrt(hidden_size), self.gates * hidden_size
-        self.hidden_size = hidden_size
-        self.weight_ih = nn.Parameter(torch.empty(rows, input_size).uniform_(-bound, bound))
-        self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(rows))
-
-    def advance(self, gates: Tensor, hidden: Tensor, cell: Tensor) -> State:
-        """gates [N, G], hidden [N, H], cell [N, H] -> the next h and c."""
-        raise NotImplementedError
-
-    def joint_weights(self) -> JointWeights:
-        """The layer's weights as they are."""
-        return JointWeights(self.weight_ih, self.weight_hh, self.bias)
-
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Output:
-        """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], c [B, H]."""
-        nothing = inputs.new_zeros(inputs.shape[0], self.hidden_size)
-        return self._loop(inputs, (nothing, nothing), length_mask(lengths, inputs.shape[1])[..., None])
-
-    def run(self, inputs: Tensor, start: State) -> Tensor:
-        """inputs [B, T, I], start h and c [B, H] -> states [B, T, H]."""
-        real = torch.ones(1, inputs.shape[1], 1, dtype=torch.bool, device=inputs.device)
-        hidden, cell = (each.to(inputs.dtype) for each in start)
-        return self._loop(inputs, (hidden, cell), real)[0]
-
-    def step(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> State:
-        """inputs [N, I], hidden [N, H], cell [N, H] -> the next h and c."""
-        projected = nn.functional.linear(inputs, self.weight_ih, self.bias)
-        return self.advance(projected + hidden @ self.weight_hh.t(), hidden, cell)
-
-    def _loop(self, inputs: Tensor, start: State, real: Tensor) -> Output:
-        """real [B or 1, S, 1] bool: h and c stand still on the other steps."""
-        projected = nn.functional.linear(inputs, self.weight_ih, self.bias)
-        hidden, cell = start
-        states = []
-        for step in range(inputs.shape[1]):
-            new_hidden, new_cell = self.advance(projected[:, step] + hidden @ self.weight_hh.t(), hidden, cell)
-            hidden = torch.where(real[:, step], new_hidden, hidden)
-            cell = torch.where(real[:, step], new_cell, cell)
-            states.append(hidden)
-        return torch.stack(states, 1), hidden, cell
-
-
-class PeepholeLSTM(LoopedLayer):
-    """LSTM whose gates see the cell (Gers & Schmidhuber 2000; Graves et al. 2013, eq. 3-7): the LSTM of the speech and
-    handwriting literature.
-
-    i = s(W x + U h + p_i * c_before), f = s(... + p_f * c_before), c = f * c_before + i * tanh(...),
-    o = s(... + p_o * c). Gates lie in the order input, forget, cell, output, as in torch.
-    """
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
-        self.peepholes = nn.Parameter(torch.zeros(3, hidden_size))
-        """[3, H] p_i, p_f, p_o"""
-
-    def advance(self, gates: Tensor, hidden: Tensor, cell: Tensor) -> State:
-        """gates [N, 4H], cell [N, H] -> the next h and c."""
-        ingoing, forget, candidate, outgoing = gates.chunk(4, -1)
-        peep_in, peep_forget, peep_out = self.peepholes
-        new_cell = torch.sigmoid(forget + peep_forget * cell) * cell
-        new_cell = new_cell + torch.sigmoid(ingoing + peep_in * cell) * torch.tanh(candidate)
-        return torch.sigmoid(outgoing + peep_out * new_cell) * torch.tanh(new_cell), new_cell

@@ -9,18 +9,25 @@ from torch import Tensor, nn
 
 from seq2seq.config import DROPOUT, SIZES, Real, Whole, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
-from seq2seq.errors import check
+from seq2seq.errors import check, check_argument
 from seq2seq.model.attention import check_sizes
 from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, RecurrentDecoder, check_bridge
+from seq2seq.model.dropout import DropoutRates, DroppedTokens, TokenDropout
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.model.frontends import FactoredEmbedding, FrontEndConfig, TokenEmbedding
 from seq2seq.model.heads import StepHead
 from seq2seq.model.initialisation import initialise_model, initialise_uniformly
+from seq2seq.model.lexical import LexicalDecoder
 from seq2seq.model.memory import Memory
 from seq2seq.runtime.device import at_least_fp32
 
 Tie = Literal["none", "two_way", "three_way"]
 FeatureForm = Literal["tokens", "sum", "concatenate"]
+
+UNIT_DROPOUTS = ("embedding_dropout", "state_dropout", "output_dropout")
+"""Probabilities of ModelConfig that are those of `dropout` where they are not set."""
+DROPOUTS = (*UNIT_DROPOUTS, "recurrent_dropout", "source_token_dropout", "target_token_dropout")
+"""All its probabilities besides `dropout`."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,8 @@ class ModelConfig:
     embedding_size: int = 256
     """Width of source and target embeddings, and of the attentional vector that the output layer reads."""
     dropout: float = 0.2
-    """Probability of dropping a unit of embeddings, LSTM outputs and the attentional vector; one mask per sequence."""
+    """Probability of dropping a unit of embeddings, recurrent states and the attentional vector; one mask per
+    sequence."""
     tie: Tie = "three_way"
     """Shared weights: none, two_way (target embedding = output layer), three_way (source embedding too; joint
     vocabulary)."""
@@ -46,19 +54,60 @@ class ModelConfig:
     initial_range: float = 0.0
     """First weights and biases are drawn evenly from minus to plus this number (Sutskever et al. 2014: 0.08); 0: Xavier
     input weights, orthogonal recurrent ones, forget bias 1."""
+    embedding_dropout: float | None = None
+    """Probability of dropping a unit of embeddings, the source's behind the lookup and again before the first layer;
+    null: model.dropout."""
+    state_dropout: float | None = None
+    """Probability of dropping a unit of recurrent layers' states; null: model.dropout."""
+    output_dropout: float | None = None
+    """Probability of dropping a unit of the attentional vector; null: model.dropout."""
+    recurrent_dropout: float = 0.0
+    """Probability of dropping a recurrent weight, for all steps of a batch (Merity et al. 2018)."""
+    source_token_dropout: float = 0.0
+    """Probability of dropping a whole token of the source (Gal & Ghahramani 2016; Iyyer et al. 2015)."""
+    target_token_dropout: float = 0.0
+    """Probability of dropping a whole token of the decoder's input, which then has to go by the source."""
+    dropped_tokens: DroppedTokens = "zero"
+    """What a dropped token becomes: zero (no embedding, the others scaled up) or unk (the unknown token)."""
+    lexical: bool = False
+    """Whether the output layer also reads the embeddings of the source that attention looks at, which translates rare
+    words (Nguyen & Chiang 2018); one more matrix of vocabulary times embedding_size."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model")
-        check_numbers(
-            self,
-            "model",
-            embedding_size=SIZES,
-            dropout=DROPOUT,
-            initial_range=Real(0, 10),
-            feature_size=Whole(1, max(1, self.embedding_size - 1)) if self.features == "concatenate" else SIZES,
+        check_numbers(self, "model", embedding_size=SIZES, initial_range=Real(0, 10))
+        narrow = self.features == "concatenate"
+        check_numbers(self, "model", feature_size=Whole(1, max(1, self.embedding_size - 1)) if narrow else SIZES)
+        given = [name for name in DROPOUTS if name not in UNIT_DROPOUTS or getattr(self, name) is not None]
+        check_numbers(self, "model", dropout=DROPOUT, **dict.fromkeys(given, DROPOUT))
+        check(
+            self.features == "tokens" or not (self.lexical or self.source_token_dropout),
+            f"model.features {self.features} goes with neither model.lexical nor model.source_token_dropout; choose "
+            "tokens",
         )
         check_bridge(self.encoder, self.decoder)
-        check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.top.output_size)
+        check_sizes(*self.decoder.attention_sizes(self.encoder.top.output_size))
+        check(
+            not self.lexical or (self.decoder.attention != "none" and self.encoder.subsampling == 1),
+            "model.lexical translates the words that attention looks at: it needs a model.decoder.attention other than "
+            "none, and model.encoder.subsampling 1",
+        )
+
+    def rates(self) -> DropoutRates:
+        """Probabilities of dropout, each with its own value or else that of `dropout`."""
+        embedding, states, output = (
+            self.dropout if rate is None else rate
+            for rate in (self.embedding_dropout, self.state_dropout, self.output_dropout)
+        )
+        return DropoutRates(
+            embedding,
+            states,
+            output,
+            self.recurrent_dropout,
+            self.source_token_dropout,
+            self.target_token_dropout,
+            self.dropped_tokens,
+        )
 
 
 class Seq2Seq(nn.Module):
@@ -98,6 +147,9 @@ class Seq2Seq(nn.Module):
 
 def build_model(config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int) -> Seq2Seq:
     """The standard translation model, freshly initialised from torch's global random state."""
+    check_argument("build_model", "config", config, ModelConfig)
+    for name, size in (("source", source_vocabulary_size), ("target", target_vocabulary_size)):
+        check_argument("build_model", f"{name}_vocabulary_size", size, int)
     model = assemble_model(config, source_vocabulary_size, target_vocabulary_size)
     return initialise_uniformly(model, config.initial_range) if config.initial_range else initialise_model(model)
 
@@ -113,20 +165,22 @@ def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_voca
     beside = config.feature_size if config.features == "concatenate" else 0
     width = config.embedding_size - beside
     source = target if shared else nn.Embedding(source_vocabulary_size, width, padding_idx=PAD_ID)
+    rates = config.rates()
+    encoder = _encoder(config, rates)
+    sizes = (target, encoder.output_size, config.decoder, rates, config.tie != "none")
+    decoder = LexicalDecoder(source, *sizes) if config.lexical else RecurrentDecoder(*sizes)
     front_end = (
-        TokenEmbedding(source, config.dropout)
+        TokenEmbedding(source, rates.embedding, TokenDropout(rates.source_tokens, rates.dropped_tokens))
         if config.features == "tokens"
-        else FactoredEmbedding(source, beside, config.dropout)
+        else FactoredEmbedding(source, beside, rates.embedding)
     )
-    encoder = _encoder(config)
-    decoder = RecurrentDecoder(target, encoder.output_size, config.decoder, config.dropout, tied=config.tie != "none")
     return Seq2Seq(front_end, encoder, decoder)
 
 
-def _encoder(config: ModelConfig | GeneratorConfig) -> BiLSTMEncoder:
+def _encoder(config: ModelConfig | GeneratorConfig, dropout: float | DropoutRates) -> BiLSTMEncoder:
     """The encoder, which hands over what the decoder starts from."""
     all_layers = config.decoder.bridge == "layer_by_layer"
-    return BiLSTMEncoder(config.embedding_size, config.encoder, config.dropout, all_layers)
+    return BiLSTMEncoder(config.embedding_size, config.encoder, dropout, all_layers)
 
 
 class CTCSeq2Seq(Seq2Seq):
@@ -168,7 +222,7 @@ class GeneratorConfig:
             f"{self.front_end.blocks} model.front_end.blocks",
         )
         check_bridge(self.encoder, self.decoder)
-        check_sizes(self.decoder.attention, self.decoder.hidden_size, self.encoder.top.output_size)
+        check_sizes(*self.decoder.attention_sizes(self.encoder.top.output_size))
 
 
 def build_generator_model(config: GeneratorConfig, vocabulary_size: int) -> Seq2Seq:
@@ -179,7 +233,7 @@ def build_generator_model(config: GeneratorConfig, vocabulary_size: int) -> Seq2
 def assemble_generator_model(config: GeneratorConfig, vocabulary_size: int) -> Seq2Seq:
     """The same with weights of no meaning, for those about to load trained ones."""
     front_end = config.front_end.form().build(config.embedding_size, config.dropout)
-    encoder = _encoder(config)
+    encoder = _encoder(config, config.dropout)
     target = nn.Embedding(vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
     decoder = RecurrentDecoder(target, encoder.output_size, config.decoder, config.dropout, tied=True)
     if not config.ctc:

@@ -52,6 +52,8 @@ class PredictorConfig:
     """Sequences generated for each input, by a decoder each (rollout)."""
     rollout_steps: int = 10
     """Length of each of them (rollout)."""
+    conditioned: bool = False
+    """Whether each generated step reads the one before it (rollout)."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model")
@@ -73,6 +75,7 @@ class PredictorConfig:
             self.front_end.kind != "words" or self.front_end.character_size < self.size,
             f"model.front_end.character_size must be less than model.size, which is {self.size}",
         )
+        check(not self.conditioned or self.answer == "rollout", "model.conditioned goes with model.answer rollout")
         check(
             self.classes == 0 or (self.answer == "steps" and self.classes < self.outputs),
             "model.classes, of the whole sequence, go with model.answer steps, and must be less than model.outputs",
@@ -98,6 +101,6 @@ def _build_head(config: PredictorConfig, width: int) -> nn.Module:
         case "steps":
             return StepHead(width, config.outputs)
         case "rollout":
-            return RolloutHead(width, config.outputs, config.rollouts, config.rollout_steps)
+            return RolloutHead(width, config.outputs, config.rollouts, config.rollout_steps, config.conditioned)
         case pooling:
             return PooledHead(width, config.outputs, pooling)

@@ -68,6 +68,7 @@ SAVED = (
 def begun(directory: Path) -> bool:
     """Whether a run was begun there: what lies beside a configuration (vocabularies) belongs to it, what an attempt
     that failed before training left does not."""
+    directory = checked_path(directory, "directory", "that of a run")
     return (directory / CONFIG_FILE).exists()
 
 

@@ -7,7 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seq2seq.errors import check
 from seq2seq.runtime.atomic_files import write_atomically
+from seq2seq.runtime.paths import checked_path
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -55,7 +57,10 @@ class Journal:
 
 def read_journal(directory: Path) -> list[dict[str, Any]]:
     """The entries of a run, in order."""
-    lines = (directory / METRICS_FILE).read_text(encoding="utf-8").split("\n")
+    directory = checked_path(directory, "directory", "that of a run")
+    path = directory / METRICS_FILE
+    check(path.is_file(), f"{path}: no such file; give the folder of a run that has been trained for some steps")
+    lines = path.read_text(encoding="utf-8").split("\n")
     return [json.loads(line) for line in lines if line]
 
 

@@ -46,7 +46,7 @@ class Stored(NamedTuple):
 
 COUNTS = ("layers", "forward_layers", "rollouts", "blocks")
 """Options that count parts of a model. Each part has a tensor at least."""
-WIDTHS = ("embedding_size", "hidden_size", "size", "outputs", "classes", "input_size", "characters")
+WIDTHS = ("embedding_size", "hidden_size", "proj_size", "size", "outputs", "classes", "input_size", "characters")
 """Options that are a dimension of a tensor."""
 
 

@@ -1,5 +1,5 @@
-"""The vocabularies of a run directory: one file where source and target share one, two otherwise; and what sources hold
-besides text."""
+"""The vocabularies of a run directory: one file where source and target share one, two otherwise; what sources hold
+besides text; a language model's units."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 from os import PathLike
 from pathlib import Path
 
+from seq2seq.data.characters import CHARACTERS_FILE, Characters
+from seq2seq.data.language_units import Pieces, Units
 from seq2seq.data.units import AnyVocabulary, SourceVocabulary
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
@@ -65,3 +67,25 @@ def _texts(directory: Path) -> tuple[Vocabulary, Vocabulary]:
     source = directory / SOURCE_FILE
     check(source.exists(), f"{directory}: holds neither {JOINT_FILE} nor {SOURCE_FILE} and {TARGET_FILE}")
     return Vocabulary.load(source), Vocabulary.load(directory / TARGET_FILE)
+
+
+def save_units(directory: Path, units: Units) -> None:
+    """Writes a language model's units, instead of what lies there."""
+    (directory / TARGET_FILE).unlink(missing_ok=True)
+    (directory / CHARACTERS_FILE).unlink(missing_ok=True)
+    if isinstance(units, Pieces):
+        units.vocabulary.save(directory / TARGET_FILE)
+    elif isinstance(units, Characters):
+        units.save(directory)
+
+
+def holds_units(directory: Path) -> bool:
+    """Whether `load_units` finds what it needs."""
+    return any((directory / name).is_file() for name in (CHARACTERS_FILE, TARGET_FILE))
+
+
+def load_units(directory: Path) -> Characters | Pieces:
+    """Reads what `save_units` wrote. Raises UserError where it is missing or damaged."""
+    if (directory / TARGET_FILE).is_file():
+        return Pieces(Vocabulary.load(directory / TARGET_FILE))
+    return Characters.load(directory)

@@ -36,6 +36,7 @@ def prepare_process() -> None:
     _limit_threads()
     torch.backends.cudnn.allow_tf32 = False  # it would round fp32 to 10 bits in cuDNN's layers
     warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")  # nor can they be
+    warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")  # torch has its own
 
 
 def _keep_freed_memory() -> None:

@@ -1,8 +1,10 @@
 """Greedy and beam search over a step function. Nothing here knows a model."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -103,7 +105,11 @@ def beam_search(
         Whole(1, config.beam_size).admits(n_best),
         f"n_best must be from 1 to beam_size ({config.beam_size}), not {n_best}",
     )
-    beam = _Beam(limits, config, bos, n_best, row_step)
+    return searched(Beam(limits, config, bos, n_best, row_step), step, state, eos)
+
+
+def searched(beam: Beam, step: StepFn[State], state: State, eos: int) -> list[list[Hypothesis]]:
+    """What a beam holds at the end of its search. state: before the first token."""
     while len(beam.sentences):
         slots = beam.tokens.shape[1]
         log_probs, state = step(beam.tokens.flatten(), state)
@@ -113,16 +119,27 @@ def beam_search(
         keep = beam.drop_finished()
         if keep is not None:
             state = state.reorder(rows[keep].flatten(), keep)
-        elif config.beam_size > 1:
+        elif beam.config.beam_size > 1:
             state = state.reorder(rows.flatten())
     return beam.hypotheses()
 
 
-class _Beam:
+def rows_that_stay(done: Tensor, row_step: int) -> Tensor:
+    """[b] bool whether each sentence is done -> the rows of those going on, and, as ballast, of so many that are done
+    that they are a multiple of row_step; in order."""
+    going = len(done) - int(done.sum())
+    staying = min(len(done), -(-going // row_step) * row_step)
+    return done.int().argsort(stable=True)[:staying].sort().values
+
+
+class Beam:
     """The slots of all sentences that are still going, as dense tensors: b sentences by K slots.
 
     The first step has one slot per sentence, as there is one way to begin, and gives beam_size of them.
     """
+
+    by_sentence: ClassVar[tuple[str, ...]] = ("sentences", "limits", "tokens", "history", "totals", "ended", "worst")
+    """Attributes with a row for each sentence."""
 
     def __init__(self, limits: Tensor, config: SearchConfig, bos: int, n_best: int, row_step: int) -> None:
         count, device = len(limits), limits.device
@@ -141,28 +158,38 @@ class _Beam:
     def advance(self, log_probs: Tensor, eos: int) -> Tensor:
         """log_probs [b, K', V]: fills K slots with the best continuations of K'; returns the slot each came from
         [b, K]."""
-        width = self.config.beam_size
         length = self.history.shape[2] + 1
         if length >= self.shortest_limit:
             at_limit = self.limits == length
             only_eos = torch.full_like(log_probs[0, 0], -math.inf)
             only_eos[eos] = 0.0
             log_probs = torch.where(at_limit[:, None, None], log_probs + only_eos, log_probs)
-        totals, places = best_continuations(log_probs, self.totals, width)
+        totals, places = self.select(log_probs, eos)
         origins, self.tokens = places // log_probs.shape[2], places % log_probs.shape[2]
-        if self.any_ended:
-            taken = torch.arange(totals.shape[1], device=totals.device) >= width - self.ended[:, None]
-            totals = totals.masked_fill(taken, -math.inf)
         self.history = self.history.gather(1, origins[..., None].expand(-1, -1, length - 1))
         ends = (self.tokens == eos) & totals.isfinite()
         if ends.any():
             self._collect(ends, totals, length)
             self.any_ended = True
-            self.ended = self.ended + ends.sum(1)
+            self.count_ended(ends)
             totals = totals.masked_fill(ends, -math.inf)
         self.history = torch.cat((self.history, self.tokens[..., None]), 2)
         self.totals = totals
         return origins
+
+    def select(self, log_probs: Tensor, eos: int) -> tuple[Tensor, Tensor]:
+        """log_probs [b, K', V] -> of the continuations that fill the slots their log-probabilities [b, K], -inf where a
+        slot is a finished hypothesis's, and their places in K' * V."""
+        width = self.config.beam_size
+        totals, places = best_continuations(log_probs, self.totals, width)
+        if self.any_ended:
+            taken = torch.arange(totals.shape[1], device=totals.device) >= width - self.ended[:, None]
+            totals = totals.masked_fill(taken, -math.inf)
+        return totals, places
+
+    def count_ended(self, ends: Tensor) -> None:
+        """Gives slots to the hypotheses that have just ended. ends [b, K] bool."""
+        self.ended = self.ended + ends.sum(1)
 
     def _collect(self, ends: Tensor, totals: Tensor, length: int) -> None:
         """Moves hypotheses that have just ended into their sentence's list."""
@@ -187,14 +214,12 @@ class _Beam:
         best_live = self.totals.amax(1)
         bound = self.config.normalise(best_live, self.limits)
         done = (best_live == -math.inf) | (bound <= self.worst) | (self.limits <= self.history.shape[2])
-        going = len(done) - int(done.sum())
-        staying = min(len(done), -(-going // self.row_step) * self.row_step)
         self.totals = self.totals.masked_fill(done[:, None], -math.inf)
         self.limits = self.limits.masked_fill(done, NO_LIMIT)
-        if staying == len(done):
+        keep = rows_that_stay(done, self.row_step)
+        if len(keep) == len(done):
             return None
-        keep = done.int().argsort(stable=True)[:staying].sort().values  # those going on, then ballast
-        for name in ("sentences", "limits", "tokens", "history", "totals", "ended", "worst"):
+        for name in self.by_sentence:
             setattr(self, name, getattr(self, name)[keep])
         self.shortest_limit = int(self.limits.min()) if len(keep) else 0
         return keep

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from seq2seq.config import Real, Whole, suggestion
 from seq2seq.serving.errors import RequestError, bad
 
-MOST_FILES, MOST_FIELDS = 64, 2_000
+MOST_FILES, MOST_FIELDS, THROWN_AWAY = 64, 2_000, 100_000_000
 
 
 class Fields:
@@ -99,7 +99,7 @@ async def read_fields(request: Request, text_bytes: int, upload_bytes: int) -> F
     """The fields of a request. Raises RequestError: 413 where the body is too large, 400 where it cannot be read."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     upload = kind == "multipart/form-data"
-    request = _bounded(request, upload_bytes if upload else text_bytes)
+    request = await _bounded(request, upload_bytes if upload else text_bytes)
     if kind == "application/json" or kind.endswith("+json"):
         return Fields(_parsed(await request.body()))
     values: dict[str, Any] = dict(request.query_params)
@@ -134,11 +134,15 @@ def _parsed(body: bytes) -> dict[str, Any]:
     return content
 
 
-def _bounded(request: Request, most: int) -> Request:
-    """The request, whose body ends with RequestError 413 as soon as it is too large."""
+async def _bounded(request: Request, most: int) -> Request:
+    """The request, whose body ends with RequestError 413 as soon as it is too large. One that says so beforehand is
+    read and thrown away up to `THROWN_AWAY` bytes: most clients look at the answer only when they have sent all."""
     too_large = RequestError(413, f"the request is larger than {most:,} bytes", {"Connection": "close"})
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or len(declared) > 15 or int(declared) > most:
+        if declared.isdecimal() and len(declared) <= 15 and int(declared) <= THROWN_AWAY:
+            async for _ in request.stream():
+                pass
         raise too_large
     received = 0
 

@@ -25,6 +25,7 @@ from seq2seq.evaluation import plotting
 from seq2seq.inference.pretrained import Pretrained
 from seq2seq.model.initialisation import parameter_count
 from seq2seq.model.losses import LossSum
+from seq2seq.model.seq2seq import DROPOUTS
 from seq2seq.runs.checkpoints import CheckpointStore, find_fault
 from seq2seq.runs.directory import differences, refuse_other_data, run_log
 from seq2seq.runs.layout import (
@@ -82,6 +83,7 @@ Objective = Callable[[Any, Any], LossSum]
 FREE_TO_CHANGE = {"output", "dry_run", "search", "data", "validation_split", "test_split", "license", "reader"}
 FREE_IN_TRAINER = {
     "max_steps",
+    "max_seconds",
     "log_every_steps",
     "save_every_steps",
     "patience",
@@ -284,7 +286,11 @@ def check_start(config: Any) -> None:
     but for its dropout."""
     start = start_directory(config)
     stored = from_dict(type(config.model), checked_model(start), where=str(start / CONFIG_FILE))
-    changed = list(differences(to_dict(stored), to_dict(config.model), {"model.": {"dropout"}}, "model."))
+    changed = list(
+        differences(
+            to_dict(stored), to_dict(config.model), {"model.": {"dropout", "dropped_tokens", *DROPOUTS}}, "model."
+        )
+    )
     check(not changed, f"{start} holds another model than asked for: {'; '.join(changed)}")
     warn_of_swapped_columns(config, start)
 

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from seq2seq.config import SIZES, PathOption, Real, Whole, check_fields, check_numbers
 from seq2seq.data.bucketing import BatchingConfig
 from seq2seq.data.corpus import DataConfig
+from seq2seq.data.language_units import UnitKind
 from seq2seq.data.readers import ReaderConfig
 from seq2seq.data.vocabulary import VocabularyConfig
 from seq2seq.errors import check
@@ -74,8 +75,20 @@ class ExperimentConfig(TaskConfig, DataConfig):
 
     label_smoothing: float = 0.1
     """Share of the target probability spread evenly over the vocabulary (Szegedy et al. 2016)."""
+    r_drop: float = 0.0
+    """Weight alpha of R-Drop (Wu et al. 2021): each pair is trained on under two draws of dropout, whose answers are
+    drawn towards each other; twice the work per step. 0: off."""
+    bpe_dropout: float = 0.0
+    """Probability of leaving out a merge of characters where training sentences are segmented, anew in every epoch
+    (Provilkov et al. 2020: 0.1); needs vocabulary.model_type bpe. 0: off."""
+    segmentation_alpha: float = 0.0
+    """Subword regularisation (Kudo 2018: 0.1 to 0.5): training sentences are segmented anew in every epoch, drawn by
+    their segmentations' probability to this power; needs vocabulary.model_type unigram. 0: off."""
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     """The SentencePiece vocabulary."""
+    embeddings: PathOption = ""
+    """Text file of GloVe or word2vec: the source's embedding (with model.tie three_way the shared one) begins with its
+    vectors, of pieces that are whole words there."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """Sizes and structure of the model."""
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -85,7 +98,9 @@ class ExperimentConfig(TaskConfig, DataConfig):
 
     def __post_init__(self) -> None:
         DataConfig.__post_init__(self)  # checks the types of all fields, those of TaskConfig among them
-        check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)))
+        check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)), r_drop=Real(0, 1_000))
+        check_numbers(self, "", bpe_dropout=Real(0, 1), segmentation_alpha=Real(0, 100))
+        self._check_segmentation()
         check(
             self.model.tie != "three_way" or self.shares_vocabulary,
             "model.tie three_way needs one joint vocabulary; with separate ones, or features, use two_way",
@@ -111,15 +126,27 @@ class ExperimentConfig(TaskConfig, DataConfig):
         """Whether source and target have one vocabulary, of the same ids."""
         return self.vocabulary.joint and self.source_units == self.target_units and not self.features
 
+    def _check_segmentation(self) -> None:
+        """Raises UserError where a way of drawing segmentations is asked for that the vocabulary has not."""
+        check(
+            not (self.bpe_dropout and self.segmentation_alpha),
+            "bpe_dropout and segmentation_alpha are two ways of drawing segmentations: choose one",
+        )
+        check(
+            not (self.bpe_dropout or self.segmentation_alpha) or not (self.features or self.unicode != "unchanged"),
+            "bpe_dropout and segmentation_alpha segment text as it is: leave features and unicode out",
+        )
+        if self.start_from or self.vocabulary.source_model:  # which pieces these have, they show when they are read
+            return
+        for name, kind in (("bpe_dropout", "bpe"), ("segmentation_alpha", "unigram")):
+            check(
+                not getattr(self, name) or self.vocabulary.model_type == kind,
+                f"{name} needs vocabulary.model_type {kind}, not {self.vocabulary.model_type}",
+            )
+
 
 QUICK_STEPS = 3
 """Steps of a smoke run."""
-
-
-def check_argument(function: str, name: str, value: Any, *kinds: type[Any]) -> None:
-    """Raises UserError where an argument of a public function is of none of these types."""
-    wanted = " or ".join(kind.__name__ for kind in kinds)
-    check(isinstance(value, kinds), f"{function}: {name} must be of type {wanted}, not {type(value).__name__}")
 
 
 def check_best_metric(config: TaskConfig, figures: Iterable[str]) -> None:
@@ -169,6 +196,8 @@ class WordTask(PredictorTask):
 
     vocabulary_size: int = 30_000
     """Words at most; rarer ones are read by their characters alone."""
+    embeddings: PathOption = ""
+    """Text file of GloVe or word2vec whose vectors the words' embeddings begin with."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -177,15 +206,27 @@ class WordTask(PredictorTask):
 
 @dataclass(frozen=True)
 class LanguageModelTask(TaskConfig):
-    """Training of a language model over characters."""
+    """Training of a language model over characters, or over pieces of a vocabulary."""
 
     kind: ClassVar[Kind] = "language_model"
 
     model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
     """Sizes and structure of the model."""
+    units: UnitKind = "characters"
+    """What the model reads and writes: characters, subwords or words."""
+    vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
+    """Of subwords and words, learned from the text; with source_model that of another run, such as a translator's
+    joint.spm.model, in whose search the model can join then."""
     window: int = 100
-    """Characters per training example; what lies before a window is not seen."""
+    """Characters, subwords or words per training example; what lies before a window is not seen."""
+    sentences: bool = False
+    """Each line of the text is an example by itself, whatever its length: for a model that joins in the search of a
+    translator, which knows nothing before a sentence."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_numbers(self, "", window=SIZES)
+        check(
+            self.units != "characters" or self.vocabulary.source_model is None,
+            "vocabulary.source_model is of subwords or words; set units to one of them",
+        )

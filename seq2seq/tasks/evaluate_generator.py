@@ -43,10 +43,15 @@ def evaluate_generator(
     """Writes a text of each input, [S, F], [S] or [C, height, width], by beam search and scores it. names: of the
     inputs. target_language, bleu_tokenizer: as Validator has them."""
     check_scoring(target_language, bleu_tokenizer)
+    written = texts_written(generator, inputs, **search_options)
+    return scored(names, references, written, target_language, bleu_tokenizer)
+
+
+def texts_written(generator: Generator, inputs: Sequence[Array], **search_options: Any) -> list[Translation]:
+    """The best text of each input; BLANK where search found none."""
     best = [(*found, None)[0] for found in generator.search(inputs, **search_options)]
     texts = iter(generator.vocabulary.decode_batch([each.tokens for each in best if each is not None]))
-    written = [
+    return [
         BLANK if each is None else Translation(next(texts), each.score, each.log_probability, each.tokens)
         for each in best
     ]
-    return scored(names, references, written, target_language, bleu_tokenizer)

@@ -19,7 +19,7 @@ def evaluate_language_model(model: CharacterModel, rows: Sequence[Example]) -> P
     for row in rows:
         check(bool(row.source), f"{row.place}: the text is empty")
     texts = [row.source for row in rows]
-    model.warn_of_unknown("".join(sorted(set().union(*texts))))
+    model.warn_of_unknown(texts)
     bits = model.bits_of_each(texts)
     characters = sum(map(len, texts))
     mean = sum(each * len(text) for each, text in zip(bits, texts, strict=True)) / characters

@@ -49,7 +49,8 @@ def _languages(*columns: str) -> list[str]:
 
 def _cell_name(cell: str) -> str:
     """What a recurrent cell is called in print; a cell that is not listed goes by its option's value."""
-    return {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN", "peephole": "peephole LSTM"}.get(cell, cell)
+    names = {"peephole": "peephole LSTM", "layer_norm_lstm": "layer-normalised LSTM"}
+    return {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN", **names}.get(cell, cell)
 
 
 def _decoder(decoder: DecoderConfig) -> str:
@@ -174,7 +175,7 @@ def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation
 USES = {
     "generator": ("writes text", "generate(inputs)"),
     "predictor": ("labels, classifies or forecasts", "predict(inputs)"),
-    "language_model": ("goes on writing a text, character by character", 'sample("...", 200)'),
+    "language_model": ("goes on writing a text", 'sample("...", 200)'),
 }
 """By kind: what such a model does, and the call that does it."""
 

@@ -14,13 +14,14 @@ from seq2seq.data.characters import Characters
 from seq2seq.data.labels import load_labels, save_labels
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.data.words import train_words
-from seq2seq.errors import check
+from seq2seq.errors import check, check_argument
 from seq2seq.inference.predictor import Predictor
 from seq2seq.model.sequence_model import SequenceModel, build_predictor_model
 from seq2seq.runs.layout import LABELS_FILE, SOURCE_FILE
 from seq2seq.runs.stored_model import Build
 from seq2seq.tasks.base import example_batches, fingerprint, mean_loss, open_run, start_directory
-from seq2seq.tasks.configs import PredictorTask, check_argument, check_best_metric
+from seq2seq.tasks.configs import PredictorTask, WordTask, check_best_metric
+from seq2seq.tasks.embeddings import begin_with_vectors
 from seq2seq.training.objectives import ComputeSequenceLoss
 
 Array = np.ndarray
@@ -33,6 +34,7 @@ Figures = Mapping[str, Callable[[Predictor], float]]
 def learn_words(config: Task, texts: Iterable[str], size: int) -> tuple[Task, Vocabulary]:
     """The vocabulary of the words of texts, `size` at most, and a configuration of a model that reads them with their
     characters."""
+    check_argument("learn_words", "config", config, PredictorTask)
     vocabulary, symbols = train_words(texts, size, config.trainer.seed)
     front_end = replace(
         config.model.front_end, kind="words", input_size=len(vocabulary), characters=len(Characters(symbols))
@@ -78,6 +80,8 @@ def train_predictor(
             )
             check(names == list(labels), f"{path}: the run has other classes; choose another --output")
         model = run.build(build_predictor_model)
+        if isinstance(config, WordTask) and vocabulary is not None:
+            begin_with_vectors(run, model, vocabulary)
         # Labels lie beside the inputs' steps, and are padded as these are; other targets have a shape of their own.
         step = config.batching.length_step if config.model.answer == "steps" else 1
         batches = example_batches(training, config, step, run.world)

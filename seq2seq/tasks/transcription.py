@@ -14,6 +14,7 @@ from seq2seq.config import write_config
 from seq2seq.data.batch import Batch
 from seq2seq.data.bucketing import Curriculum, ExampleBatches
 from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
+from seq2seq.errors import check_argument
 from seq2seq.evaluation import plotting
 from seq2seq.evaluation.error_rates import error_rates
 from seq2seq.evaluation.metrics import bleu
@@ -25,7 +26,7 @@ from seq2seq.runs.layout import ATTENTION_FOLDER, GENERATION_FILE, TARGET_FILE
 from seq2seq.runs.stored_model import Build
 from seq2seq.runtime.distributed import World
 from seq2seq.tasks.base import Objective, fingerprint, mean_loss, open_run, start_directory
-from seq2seq.tasks.configs import GeneratorTask, check_argument, check_best_metric
+from seq2seq.tasks.configs import GeneratorTask, check_best_metric
 from seq2seq.training.objectives import joint_attention_ctc, teacher_forcing
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,7 @@ def _new_vocabulary(config: GeneratorTask, stages: Stages) -> Vocabulary:
 
 def decode_every_way(generator: Generator, inputs: Sequence[Array], ctc_weight: float) -> dict[str, list[str]]:
     """Outputs by attention, by CTC and by both together, for a model that has learned both."""
+    check_argument("decode_every_way", "generator", generator, Generator)
     beam = generator.search_config.beam_size
     return {
         "attention, greedy": generator.generate(inputs, beam_size=1),
@@ -115,6 +117,7 @@ def decode_every_way(generator: Generator, inputs: Sequence[Array], ctc_weight: 
 def draw_attention(generator: Generator, inputs: Sequence[Array], directory: Path, count: int = 2) -> None:
     """Writes attention/NUMBER.png of the first few inputs [S, F]: where each word of the output looked. Nothing where
     matplotlib is not installed, or the model has no attention."""
+    check_argument("draw_attention", "generator", generator, Generator)
     if not plotting.available() or not attends(generator.model):
         return
     folder = directory / ATTENTION_FOLDER

@@ -11,9 +11,10 @@ from seq2seq.config import write_config
 from seq2seq.data.batch import Batches
 from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
 from seq2seq.data.corpus import DataConfig, data_fingerprint, load_split, stream_tokenised, to_evaluate, tokenise
+from seq2seq.data.subword_sampling import pair_sampler, resegmented
 from seq2seq.data.units import AnyVocabulary, SourceVocabulary, train_unit_vocabularies
 from seq2seq.data.vocabulary import Vocabulary
-from seq2seq.errors import UserError, check
+from seq2seq.errors import UserError, check, check_argument
 from seq2seq.evaluation import plotting
 from seq2seq.evaluation.metrics import bleu_metric
 from seq2seq.inference.decoding import attends
@@ -23,11 +24,12 @@ from seq2seq.runs.layout import ATTENTION_FOLDER, EVALUATION_FOLDER, GENERATION_
 from seq2seq.runs.stored_model import Build
 from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies, save_vocabularies
 from seq2seq.tasks.base import Objective, Run, open_run, start_directory
-from seq2seq.tasks.configs import ExperimentConfig, check_argument
+from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.embeddings import begin_with_vectors
 from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
 from seq2seq.tasks.model_card import write_card
-from seq2seq.training.objectives import teacher_forcing
+from seq2seq.training.objectives import r_drop, teacher_forcing
 
 log = logging.getLogger(__name__)
 
@@ -76,11 +78,19 @@ def train(config: ExperimentConfig, run: Run, objective: Objective | None = None
     prepared = prepare(config, run, objective)
     source, target = prepared.source_vocabulary, prepared.target_vocabulary
     model = run.build(build_model, len(source), len(target))
+    begin_with_vectors(run, model, source)
     if run.world.is_main:
         write_config(run.directory / GENERATION_FILE, config.search)
-    objective = objective or teacher_forcing(config.label_smoothing)
+    objective = objective or training_objective(config)
     run.fit(model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
     return run.marked(Translator(model, config.model, source, target, config.search))
+
+
+def training_objective(config: ExperimentConfig) -> Objective:
+    """What is learned by the configuration; validation's loss is plain cross-entropy in any case."""
+    if config.r_drop:
+        return r_drop(config.r_drop, config.label_smoothing)
+    return teacher_forcing(config.label_smoothing)
 
 
 def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = None) -> Prepared:
@@ -92,12 +102,16 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
     if config.test_split not in ("", DataConfig.test_split):  # asked for: training must not end without it
         load_split(config, config.test_split)
     source_vocabulary, target_vocabulary = vocabularies(config, run, training)
+    seed = config.trainer.seed
+    sampler = pair_sampler(source_vocabulary, target_vocabulary, config.bpe_dropout, config.segmentation_alpha, seed)
     if config.streaming:
         batches: Batches = StreamedBatches(
-            lambda epoch: stream_tokenised(training, source_vocabulary, target_vocabulary, config),
+            lambda epoch: resegmented(
+                stream_tokenised(training, source_vocabulary, target_vocabulary, config), sampler, epoch
+            ),
             config.batching,
             config.shuffle_buffer_size,
-            config.trainer.seed,
+            seed,
             run.world,
         )
     else:
@@ -105,7 +119,7 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
             training, source_vocabulary, target_vocabulary, config.max_length, config.max_ratio
         )
         log.info("training data: %s", counts.describe())
-        batches = BucketedBatches(tokenised, config.batching, config.trainer.seed, run.world)
+        batches = BucketedBatches(tokenised, config.batching, seed, run.world, sampler)
     validator = make_validator(validation, source_vocabulary, target_vocabulary, config, objective or teacher_forcing())
     return Prepared(source_vocabulary, target_vocabulary, batches, validator, data_fingerprint(training))
 
@@ -194,6 +208,7 @@ def attention_is_drawn(translator: Translator, directory: Path) -> bool:
 
 def draw_attention(translator: Translator, evaluation: Evaluation, directory: Path, count: int = 3) -> None:
     """Attention maps of the first few test sentences, where matplotlib is installed and the model attends."""
+    check_argument("draw_attention", "translator", translator, Translator)
     if not plotting.available() or not attends(translator.model):
         return
     folder = directory / ATTENTION_FOLDER

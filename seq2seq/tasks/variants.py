@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from seq2seq.errors import check_argument
 from seq2seq.runtime.distributed import end_other_processes
 from seq2seq.tasks.configs import TaskConfig
 
@@ -20,6 +21,7 @@ def train_variants(variants: Mapping[str, Task], train: Callable[[str, Task], Tr
 
     Of several processes only the main one returns, to evaluate and print.
     """
+    check_argument("train_variants", "variants", variants, Mapping)
     results = {
         name: train(name, replace(config, output=str(variant_folder(config, name))))
         for name, config in variants.items()
@@ -30,4 +32,6 @@ def train_variants(variants: Mapping[str, Task], train: Callable[[str, Task], Tr
 
 def variant_folder(config: TaskConfig, name: str) -> Path:
     """Where a variant's run lies: below config.output, named after it in small letters, digits and dashes."""
+    check_argument("variant_folder", "config", config, TaskConfig)
+    check_argument("variant_folder", "name", name, str)
     return Path(config.output) / re.sub(r"[^a-z0-9]+", "-", name.lower())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seq2seq.config import read_config, read_mapping
-from seq2seq.data.characters import CHARACTERS_FILE, Characters
+from seq2seq.data.characters import CHARACTERS_FILE
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError
 from seq2seq.runs.checkpoints import MANIFEST, CheckpointStore, find_fault
@@ -24,7 +24,7 @@ from seq2seq.runs.layout import (
     model_is_lost,
 )
 from seq2seq.runs.stored_model import Kind, read_stored
-from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies
+from seq2seq.runs.vocabularies import holds_units, holds_vocabularies, load_units, load_vocabularies
 from seq2seq.runs.weights import find_model_fault, stored_shapes
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.configs import ExperimentConfig
@@ -103,8 +103,9 @@ def _missing_vocabulary(run: Path, kind: Kind) -> str | None:
     if kind == "generator" and not (run / GENERATION_FILE).is_file():
         return f"{run / GENERATION_FILE}: missing; restore it"
     if kind != "translator":
+        found = holds_units(run) if kind == "language_model" else (run / TARGET_FILE).is_file()
         name = CHARACTERS_FILE if kind == "language_model" else TARGET_FILE
-        return None if (run / name).is_file() else f"{run / name}: missing; restore it"
+        return None if found else f"{run / name}: missing; restore it"
     names = f"{JOINT_FILE}, or {SOURCE_FILE} and {TARGET_FILE}"
     return None if holds_vocabularies(run) else f"{run}: the vocabulary is missing ({names}); restore it"
 
@@ -115,7 +116,7 @@ def _read_companions(run: Path, kind: Kind) -> None:
     if (run / GENERATION_FILE).exists():
         read_config(run / GENERATION_FILE, SearchConfig)
     if kind == "language_model":
-        Characters.load(run)
+        load_units(run)
     elif kind == "translator":
         load_vocabularies(run)
     else:

@@ -15,6 +15,9 @@ class TrainerConfig:
     max_steps: int = 0
     """Optimiser steps in all, those before a resume included, whichever of this and epochs comes first; 0 = no
     limit."""
+    max_seconds: int = 0
+    """Seconds of training steps in all, those before a resume included, after which it ends, so that settings can be
+    compared by time; for one process; 0 = no limit."""
     accumulation: int = 1
     """Batches per optimiser step and process."""
     clip_norm: float = 1.0
@@ -60,6 +63,7 @@ class TrainerConfig:
             "trainer",
             epochs=COUNTS,
             max_steps=COUNTS_OR_NONE,
+            max_seconds=COUNTS_OR_NONE,
             accumulation=Whole(1, 1_000_000),
             clip_norm=Real(0, 1_000_000),
             validate_every_steps=COUNTS_OR_NONE,

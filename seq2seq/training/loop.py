@@ -28,7 +28,7 @@ Validate = Callable[[Any], Mapping[str, float]]
 
 
 class TrainingLoop:
-    """Takes steps until epochs, max_steps or patience end it. What it leaves behind lies in `directory`."""
+    """Takes steps until epochs, steps, seconds or patience end it. What it leaves behind lies in `directory`."""
 
     def __init__(
         self,
@@ -105,7 +105,8 @@ class TrainingLoop:
     def _finished(self) -> bool:
         progress, config = self.progress, self.config
         enough = bool(config.max_steps and progress.step >= config.max_steps)
-        return progress.epoch >= config.epochs or enough or self._out_of_patience()
+        late = bool(config.max_seconds and progress.seconds >= config.max_seconds)
+        return progress.epoch >= config.epochs or enough or late or self._out_of_patience()
 
     def _out_of_patience(self) -> bool:
         return bool(self.config.patience and self.progress.without_gain >= self.config.patience)

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
-from seq2seq.data.batch import AnyBatch, Batch, SequenceBatch, halves
+from seq2seq.data.batch import AnyBatch, Batch, SequenceBatch, halves, map_tensors
 from seq2seq.data.symbols import EOS_ID, PAD_ID
+from seq2seq.model.decoder import RecurrentDecoder
+from seq2seq.model.language_model import LanguageModel
 from seq2seq.model.losses import LossSum, ctc_loss
 from seq2seq.model.seq2seq import CTCSeq2Seq, Seq2Seq
 from seq2seq.model.sequence_model import SequenceModel
@@ -32,6 +35,33 @@ def teacher_forcing(label_smoothing: float = 0.0) -> ComputeLoss:
     return compute_loss
 
 
+def r_drop(alpha: float, label_smoothing: float = 0.0) -> ComputeLoss:
+    """R-Drop (Wu et al. 2021, eq. 4): each pair passes twice, under two draws of dropout, and the two distributions P
+    and Q of each next token are drawn towards each other.
+
+    The loss is half of the paper's, so that it counts each pair once as other objectives do: the mean cross-entropy of
+    both passes + alpha / 4 x (KL(P || Q) + KL(Q || P)), summed over target tokens.
+    """
+
+    def compute_loss(model: Seq2Seq, batch: Batch) -> LossSum:
+        twice: Batch = map_tensors(batch, lambda each: torch.cat((each, each)))
+        output = model(twice.source, twice.source_lengths, twice.target_input)
+        kind = type(model.decoder)
+        if kind.loss is RecurrentDecoder.loss and kind.log_probs is RecurrentDecoder.log_probs:
+            return model.decoder.consistent_loss(output, batch.target_output, alpha / 4, label_smoothing)
+        by_labels = model.decoder.loss(output, twice.target_output, label_smoothing)
+        real = batch.target_output != PAD_ID
+        apart = symmetric_divergence(*model.decoder.log_probs(output).chunk(2))
+        return LossSum(by_labels.total / 2 + alpha / 4 * (apart * real).sum(), real.sum())
+
+    return compute_loss
+
+
+def symmetric_divergence(one: Tensor, other: Tensor) -> Tensor:
+    """KL(P || Q) + KL(Q || P) of log-probabilities [..., V] each -> [...]: the sum of (P - Q)(log P - log Q)."""
+    return ((one.exp() - other.exp()) * (one - other)).sum(-1)
+
+
 def labelling() -> ComputeSequenceLoss:
     """A class per step: cross-entropy of labels [B, S] int64, over the real steps."""
 
@@ -40,6 +70,15 @@ def labelling() -> ComputeSequenceLoss:
         targets = batch.targets.masked_fill(~mask, IGNORED).flatten()
         total = functional.cross_entropy(logits.flatten(0, 1), targets, ignore_index=IGNORED, reduction="sum")
         return LossSum(total, mask.sum())
+
+    return compute_loss
+
+
+def language_modelling() -> Callable[[LanguageModel, SequenceBatch], LossSum]:
+    """Cross-entropy of each next token; targets [B, T] int64 are the inputs one token later."""
+
+    def compute_loss(model: LanguageModel, batch: SequenceBatch) -> LossSum:
+        return model.loss(batch.inputs, batch.lengths, batch.targets)
 
     return compute_loss
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from seq2seq.data.batch import Batches
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, check
 from seq2seq.runs.checkpoints import CheckpointStore
 from seq2seq.runs.layout import CHECKPOINTS_FOLDER
 from seq2seq.runs.metrics_log import Journal
@@ -48,7 +48,7 @@ class Trainer:
         self.stop = StopRequest()
 
     def fit(self, model: nn.Module, batches: Batches, compute_loss: ComputeLoss, validate: Validate) -> Progress:
-        """Trains until epochs, max_steps or patience end it, resuming from the directory's newest checkpoint if
+        """Trains until epochs, steps, seconds or patience end it, resuming from the directory's newest checkpoint if
         there is one.
 
         The best model by validation lies in model.safetensors afterwards. Raises Interrupted after one of
@@ -66,6 +66,10 @@ class Trainer:
 
         Raises UserError where the learning rate needs to know the last step, and nothing says which it is.
         """
+        check(
+            self.config.max_seconds == 0 or self.world.size == 1,
+            "trainer.max_seconds is for one process, as several would not end at the same step; set trainer.max_steps",
+        )
         total_steps = self.config.total_steps(batches.batches_per_epoch)
         check_end(self.optimizer_config, known=total_steps > 0)
         return TrainingStep(

@@ -1,6 +1,9 @@
 """What recipes make of data that is given to them, and of settings they wrote themselves."""
 
+import io
 import json
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,19 +11,24 @@ from typing import Any
 import captions_images
 import datasets
 import g2p
+import numpy as np
 import phrasebook_en_de
 import pytest
 import slot_filling
+import soundfile
 import speech_digits
 import text_classification
 from PIL import Image
+from spoken import digits
 
 import seq2seq
 from phrasebook import report
 from phrasebook.generate import SPLITS
+from seq2seq.cli.exit_status import guarded
 from seq2seq.data.corpus import load_split, references
 from seq2seq.data.images import open_captioned
 from seq2seq.errors import UserError
+from seq2seq.tasks.dry_run import description_of
 
 CLASSES = ["bad", "good"]
 
@@ -129,7 +137,7 @@ def test_the_form_that_data_should_have_is_said(tmp_path: Path) -> None:
             open_captioned(folder, "train")
     for folder in (sounds, texts):
         with pytest.raises(UserError, match=r"give a folder with recordings/DIGIT_SPEAKER_NUMBER\.wav, or a data set"):
-            speech_digits.read_recordings(folder)
+            digits.find(folder)
         with pytest.raises(
             UserError, match=r"give train\.txt and test\.txt, or train and test files .* with columns text and label"
         ):
@@ -137,11 +145,97 @@ def test_the_form_that_data_should_have_is_said(tmp_path: Path) -> None:
 
 
 def test_a_recording_without_a_name_is_named_by_its_row(tmp_path: Path) -> None:
+    noise = io.BytesIO()
+    soundfile.write(noise, np.zeros(2_000), 8_000, format="WAV")
     features = datasets.Features({"audio": {"path": datasets.Value("string"), "bytes": datasets.Value("binary")}})
-    rows = datasets.Dataset.from_dict({"audio": [{"path": None, "bytes": b"x"}]}, features=features)
+    rows = datasets.Dataset.from_dict({"audio": [{"path": None, "bytes": noise.getvalue()}]}, features=features)
     rows.cast_column("audio", datasets.Audio(decode=False)).to_parquet(tmp_path / "train.parquet")
     with pytest.raises(UserError, match=r", row 1: a recording is named digit_speaker_number\.wav"):
-        speech_digits.read_recordings(str(tmp_path))
+        speech_digits.main(replace(speech_digits.CONFIG, data=str(tmp_path)))
+
+
+def recordings(*speakers: str) -> list[digits.Recording]:
+    """Ten of each digit and speaker, numbered 3 to 12; their samples say which is which."""
+    return [
+        digits.Recording(digit, speaker, number, np.full(800, number / 100 + digit / 1000, np.float32))
+        for speaker in speakers
+        for digit in range(10)
+        for number in range(3, 13)
+    ]
+
+
+def test_recordings_are_trained_on_chosen_on_and_tested_on_by_their_numbers() -> None:
+    training, validation, test = digits.divide(recordings("ann", "bob"))
+    assert {each.number for each in training} == {10, 11, 12}
+    assert {each.number for each in validation} == {3, 4, 5, 6}
+    assert {each.number for each in test} == {7, 8, 9}
+    parts = digits.divide(recordings("ann", "bob", "eve"), "bob")
+    assert [{each.speaker for each in part} for part in parts] == [{"ann", "eve"}, {"ann", "eve"}, {"bob"}]
+    assert len(parts.test) == 100
+    with pytest.raises(UserError, match="held_out_speaker bo: the speakers are ann, bob; give one"):
+        digits.divide(recordings("ann", "bob"), "bo")
+    with pytest.raises(UserError, match="the speakers are ann, so that nothing is left to train on"):
+        digits.divide(recordings("ann"), "ann")
+    with pytest.raises(UserError, match=r"ann's 4 needs a recording numbered 7 to 9, for the test"):
+        digits.divide([each for each in recordings("ann") if each.digit != 4 or not 7 <= each.number < 10])
+
+
+def test_every_speaker_is_left_out_in_turn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "data" / "recordings"
+    folder.mkdir(parents=True)
+    for each in recordings("ann", "bob"):
+        if each.number in (3, 8, 12):
+            soundfile.write(folder / f"{each.digit}_{each.speaker}_{each.number}.wav", each.samples, 8_000)
+    model = replace(speech_digits.CONFIG.model, encoder=seq2seq.EncoderConfig(hidden_size=8, subsampling=8))
+    search = replace(speech_digits.CONFIG.search, max_length_ratio=0.02)
+    speech_digits.main(
+        replace(
+            speech_digits.CONFIG,
+            data=str(folder.parent),
+            output=str(tmp_path / "run"),
+            quick=True,
+            held_out_speaker="each",
+            training_strings=4,
+            held_out_strings=4,
+            model=model,
+            search=search,
+        )
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["ann", "bob", "mean"]
+    *each, mean = (float(re.findall(r"(\d+\.\d+) %", line)[0]) for line in lines)
+    assert abs(sum(each) / 2 - mean) < 0.011
+    assert seq2seq.load(tmp_path / "run" / "bob").reader.kind == "sound"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:700]), r"a5\.wav: is cut off after 0\.04 seconds"),
+        (lambda path: path.write_text("one two"), r"a5\.wav: cannot be read as sound"),
+        (Path.unlink, r"metadata\.csv, line 7: no such file: .*a5\.wav"),
+        (lambda path: soundfile.write(path, np.zeros(40), 8_000), r"a5\.wav: has 40 samples, too few"),
+        (lambda path: soundfile.write(path, np.zeros(4000), 16_000), r"a5\.wav: not one channel at the rate of"),
+    ],
+)
+def test_a_broken_recording_is_named_before_training(
+    spoil: Callable[[Path], object], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whole recordings with what is said in them, in a dry run."""
+    lines = ["file_name,text"]
+    for row in range(20):
+        soundfile.write(tmp_path / f"a{row}.wav", np.random.default_rng(row).normal(0, 0.1, 2_000), 8_000)
+        lines.append(f"a{row}.wav,number {row % 3}")
+    (tmp_path / "metadata.csv").write_text("\n".join(lines))
+    output = tmp_path / "run"
+    config = replace(speech_digits.CONFIG, data=str(tmp_path), output=str(output), dry_run=True)
+    assert "20 recordings" not in (description_of(lambda: speech_digits.main(config)) or "20 recordings")
+    spoil(tmp_path / "a5.wav")
+    assert guarded("speech_digits.py", lambda: speech_digits.main(config)) == 2
+    ended = capsys.readouterr().err
+    assert re.search(told, ended), ended
+    assert ended.count("\n") == 1
+    assert not output.exists()
 
 
 def test_generated_pictures_are_found_whatever_columns_were_named(tmp_path: Path) -> None:

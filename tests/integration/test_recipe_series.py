@@ -2,17 +2,23 @@
 
 import itertools
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import cumulative_sum_labels
 import numpy as np
 import pytest
 import rides_forecast
+import sequence_autoencoder
+import talking_head
 import traffic_forecast
 from handwritten import hmm, pen
 
 import seq2seq
+from seq2seq.cli.exit_status import guarded
 from seq2seq.errors import UserError
 from tests.forking import run_script
 
@@ -183,3 +189,82 @@ def test_without_data_they_ask_for_it(name: str, tmp_path: Path) -> None:
     ended = run_script(RECIPES / f"{name}.py", ["--output", tmp_path / "run"], tmp_path)
     assert ended.returncode == 2
     assert "give --data" in ended.stderr
+
+
+def write_pairs(folder: Path, count: int, values: np.ndarray) -> None:
+    """Sequences of six steps of two numbers, each with the same targets [6, D], in folders of .csv and .npy files."""
+    for side in ("inputs", "targets"):
+        (folder / side).mkdir(parents=True)
+    for number in range(count):
+        inputs = np.random.default_rng(number).random((6, 2))
+        np.savetxt(folder / "inputs" / f"{number}.csv", inputs, delimiter=",")
+        np.savetxt(folder / "targets" / f"{number}.csv", values, delimiter=",", fmt="%g")
+
+
+def test_sequences_of_ones_own_train_their_recipes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "clips.npy", np.random.default_rng(1).random((20, 6, 3)))
+    write_pairs(tmp_path / "values", 20, np.arange(18).reshape(6, 3) / 10)
+    write_pairs(tmp_path / "labels", 20, np.array([[3], [3], [7], [7], [5], [5]]))
+    for recipe, data, variant, outputs in (
+        (sequence_autoencoder, "clips.npy", "conditioned", 3),
+        (talking_head, "values", "bilstm", 3),
+    ):
+        output = tmp_path / recipe.__name__
+        recipe.main(replace(recipe.CONFIG, data=str(tmp_path / data), output=str(output), quick=True))
+        assert seq2seq.load(output / variant).config.outputs == outputs
+    printed = capsys.readouterr().out
+    assert printed.count("prediction") == 4
+    assert "clips.png" not in printed  # a frame of three numbers is no picture
+    assert seq2seq.load(tmp_path / "sequence_autoencoder" / "unconditioned").config.rollout_steps == 3
+    parts = cumulative_sum_labels.read(replace(cumulative_sum_labels.CONFIG, data=str(tmp_path / "labels")))
+    assert [len(part) for part in parts] == [16, 2, 2]
+    numbers, labels = cumulative_sum_labels.numbered(parts[0], [3, 5, 7])[0]
+    assert numbers.shape == (6, 2) and labels.tolist() == [0, 0, 2, 2, 1, 1]
+    with pytest.raises(UserError, match="label 5 does not occur"):
+        cumulative_sum_labels.numbered(parts[0], [3, 7])
+
+
+def test_a_long_series_is_cut_into_clips(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("".join(f"{row}\n" for row in range(410)))
+    parts = sequence_autoencoder.read(replace(sequence_autoencoder.CONFIG, data=str(tmp_path / "a.csv")))
+    assert [len(part) for part in parts] == [16, 2, 2]
+    read, wanted = parts[0][1]
+    assert read[:, 0].tolist() == list(range(20, 30))
+    assert wanted[:, 0].tolist() == [*range(29, 19, -1), *range(30, 40)]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "spoil", "told"),
+    [
+        (
+            sequence_autoencoder,
+            lambda f: (f / "inputs" / "3.csv").write_text("1,2\n1,2\n"),
+            "3.csv: has 2 frames; clips",
+        ),
+        (
+            sequence_autoencoder,
+            lambda f: (f / "inputs" / "3.csv").write_text("1,2\n1\n"),
+            "3.csv, line 2: has 1 numbers",
+        ),
+        (talking_head, lambda f: (f / "targets" / "3.csv").write_text("1\nx\n"), "3.csv, line 2: must be numbers"),
+        (talking_head, lambda f: (f / "targets" / "3.csv").write_text("1\n"), "3.csv: has 1 steps, but"),
+        (cumulative_sum_labels, lambda f: (f / "inputs" / "3.csv").unlink(), "3.csv: has no counterpart in"),
+        (
+            cumulative_sum_labels,
+            lambda f: (f / "targets" / "3.csv").write_text("1\n0\n0.5\n1\n1\n1\n"),
+            "3.csv: must have one whole number per step",
+        ),
+    ],
+)
+def test_malformed_sequences_end_their_recipes_with_one_line(
+    recipe: Any, spoil: Callable[[Path], object], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pairs(tmp_path, 10, np.array([[0], [0], [1], [1], [1], [1]]))
+    spoil(tmp_path)
+    data = tmp_path / "inputs" if recipe is sequence_autoencoder else tmp_path
+    config = replace(recipe.CONFIG, data=str(data), output=str(tmp_path / "run"))
+    assert guarded(f"{recipe.__name__}.py", lambda: recipe.main(config)) == 2
+    ended = capsys.readouterr().err
+    assert ended.count("\n") == 1
+    assert told in ended
+    assert not (tmp_path / "run").exists()

@@ -14,6 +14,7 @@ import pytest
 import seq2seq
 from seq2seq.cli.main import main
 from seq2seq.config import write_config
+from seq2seq.data.bucketing import BatchingConfig
 from seq2seq.data.corpus import load_split
 from seq2seq.data.vocabulary import train_vocabularies
 from seq2seq.errors import Interrupted, UserError
@@ -86,6 +87,32 @@ def test_a_resumed_stream_equals_an_uninterrupted_one(
     (other / "train.jsonl").write_text("".join(lines[::-1]))
     with pytest.raises(UserError, match="other data"):
         run(replace(streamed("run"), data=str(other)))
+
+
+def test_a_resume_with_every_lever_equals_an_uninterrupted_run(
+    toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What docs/quality.md lists, all at once: all that is drawn at random is a function of seed, epoch, step and
+    row."""
+
+    def config(name: str) -> ExperimentConfig:
+        usual = toy_config(toy_data, tmp_path / name, epochs=2)
+        model = replace(
+            usual.model,
+            **{"state_dropout": 0.2, "embedding_dropout": 0.0, "output_dropout": 0.3, "recurrent_dropout": 0.2},
+            **{"source_token_dropout": 0.1, "target_token_dropout": 0.1, "dropped_tokens": "unk", "lexical": True},
+            encoder=replace(usual.model.encoder, layers=2, residual=True),
+            decoder=replace(usual.model.decoder, layers=3, residual=True, deep_output=True, heads=2),
+        )
+        vocabulary = replace(usual.vocabulary, model_type="bpe")
+        usual = replace(usual, test_split="", batching=BatchingConfig(max_tokens_per_batch=1_500))
+        return replace(usual, model=model, vocabulary=vocabulary, bpe_dropout=0.2, r_drop=1.0)
+
+    run(config("whole"))
+    for step in (1, 4):
+        interrupt_after(step, config("run"), monkeypatch)
+    run(config("run"))
+    assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "run"))
 
 
 def test_a_stop_during_the_last_validation_is_heard(

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from PIL import Image
 
@@ -221,6 +223,8 @@ def recording(folder: Path, content: bytes) -> None:
 
 PICTURE = io.BytesIO()
 Image.effect_noise((64, 64), 50).save(PICTURE, "png")
+SOUND = io.BytesIO()
+soundfile.write(SOUND, np.zeros(2_000), 8_000, format="WAV")
 BROKEN_MEDIA: dict[str, tuple[str, Break, str]] = {
     "a picture that is none": ("captions_images", lambda f: pictures(f, b"no picture"), r"train: the image of row 2"),
     "a picture cut off": (
@@ -230,6 +234,7 @@ BROKEN_MEDIA: dict[str, tuple[str, Break, str]] = {
     ),
     "a picture missing": ("captions_images", lambda f: pictures(f, None), r"1\.png"),
     "sound that is none": ("speech_digits", lambda f: recording(f, b"RIFF no sound"), r"1_a_11\.wav"),
+    "sound cut off": ("speech_digits", lambda f: recording(f, SOUND.getvalue()[:900]), r"1_a_11\.wav: is cut off"),
     "sound without bytes": ("speech_digits", lambda f: recording(f, b""), r"1_a_11\.wav"),
 }
 KINDS = [*BROKEN, *BROKEN_MEDIA]

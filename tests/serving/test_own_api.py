@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import re
@@ -11,7 +12,7 @@ import wave
 from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 import pytest
@@ -217,6 +218,12 @@ def test_questions_for_another_model_get_400(server: ServerProcess, asked: dict[
 def test_a_body_that_is_too_large_gets_413(server: ServerProcess) -> None:
     answer = httpx.post(server.url + "/v1/predict", files={"file": b"1" * 11_000_000}, timeout=60)
     assert answer.status_code == 413
+    # A client that sends all before it reads.
+    address = urlsplit(server.url)
+    assert address.hostname is not None
+    client = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
+    client.request("POST", "/v1/translate", b"1" * 30_000_000, {"Content-Type": "application/json"})
+    assert client.getresponse().status == 413
 
 
 def test_the_page_needs_nothing_from_elsewhere(server: ServerProcess) -> None:

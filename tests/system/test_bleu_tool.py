@@ -115,6 +115,25 @@ def test_paired_bootstrap_is_sacrebleus(folder: Path) -> None:
         assert "bs:1000|seed:12345" in ours[name]["signature"]
 
 
+def test_several_systems_make_a_table(folder: Path) -> None:
+    words = ["ref1", "--compare", "other", "ref2"]
+    figures = json.loads(tool(folder, *words, "--json").stdout)
+    rows = tool(folder, *words, "--markdown").stdout.decode("utf-8").split("\n")
+    assert rows[0] == "| system | BLEU | chrF2 | TER |"
+    for row, key, found in (
+        (2, "stdin", figures["other"]),
+        (3, "compared", figures["other"]),
+        (4, "compared", figures["ref2"]),
+    ):
+        cells = [cell.strip() for cell in rows[row].split("|")[2:-1]]
+        for cell, name in zip(cells, ("BLEU", "chrF2", "TER"), strict=True):
+            mark = "*" if key == "compared" and found[name]["p_value"] < 0.05 else ""
+            assert cell == f"{found[name][key]['score']:.2f} ± {found[name][key]['confidence']:.2f}{mark}"
+    latex = tool(folder, "ref1", "--latex").stdout.decode("utf-8")
+    assert latex.startswith("% BLEU: nrefs:1|")
+    assert "system & BLEU & chrF2 & TER \\\\\n\\midrule\nstandard input & " in latex
+
+
 def test_options_mean_what_sacrebleus_mean(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = json.loads(
         tool(folder, "ref1", "--json", "--confidence", "--lowercase", "--tokenize", "char", "--seed", "7").stdout
@@ -159,6 +178,8 @@ def test_an_unfit_tokenizer_is_warned_of(tmp_path: Path) -> None:
         (["ref1"], "empty", b"standard input is empty"),
         (["latin1"], "hyp", b"latin1, line 2: not valid UTF-8"),
         (["ref1", "--compare", "short"], "hyp", b"short has 2 lines"),
+        (["ref1", "--randomisation"], "hyp", b"--randomisation compares systems: give --compare"),
+        (["ref1", "--compare", "other", "short"], "hyp", b"short has 2 lines"),
         (["ref1", "--seed", "-3"], "hyp", b"the seed '-3' is neither"),
         (["ref1", "--tokenize", "13b"], "hyp", b"bleu_tokenizer must be one of 13a, intl, char"),
         (["ref1", "--seed", "x"], "hyp", b"the seed 'x' is neither"),

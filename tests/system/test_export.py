@@ -156,6 +156,19 @@ def test_a_damaged_export_is_one_line(exports: dict[str, Path], tmp_path: Path) 
         assert "Traceback" not in answers(sys.executable, tmp_path / name, given="ba\n", status=2)
         (tmp_path / name / name).unlink()
         assert name in answers(sys.executable, tmp_path / name, given="ba\n", status=2)
+    settings = json.loads((exports["predictor"] / "config.json").read_text())
+    shutil.copytree(exports["predictor"], tmp_path / "predictor")
+    for damaged in (
+        [],
+        {},
+        {**settings, "kind": "other"},
+        {**settings, "kind": "translator"},
+        {**settings, "graphs": 1},
+    ):
+        (tmp_path / "predictor" / "config.json").write_text(json.dumps(damaged))
+        error = answers(sys.executable, tmp_path / "predictor", given="", status=2)
+        assert "Traceback" not in error
+        assert "export the run again" in error
 
 
 def test_what_is_not_as_it_was_exported_is_one_line(exports: dict[str, Path], tmp_path: Path) -> None:

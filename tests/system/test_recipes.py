@@ -114,7 +114,7 @@ def test_speech_is_read_from_what_datasets_loads(tmp_path: Path, capsys: pytest.
 
     def store(most: int) -> None:
         sounds = []
-        for digit, number in itertools.islice(itertools.product(range(10), (5, 10)), most):
+        for digit, number in itertools.islice(itertools.product(range(10), (5, 7, 10)), most):
             file = io.BytesIO()
             noise = np.random.default_rng(digit).normal(0, 0.1, 2_000)
             soundfile.write(file, noise, 8_000, format="WAV")
@@ -123,7 +123,7 @@ def test_speech_is_read_from_what_datasets_loads(tmp_path: Path, capsys: pytest.
         datasets.Dataset.from_dict({"audio": sounds}).cast(audio).to_parquet(folder / "train.parquet")
 
     folder.mkdir()
-    store(20)
+    store(30)
     script = ROOT / "recipes" / "speech_digits.py"
     given = ["--data", folder, "--output", tmp_path / "run", "--quick"]
     ended = run_script(script, given, tmp_path)
@@ -136,10 +136,10 @@ def test_speech_is_read_from_what_datasets_loads(tmp_path: Path, capsys: pytest.
     frames = model.read(tmp_path / "a.wav")
     assert frames.shape == (1 + 5_000 // 128, 40)
     assert capsys.readouterr().out == f"{tmp_path / 'a.wav'}\t{model.generate([frames])[0]}\n"
-    store(19)
+    store(29)
     ended = run_script(script, given, tmp_path)
     assert ended.returncode == 2
-    assert "ann's 9 needs recordings numbered below 10 and" in ended.stderr
+    assert "ann's 9 needs a recording numbered 10 or more" in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -151,16 +151,30 @@ def test_speech_is_read_from_what_datasets_loads(tmp_path: Path, capsys: pytest.
             {"train.seq.in": "to a\nb\n", "train.seq.out": "O O\nO O\n", "train.label": "x\nx\n"},
             "train.seq.out, line 2: has 2 labels, but the line has 1 words",
         ),
+        ("character_lm", {"text.txt": "good\n\udcff\n"}, "text.txt, line 2: not UTF-8 text"),
     ],
 )
 def test_a_malformed_file_is_one_line(name: str, files: dict[str, str], told: str, tmp_path: Path) -> None:
     for file, content in files.items():
-        (tmp_path / file).write_text(content)
+        (tmp_path / file).write_bytes(content.encode(errors="surrogateescape"))
     given = ["--data", tmp_path, "--output", tmp_path / "run"]
     ended = run_script(ROOT / "recipes" / f"{name}.py", given, tmp_path)
     assert ended.returncode == 2
     assert told in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+def test_cells_and_optimisers_are_compared(tmp_path: Path) -> None:
+    given = ["--compare", "--seconds", "1", "--model.direction", "both", "--output", tmp_path / "run", "--quick"]
+    ended = run_script(ROOT / "recipes" / "character_lm.py", given, tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    found = [line.split() for line in ended.stdout.splitlines()]
+    assert {tuple(line[:2]) for line in found} >= {("peephole,", "sgd"), ("rnn,", "rmsprop"), ("lstm,", "adam")}
+    bits = [float(line[2]) for line in found]
+    assert len(bits) == 12
+    assert bits == sorted(bits)
+    assert (tmp_path / "run" / "comparison.png").exists()
+    assert seq2seq.load(tmp_path / "run" / "gru-adam", kind="language_model").config.direction == "both"
 
 
 def test_handwriting_reads_images_too(tmp_path: Path) -> None:

@@ -38,6 +38,11 @@ def configurations() -> list[type[Any]]:
     return sorted(named, key=lambda each: (each.__module__, each.__name__))
 
 
+def is_optional(cls: type[Any], name: str) -> bool:
+    """Whether the field may be without a number, which is its default then."""
+    return type(None) in typing.get_args(typing.get_type_hints(cls)[name])
+
+
 def numbers(cls: type[Any]) -> list[str]:
     """Names of the fields that hold a number."""
     hints = typing.get_type_hints(cls)
@@ -91,6 +96,7 @@ def test_the_walk_finds_what_there_is() -> None:
     found = {f"{cls.__name__}.{name}" for cls, name in FIELDS}
     expected = {"SearchConfig.beam_size", "TrainerConfig.seed", "OptimizerConfig.beta2", "BatchingConfig.row_step"}
     expected |= {"EncoderConfig.layers", "FrontEndConfig.blocks", "VocabularyConfig.size", "DataConfig.max_ratio"}
+    expected |= {"ModelConfig.state_dropout"}
     expected |= {"LanguageModelTask.window", "ExperimentConfig.label_smoothing", "Config.training_strips"}
     assert expected <= found
     assert len({cls for cls, _ in FIELDS if cls.__name__ == "Config"}) >= 12
@@ -99,7 +105,8 @@ def test_the_walk_finds_what_there_is() -> None:
 @pytest.mark.parametrize(("cls", "name"), FIELDS, ids=lambda each: getattr(each, "__qualname__", each))
 def test_no_field_takes_what_is_no_number_of_sensible_size(cls: type[Any], name: str) -> None:
     config = made(cls)
-    for value in BAD:
+    admitted = [None] if is_optional(cls, name) else []
+    for value in [each for each in BAD if each not in admitted]:
         with pytest.raises(UserError, match=rf"\b{name} must be a (whole )?number from -?[\d.,]+ to [\d.,]+") as error:
             dataclasses.replace(config, **{name: value})
         assert "\n" not in str(error.value)
@@ -125,7 +132,7 @@ def test_no_field_takes_a_value_of_another_type(cls: type[Any], name: str, kind:
 @pytest.mark.parametrize(("cls", "name"), FIELDS, ids=lambda each: getattr(each, "__qualname__", each))
 def test_numbers_of_numpy_are_stored_as_those_of_python(cls: type[Any], name: str) -> None:
     config = made(cls)
-    usual = getattr(config, name)
+    usual = 0.5 if is_optional(cls, name) else getattr(config, name)
     for kind in (np.int64, np.uint32) if isinstance(usual, int) else (np.float64, np.float32):
         stored = getattr(dataclasses.replace(config, **{name: kind(usual)}), name)
         assert type(stored) is type(usual)

@@ -1,5 +1,8 @@
 // Sound to log energies of mel bands: the counterpart of log_mel in inputs.py.
 
+/** A WAV header that gives so many bytes or more was written before the length was known. */
+const UNKNOWN_LENGTH = 0x7fff0000;
+
 /** A file's samples at `rate`, -1 to 1, one channel. */
 export async function decodeSound(file, rate) {
   const bytes = await file.arrayBuffer();
@@ -28,7 +31,9 @@ export function plainWav(bytes, rate) {
       fits = format === 1 && channels === 1 && bits === 16 && view.getUint32(start + 4, true) === rate;
     }
     if (kind === "data") {
-      const count = Math.floor(Math.min(size, bytes.byteLength - start) / 2);
+      const there = bytes.byteLength - start, known = size < UNKNOWN_LENGTH;
+      if (known && there < size) throw new Error("the recording is cut off; replace it");
+      const count = Math.floor(Math.min(size, there) / 2);
       return fits ? Float32Array.from({ length: count }, (_, n) => view.getInt16(start + 2 * n, true) / 32768) : null;
     }
     place = start + size + (size % 2);

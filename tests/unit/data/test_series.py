@@ -4,9 +4,10 @@ import math
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from seq2seq.data.series import read_series
+from seq2seq.data.series import mean_and_deviation, read_series
 from seq2seq.errors import UserError
 
 
@@ -37,6 +38,8 @@ def test_without_a_column_of_times_all_columns_are_sensors(tmp_path: Path) -> No
         ("a,b\n1,2\n3\n", "line 3: has 1 cells, but the header has 2"),
         ("a,b\n1,two\n", "line 2: must be numbers, or empty where a value is missing, got 'two'"),
         ("a\n1\ninf\n", "line 3: must be numbers"),
+        ("a\n1\n1e300\n", "line 3: must be numbers"),
+        ("a,b,a\n1,2,3\n", "line 1: two sensors have the name 'a'"),
         ("a\n1_000\n", "line 2: must be numbers"),
         ("time,a\n2014-07-01,1\nyesterday,1\n", "line 3: must begin with a time"),
         ("time,a\n2014-07-02,1\n2014-07-01,1\n", "line 3: its time '2014-07-01' is not later"),
@@ -60,3 +63,10 @@ def test_what_is_no_text_file_is_said_to_be_none(tmp_path: Path) -> None:
     for other, message in ((tmp_path, "is a folder"), (tmp_path / "none.csv", "no such file")):
         with pytest.raises(UserError, match=message):
             read_series(other)
+
+
+def test_standardising_needs_values_that_differ(tmp_path: Path) -> None:
+    assert mean_and_deviation(np.array([[1.0, np.nan], [3.0, 2.0]]), tmp_path) == pytest.approx((2, (2 / 3) ** 0.5))
+    for values, message in (([np.nan, np.nan], "no value"), ([60.0, 60.0], "are 60"), ([0.1] * 3, "are 0.1")):
+        with pytest.raises(UserError, match=f"s.csv: .*{message}"):
+            mean_and_deviation(np.array(values), "s.csv")

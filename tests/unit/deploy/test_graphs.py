@@ -10,9 +10,10 @@ import torch
 from torch.utils import _pytree as pytree
 
 from seq2seq.data.symbols import EOS_ID
-from seq2seq.deploy.graphs import SequenceNode
+from seq2seq.deploy.graphs import SequenceNode, exportable
 from seq2seq.deploy.onnx_file import write_graph
 from seq2seq.deploy.plans import _search_graphs
+from seq2seq.errors import UserError
 from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
@@ -94,3 +95,9 @@ def compare(models: list[Seq2Seq], sessions: Any, rows: int, steps: int, slots: 
     leaves = dict(zip(names, pytree.tree_leaves(list(after.members)), strict=True))
     for output, each in zip(step.get_outputs()[4:], outputs[4:], strict=True):
         np.testing.assert_allclose(each, leaves[output.name.removesuffix(".next")].numpy(), atol=1e-5)
+
+
+def test_an_encoder_with_projected_states_is_not_exported() -> None:
+    model = build_model(ModelConfig(8, 0.3, encoder=EncoderConfig(5, proj_size=2)), V, V)
+    with pytest.raises(UserError, match=r"an export cannot read with model\.encoder\.proj_size"):
+        exportable(model, SequenceNode)

@@ -6,10 +6,12 @@ import tracemalloc
 from typing import Any
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from seq2seq.errors import UserError
+from seq2seq.evaluation import metrics
 from seq2seq.evaluation.error_rates import character_error_rate, error_rates
 from seq2seq.evaluation.metrics import (
     bleu,
@@ -170,6 +172,30 @@ def test_confidence_interval_is_reproducible_and_holds_the_score() -> None:
     assert first.chrf.mean is not None
     assert abs(first.chrf.score - first.chrf.mean) < first.chrf.confidence
     assert "bs:1000" in first.chrf.signature
+
+
+def test_approximate_randomisation_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outputs of the two systems change places at random: how often is the difference larger than the real one?"""
+    monkeypatch.setattr(metrics, "RANDOMISATIONS", 40)
+    nearly = [line if row % 2 else HYPOTHESES[row] for row, line in enumerate(ONE)]
+    streams = reference_streams(ONE, [[line] for line in ONE])
+    (found, *_) = compare(HYPOTHESES, nearly, streams, randomised=True)
+    stays = np.random.default_rng(12345).integers(2, size=(40, len(ONE)), dtype=bool)
+
+    def difference(pairs: list[tuple[str, str]]) -> float:
+        one, two = (BLEU().corpus_score(list(side), [ONE]).score for side in zip(*pairs, strict=True))
+        return abs(one - two)
+
+    pairs = list(zip(HYPOTHESES, nearly, strict=True))
+    real = difference(pairs)
+    larger = sum(
+        difference([pair if stay else pair[::-1] for pair, stay in zip(pairs, row, strict=True)]) > real + 1e-9
+        for row in stays
+    )
+    assert found.p_value == pytest.approx((larger + 1) / 41)
+    assert found.system.score - found.baseline.score == pytest.approx(real)
+    assert found.system.confidence is None
+    assert "ar:40" in found.system.signature
 
 
 def test_paired_bootstrap_tells_a_better_system_from_an_equally_bad_one() -> None:

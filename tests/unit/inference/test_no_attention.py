@@ -34,6 +34,8 @@ def test_a_translator_says_that_there_is_nothing_to_align(translator: Translator
     assert len(translator.translate(["ba ko"])) == 1
     with pytest.raises(UserError, match="this model has no attention"):
         translator.align(["ba ko"], ["mi"])
+    with pytest.raises(UserError, match="this model has no attention"):
+        translator.translate(["ba ko"], coverage_penalty=0.1)
 
 
 def test_the_command_line_says_so_before_it_writes(

@@ -10,7 +10,7 @@ from PIL import Image
 
 import seq2seq
 from seq2seq.config import write_config
-from seq2seq.data.symbols import EOS_ID
+from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.errors import UserError
 from seq2seq.inference.inputs import collate_inputs, read_inputs
@@ -117,6 +117,24 @@ def test_attention_has_a_row_per_piece_and_sums_to_one() -> None:
     assert pieces == ["▁two", "▁five", "</s>"]
     assert [len(row) for row in weights] == [6, 6, 6]  # 4 x 3 cells, halved by the second layer
     assert [sum(row) for row in weights] == pytest.approx([1, 1, 1])
+
+
+@pytest.mark.parametrize("kind", ["features", "tokens"])
+def test_forced_accuracy_counts_the_tokens_that_a_search_would_choose_behind_the_true_ones(kind: str) -> None:
+    """Step by step, as the search does it, one input alone."""
+    model, given = generator(kind), inputs(kind)
+    texts = [f"{text} two" for text in model.generate(given, beam_size=1)]
+    right = count = 0
+    for one, text in zip(given, texts, strict=True):
+        batch = collate_inputs(model.config.front_end, [(one, ())])
+        step, state, _ = model._started(batch)
+        token = torch.tensor([BOS_ID])
+        for wanted in model.vocabulary.encode(text):
+            log_probs, state = step(token, state)
+            right, count = right + int(log_probs.argmax(-1).item() == wanted), count + 1
+            token = torch.tensor([wanted])
+    assert 0 < right < count
+    assert abs(model.forced_accuracy(given, texts) - 100 * right / count) < 1e-9
 
 
 def test_ctc_needs_its_head() -> None:

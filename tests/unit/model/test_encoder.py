@@ -5,8 +5,11 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from seq2seq.errors import UserError
+from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.dropout import SequenceDropout
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig, join_steps
+from seq2seq.model.seq2seq import ModelConfig, build_model
 
 LENGTHS = torch.tensor([7, 1, 4])
 
@@ -41,6 +44,7 @@ CONFIGS = [
     *[EncoderConfig(6, 2, direction=direction) for direction in ("forward", "backward")],  # type: ignore[arg-type]
     *[EncoderConfig(6, 3, subsampling=factor) for factor in (2, 3)],
     EncoderConfig(6, 2, forward_layers=1),
+    EncoderConfig(6, 2, forward_layers=1, proj_size=4),
 ]
 
 
@@ -56,6 +60,18 @@ def test_padding_changes_nothing(config: EncoderConfig) -> None:
         torch.testing.assert_close(together.states[row, :steps], alone.states[0])
         torch.testing.assert_close(together.final_hidden[row], alone.final_hidden[0])
         torch.testing.assert_close(together.final_cell[row], alone.final_cell[0])
+
+
+def test_projected_states_are_narrower_and_feed_a_decoder() -> None:
+    config = ModelConfig(8, 0.0, encoder=EncoderConfig(6, proj_size=2), decoder=DecoderConfig(5))
+    model = build_model(config, 9, 9)
+    memory = model.encode(torch.tensor([[4, 5, 3]]), torch.tensor([3]))
+    assert memory.states.shape == (1, 3, 4)
+    assert (memory.final_hidden.shape, memory.final_cell.shape) == ((1, 4), (1, 4))
+    log_probs, _ = model.step(torch.tensor([2]), model.start(torch.tensor([[4, 5, 3]]), torch.tensor([3])))
+    assert log_probs.exp().sum().item() == pytest.approx(1.0)
+    with pytest.raises(UserError, match=r"model\.encoder\.proj_size must be a whole number from 0 to 5, not 6"):
+        EncoderConfig(6, proj_size=6)
 
 
 def test_forward_layers_read_the_states_below_ahead() -> None:

@@ -43,6 +43,25 @@ def test_rollouts_equal_cells_stepped_by_hand() -> None:
             torch.testing.assert_close(told[:, 4 * number + step], head.output(hidden))
 
 
+def test_conditioned_rollouts_read_what_they_generated_last() -> None:
+    torch.manual_seed(0)
+    head = RolloutHead(memory_size=3, outputs=2, rollouts=2, steps=4, conditioned=True)
+    source = Memory(torch.randn(2, 5, 3), torch.ones(2, 5, dtype=torch.bool), torch.randn(2, 3), torch.randn(2, 3))
+    generated = head(source)
+    assert generated.shape == (2, 8, 2)
+    for number, decoder in enumerate(head.decoders):
+        hidden, cell, last = source.final_hidden, source.final_cell, torch.zeros(2, 2)
+        for step in range(4):
+            read = torch.cat((source.final_hidden, last), 1)
+            hidden, cell = torch.lstm_cell(read, (hidden, cell), *decoder.all_weights[0])
+            last = head.output(hidden)
+            torch.testing.assert_close(generated[:, 4 * number + step], last)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (head(source) - generated).abs().max() < 0.05
+    with pytest.raises(UserError, match=r"model\.conditioned goes with model\.answer rollout"):
+        PredictorConfig(conditioned=True)
+
+
 def test_labels_of_steps_see_the_class_of_the_sequence() -> None:
     """By hand: the class is that of the maximum over real steps; its probabilities move each step's labels."""
     head = JointHead(2, 3, 2)

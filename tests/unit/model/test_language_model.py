@@ -112,14 +112,14 @@ def test_samples_follow_the_models_distribution() -> None:
 def test_a_cold_sample_takes_the_likeliest_character_each_time() -> None:
     model = character_model()
     sample = model.sample("ab", 6, temperature=1e-4)
-    ids = model.characters.encode("ab" + sample)
+    ids = model.units.encode("ab" + sample)
     logits, _ = model.model(torch.tensor([[BOS_ID, *ids[:-1]]]), torch.tensor([len(ids)]))
     assert [4 + int(row[4:].argmax()) for row in logits[0, 2:]] == ids[2:]
 
 
 def test_bits_per_character() -> None:
     model = character_model()
-    ids = model.characters.encode("abca\nb")
+    ids = model.units.encode("abca\nb")
     logits, _ = model.model(torch.tensor([[BOS_ID, *ids[:-1]]]), torch.tensor([6]))
     expected = -logits[0].log_softmax(-1)[torch.arange(6), torch.tensor(ids)].mean() / math.log(2)
     assert model.bits_per_character("abca\nb") == pytest.approx(expected.item(), rel=1e-5)
@@ -132,3 +132,84 @@ def test_texts_together_have_the_bits_that_they_have_alone(monkeypatch: pytest.M
     assert model.bits_of_each(texts) == pytest.approx(expected, rel=1e-5)
     monkeypatch.setattr(character_model_module, "LONGEST_AT_ONCE", 5)
     assert model.bits_of_each(texts) == pytest.approx(expected, rel=1e-5)
+
+
+def both_directions() -> LanguageModel:
+    torch.manual_seed(3)
+    return build_language_model(LanguageModelConfig("lstm", 8, 2, 5, direction="both"), V).eval()
+
+
+def test_the_loss_of_both_directions_is_that_of_two_readers() -> None:
+    """Against steps one by one: the forward reader from the left, the backward one from the right, of padded rows."""
+    model, lengths = both_directions(), [5, 3]
+    rows = [[BOS_ID, 4, 5, 6, 4, 5], [4, 6, 5, 4]]
+    expected = 0.0
+    for row in rows:
+        for step, order in ((model.step, row), (model.step_back, row[::-1])):
+            state = model.start(1)
+            for given, wanted in itertools.pairwise(order):
+                log_probs, state = step(torch.tensor([given]), state)
+                expected -= log_probs[0, wanted].item() / 2
+    padded = torch.tensor([[*row, *[PAD_ID] * (6 - len(row))] for row in rows])
+    following = padded[:, 1:]
+    tokens = padded[:, :-1].masked_fill(following == PAD_ID, PAD_ID)
+    loss = model.loss(tokens, torch.tensor(lengths), following)
+    assert int(loss.tokens) == sum(lengths)
+    assert loss.total.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_neither_direction_sees_what_the_other_has_read() -> None:
+    model = both_directions()
+    embedded: list[torch.Tensor] = []
+    model.embedding.register_forward_hook(lambda _module, _given, found: embedded.append(found) or found.retain_grad())
+    tokens, following, lengths = torch.tensor([[4, 5, 6, 5]]), torch.tensor([[5, 6, 5, 4]]), torch.tensor([4])
+    assert model.backward_layers is not None
+    for place in range(4):
+        for layers, (given, count, _) in (
+            (model.layers, (tokens, lengths, following)),
+            (model.backward_layers, (following.flip(1), lengths, tokens.flip(1))),
+        ):
+            model._features(given, count, layers)[0, place].sum().backward()
+            gradient = embedded.pop().grad
+            assert gradient is not None
+            seen = gradient[0].abs().sum(-1) > 0
+            assert seen.tolist() == [step <= place for step in range(4)]
+
+
+def test_bits_of_a_text_read_backwards() -> None:
+    characters = Characters("abc\n")
+    config = LanguageModelConfig("gru", 8, direction="both")
+    model = CharacterModel(build_language_model(config, len(characters)).eval(), config, characters)
+    ids = [BOS_ID, *characters.encode("abca\nb")]
+    state, expected = model.model.start(1), 0.0
+    for given, wanted in itertools.pairwise(ids[::-1]):
+        log_probs, state = model.model.step_back(torch.tensor([given]), state)
+        expected -= log_probs[0, wanted].item() / math.log(2)
+    assert model.bits_per_character("abca\nb", backwards=True) == pytest.approx(expected / 6, rel=1e-5)
+    with pytest.raises(UserError, match=r"reads forward only; train one with model\.direction both"):
+        character_model().bits_per_character("abc", backwards=True)
+
+
+def test_tied_weights_are_one_matrix() -> None:
+    config = LanguageModelConfig(hidden_size=8, embedding_size=8, tie=True)
+    model = build_language_model(config, V)
+    assert model.output.weight is model.embedding.weight
+    with pytest.raises(UserError, match=r"model\.tie needs a model\.embedding_size of 8, as model\.hidden_size has it"):
+        LanguageModelConfig(hidden_size=8, embedding_size=5, tie=True)
+
+
+def test_projected_states_step_as_the_whole_does() -> None:
+    torch.manual_seed(4)
+    config = LanguageModelConfig("lstm", 9, 2, embedding_size=3, proj_size=3, tie=True)
+    model = build_language_model(config, V).eval()
+    tokens = torch.tensor([[BOS_ID, 4, 5, 6], [BOS_ID, 6, 6, 5]])
+    logits, _ = model(tokens, torch.tensor([4, 4]))
+    state = model.start(2)
+    assert (state.hidden.shape, state.cell.shape) == ((2, 2, 3), (2, 2, 9))
+    for step in range(4):
+        log_probs, state = model.step(tokens[:, step], state)
+        torch.testing.assert_close(log_probs, logits[:, step].log_softmax(-1))
+    with pytest.raises(UserError, match=r"model\.proj_size must be a whole number from 0 to 8, not 9"):
+        LanguageModelConfig("lstm", 9, proj_size=9)
+    with pytest.raises(UserError, match=r"model\.proj_size is for model\.cell lstm, not gru"):
+        LanguageModelConfig("gru", 9, proj_size=3)

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from seq2seq.model.recurrent import Cell, PeepholeLSTM, build_recurrent
+from seq2seq.model.cells import LayerNormLSTM, PeepholeLSTM, build_recurrent
+from seq2seq.model.recurrent import Cell
 
 LENGTHS = torch.tensor([6, 1, 4])
 
@@ -29,7 +30,7 @@ def test_equals_torch_over_packed_sequences(cell: Cell) -> None:
     torch.testing.assert_close(cell_state, final[1][0] if cell == "lstm" else final[0])
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "peephole"])
+@pytest.mark.parametrize("cell", get_args(Cell))
 def test_stepwise_equals_the_whole(cell: Cell) -> None:
     torch.manual_seed(0)
     layer = build_recurrent(cell, 5, 4).double()
@@ -71,6 +72,28 @@ def test_a_run_from_a_given_state_equals_its_steps_and_the_joint_product(cell: C
         torch.testing.assert_close(gradient, gradients[0], rtol=1e-9, atol=1e-9)
 
 
+def test_a_projected_lstm_equals_torchs_own_and_its_steps() -> None:
+    torch.manual_seed(0)
+    layer = build_recurrent("lstm", 5, 6, proj_size=3).double()
+    reference = nn.LSTM(5, 6, proj_size=3, batch_first=True).double()
+    reference.load_state_dict(layer.state_dict())
+    inputs = torch.randn(3, 6, 5, dtype=torch.float64)
+    output, final = reference(pack_padded_sequence(inputs, LENGTHS, batch_first=True, enforce_sorted=False))
+    states, *last = layer(inputs, LENGTHS)
+    real = (torch.arange(6) < LENGTHS[:, None])[..., None]
+    torch.testing.assert_close(states * real, pad_packed_sequence(output, batch_first=True)[0] * real)
+    for each in last:
+        torch.testing.assert_close(each, final[0][0])
+    start = torch.randn(3, 3, dtype=torch.float64), torch.randn(3, 6, dtype=torch.float64)
+    whole, (_, cell_state) = reference(inputs, (start[0][None], start[1][None]))
+    torch.testing.assert_close(layer.run(inputs, start), whole)
+    hidden, cell = start
+    for step in range(6):
+        hidden, cell = layer.step(inputs[:, step], hidden, cell)
+        torch.testing.assert_close(hidden, whole[:, step])
+    torch.testing.assert_close(cell, cell_state[0])
+
+
 def sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
@@ -103,6 +126,30 @@ def test_peephole_gradients() -> None:
     assert torch.autograd.gradcheck(lambda *_: layer(inputs, torch.tensor([4, 2])), (inputs, *parameters))
 
 
+def test_a_layer_normalised_step_follows_its_equations() -> None:
+    """Two units, plain numbers (Ba et al. 2016, eq. 20 to 22, with one norm for both products)."""
+    torch.manual_seed(0)
+    layer = LayerNormLSTM(1, 2).double()
+    for parameter in layer.parameters():
+        parameter.data.normal_()
+    states, _, _ = layer(torch.tensor([[[2.0], [-3.0]]], dtype=torch.float64), torch.tensor([2]))
+    by_input, by_hidden, bias = (each.tolist() for each in layer.joint_weights())
+    gain, shift = layer.gain.view(5, 2).tolist(), layer.shift.view(5, 2).tolist()
+
+    def normed(values: list[float], which: int) -> list[float]:
+        mean = sum(values) / 2
+        deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / 2 + 1e-5)
+        return [(value - mean) / deviation * gain[which][u] + shift[which][u] for u, value in enumerate(values)]
+
+    h = c = [0.0, 0.0]
+    for x, state in zip((2.0, -3.0), states[0].tolist(), strict=True):
+        rows = [by_input[r][0] * x + sum(by_hidden[r][u] * h[u] for u in (0, 1)) + bias[r] for r in range(8)]
+        i, f, g, o = (normed(rows[2 * gate : 2 * gate + 2], gate) for gate in range(4))
+        c = [sigmoid(f[u]) * c[u] + sigmoid(i[u]) * math.tanh(g[u]) for u in (0, 1)]
+        h = [sigmoid(o[u]) * math.tanh(shown) for u, shown in enumerate(normed(c, 4))]
+        assert state == pytest.approx(h, abs=1e-9)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("cell", get_args(Cell))
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -115,4 +162,5 @@ def test_bf16_on_a_gpu_runs_cudnn_and_gives_what_joins_with_bf16(cell: Cell, dty
         states, hidden, _ = layer(inputs.to(dtype), lengths)
         torch.cat((states, expected.bfloat16(), hidden[:, None]), 1).float().sum().backward()
     torch.testing.assert_close(states[0].float(), expected[0], rtol=0.05, atol=0.05)
-    assert (cell == "peephole") != any("cudnn_rnn" in event.key for event in profile.key_averages())
+    by_cudnn = any("cudnn_rnn" in event.key for event in profile.key_averages())
+    assert by_cudnn == (cell in ("lstm", "gru", "rnn"))

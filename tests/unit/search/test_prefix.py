@@ -2,93 +2,63 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
 import seq2seq
 from seq2seq.errors import UserError
-from seq2seq.search.beam import Hypothesis, SearchConfig, beam_search
-from seq2seq.search.prefix import PrefixState, forced_prefix, prefix_limits, start_prefix
+from seq2seq.search.beam import SearchConfig
+from seq2seq.search.prefix import PieceTexts, PrefixState, forced_prefix, prefix_limits
+from tests.unit.search.exhaustive import Chain, all_outputs, chains, same_scores, search, step
 
 STORED = Path(__file__).parents[2] / "fixtures" / "translator-0.1.0-format2"
-BOS, EOS, SIZE = 2, 3, 7
-"""Tokens 4 to 6 are words."""
-
-
-class Chain:
-    """A state that remembers the sentence of each hypothesis: probabilities are those of a Markov chain of its own."""
-
-    def __init__(self, sentence: Tensor) -> None:
-        self.sentence = sentence
-
-    def reorder(self, hypotheses: Tensor, sentences: Tensor | None = None) -> Chain:
-        return Chain(self.sentence.index_select(0, hypotheses))
-
-
-def chains(count: int, seed: int) -> Tensor:
-    """[sentences, last token, next token] log-probabilities."""
-    logits = 2 * torch.randn(count, SIZE, SIZE, generator=torch.Generator().manual_seed(seed))
-    logits[:, :, :EOS] = -1e9
-    return logits.log_softmax(-1)
-
-
-def all_outputs(table: Tensor, limit: int, prefix: list[int], config: SearchConfig) -> list[Hypothesis]:
-    """Every output of one chain that begins with the prefix, best first."""
-    found = []
-    for length in range(limit):
-        for words in itertools.product(range(EOS + 1, SIZE), repeat=length):
-            if list(words[: len(prefix)]) != prefix:
-                continue
-            path = [BOS, *words, EOS]
-            total = sum(float(table[one, two]) for one, two in itertools.pairwise(path))
-            score = float(config.normalise(torch.tensor(total), torch.tensor(length + 1)))
-            found.append(Hypothesis(list(words), total, score))
-    return sorted(found, key=lambda each: -each.score)
+PIECES = [b"", b"", b"", b"", b"a", b"ab", b"b"]
+"""Texts have several cuts: "ab" is one piece, or two."""
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
 def test_equals_the_exhaustive_search_among_outputs_that_begin_so(alpha: float) -> None:
     limit, n_best = 5, 3
     config = SearchConfig(beam_size=300, length_penalty=alpha)  # every output fits into the beam
-    for seed in range(6):
+    for seed in range(3):
         chance = random.Random(seed)
-        prefixes = [chance.choices(range(EOS + 1, SIZE), k=size) for size in (0, 1, 2, 3, 0)]
+        prefixes = ["".join(chance.choices("ab", k=size)).encode() for size in (0, 1, 2, 3, 0)]
         tables = chains(len(prefixes), seed)
-
-        def step(token: Tensor, state: Chain) -> tuple[Tensor, Chain]:
-            return tables[state.sentence, token], state  # noqa: B023
-
-        state = start_prefix(Chain(torch.arange(len(prefixes))), prefixes, torch.device("cpu"))
-        limits = torch.full((len(prefixes),), limit)
-        found = beam_search(forced_prefix(step), state, limits, config, BOS, EOS, n_best)
+        state = PrefixState(Chain(tables), prefixes)
+        found = search(forced_prefix(step, PieceTexts(PIECES)), state, [limit] * len(prefixes), config, n_best)
         for table, prefix, best in zip(tables, prefixes, found, strict=True):
-            expected = all_outputs(table, limit, prefix, config)
-            scores = {tuple(each.tokens): each.score for each in expected}
-            for one, two in zip(
-                best, expected[:n_best], strict=True
-            ):  # tokens may differ: paths of equal steps are ties
-                assert one.score == pytest.approx(two.score, abs=1e-4)
-                assert one.score == pytest.approx(scores[tuple(one.tokens)], abs=1e-4)
-            assert len({tuple(each.tokens) for each in best}) == n_best
+
+            def begins(words: tuple[int, ...], prefix: bytes = prefix) -> bool:
+                return b"".join(PIECES[word] for word in words).startswith(prefix)
+
+            assert same_scores(best, all_outputs(table, limit, config, begins))
 
 
 def test_limits_leave_room_for_the_prefix() -> None:
-    assert prefix_limits(torch.tensor([3, 3, 3]), [[], [4, 5], [4, 5, 6, 4]]).tolist() == [3, 3, 5]
+    assert prefix_limits(torch.tensor([3, 3, 3]), [b"", b"ab", b"abba"]).tolist() == [3, 3, 5]
 
 
 def test_a_state_without_prefixes_changes_nothing() -> None:
     tables = chains(2, 1)
-    state = start_prefix(Chain(torch.arange(2)), [[], []], torch.device("cpu"))
-    assert isinstance(state, PrefixState)
-    log_probs, _ = forced_prefix(lambda token, inner: (tables[inner.sentence, token], inner))(
-        torch.tensor([2, 2]), state
-    )
-    assert torch.equal(log_probs, tables[:, BOS])
+    log_probs, _ = forced_prefix(step, PieceTexts(PIECES))(torch.tensor([2, 2]), PrefixState(Chain(tables), [b"", b""]))
+    assert torch.equal(log_probs, tables[:, 2])
+
+
+def test_a_prefix_may_end_within_a_piece() -> None:
+    """The vocabulary has a piece for the whole word, and cuts its begin into others."""
+    translator = seq2seq.load(STORED)
+    free = translator.translate(["ba ko mi", "lu te"])
+    for cut in (1, 4, 5):
+        assert (
+            translator.search(["ba ko mi"], prefixes=[free[0][:cut]])[0][0].tokens
+            == translator.search(["ba ko mi"])[0][0].tokens
+        )
+    ended, open_ = (translator.search(["ba ko mi"], 5, prefixes=[prefix], beam_size=5)[0] for prefix in ("B ", "B"))
+    assert all(each.text == "B" or each.text.startswith("B ") for each in ended)
+    assert open_[0].text == free[0]
 
 
 @pytest.mark.parametrize("beam", [1, 5])

@@ -8,11 +8,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from seq2seq.data.batch import SequenceBatch, collate, collate_sequences
-from seq2seq.model.decoder import DecoderConfig, RecurrentDecoder
+from seq2seq.model.decoder import DecoderConfig, Output, RecurrentDecoder
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.model.frontends import TokenEmbedding
 from seq2seq.model.heads import StepHead
-from seq2seq.model.seq2seq import CTCSeq2Seq
+from seq2seq.model.lexical import LexicalDecoder
+from seq2seq.model.losses import LossSum
+from seq2seq.model.seq2seq import CTCSeq2Seq, ModelConfig, build_model
 from seq2seq.model.sequence_model import SequenceModel
 from seq2seq.training.objectives import (
     classification,
@@ -20,6 +22,7 @@ from seq2seq.training.objectives import (
     joint_attention_ctc,
     labelling,
     labelling_and_classification,
+    r_drop,
     regression,
     teacher_forcing,
 )
@@ -137,6 +140,55 @@ def test_joint_loss_lies_between_its_parts() -> None:
         loss = joint_attention_ctc(weight, 0.1)(model, batch)
         torch.testing.assert_close(loss.total, (1 - weight) * by_attention.total + weight * by_ctc.total)
         assert int(loss.tokens) == 5
+
+
+def test_r_drop_by_hand() -> None:
+    """Two passes of one pair at a time, under the dropout that the joint pass draws; sums in plain Python."""
+    torch.manual_seed(0)
+    model = build_model(ModelConfig(6, 0.4, encoder=EncoderConfig(5), decoder=DecoderConfig(7)), 9, 9).double().train()
+    batch = collate([([4, 5, 6, 7], [5, 8]), ([6, 7, 8], [4])])
+    alpha, smoothing = 3.0, 0.1
+    torch.manual_seed(7)
+    loss = r_drop(alpha, smoothing)(model, batch)
+    torch.manual_seed(7)
+    twice = [torch.cat((each, each)) for each in batch]
+    log_probs = model.decoder.log_probs(model(*twice[:3])).tolist()
+    expected = 0.0
+    for row, targets in enumerate(([5, 8, 3], [4, 3])):
+        for step, target in enumerate(targets):
+            p, q = log_probs[row][step], log_probs[row + 2][step]
+            assert p != q
+            for each in (p, q):
+                expected -= ((1 - smoothing) * each[target] + smoothing * sum(each) / 9) / 2
+            apart = sum(math.exp(a) * (a - b) + math.exp(b) * (b - a) for a, b in zip(p, q, strict=True))
+            expected += alpha / 4 * apart
+    assert loss.total.item() == pytest.approx(expected, rel=1e-9)
+    assert int(loss.tokens) == 5
+    plain = teacher_forcing(smoothing)(model.eval(), batch)
+    torch.testing.assert_close(r_drop(alpha, smoothing)(model, batch), plain)  # without dropout nothing is apart
+
+
+@pytest.mark.parametrize("lexical", [False, True])
+def test_r_drops_fused_loss_and_gradients_are_those_of_its_plain_twin(lexical: bool) -> None:
+    """The twin is what a decoder with a loss of its own gets."""
+
+    class Own(LexicalDecoder if lexical else RecurrentDecoder):  # type: ignore[misc]
+        def loss(self, output: Output, targets: Tensor, label_smoothing: float = 0.0) -> LossSum:
+            return super().loss(output, targets, label_smoothing)
+
+    torch.manual_seed(0)
+    config = ModelConfig(6, 0.4, "two_way", EncoderConfig(5), DecoderConfig(7), lexical=lexical)
+    model = build_model(config, 9, 9).double().train()
+    for parameter in model.parameters():
+        parameter.data.mul_(2)
+    batch = collate([([4, 5, 6, 7], [5, 8, 8, 8, 8]), ([6, 7, 8], [4])] * 40)
+    found = []
+    for kind in (type(model.decoder), Own):
+        model.decoder.__class__ = kind
+        torch.manual_seed(7)
+        loss = r_drop(3.0, 0.1)(model, batch)
+        found.append((loss, torch.autograd.grad(loss.total, list(model.parameters()))))
+    torch.testing.assert_close(*found)
 
 
 def _attention_only(model: CTCSeq2Seq) -> torch.nn.Module:

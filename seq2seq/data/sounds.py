@@ -1,0 +1,125 @@
+"""Sound files, one by one and in data sets, with their transcripts where these are known."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from seq2seq.data import formats
+from seq2seq.data.loading import open_any
+from seq2seq.data.split_files import VALIDATION_NAMES
+from seq2seq.errors import UserError, check
+
+Array = np.ndarray
+
+TEXT_COLUMNS = ("text", "transcription")
+"""Names that the column of transcripts has."""
+METADATA = ("metadata.csv", "metadata.jsonl")
+"""Files that name sound files and their transcripts, as the folders of `datasets` have them."""
+SPLITS = ("train", "validation", "test")
+UNKNOWN_LENGTH = 0x7FFF0000
+"""A header that gives so many bytes or more was written before the length was known, as programs write to a pipe."""
+SHORTENED = re.compile(r"^ *(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
+"""In libsndfile's log: the bytes of sound by the header of a WAV or AIFF file, and those that are there."""
+UNFINISHED = ("lacks an end-of-stream", "Junk after the last page")
+"""In libsndfile's log of an Ogg file whose end is missing."""
+
+
+class Sound(NamedTuple):
+    """A recording that has not been read yet."""
+
+    place: str
+    """Names it in errors."""
+    name: str
+    """Of its file; empty where it has none."""
+    source: Path | BinaryIO
+    text: str | None
+    """What is said, where the data has it."""
+    split: str
+
+
+def read_samples(source: Path | BinaryIO, place: str) -> tuple[Array, int]:
+    """The samples of a sound file, [n] or [n, channels] float32 in [-1, 1], and their rate in Hz. Raises UserError,
+    beginning with `place`, where it cannot be read or is cut off."""
+    try:
+        import soundfile
+    except ImportError:
+        raise UserError("reading sound needs soundfile: pip install 'seq2seq[tasks]'") from None
+    try:
+        with soundfile.SoundFile(source) as file:
+            samples, expected, log, rate = file.read(dtype="float32"), file.frames, file.extra_info, file.samplerate
+    except soundfile.LibsndfileError as error:
+        raise UserError(f"{place}: cannot be read as sound ({error.error_string}); remove or replace it") from None
+    sizes = [(int(given), int(there)) for given, there in SHORTENED.findall(log)]
+    lost = any(there < given < UNKNOWN_LENGTH for given, there in sizes) or any(each in log for each in UNFINISHED)
+    check(
+        not lost and len(samples) == expected,
+        f"{place}: is cut off after {len(samples) / rate:.2f} seconds, before the end that it should have; replace it",
+    )
+    return samples, rate
+
+
+def open_sounds(data: str, wanted: str) -> list[Sound]:
+    """The recordings of a folder that has a metadata.csv or metadata.jsonl with the columns file_name and text (or
+    transcription), of its own or one for each split; or of a data set that `datasets` loads, with an Audio column
+    `audio`, and such a column of texts or none.
+
+    wanted: what to give, for errors. Raises UserError naming file and line where a row lacks its text or its file.
+    """
+    folder = Path(data).expanduser()
+    lists = [path for name in METADATA for path in sorted(folder.rglob(name))] if folder.is_dir() else []
+    sounds = [sound for path in lists for sound in _listed(path, folder)] if lists else list(_loaded(data, wanted))
+    check(bool(sounds), f"{lists[0] if lists else data}: names no recording")
+    without = next((sound for sound in sounds if (sound.text is None) != (sounds[0].text is None)), None)
+    check(without is None, f"{without and without.place}: has a text, or none, while {sounds[0].place} is otherwise")
+    return sounds
+
+
+def _listed(path: Path, folder: Path) -> Iterator[Sound]:
+    """The recordings that a metadata file names."""
+    with path.open("rb") as opened:
+        header = opened.readline()
+    column = next((name for name in TEXT_COLUMNS[1:] if name.encode() in header), TEXT_COLUMNS[0])
+    for place, row in formats.placed_rows((path,), "file_name", column):
+        check(isinstance(row, dict), f"{place}: a row must be an object with file_name and {column}")
+        name, text = row.get("file_name"), row.get(column)
+        check(isinstance(name, str) and bool(name), f"{place}: names no file in file_name")
+        check(isinstance(text, str) and bool(text.strip()), f"{place}: has no text in {column}")
+        file = path.parent / str(name)
+        check(file.is_file(), f"{place}: no such file: {file}")
+        split = _split_of(path.parent.relative_to(folder) / str(name))
+        yield Sound(f"{place}: {file}", str(name), file, " ".join(str(text).split()), split)
+
+
+def _split_of(name: Path) -> str:
+    """The split that a folder on the way to a file is named after; else train."""
+    for part in name.parts[:-1]:
+        if part in VALIDATION_NAMES or part in SPLITS:
+            return "validation" if part in VALIDATION_NAMES else part
+    return "train"
+
+
+def _loaded(data: str, wanted: str) -> Iterator[Sound]:
+    """The recordings of a data set."""
+    from datasets import Audio
+
+    rows: Any = open_any(data, "train", wanted)
+    there = [split for split in SPLITS if split == "train" or split in (rows.info.splits or ())]
+    for split in there:
+        rows = rows if split == "train" else open_any(data, split, wanted)
+        check(isinstance(rows.features.get("audio"), Audio), f"{data}: no column 'audio' of sounds; give {wanted}")
+        column = next((name for name in TEXT_COLUMNS if name in rows.features), None)
+        for number, row in enumerate(rows.cast_column("audio", Audio(decode=False)), 1):
+            sound = row["audio"] or {"path": None, "bytes": None}
+            place = f"{data}, split {split}, row {number}"
+            text = row[column] if column else None
+            check(not column or (isinstance(text, str) and bool(text.strip())), f"{place}: has no text in {column}")
+            check(bool(sound["bytes"] or sound["path"]), f"{place}: holds no sound")
+            name = sound["path"] or ""
+            source = io.BytesIO(sound["bytes"]) if sound["bytes"] else Path(sound["path"])
+            yield Sound(f"{place}: {name}" if name else place, name, source, text and " ".join(text.split()), split)

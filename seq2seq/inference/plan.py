@@ -1,0 +1,75 @@
+"""Everything that was asked of a search, checked and compiled once, whatever the number of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from seq2seq.config import SEARCH, check_number, suggestion
+from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.errors import check
+from seq2seq.inference.inputs import list_of_texts, search_settings
+from seq2seq.inference.rules import Rules, banned_phrases, ids_of_pieces
+from seq2seq.inference.terminology import Terminology
+from seq2seq.search.beam import SearchConfig
+from seq2seq.search.decoding_config import DecodingConfig
+
+DECODING_OPTIONS = tuple(field.name for field in fields(DecodingConfig))
+TEXT_OPTIONS = ("ban", "ban_pieces")
+"""Options that are lists of texts: words and phrases that no output holds, and pieces of the target vocabulary."""
+TERMS_OPTION = "terminology"
+"""Option that is a mapping: what a term of the source must become."""
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """How to search, whatever the texts."""
+
+    search: SearchConfig
+    decoding: DecodingConfig
+    rules: Rules
+    n_best: int
+    """Outputs to give for each text."""
+    terminology: Terminology | None = None
+
+    @property
+    def found(self) -> int:
+        """Outputs to find for each text, of which the n best are given."""
+        candidates = self.decoding.candidates or self.search.beam_size
+        return max(self.n_best, candidates) if self.decoding.reorders else self.n_best
+
+    @property
+    def width(self) -> int:
+        """Hypotheses that are kept at once for each text."""
+        return self.found if self.decoding.sampling != "off" else self.search.beam_size
+
+
+def plan_of(config: SearchConfig, vocabulary: Vocabulary, n_best: int, options: Mapping[str, Any]) -> SearchPlan:
+    """The plan of a search for the n best. options: fields of SearchConfig and of DecodingConfig, TEXT_OPTIONS,
+    TERMS_OPTION.
+
+    Raises UserError for an unknown option, a value that is none for it, or options that do not go together.
+    """
+    known = [*(field.name for field in fields(config)), *DECODING_OPTIONS, *TEXT_OPTIONS, TERMS_OPTION]
+    for name in options:
+        check(name in known, f"unknown search option '{name}'{suggestion(name, known)}")
+    chosen = {name: value for name, value in options.items() if name in DECODING_OPTIONS}
+    texts = {name: list_of_texts(options.get(name) or (), f"{name} text") for name in TEXT_OPTIONS}
+    decoding = DecodingConfig(**chosen)
+    rest = {name: value for name, value in options.items() if name not in (*chosen, *texts, TERMS_OPTION)}
+    check_number("n_best", n_best, SEARCH["beam_size"])
+    sought = 1 if decoding.sampling != "off" else max(n_best, decoding.candidates)
+    search = search_settings(config, sought, rest)
+    least, most = decoding.min_length, search.max_length
+    check(least <= most, f"min_length {least} is more than max_length {most}: raise the one or lower the other")
+    phrases, pieces = banned_phrases(vocabulary, texts["ban"]), ids_of_pieces(vocabulary, texts["ban_pieces"])
+    terms = options.get(TERMS_OPTION)
+    terminology = None if terms is None else Terminology(vocabulary, terms)
+    return SearchPlan(search, decoding, Rules(decoding, pieces, phrases), int(n_best), terminology)
+
+
+def check_terms_fit(decoding: DecodingConfig) -> None:
+    """Raises UserError where outputs that must hold terms are not found by the plain beam search."""
+    plain = decoding.sampling == "off" and decoding.beam_groups == 1
+    check(plain, "terms are of the plain beam search: leave sampling and beam_groups out")

@@ -1,0 +1,55 @@
+"""An evaluation by the figures that were asked for, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seq2seq.evaluation.error_rates import character_error_rate, error_rates
+from seq2seq.evaluation.metrics import Metric, exact_match, metric_of
+
+RATES = {
+    "accuracy": ("exact match", exact_match),
+    "wer": ("word error rate", lambda hypotheses, references: error_rates(hypotheses, references).token),
+    "cer": ("character error rate", character_error_rate),
+    "per": ("phoneme error rate", lambda hypotheses, references: error_rates(hypotheses, references).token),
+}
+"""Figures in percent by the names that choose them, with their names for people. Spaces separate words and phonemes."""
+
+
+@dataclass(frozen=True)
+class ChosenFigures:
+    """A split, answered by a model that writes text, and scored by some figures."""
+
+    hypotheses: list[str]
+    references: list[list[str]]
+    metrics: list[Metric]
+    """sacreBLEU's"""
+    rates: dict[str, float]
+    """In percent, by their names for people."""
+
+    def figures(self) -> dict[str, Any]:
+        """All figures with their signatures, for JSON."""
+        rates = {name.replace(" ", "_"): rate for name, rate in self.rates.items()}
+        return {"sentences": len(self.hypotheses), **{each.name: vars(each) for each in self.metrics}, **rates}
+
+    def report(self) -> list[str]:
+        """All figures, for people: a line each, sacreBLEU's with their signatures."""
+        metrics = [f"{each.describe()}\t{each.signature}" for each in self.metrics]
+        return [*metrics, *(f"{name} {rate:.2f} %" for name, rate in self.rates.items())]
+
+
+def chosen_figures(
+    names: Sequence[str],
+    hypotheses: list[str],
+    references: list[list[str]],
+    target_language: str = "",
+    bleu_tokenizer: str = "",
+) -> ChosenFigures:
+    """The figures of these names, of METRICS (sacreBLEU's, with intervals) and RATES."""
+    metrics = [
+        metric_of(name, hypotheses, references, target_language, bleu_tokenizer) for name in names if name not in RATES
+    ]
+    rates = {RATES[name][0]: RATES[name][1](hypotheses, references) for name in names if name in RATES}
+    return ChosenFigures(hypotheses, references, metrics, rates)

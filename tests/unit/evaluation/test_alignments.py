@@ -1,0 +1,64 @@
+"""Hard alignments and their error rate, by hand; the command line against attention itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import seq2seq
+from seq2seq.cli.main import main
+from seq2seq.errors import UserError
+from seq2seq.evaluation.alignments import alignment_error_rate, hard_links, pharaoh, read_gold, word_of_each
+
+STORED = Path(__file__).parents[2] / "fixtures" / "translator-0.1.0-format2"
+
+
+def test_pieces_belong_to_the_words_that_white_space_separates() -> None:
+    assert word_of_each(["▁ein", "▁", "(", "Hund", ")", "▁x"]) == [0, 1, 1, 1, 1, 2]
+    assert word_of_each(["ein", "e", "▁x"]) == [0, 0, 1]
+
+
+def test_links_go_where_attention_is_largest() -> None:
+    source, target = ["▁a", "▁b", "c", "</s>"], ["▁x", "y", "▁z", "</s>"]
+    weights = [[0.6, 0.2, 0.1, 0.1], [0.1, 0.2, 0.4, 0.3], [0.1, 0.1, 0.2, 0.6], [0.0, 0.0, 0.0, 1.0]]
+    assert hard_links(source, target, weights) == {(0, 0), (1, 0)}
+    assert pharaoh({(1, 0), (0, 0), (0, 10), (0, 2)}) == "0-0 0-2 0-10 1-0"
+
+
+def test_the_error_rate_by_hand() -> None:
+    gold = read_gold(["0-0 1?1 2-2", ""], "gold")
+    assert gold == [({(0, 0), (2, 2)}, {(0, 0), (1, 1), (2, 2)}), (set(), set())]
+    # A = 3 links, one sure, one possible: 1 - (1 + 2) / (3 + 2)
+    assert alignment_error_rate([{(0, 0), (1, 1), (0, 2)}, set()], gold) == pytest.approx(100 * (1 - 3 / 5))
+    assert alignment_error_rate([{(0, 0), (2, 2)}, set()], gold) == 0
+    with pytest.raises(UserError, match="gold, line 2: '1:1' is no link like 0-0"):
+        read_gold(["", "1:1"], "gold")
+    with pytest.raises(UserError, match="1 lines are aligned, but there are 2 lines of gold"):
+        alignment_error_rate([set()], gold)
+
+
+def test_the_command_line_prints_alignments_and_their_error_rate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources, targets = ["ba ko mi", "", "lu te"], ["BA KO MI", "", "LU TE"]
+    words = ["align", str(STORED)]
+    for name, lines in (("source", sources), ("target", targets)):
+        (tmp_path / name).write_text("".join(line + "\n" for line in lines))
+        words += [f"--{name}-file", str(tmp_path / name)]
+    assert main(words) == 0
+    printed = capsys.readouterr().out.splitlines()
+    for line, alignment in zip(printed, seq2seq.load(STORED).align(sources, targets), strict=True):
+        expected = set()
+        for row, piece in enumerate(alignment.target[:-1]):
+            best = alignment.weights[row].index(max(alignment.weights[row]))
+            if alignment.source[best] != "</s>" and piece:
+                to = sum(each.startswith("▁") for each in alignment.target[: row + 1]) - 1
+                expected.add((sum(each.startswith("▁") for each in alignment.source[: best + 1]) - 1, to))
+        assert line == pharaoh(expected)
+    (tmp_path / "gold").write_text("".join(line + "\n" for line in printed))
+    assert main([*words, "--gold", str(tmp_path / "gold")]) == 0
+    assert capsys.readouterr().out == "AER 0.00 %\n"
+    (tmp_path / "gold").write_text("0\n")
+    assert main([*words, "--gold", str(tmp_path / "gold")]) == 2
+    assert f"{tmp_path / 'gold'}, line 1: '0' is no link" in capsys.readouterr().err

@@ -1,0 +1,107 @@
+"""What is dropped, how often, and that nothing is without being asked for."""
+
+import copy
+from typing import get_args
+
+import pytest
+import torch
+from torch import nn
+
+from seq2seq.data.batch import collate
+from seq2seq.errors import UserError
+from seq2seq.model.cells import build_recurrent
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.dropout import DroppedTokens, TokenDropout
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.recurrent import Cell, lstm_weights
+from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
+
+SYMBOLS = torch.tensor([0, 1, 2, 3])
+TOKENS = torch.cat((SYMBOLS, torch.randint(4, 9, (996,), generator=torch.Generator().manual_seed(1)))).view(1, -1)
+
+
+@pytest.mark.parametrize("dropped", ["zero", "unk"])
+def test_whole_tokens_are_dropped_at_their_rate(dropped: DroppedTokens) -> None:
+    """Against each token's own embedding: it is kept (scaled up, or as it is), or else gone in all its units."""
+    torch.manual_seed(2)
+    embedding, dropout = nn.Embedding(9, 3), TokenDropout(0.3, dropped)
+    plain, got = embedding(TOKENS)[0], dropout(TOKENS, embedding)[0]
+    lost = (torch.zeros_like(plain) if dropped == "zero" else embedding.weight[1]).expand_as(plain)
+    scale = torch.where(TOKENS[0, :, None] > 3, 1 / 0.7, 1.0) if dropped == "zero" else 1.0
+    gone, kept = (got == lost).all(-1), torch.isclose(got, plain * scale).all(-1)
+    assert (gone | kept).all()
+    assert kept[:4].all()
+    assert 0.25 < gone[4:].float().mean() < 0.35
+    assert torch.equal(dropout.eval()(TOKENS, embedding)[0], plain)
+
+
+def features(seed: int = 1, **options: object) -> torch.Tensor:
+    """What the output layer reads, of a model in training with these dropouts: [B, T, E]."""
+    torch.manual_seed(4)
+    sizes = {"encoder": EncoderConfig(4), "decoder": DecoderConfig(6)}
+    model: Seq2Seq = build_model(ModelConfig(8, **sizes, **{"dropout": 0.0, **options}), 20, 20).train()  # type: ignore[arg-type]
+    torch.manual_seed(seed)
+    batch = collate([([4, 5, 6], [7, 8, 9]), ([10, 11], [12])])
+    return model(batch.source, batch.source_lengths, batch.target_input).features
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "embedding_dropout",
+        "state_dropout",
+        "output_dropout",
+        "recurrent_dropout",
+        "source_token_dropout",
+        "target_token_dropout",
+    ],
+)
+def test_each_rate_drops_alone(name: str) -> None:
+    assert torch.equal(features(1), features(2))
+    assert not torch.equal(features(1, **{name: 0.5}), features(2, **{name: 0.5}))
+    zeros = (features(1, **{name: 0.5}) == 0).any()
+    assert zeros == (name == "output_dropout")
+
+
+@pytest.mark.parametrize("cell", get_args(Cell))
+def test_dropped_recurrent_weights_are_the_same_at_every_step(cell: Cell) -> None:
+    """Against a layer whose recurrent weights have been dropped beforehand."""
+    layer = build_recurrent(cell, 3, 4, weight_dropout=0.4).double().train()
+    inputs, lengths, start = torch.randn(2, 5, 3).double(), torch.tensor([5, 3]), torch.randn(2, 2, 4).double()
+    twin = copy.deepcopy(layer).eval()
+    name = "weight_hh" if cell in ("peephole", "layer_norm_lstm") else "weight_hh_l0"
+    torch.manual_seed(3)
+    weight = nn.functional.dropout(getattr(layer, name), 0.4)
+    assert (weight == 0).any()
+    getattr(twin, name).data.copy_(weight)
+    torch.manual_seed(3)
+    got = layer(inputs, lengths)
+    torch.testing.assert_close(got[1:], twin(inputs, lengths)[1:])
+    torch.manual_seed(3)
+    run = layer.run(inputs, tuple(start))
+    torch.testing.assert_close(run, twin.run(inputs, tuple(start)))
+    run.sum().backward()
+    assert torch.equal(getattr(layer, name).grad == 0, weight == 0)
+
+
+def test_input_feeding_drops_recurrent_weights() -> None:
+    torch.manual_seed(2)
+    decoder = DecoderConfig(6, coupling="input_feeding")
+    model = build_model(ModelConfig(8, 0.0, decoder=decoder, recurrent_dropout=0.4), 20, 20).double().train()
+    twin = copy.deepcopy(model).eval()
+    batch = collate([([4, 5, 6], [7, 8, 9]), ([10, 11], [12])])
+    memory = twin.encode(batch.source, batch.source_lengths)
+    torch.manual_seed(3)
+    for layer in twin.decoder.recurrent_layers():
+        weight = lstm_weights(layer)[1]  # type: ignore[arg-type]
+        weight.data.copy_(nn.functional.dropout(weight, 0.4))
+    torch.manual_seed(3)
+    got = model.decoder.unroll(batch.target_input, memory).features
+    torch.testing.assert_close(got, twin.decoder.unroll(batch.target_input, memory).features)
+
+
+def test_one_rate_serves_for_all_that_have_none_of_their_own() -> None:
+    assert torch.equal(features(dropout=0.4), features(embedding_dropout=0.4, state_dropout=0.4, output_dropout=0.4))
+    assert not torch.equal(features(dropout=0.4), features(dropout=0.4, state_dropout=0.0))
+    with pytest.raises(UserError, match=r"model\.state_dropout must be a number from 0 to 1, without 1, not 1"):
+        ModelConfig(state_dropout=1.0)
