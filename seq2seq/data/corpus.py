@@ -121,7 +121,10 @@ def load_split(config: DataConfig, split: str) -> Corpus:
     check_argument("load_split", "split", split, str)
     columns = Columns(config.source, config.target, config.features, columns_of(config.columns))
     opened = open_split(name_of_data(config.data), split, columns, config.streaming)
-    return opened if config.unicode == "unchanged" else opened.map(_normalised, fn_kwargs={"unicode": config.unicode})
+    if config.unicode == "unchanged":
+        return opened
+    with quiet(), cache_errors():
+        return opened.map(_normalised, fn_kwargs={"unicode": config.unicode})
 
 
 def _normalised(row: dict[str, Any], unicode: Unicode) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -16,6 +17,8 @@ from seq2seq.errors import check
 Units = Literal["auto", "subwords", "characters", "graphemes", "symbols"]
 Unicode = Literal["unchanged", "NFC", "NFD"]
 FeatureUnits = Literal["symbols", "characters", "subwords"]
+FEATURE_SEPARATOR = re.compile(r"[;|]|,(?=[^,;|=()]+=)")
+"""A comma is part of a feature, as in NOM(1,SG), unless a name and = follow it."""
 FIRST_ID = EOS_ID + 1
 """Ids below are padding, unknown, beginning and end, which text and features share."""
 
@@ -66,8 +69,9 @@ def normalised(text: str, unicode: Unicode) -> str:
 
 
 def features_apart(features: str, units: FeatureUnits) -> str:
-    """Features as their vocabulary cuts them: "V;PRS;3" is "V PRS 3" where they are symbols, else stays."""
-    return " ".join(features.replace(";", " ").split()) if units == "symbols" else features
+    """Features as their vocabulary cuts them: "V;PRS;3", "pos=V,tense=PRS" and "Mood=Ind|Tense=Pres" get spaces where
+    they are symbols, else stay."""
+    return " ".join(FEATURE_SEPARATOR.sub(" ", features).split()) if units == "symbols" else features
 
 
 class SourceVocabulary:

@@ -300,7 +300,9 @@ class FactoredEmbedding(nn.Module):
         self.dropout = SequenceDropout(dropout)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """[B, S, 1 + F] int64: a token, then its factors, PAD_ID after the last -> [B, S, E]."""
+        """[B, S, 1 + F] int64: a token, then its factors, PAD_ID after the last -> [B, S, E]. Where all rows are empty
+        but for their end, [B, S]."""
+        ids = ids if ids.dim() > 2 else ids[..., None]
         if self.factors is self.embedding:
             return self.dropout(self.embedding(ids).sum(-2))
         return self.dropout(torch.cat((self.embedding(ids[..., 0]), self.factors(ids[..., 1:]).sum(-2)), -1))

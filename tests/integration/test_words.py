@@ -78,6 +78,7 @@ def test_factors_from_training_to_a_saved_model(
     one, other = (translator.search([line], beam_size=2)[0][0] for line in lines.splitlines())
     assert one.score != other.score, "the features are read"
     assert len(translator.align(["abc\tN;UP"], ["ABC"])[0].source) == 4, "a step for each letter, and the end"
+    assert translator.score([""], ["ABC"])[0].tokens == 4, "nothing to read has no factors"
     with pytest.raises(UserError, match=r"a run with features.* has no form outside torch"):
         plan_of(translator)
     translator.save_pretrained(tmp_path / "saved")

@@ -10,6 +10,7 @@ from seq2seq.data.symbols import UNK_ID
 from seq2seq.data.units import (
     SourceVocabulary,
     Units,
+    features_apart,
     guessed_units,
     train_unit_vocabularies,
     unit_vocabulary,
@@ -36,6 +37,20 @@ def test_units_keep_texts_as_they_are(units: Units, text: str, pieces: list[str]
     ids = vocabulary.encode(text)
     assert (vocabulary.pieces(ids), vocabulary.decode(ids)) == (pieces, text)
     assert UNK_ID in vocabulary.encode("Ω" if units != "symbols" else "Ω a1")
+
+
+@pytest.mark.parametrize(
+    ("features", "apart"),
+    [
+        ("V;IND;PRS;NOM(1,SG)", "V IND PRS NOM(1,SG)"),
+        ("pos=N,case=ACC,num=PL", "pos=N case=ACC num=PL"),
+        ("Case=Nom|Number=Sing,Plur", "Case=Nom Number=Sing,Plur"),
+        ("V PST", "V PST"),
+    ],
+)
+def test_features_of_shared_tasks_and_treebanks(features: str, apart: str) -> None:
+    assert features_apart(features, "symbols") == apart
+    assert features_apart(features, "characters") == features
 
 
 @pytest.fixture(scope="module")
