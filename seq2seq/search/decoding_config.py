@@ -35,8 +35,8 @@ class DecodingConfig:
     no_unknown: bool = False
     """Never write the unknown symbol (of vocabularies without byte fallback)."""
     length_reward: float = 0.0
-    """Added to the score of each output found, per token, before the best is chosen (He et al. 2016). It takes the place
-    of the length penalty: set that to 0."""
+    """Added to the score of each output found, per token, before the best is chosen (He et al. 2016). It takes the
+    place of the length penalty: set that to 0."""
     coverage_penalty: float = 0.0
     """Weight beta of the coverage penalty, which lowers the scores of outputs found whose attention left out parts of
     the source (Wu et al. 2016, eq. 14)."""
