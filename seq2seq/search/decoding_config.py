@@ -63,7 +63,7 @@ class DecodingConfig:
     sentences. Outputs weigh by their probabilities; those of ancestral sampling alike. Their score is that likeness."""
 
     def __post_init__(self) -> None:
-        check_fields(self, "decoding")
+        check_fields(self, "")
         check_numbers(self, "", **BOUNDS)
         self._refuse_idle("candidates", "is of scores that order outputs anew: give one", not self.reorders)
         for name in ("temperature", "top_k", "top_p", "seed"):
