@@ -67,6 +67,8 @@ def plan_of(config: SearchConfig, vocabulary: Vocabulary, n_best: int, options: 
     check(least <= most, f"min_length {least} is more than max_length {most}: raise the one or lower the other")
     phrases, pieces = banned_phrases(vocabulary, texts["ban"]), ids_of_pieces(vocabulary, texts["ban_pieces"])
     terms = options.get(TERMS_OPTION)
+    if terms is not None:
+        check_terms_fit(decoding)
     terminology = None if terms is None else Terminology(vocabulary, terms)
     return SearchPlan(search, decoding, Rules(decoding, pieces, phrases), int(n_best), terminology)
 
