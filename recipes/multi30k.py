@@ -1,6 +1,7 @@
 """What the Multi30k recipes have in common; each of them says which way it translates."""
 
 import sys
+from dataclasses import replace
 
 import seq2seq
 
@@ -17,8 +18,18 @@ BASE = seq2seq.ExperimentConfig(
     ),
     batching=seq2seq.BatchingConfig(max_tokens_per_batch=1_600),
     optimizer=seq2seq.OptimizerConfig(learning_rate=0.004, warmup_steps=200),
-    trainer=seq2seq.TrainerConfig(epochs=7),
+    trainer=seq2seq.TrainerConfig(epochs=16),
 )
+
+FAST = ("--trainer.epochs", "7")
+"""What --fast stands for: under half of the time, at the cost of about two points of BLEU."""
+
+
+def translate(source: str, target: str) -> None:
+    """Runs the recipe of a pair of languages by the command line. Exits."""
+    arguments = [part for each in sys.argv[1:] for part in (FAST if each == "--fast" else (each,))]
+    seq2seq.run_recipe(replace(BASE, source=source, target=target), arguments)
+
 
 if __name__ == "__main__":
     print("multi30k.py is no recipe: run multi30k_en_de.py, multi30k_de_en.py or multi30k_en_fr.py", file=sys.stderr)

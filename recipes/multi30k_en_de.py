@@ -1,6 +1,6 @@
 """Multi30k, English to German.
 
-python recipes/multi30k_en_de.py [--data DIR_OR_HUB_ID] [--output DIR] [--any.config.field VALUE]
+python recipes/multi30k_en_de.py [--data DIR_OR_HUB_ID] [--output DIR] [--fast] [--any.config.field VALUE]
 """
 
 import seq2seq
@@ -9,9 +9,7 @@ if __name__ == "__main__":
     seq2seq.guard_imports()
 
 
-from dataclasses import replace
-
-from multi30k import BASE
+from multi30k import translate
 
 if __name__ == "__main__":
-    seq2seq.run_recipe(replace(BASE, source="en", target="de"))
+    translate("en", "de")

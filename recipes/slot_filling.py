@@ -52,12 +52,12 @@ CONFIG = Config(
     model=seq2seq.PredictorConfig(
         seq2seq.FrontEndConfig("words", characters=1, word_length=12, word_dropout=0.1),
         size=192,
-        dropout=0.3,
-        encoder=seq2seq.EncoderConfig(hidden_size=128),
+        dropout=0.25,
+        encoder=seq2seq.EncoderConfig(hidden_size=256),
     ),
     batching=seq2seq.BatchingConfig(max_tokens_per_batch=600),
     optimizer=seq2seq.OptimizerConfig(learning_rate=0.004, warmup_steps=50),
-    trainer=seq2seq.TrainerConfig(epochs=12, best_metric="accuracy", average_decay=0.99),
+    trainer=seq2seq.TrainerConfig(epochs=15, best_metric="accuracy", average_decay=0.99),
     reader=seq2seq.ReaderConfig("words"),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from seq2seq.config import SEARCH, check_number, suggestion
@@ -41,8 +41,10 @@ class SearchPlan:
 
     @property
     def width(self) -> int:
-        """Hypotheses that are kept at once for each text."""
-        return self.found if self.decoding.sampling != "off" else self.search.beam_size
+        """Hypotheses of one text, as memory counts them: the tables of drawing without replacement are several, and of
+        float64."""
+        times = {"off": 0, "ancestral": 1, "without_replacement": 4}[self.decoding.sampling]
+        return times * self.found or self.search.beam_size
 
 
 def plan_of(config: SearchConfig, vocabulary: Vocabulary, n_best: int, options: Mapping[str, Any]) -> SearchPlan:
@@ -55,18 +57,34 @@ def plan_of(config: SearchConfig, vocabulary: Vocabulary, n_best: int, options: 
     for name in options:
         check(name in known, f"unknown search option '{name}'{suggestion(name, known)}")
     chosen = {name: value for name, value in options.items() if name in DECODING_OPTIONS}
-    texts = {name: list_of_texts(options.get(name) or (), f"{name} text") for name in TEXT_OPTIONS}
+    given = {name: () if options.get(name) is None else options[name] for name in TEXT_OPTIONS}
+    texts = {name: list_of_texts(each, f"{name} text") for name, each in given.items()}
     decoding = DecodingConfig(**chosen)
     rest = {name: value for name, value in options.items() if name not in (*chosen, *texts, TERMS_OPTION)}
     check_number("n_best", n_best, SEARCH["beam_size"])
-    sought = 1 if decoding.sampling != "off" else max(n_best, decoding.candidates)
-    search = search_settings(config, sought, rest)
+    search = _searching(config, n_best, decoding, rest)
     least, most = decoding.min_length, search.max_length
     check(least <= most, f"min_length {least} is more than max_length {most}: raise the one or lower the other")
     phrases, pieces = banned_phrases(vocabulary, texts["ban"]), ids_of_pieces(vocabulary, texts["ban_pieces"])
     terms = options.get(TERMS_OPTION)
+    if terms is not None:
+        check_terms_fit(decoding)
     terminology = None if terms is None else Terminology(vocabulary, terms)
     return SearchPlan(search, decoding, Rules(decoding, pieces, phrases), int(n_best), terminology)
+
+
+def _searching(config: SearchConfig, n_best: int, decoding: DecodingConfig, options: Mapping[str, Any]) -> SearchConfig:
+    """The settings of a search whose beam, where it is not given, holds all candidates."""
+    if decoding.sampling != "off":
+        return search_settings(config, 1, options)
+    search, candidates = search_settings(config, n_best, options), decoding.candidates
+    if "beam_size" not in options:
+        return replace(search, beam_size=max(search.beam_size, candidates))
+    beam = search.beam_size
+    check(
+        candidates <= beam, f"candidates {candidates} is more than beam_size {beam}: raise beam_size, or leave it out"
+    )
+    return search
 
 
 def check_terms_fit(decoding: DecodingConfig) -> None:

@@ -98,7 +98,8 @@ class Translator(Searcher):
         **search_options: Any,
     ) -> list[list[Translation]]:
         """For each text its n best translations, best first (fewer than n where the beam holds fewer). Where beam_size
-        is not given, the beam is widened to n_best. texts and options are those of `translate`.
+        is not given, the beam is widened to n_best. texts and options are those of `translate`. With sampling, n in the
+        order drawn.
 
         prefixes: what each translation begins with, "" for anything. It may end within a word, which then goes on by
         whatever pieces; where it ends with a space, so does the word. terms: for each text the terms that its

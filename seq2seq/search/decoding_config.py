@@ -35,8 +35,8 @@ class DecodingConfig:
     no_unknown: bool = False
     """Never write the unknown symbol (of vocabularies without byte fallback)."""
     length_reward: float = 0.0
-    """Added per token to the score of each output found, before the best is chosen (He et al. 2016). It takes the place
-    of the length penalty: set that to 0."""
+    """Added to the score of each output found, per token, before the best is chosen (He et al. 2016). It takes the
+    place of the length penalty: set that to 0."""
     coverage_penalty: float = 0.0
     """Weight beta of the coverage penalty, which lowers the scores of outputs found whose attention left out parts of
     the source (Wu et al. 2016, eq. 14)."""
@@ -63,7 +63,7 @@ class DecodingConfig:
     sentences. Outputs weigh by their probabilities; those of ancestral sampling alike. Their score is that likeness."""
 
     def __post_init__(self) -> None:
-        check_fields(self, "decoding")
+        check_fields(self, "")
         check_numbers(self, "", **BOUNDS)
         self._refuse_idle("candidates", "is of scores that order outputs anew: give one", not self.reorders)
         for name in ("temperature", "top_k", "top_p", "seed"):

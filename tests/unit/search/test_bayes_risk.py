@@ -77,3 +77,5 @@ def test_translations_are_chosen_by_it(utility: str, sampling: str) -> None:
 def test_a_second_score_is_refused() -> None:
     with pytest.raises(UserError, match="length_reward does nothing beside mbr"):
         seq2seq.load(STORED).translate(["ba"], mbr="chrf", length_reward=1)
+    with pytest.raises(UserError, match="candidates 9 is more than beam_size 4"):
+        seq2seq.load(STORED).translate(["ba"], mbr="chrf", candidates=9, beam_size=4)
