@@ -12,6 +12,7 @@ from seq2seq.config import flat, read_mapping, to_dict
 from seq2seq.data.corpus import DataConfig, load_split
 from seq2seq.data.units import guessed_units
 from seq2seq.data.vocabulary import column_texts
+from seq2seq.errors import check_argument
 from seq2seq.runs.layout import CONFIG_FILE, begun
 from seq2seq.tasks.configs import ExperimentConfig
 
@@ -71,6 +72,7 @@ def options_by_data(config: DataConfig, model_type: str, output: str) -> dict[st
 
 def fit_to_data(config: Experiment) -> Experiment:
     """The configuration with the options that its data chooses in place of those that have their usual defaults."""
+    check_argument("fit_to_data", "config", config, ExperimentConfig)
     chosen = options_by_data(config, config.vocabulary.model_type, str(config.output))
     usual = flat(to_dict(ExperimentConfig(data="any", source="source", target="target")))
     given = flat(to_dict(config))
