@@ -55,7 +55,8 @@ def read_table(path: Path, columns: int) -> Rows:
 
 
 def evaluate(config: Config, training: Rows, test: Rows) -> seq2seq.Evaluation | None:
-    """Trains on rows, but for some words, and evaluates on those of `test`; None on a dry run."""
+    """Trains on rows, but for some words, and evaluates on those of `test`; None where others do so. Raises UserError
+    where the run's folder holds other data."""
     folder = Path(config.output) / "data"
     folder.mkdir(parents=True, exist_ok=True)
     if config.quick:
@@ -66,9 +67,13 @@ def evaluate(config: Config, training: Rows, test: Rows) -> seq2seq.Evaluation |
     for split, rows in parts.items():
         content = "".join("\t".join(row) + "\n" for row in rows)
         path = folder / f"{split}.tsv"
-        if not path.exists() or path.read_text(encoding="utf-8") != content:  # what is unchanged is prepared already
+        if path.exists():
+            same = path.read_text(encoding="utf-8") == content
+            seq2seq.check(same, f"{path}: holds other words than this run would train on; choose another --output")
+        else:
             path.write_text(content, encoding="utf-8")
-    return seq2seq.run(seq2seq.fit_to_data(replace(config, data=str(folder))))[1]
+    own = replace(config, data=str(folder), languages="")  # a run does not depend on which others are trained
+    return seq2seq.run(seq2seq.fit_to_data(own))[1]
 
 
 def is_kept(word: str) -> bool:

@@ -110,6 +110,6 @@ def _sizes(pairs: int) -> dict[str, Any]:
         "batching.max_tokens_per_batch": 400,
         "optimizer.learning_rate": 0.004,
         "trainer.epochs": epochs,
-        "trainer.patience": max(5, epochs // 3),
+        "trainer.patience": max(5, epochs // 2),
         "trainer.best_metric": "accuracy",
     }

@@ -11,6 +11,8 @@ from typing import Any
 import captions_images
 import datasets
 import g2p
+import inflection
+import language_table
 import numpy as np
 import phrasebook_en_de
 import pytest
@@ -28,7 +30,9 @@ from seq2seq.cli.exit_status import guarded
 from seq2seq.data.corpus import load_split, references
 from seq2seq.data.images import open_captioned
 from seq2seq.errors import UserError
+from seq2seq.inference.outputs import Translation
 from seq2seq.tasks.dry_run import description_of
+from seq2seq.tasks.evaluate import scored
 
 CLASSES = ["bad", "good"]
 
@@ -104,6 +108,35 @@ def test_pronunciations_are_read_from_the_columns_named(tmp_path: Path) -> None:
     made = g2p.prepare(asked)
     assert [row["source"] for row in load_split(made, "test")] == ["a b"]
     assert references(load_split(made, "test")) == [["AH B"]]
+
+
+def test_tables_of_languages(tmp_path: Path) -> None:
+    for name, content in {"a.trn": "walk\tV;PST\twalked\n\ngo\tV;PST\twent\n", "b.trn": "walk\tV\n"}.items():
+        (tmp_path / name).write_text(content)
+    config = replace(inflection.CONFIG, data=str(tmp_path), output=str(tmp_path / "run"))
+    assert config.named(".trn") == ["a", "b"]
+    assert replace(config, languages="b, a").named(".trn") == ["b", "a"]
+    with pytest.raises(UserError, match="no language 'c'; there are a, b"):
+        replace(config, languages="a,c").named(".trn")
+    rows = language_table.read_table(tmp_path / "a.trn", 3)
+    assert rows == [("walk", "V;PST", "walked"), ("go", "V;PST", "went")]
+    with pytest.raises(UserError, match=r"b\.trn, line 1: must have 3 columns"):
+        language_table.read_table(tmp_path / "b.trn", 3)
+    (tmp_path / "run" / "data").mkdir(parents=True)
+    (tmp_path / "run" / "data" / "train.tsv").write_text("somebody's own\n")
+    with pytest.raises(UserError, match=r"train\.tsv: holds other words.*choose another --output"):
+        language_table.evaluate(config, rows, rows)
+    assert 0.04 < sum(language_table.is_kept(str(number)) for number in range(2_000)) / 2_000 < 0.13
+
+
+def test_figures_of_a_language() -> None:
+    """One of three words is wrong, by one of thirteen characters; counts by feature."""
+    sources = ["walk\tV;PST", "go\tV;PST", "be\tV;PRS"]
+    texts, expected = ["walked", "want", "i s"], [["walked"], ["went"], ["i s", "are"]]
+    found = scored(sources, expected, [Translation(text, 0.0, 0.0, []) for text in texts])
+    row = language_table.row_of(found, spaced=False)
+    assert (row.words, row.symbols) == (pytest.approx(100 / 3), pytest.approx(100 / 13))
+    assert language_table.by_feature(sources, found) == {"V": (2, 3), "PST": (1, 2), "PRS": (1, 1)}
 
 
 def test_texts_that_are_none_are_named_and_letters_are_words(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_words_choose_units_sizes_and_length(data: Path, caplog: pytest.LogCaptu
 
 @pytest.mark.parametrize(
     ("pairs", "epochs", "patience", "hidden"),
-    [(100, 386, 128, 192), (3_600, 45, 15, 192), (10_000, 24, 8, 256)],
+    [(100, 386, 193, 192), (3_600, 45, 22, 192), (10_000, 24, 12, 256)],
 )
 def test_the_sizes_that_the_documentation_promises(
     pairs: int, epochs: int, patience: int, hidden: int, tmp_path: Path
