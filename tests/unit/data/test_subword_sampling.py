@@ -87,7 +87,7 @@ def test_subword_regularisation_draws_by_the_powers_of_probabilities() -> None:
     """Against all segmentations of the word, listed."""
     texts = ["▁", "a", "b", "▁a", "ab", "ba", "aba", "▁ab"]
     scores = [-1.0, -2.5, -1.5, -3.0, -0.5, -2.0, -4.0, -3.5]
-    table = PieceTable(texts, scores, {text: piece for piece, text in enumerate(texts)}, [False] * 8)
+    table = PieceTable(texts, scores, {text: piece for piece, text in enumerate(texts)}, [False] * 8, 3)
     weights, text, alpha = {}, "▁abab", 0.4
     for cuts in itertools.product([False, True], repeat=len(text) - 1):
         ends = [place + 1 for place, cut in enumerate(cuts) if cut]
