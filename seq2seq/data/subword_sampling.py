@@ -42,6 +42,8 @@ class PieceTable(NamedTuple):
     ids: dict[str, int]
     begins: list[bool]
     """Whether a word begins with this piece."""
+    longest: int
+    """Characters of the longest piece."""
 
     @classmethod
     def of(cls, vocabulary: Vocabulary) -> PieceTable:
@@ -54,7 +56,7 @@ class PieceTable(NamedTuple):
         others = map(chr, range(FIRST_SURROGATE, FIRST_SURROGATE + len(given)))
         texts = [next(others) if text is None else text for text in given]
         ids = {text: piece for piece, text in enumerate(texts)}
-        return cls(texts, scores, ids, [text.startswith(SPACE) for text in texts])
+        return cls(texts, scores, ids, [text.startswith(SPACE) for text in texts], max(map(len, texts)))
 
     def spelled(self, word: Word) -> str:
         """The word's characters."""
@@ -78,9 +80,13 @@ class Merges:
 
     def __init__(self, text: str, table: PieceTable) -> None:
         self.length = len(text)
-        spans = ((begin, end) for begin in range(self.length) for end in range(begin + 1, self.length + 1))
-        self.ids = {span: table.ids[text[slice(*span)]] for span in spans if text[slice(*span)] in table.ids}
+        self.ids: dict[tuple[int, int], int] = {}
         """Of a piece that begins and ends at these places."""
+        for begin in range(self.length):
+            for end in range(begin + 1, min(begin + table.longest, self.length) + 1):
+                piece = table.ids.get(text[begin:end])
+                if piece is not None:
+                    self.ids[begin, end] = piece
         self.ranks = {span: -table.scores[piece] for span, piece in self.ids.items() if span[1] - span[0] > 1}
         """Which merge comes first: that of the lowest rank, of equal ones the leftmost."""
         self.usual: list[int] = []
@@ -161,7 +167,6 @@ class SubwordRegularisation:
 
     def __init__(self, table: PieceTable, alpha: float) -> None:
         self.table, self.alpha = table, alpha
-        self.longest = max(map(len, table.texts))
         self.endings = functools.lru_cache(WORDS_KEPT)(self._endings)
 
     def __call__(self, word: Word, random: Callable[[], float]) -> Sequence[int]:
@@ -182,8 +187,9 @@ class SubwordRegularisation:
         reached = [0.0]  # log of the sum over all segmentations up to there
         endings: list[tuple[list[float], list[tuple[int, int]]]] = [([], [])]
         for end in range(1, len(text) + 1):
-            begins = range(max(0, end - self.longest), end)
-            pieces = [(begin, ids[text[begin:end]]) for begin in begins if text[begin:end] in ids]
+            begins = range(max(0, end - self.table.longest), end)
+            found = ((begin, ids.get(text[begin:end])) for begin in begins)
+            pieces = [(begin, piece) for begin, piece in found if piece is not None]
             weights = [reached[begin] + self.alpha * scores[piece] for begin, piece in pieces]
             top = max(weights, default=-math.inf)
             shares = [math.exp(weight - top) if top > -math.inf else 0.0 for weight in weights]

@@ -66,6 +66,19 @@ def test_an_epoch_holds_every_pair_once_within_the_budget_in_few_shapes() -> Non
     assert all(width % 4 == 0 for batch in batches for width in (batch.source.shape[1], batch.target_input.shape[1]))
 
 
+def test_pairs_are_resegmented_by_epoch_and_row_in_the_usual_batches() -> None:
+    """Each pair is replaced by its row and the epoch: batches hold the rows that they would hold without."""
+    usual = BucketedBatches(dataset(pairs()), CONFIG, seed=1)
+    batches = BucketedBatches(
+        dataset(pairs()), CONFIG, seed=1, resegment=lambda pair, epoch, row: ([4 + row], [4 + epoch, *pair[1]])
+    )
+    expected = [[int(row) for row in rows] for rows in usual.plan(2)]
+    found = list(batches.iterate(2))
+    assert [[int(ids[0]) - 4 for ids in batch.source] for batch in found] == expected
+    assert {int(target[0]) for batch in found for target in batch.target_output} == {6}
+    assert contents(batches.iterate(2, start=3)) == contents(iter(found[3:]))
+
+
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:
     rows = dataset(pairs())
 

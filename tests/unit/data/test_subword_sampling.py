@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,11 @@ from seq2seq.data.subword_sampling import (
     SubwordRegularisation,
     Word,
     pair_sampler,
+    resegmented,
 )
 from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.errors import UserError
+from seq2seq.tasks.configs import ExperimentConfig
 
 LINES = [
     " ".join(random.Random(row).choices(["newer", "lower", "wide", "low", "new", "owl"], k=4)) for row in range(60)
@@ -84,7 +87,7 @@ def test_subword_regularisation_draws_by_the_powers_of_probabilities() -> None:
     """Against all segmentations of the word, listed."""
     texts = ["▁", "a", "b", "▁a", "ab", "ba", "aba", "▁ab"]
     scores = [-1.0, -2.5, -1.5, -3.0, -0.5, -2.0, -4.0, -3.5]
-    table = PieceTable(texts, scores, {text: piece for piece, text in enumerate(texts)}, [False] * 8)
+    table = PieceTable(texts, scores, {text: piece for piece, text in enumerate(texts)}, [False] * 8, 3)
     weights, text, alpha = {}, "▁abab", 0.4
     for cuts in itertools.product([False, True], repeat=len(text) - 1):
         ends = [place + 1 for place, cut in enumerate(cuts) if cut]
@@ -116,6 +119,29 @@ def test_drawn_pairs_read_the_same_and_depend_on_seed_epoch_and_row_alone(
     for changed in (other, lambda pair, epoch, row: sampler(pair, epoch + 1, row)):
         assert [changed((each, each), 3, row) for row, each in enumerate(ids)] != drawn
     assert len({tuple(sampler((ids[0], ids[0]), 0, row)[0]) for row in range(50)}) > 5
+
+
+def test_a_streams_rows_are_counted_from_its_begin() -> None:
+    pieces = vocabulary("bpe")
+    rows = [(ids, ids) for ids in pieces.encode_batch(LINES[:9])]
+    sampler = pair_sampler(pieces, pieces, 0.3, 0.0, 1)
+    assert sampler
+    expected = [sampler(pair, 2, row) for row, pair in enumerate(rows)]
+    assert list(resegmented(iter(rows), sampler, 2)) == expected
+    assert list(resegmented(iter(rows), None, 2)) == rows
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"bpe_dropout": 0.1}, "bpe_dropout needs vocabulary.model_type bpe, not unigram"),
+        ({"segmentation_alpha": 0.1, "bpe_dropout": 0.1}, "two ways of drawing segmentations: choose one"),
+        ({"r_drop": 1.0, "minimum_risk_samples": 4}, "two objectives: choose one"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        ExperimentConfig(data="data", source="en", target="de", **options)
 
 
 def test_a_vocabulary_of_another_kind_is_refused() -> None:

@@ -91,7 +91,7 @@ def test_training_lowers_the_risk() -> None:
     for step in range(40):
         torch.manual_seed(step)
         loss = objective(model, BATCH).total
-        found.append(float(loss))
+        found.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
