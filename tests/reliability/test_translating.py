@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import random
+import signal
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,7 @@ from tests.forking import SERVER
 from tests.reliability.conftest import STORED, Trials
 
 RUN = next(path for path in STORED if path.name == "translator-0.1.0-format2")
+LINES = 240
 
 
 def _translate(words: list[str]) -> None:
@@ -24,31 +29,45 @@ def _translate(words: list[str]) -> None:
     sys.exit(main(words))
 
 
-@pytest.mark.fault(22, "SIGKILL at random moments of translating a file, called again", 2, 50)
+def start(folder: Path, output: Path) -> BaseProcess:
+    words = ["translate", str(RUN), "--input", str(folder / "in"), "--output", str(output)]
+    process = SERVER.Process(target=_translate, args=(words,))
+    process.start()
+    return process
+
+
+def kill_midway(process: BaseProcess, output: Path, chance: random.Random) -> bool:
+    """Kills it a moment after it has written some number of lines; whether it was still at work."""
+    wanted = chance.randrange(LINES - 8)
+    while process.is_alive() and written(output) < wanted:
+        time.sleep(0.0005)
+    time.sleep(chance.uniform(0, 0.01))
+    process.kill()
+    process.join()
+    return process.exitcode == -signal.SIGKILL
+
+
+def written(output: Path) -> int:
+    with contextlib.suppress(OSError):
+        return int(json.loads(output.with_name(output.name + ".progress").read_text())["inputs"])
+    return 0
+
+
+@pytest.mark.fault(22, "SIGKILL at random moments of translating a file, called again", 3, 50)
 def test_a_killed_translation_goes_on(tmp_path: Path, trials: Trials) -> None:
     chance = random.Random(1)
-    lines = [" ".join(chance.choices(WORDS, k=chance.randint(0, 6))) for _ in range(240)]
+    lines = [" ".join(chance.choices(WORDS, k=chance.randint(0, 6))) for _ in range(LINES)]
     (tmp_path / "in").write_text("".join(line + "\n" for line in lines))
-    words = ["translate", str(RUN), "--input", str(tmp_path / "in"), "--output"]
-
-    def began(output: Path) -> tuple[object, float]:
-        process = SERVER.Process(target=_translate, args=([*words, str(output)],))
-        process.start()
-        return process, time.monotonic()
-
-    whole, began_at = began(tmp_path / "whole")
-    whole.join(120)  # type: ignore[attr-defined]
-    duration = time.monotonic() - began_at
+    start(tmp_path, tmp_path / "whole").join(120)
     expected = (tmp_path / "whole").read_bytes()
-    assert expected.count(b"\n") == len(lines)
+    assert expected.count(b"\n") == LINES
     for trial in trials:
-        output, kills = tmp_path / f"out{trials.done}", 0
-        while not output.exists() or output.with_name(output.name + ".progress").exists():
-            process, _ = began(output)
-            process.join(trial.uniform(0.1, 0.9) * duration if kills < 3 else 120)  # type: ignore[attr-defined]
-            kills += process.exitcode is None  # type: ignore[attr-defined]
-            process.kill()  # type: ignore[attr-defined]
-            process.join()  # type: ignore[attr-defined]
+        output = tmp_path / f"out{trials.done}"
+        killed = [kill_midway(start(tmp_path, output), output, trial) for _ in range(3)]
+        assert any(killed)
+        if not output.exists() or written(output):
+            process = start(tmp_path, output)
+            process.join(120)
+            assert process.exitcode == 0
         assert output.read_bytes() == expected
-        assert kills
         assert not list(tmp_path.glob(f"{output.name}.*"))

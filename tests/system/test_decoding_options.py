@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -146,3 +148,23 @@ def test_figures_are_those_asked_for(texts: Path, capsys: pytest.CaptureFixture[
         "--metrics must be some of bleu, chrf, chrf++, ter, accuracy, wer, cer, per, got 'comet'"
         in capsys.readouterr().err
     )
+
+
+def test_the_table_of_ways_is_made(texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tool = runpy.run_path(str(Path(__file__).parents[2] / "tools" / "decoding_table.py"))
+    sources = ["ba ko mi", "lu te so ra", "ne ne ne ne", "ba te"]
+    for split in ("train", "validation"):
+        rows = [
+            json.dumps({"en": line, "de": line.title()}) + "\n" for line in sources * (5 if split == "train" else 1)
+        ]
+        (texts / f"{split}.jsonl").write_text("".join(rows))
+    only = ["--only", "plain beam", "greedy", "terminology", "ban"]
+    assert tool["main"]([str(STORED), "--data", str(texts), "--rows", "3", "--time", *only]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0] == "| way | BLEU | chrF | changed | sentences/s |"
+    assert table[2].startswith("| plain beam | ")
+    assert " | 0.0% | " in table[2]
+    assert len(table) == 6
+    assert any(re.search(r"--terminology: .* \(([1-9]) of \1 terms\)", row) for row in table)
+    sources, targets = ["a dog"] * 10 + ["a cow"] * 10, ["Ein Hund"] * 10 + ["Ein Rind"] * 10
+    assert tool["terminology_of"](sources, targets) == {"dog": "Hund", "cow": "Rind", "a": "Ein"}

@@ -175,3 +175,21 @@ def test_wrong_rules_are_refused(translator: seq2seq.Translator) -> None:
     for options, words in wrong:
         with pytest.raises(UserError, match=words):
             translator.translate(TEXTS, **options)
+
+
+WAYS: list[dict[str, Any]] = [
+    *OPTIONS.values(),
+    {"terms": [["RA"], [], [], ["MI"], []]},
+    {"prefixes": ["RA", "", "", "LU T", ""]},
+    {"beam_size": 6, "beam_groups": 3},
+    {"sampling": "ancestral", "top_k": 5, "top_p": 0.9, "mbr": "bleu"},
+    {"sampling": "without_replacement"},
+]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("options", WAYS, ids=str)
+def test_a_gpu_finds_the_same(translator: seq2seq.Translator, options: dict[str, Any]) -> None:
+    there = seq2seq.load(STORED, device="cuda").search(TEXTS, 3, **options)
+    here = translator.search(TEXTS, 3, **options)
+    assert [[each.text for each in best] for best in there] == [[each.text for each in best] for best in here]
