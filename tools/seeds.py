@@ -74,7 +74,9 @@ class Row:
         """The line, with mean ± standard deviation where seeds differ. decimals: per number as the recipe prints it."""
         figures = zip(self.values, self.means, self.deviations, decimals, strict=True)
         shown = (
-            f"{mean:,.{places}f}" if len(set(values)) == 1 else f"{mean:,.{max(places, 1)}f} ± {deviation:.2f}"
+            f"{mean:,.{places}f}"
+            if len(set(values)) == 1
+            else f"{mean:,.{max(places, 1)}f} ± {deviation:.{max(places, 2)}f}"
             for values, mean, deviation, places in figures
         )
         return self.line.format(*shown)

@@ -183,6 +183,12 @@ def test_seeds_give_mean_and_deviation_of_every_figure(tmp_path: Path, capsys: p
     assert f"--output {words[0]}: is a file; name a folder" in capsys.readouterr().err
 
 
+def test_small_figures_have_deviations_of_as_many_decimals() -> None:
+    """0.0766 and 0.0752: of two decimals, 0.00 would say that they are equal."""
+    ((row, decimals),) = seeds.rows_of(["error 0.0766", "error 0.0752"])
+    assert row.describe(decimals) == "error 0.0759 ± 0.0010"
+
+
 def test_the_server_is_measured_beside_translate(toy_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("uvicorn")
     run = Path(__file__).parents[1] / "fixtures" / "translator-0.1.0-format2"
