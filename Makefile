@@ -18,9 +18,9 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/python recipes/phrasebook_en_de.py
 
-# Two processes: many tests wait for programs that they have started.
+# Three processes on two cores: many tests wait for programs that they have started.
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # Every fault of docs/reliability.md in full, the soak included; the table at the end tells what was reached.
 torture: $(VENV)/.dev
