@@ -58,8 +58,8 @@ def check_projection(config: Any, section: str) -> None:
 
 
 def check_weights_stay(proj_size: int, weight_dropout: float, section: str) -> None:
-    """Raises UserError where recurrent weights of projected states are to be dropped. section: that of proj_size, with a
-    dot behind it."""
+    """Raises UserError where recurrent weights of projected states are to be dropped. section: what stands before
+    proj_size in options, such as "model."."""
     check(
         not (proj_size and weight_dropout),
         f"{section}proj_size goes without dropout of recurrent weights (recurrent_dropout); set one of them to 0",
