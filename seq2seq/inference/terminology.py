@@ -18,7 +18,9 @@ class Terminology:
     """Terms of the source with what each must become."""
 
     def __init__(self, vocabulary: Vocabulary, terms: Mapping[str, str], unicode: Unicode = "unchanged") -> None:
-        """unicode: the form that the model's texts have, into which all are brought. Raises UserError where a term is no text, blank, or cannot be written."""
+        """unicode: the form that the model's texts have.
+
+        Raises UserError where a term is no text, blank, or cannot be written."""
         check(
             isinstance(terms, Mapping), f"terminology must be a mapping of texts to texts, not {type(terms).__name__}"
         )
