@@ -86,6 +86,8 @@ def plan_of(
 def _searching(config: SearchConfig, n_best: int, decoding: DecodingConfig, options: Mapping[str, Any]) -> SearchConfig:
     """The settings of a search whose beam, where it is not given, holds all candidates."""
     if decoding.sampling != "off":
+        counts = decoding.reorders and not decoding.candidates
+        check("beam_size" not in options or counts, "beam_size is of a search, not of sampling: leave it out")
         return search_settings(config, 1, options)
     search, candidates = search_settings(config, n_best, options), decoding.candidates
     if "beam_size" not in options:

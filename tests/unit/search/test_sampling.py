@@ -167,6 +167,7 @@ def test_idle_options_are_refused() -> None:
         ({"temperature": 2.0}, "temperature is of sampling"),
         ({"candidates": 7}, "candidates is of scores that order outputs anew"),
         ({"sampling": "ancestral", "top_p": 0.0}, "top_p must be a number from 0 to 1, without 0, not 0.0"),
+        ({"sampling": "ancestral", "beam_size": 3}, "beam_size is of a search, not of sampling: leave it out"),
         ({"sampling": "greedy"}, "option 'sampling' must be one of"),
     ):
         with pytest.raises(UserError, match=words):
