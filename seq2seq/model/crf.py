@@ -59,7 +59,8 @@ class LabelChain(nn.Module):
     def marginals(self, logits: Tensor) -> Tensor:
         """P(label) of each step of one sequence, [S, K] -> [S, K]: the forward-backward algorithm."""
         logits = at_least_fp32(logits)
-        before, after = [self.begin + logits[0]], [self.end]
+        before = [self.begin + logits[0]]
+        after: list[Tensor] = [self.end]
         for step in logits[1:]:
             before.append((before[-1][:, None] + self.following).logsumexp(0) + step)
         for step in logits[1:].flip(0):
