@@ -87,7 +87,14 @@ def _is_stateless(attention: Attention) -> bool:
         return True
     kind = type(attention)
     inherited = (kind.forward is ScoredAttention.forward, kind.start is ScoredAttention.start)
-    return isinstance(attention, ScoredAttention) and all(inherited)
+    if not isinstance(attention, ScoredAttention) or not all(inherited):
+        return False
+    return issubclass(_definer(kind, "read"), _definer(kind, "unroll"))  # else `read` is another attention's
+
+
+def _definer(kind: type, method: str) -> type:
+    """The class that a method comes from."""
+    return next(each for each in kind.__mro__ if method in vars(each))
 
 
 class _Prepared(NamedTuple):

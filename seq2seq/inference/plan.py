@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from seq2seq.config import SEARCH, check_number, suggestion
+from seq2seq.data.units import Unicode, normalised
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check
 from seq2seq.inference.inputs import list_of_texts, search_settings
@@ -47,9 +48,15 @@ class SearchPlan:
         return times * self.found or self.search.beam_size
 
 
-def plan_of(config: SearchConfig, vocabulary: Vocabulary, n_best: int, options: Mapping[str, Any]) -> SearchPlan:
+def plan_of(
+    config: SearchConfig,
+    vocabulary: Vocabulary,
+    n_best: int,
+    options: Mapping[str, Any],
+    unicode: Unicode = "unchanged",
+) -> SearchPlan:
     """The plan of a search for the n best. options: fields of SearchConfig and of DecodingConfig, TEXT_OPTIONS,
-    TERMS_OPTION.
+    TERMS_OPTION. unicode: the form that the model's texts have.
 
     Raises UserError for an unknown option, a value that is none for it, or options that do not go together.
     """
@@ -58,7 +65,10 @@ def plan_of(config: SearchConfig, vocabulary: Vocabulary, n_best: int, options: 
         check(name in known, f"unknown search option '{name}'{suggestion(name, known)}")
     chosen = {name: value for name, value in options.items() if name in DECODING_OPTIONS}
     given = {name: () if options.get(name) is None else options[name] for name in TEXT_OPTIONS}
-    texts = {name: list_of_texts(each, f"{name} text") for name, each in given.items()}
+    texts = {
+        name: [normalised(text, unicode) for text in list_of_texts(each, f"{name} text")]
+        for name, each in given.items()
+    }
     decoding = DecodingConfig(**chosen)
     rest = {name: value for name, value in options.items() if name not in (*chosen, *texts, TERMS_OPTION)}
     check_number("n_best", n_best, SEARCH["beam_size"])
@@ -69,13 +79,15 @@ def plan_of(config: SearchConfig, vocabulary: Vocabulary, n_best: int, options: 
     terms = options.get(TERMS_OPTION)
     if terms is not None:
         check_terms_fit(decoding)
-    terminology = None if terms is None else Terminology(vocabulary, terms)
+    terminology = None if terms is None else Terminology(vocabulary, terms, unicode)
     return SearchPlan(search, decoding, Rules(decoding, pieces, phrases), int(n_best), terminology)
 
 
 def _searching(config: SearchConfig, n_best: int, decoding: DecodingConfig, options: Mapping[str, Any]) -> SearchConfig:
     """The settings of a search whose beam, where it is not given, holds all candidates."""
     if decoding.sampling != "off":
+        counts = decoding.reorders and not decoding.candidates
+        check("beam_size" not in options or counts, "beam_size is of a search, not of sampling: leave it out")
         return search_settings(config, 1, options)
     search, candidates = search_settings(config, n_best, options), decoding.candidates
     if "beam_size" not in options:

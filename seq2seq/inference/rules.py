@@ -65,7 +65,8 @@ class Rules:
             step, state = without_phrases(step, self.phrases), PhraseState(state, None)
         if self.prefixes is not None and self.pieces is not None:
             step, state = forced_prefix(step, self.pieces), PrefixState(state, list(self.prefixes))
-            limits = prefix_limits(limits, self.prefixes)
+            tokens_of_terms = None if self.terms is None else [sum(map(len, each)) for each in self.terms]
+            limits = prefix_limits(limits, self.prefixes, tokens_of_terms)
         return step, state, limits
 
 

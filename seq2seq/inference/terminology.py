@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from seq2seq.data.symbols import UNK_ID
+from seq2seq.data.units import Unicode, normalised
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
 
@@ -16,8 +17,10 @@ Terms = list[list[int]]
 class Terminology:
     """Terms of the source with what each must become."""
 
-    def __init__(self, vocabulary: Vocabulary, terms: Mapping[str, str]) -> None:
-        """Raises UserError where a term is no text, blank, or cannot be written."""
+    def __init__(self, vocabulary: Vocabulary, terms: Mapping[str, str], unicode: Unicode = "unchanged") -> None:
+        """unicode: the form that the model's texts have.
+
+        Raises UserError where a term is no text, blank, or cannot be written."""
         check(
             isinstance(terms, Mapping), f"terminology must be a mapping of texts to texts, not {type(terms).__name__}"
         )
@@ -26,7 +29,9 @@ class Terminology:
                 isinstance(source, str) and isinstance(target, str), "terminology must be a mapping of texts to texts"
             )
             check(bool(source.strip()), "terminology: a source term is blank")
-        self.ids = dict(zip(map(str.strip, terms), ids_of_terms(vocabulary, list(terms.values())), strict=True))
+        self.unicode: Unicode = unicode
+        sources, targets = ([normalised(each, unicode) for each in side] for side in (terms, terms.values()))
+        self.ids = dict(zip(map(str.strip, sources), ids_of_terms(vocabulary, targets), strict=True))
         longest_first = sorted(self.ids, key=len, reverse=True)
         self.pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
 
@@ -35,7 +40,7 @@ class Terminology:
         own, and in no longer one."""
         if not self.ids:
             return []
-        met = dict.fromkeys(found[0] for found in self.pattern.finditer(text))
+        met = dict.fromkeys(found[0] for found in self.pattern.finditer(normalised(text, self.unicode)))
         return [self.ids[source] for source in met]
 
 

@@ -4,7 +4,7 @@ the Hub."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seq2seq.config import COUNTS, check_number, from_dict, read_config, write_config
 from seq2seq.data.batch import Pair, collate_to_decode
-from seq2seq.data.units import AnyVocabulary
+from seq2seq.data.units import AnyVocabulary, Unicode, normalised
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
 from seq2seq.inference.decoding import (
@@ -105,9 +105,22 @@ class Translator(Searcher):
         whatever pieces; where it ends with a space, so does the word. terms: for each text the terms that its
         translations hold; each begins a word, which may go on behind it.
         """
-        plan = plan_of(self.search_config, self.target_vocabulary, n_best, search_options)
+        plan = self._plan(n_best, search_options)
         begins = None if prefixes is None else list_of_texts(prefixes, "prefix")
         return self._search(list_of_texts(texts), begins, plan, terms)
+
+    @property
+    def _unicode(self) -> Unicode:
+        """The form that all texts of the training had, those of the target, too."""
+        form: Unicode = getattr(self.source_vocabulary, "unicode", "unchanged")
+        return form
+
+    def _plan(self, n_best: int, options: Mapping[str, Any]) -> SearchPlan:
+        return plan_of(self.search_config, self.target_vocabulary, n_best, options, self._unicode)
+
+    def _target_texts(self, texts: Sequence[str]) -> list[str]:
+        """Texts of outputs, in the form that outputs have."""
+        return [normalised(text, self._unicode) for text in texts]
 
     def _search(
         self,
@@ -139,7 +152,7 @@ class Translator(Searcher):
     ) -> Iterator[list[Translation]]:
         """`search` over any number of texts, in order, holding only some of them in memory. texts, prefixes: as
         `search` takes them, or a generator or file that gives strings, of prefixes as many as of texts."""
-        plan = plan_of(self.search_config, self.target_vocabulary, n_best, search_options)  # refused here, not later
+        plan = self._plan(n_best, search_options)  # refused here, not later
         lines = checked_texts(items_of(texts, "strings", "text"))
         begins = None if prefixes is None else checked_texts(items_of(prefixes, "strings", "prefix"), "prefix")
         most_rows = rows_for_beam(plan.width, self.device)
@@ -203,7 +216,7 @@ class Translator(Searcher):
         if prefixes is None or not any(prefixes):
             return plan.rules
         check(len(prefixes) == count, f"{count} texts but {len(prefixes)} prefixes")
-        written = prefix_texts(self.target_vocabulary, prefixes, self.max_source_tokens)
+        written = prefix_texts(self.target_vocabulary, self._target_texts(prefixes), self.max_source_tokens)
         return replace(plan.rules, prefixes=written, pieces=PieceTexts(self.target_vocabulary.piece_texts()))
 
     def _with_terms(
@@ -218,7 +231,7 @@ class Translator(Searcher):
             lists = [list_of_texts(each, "term") for each in items_of(terms, "lists of strings", "term list")]
             check(len(lists) == len(texts), f"{len(texts)} texts but {len(lists)} lists of terms")
             for own, each in zip(wanted, lists, strict=True):
-                own += ids_of_terms(self.target_vocabulary, each)
+                own += ids_of_terms(self.target_vocabulary, self._target_texts(each))
         return replace(rules, terms=wanted)
 
     def _pairs(self, sources: list[str], targets: Sequence[Translation | str]) -> list[Pair]:
@@ -228,7 +241,8 @@ class Translator(Searcher):
             check(
                 fits, f"target {number} is of type {kind}; give strings, or of what search gives best[0] for each text"
             )
-        encoded = self.target_vocabulary.encode_batch([each if isinstance(each, str) else "" for each in targets])
+        texts = [each if isinstance(each, str) else "" for each in targets]
+        encoded = self.target_vocabulary.encode_batch(self._target_texts(texts))
         limit = self.max_source_tokens
         for number, ids in enumerate(encoded, 1):
             if len(ids) > limit:

@@ -13,7 +13,7 @@ from seq2seq.runtime.kernels import DECODING_STEP
 from seq2seq.search.beam import Hypothesis, beam_search
 from seq2seq.search.constraints import constrained_beam_search
 from seq2seq.search.diverse import diverse_beam_search
-from seq2seq.search.sampling import sample, stochastic_beam_search, tempered
+from seq2seq.search.sampling import LimitedState, ending_in_time, sample, stochastic_beam_search, tempered
 
 
 def found_by(
@@ -33,8 +33,10 @@ def found_by(
         return beam_search(step, state, limits, plan.search, BOS_ID, EOS_ID, plan.found, DECODING_STEP)
     draw = sample if decoding.sampling == "ancestral" else stochastic_beam_search
     seeds = [seed_of(source, decoding.seed) for source in sources]
-    shaped = tempered(step, decoding.temperature, decoding.top_k, decoding.top_p)
-    return draw(shaped, state, limits, plan.search, BOS_ID, EOS_ID, plan.found, seeds, DECODING_STEP)
+    shaped = tempered(ending_in_time(step, EOS_ID), decoding.temperature, decoding.top_k, decoding.top_p)
+    return draw(
+        shaped, LimitedState(state, limits), limits, plan.search, BOS_ID, EOS_ID, plan.found, seeds, DECODING_STEP
+    )
 
 
 def seed_of(source: Sequence[int], seed: int) -> int:

@@ -83,7 +83,7 @@ class ScoredAttention(Attention):
     """Softmax over a score of query and key, and the mean of the values by it. A subclass defines `keys` and `scores`.
 
     Prepared search takes `projected` and `read` in place of `unroll`: a context's product with a matrix is the same
-    mean of the values' products with it.
+    mean of the values' products with it. Where a subclass overrides `unroll` without `read`, search is plain.
 
     A subclass that overrides `scores` must override `loop_scores` too where that is not made of `scores`: training with
     input feeding calls only the latter.

@@ -30,7 +30,7 @@ def build_recurrent(
     """The layer of that cell, a `RecurrentLayer`. proj_size: see `ProjectedLSTM`; 0: no projection."""
     layer: LSTMLayer | GRULayer | RNNLayer | LoopedLayer
     if proj_size:
-        check(not weight_dropout, "proj_size goes without dropout of recurrent weights; set one of them to 0")
+        check_weights_stay(proj_size, weight_dropout, "")
         return ProjectedLSTM(input_size, hidden_size, proj_size=proj_size, batch_first=True)
     match cell:
         case "lstm":
@@ -54,6 +54,15 @@ def check_projection(config: Any, section: str) -> None:
     check(
         config.proj_size == 0 or config.cell == "lstm",
         f"{section}.proj_size is for {section}.cell lstm, not {config.cell}",
+    )
+
+
+def check_weights_stay(proj_size: int, weight_dropout: float, section: str) -> None:
+    """Raises UserError where recurrent weights of projected states are to be dropped. section: what stands before
+    proj_size in options, such as "model."."""
+    check(
+        not (proj_size and weight_dropout),
+        f"{section}proj_size goes without dropout of recurrent weights (recurrent_dropout); set one of them to 0",
     )
 
 

@@ -55,10 +55,14 @@ class LabelChain(nn.Module):
             path.append(int(origin[path[-1]]))
         return path[::-1]
 
+    @torch.no_grad()
     def marginals(self, logits: Tensor) -> Tensor:
-        """P(label) of each step of one sequence, [S, K] -> [S, K]: the gradient of the normaliser's logarithm."""
-        with torch.enable_grad():
-            given = at_least_fp32(logits).detach().requires_grad_()
-            mask = torch.ones(1, len(given), dtype=torch.bool, device=given.device)
-            (found,) = torch.autograd.grad(self._normaliser(given[None], mask).sum(), given)
-        return found
+        """P(label) of each step of one sequence, [S, K] -> [S, K]: the forward-backward algorithm."""
+        logits = at_least_fp32(logits)
+        before = [self.begin + logits[0]]
+        after: list[Tensor] = [self.end]
+        for step in logits[1:]:
+            before.append((before[-1][:, None] + self.following).logsumexp(0) + step)
+        for step in logits[1:].flip(0):
+            after.append((self.following + step + after[-1]).logsumexp(1))
+        return (torch.stack(before) + torch.stack(after[::-1])).softmax(-1)

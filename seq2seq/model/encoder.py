@@ -53,7 +53,7 @@ class EncoderConfig:
             subsampling=Whole(1, 1_000),
             forward_layers=Whole(0, 100),
         )
-        one_width = self.forward_layers == 0 or self.output_size == self.hidden_size
+        one_width = self.forward_layers == 0 or self.output_size == (self.proj_size or self.hidden_size)
         check(
             not self.residual or (self.subsampling == 1 and one_width),
             "model.encoder.residual adds a layer's input to its states: it needs model.encoder.subsampling 1, and "

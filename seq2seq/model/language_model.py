@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from seq2seq.config import DROPOUT, LAYERS, SIZES, check_fields, check_numbers
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check
-from seq2seq.model.cells import build_recurrent, check_projection
+from seq2seq.model.cells import build_recurrent, check_projection, check_weights_stay
 from seq2seq.model.dropout import SequenceDropout
 from seq2seq.model.encoder import reversal_index
 from seq2seq.model.initialisation import initialise_model
@@ -55,6 +55,7 @@ class LanguageModelConfig:
         check_numbers(self, "model", hidden_size=SIZES, layers=LAYERS, embedding_size=SIZES)
         check_numbers(self, "model", dropout=DROPOUT, recurrent_dropout=DROPOUT)
         check_projection(self, "model")
+        check_weights_stay(self.proj_size, self.recurrent_dropout, "model.")
         name = "proj_size" if self.proj_size else "hidden_size"
         check(
             not self.tie or self.embedding_size == self.state_size,

@@ -11,6 +11,7 @@ from seq2seq.config import DROPOUT, SIZES, Real, Whole, check_fields, check_numb
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check, check_argument
 from seq2seq.model.attention import check_sizes
+from seq2seq.model.cells import check_weights_stay
 from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, RecurrentDecoder, check_bridge
 from seq2seq.model.dropout import DropoutRates, DroppedTokens, TokenDropout
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
@@ -86,6 +87,7 @@ class ModelConfig:
             f"model.features {self.features} goes with neither model.lexical nor model.source_token_dropout; choose "
             "tokens",
         )
+        check_weights_stay(self.encoder.proj_size, self.recurrent_dropout, "model.encoder.")
         check_bridge(self.encoder, self.decoder)
         check_sizes(*self.decoder.attention_sizes(self.encoder.top.output_size))
         check(
@@ -160,6 +162,11 @@ def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_voca
     check(
         config.tie != "three_way" or source_vocabulary_size == target_vocabulary_size,
         "model.tie three_way needs one joint vocabulary; with separate ones use two_way (or set vocabulary.joint true)",
+    )
+    check(
+        config.tie != "three_way" or config.features != "concatenate",
+        "model.features concatenate makes the source's embeddings narrower than the target's: model.tie three_way "
+        "cannot share them; use two_way",
     )
     target = nn.Embedding(target_vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
     shared = config.tie == "three_way"

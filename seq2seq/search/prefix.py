@@ -59,11 +59,13 @@ class PrefixState(NamedTuple):
         return PrefixState(self.model.reorder(hypotheses, sentences), rest, self.begun)
 
 
-def prefix_limits(limits: Tensor, prefixes: Sequence[bytes]) -> Tensor:
-    """The limits [B] of a search, where they leave room for the prefix, by whatever pieces, and the end of the
-    sentence."""
-    lengths = torch.tensor([len(prefix) + 1 for prefix in prefixes], dtype=limits.dtype, device=limits.device)
-    return torch.maximum(limits, lengths)
+def prefix_limits(limits: Tensor, prefixes: Sequence[bytes], further: Sequence[int] | None = None) -> Tensor:
+    """The limits [B] of a search, where they leave room for the prefix, by whatever pieces, so many further tokens of
+    each sentence, and its end."""
+    lengths = [len(prefix) + 1 for prefix in prefixes]
+    if further is not None:
+        lengths = [length + more for length, more in zip(lengths, further, strict=True)]
+    return torch.maximum(limits, torch.tensor(lengths, dtype=limits.dtype, device=limits.device))
 
 
 def forced_prefix(step: StepFn[Any], pieces: PieceTexts) -> Callable[[Tensor, PrefixState], tuple[Tensor, PrefixState]]:

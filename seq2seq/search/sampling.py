@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import compress
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,14 +18,44 @@ from seq2seq.search.beam import Hypothesis, SearchConfig, rows_that_stay
 from seq2seq.search.step import State, StepFn
 
 
+class LimitedState(NamedTuple):
+    """A model's state, and how many tokens may still come in each hypothesis."""
+
+    model: Any
+    left: Tensor
+    """[N]"""
+
+    def reorder(self, hypotheses: Tensor, sentences: Tensor | None = None) -> LimitedState:
+        """As `SearchState.reorder`."""
+        return LimitedState(self.model.reorder(hypotheses, sentences), self.left.index_select(0, hypotheses))
+
+
+def ending_in_time(step: StepFn[Any], eos: int) -> Callable[[Tensor, LimitedState], tuple[Tensor, LimitedState]]:
+    """A StepFn whose last token allowed is eos, or none, where eos is forbidden there: `tempered`, which forgets what
+    was forbidden and what is only unlikely, goes around it. Start it from `LimitedState(state, limits)`."""
+
+    def ending(token: Tensor, state: LimitedState) -> tuple[Tensor, LimitedState]:
+        log_probs, inner = step(token, state.model)
+        last = state.left <= 1
+        if last.any():
+            only_eos = torch.full_like(log_probs[0], -math.inf)
+            only_eos[eos] = 0.0
+            log_probs = torch.where(last[:, None], log_probs + only_eos, log_probs)
+        return log_probs, LimitedState(inner, state.left - 1)
+
+    return ending
+
+
 def tempered(
     step: StepFn[Any], temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
 ) -> Callable[[Tensor, Any], tuple[Tensor, Any]]:
     """A StepFn of the distribution to draw from: probabilities to the power of 1 / temperature; of these the top_k
-    largest (0: all; Fan et al. 2018); of these the fewest largest that have top_p together (Holtzman et al. 2020)."""
+    largest (0: all; Fan et al. 2018); of these the fewest largest that have top_p together (Holtzman et al. 2020).
+    Where all tokens are forbidden, they stay so."""
 
     def shaped(token: Tensor, state: Any) -> tuple[Tensor, Any]:
         log_probs, state = step(token, state)
+        nothing = log_probs.amax(-1, keepdim=True) == -math.inf
         log_probs = (log_probs / temperature).log_softmax(-1)
         if 0 < top_k < log_probs.shape[-1]:
             best, tokens = log_probs.topk(top_k)
@@ -37,7 +68,7 @@ def tempered(
                 1, tokens, ordered.masked_fill(outside, -math.inf)
             )
             log_probs = log_probs.log_softmax(-1)
-        return log_probs, state
+        return log_probs.masked_fill(nothing, -math.inf), state
 
     return shaped
 
@@ -54,7 +85,8 @@ def sample(
     seeds: Sequence[int],
     row_step: int = 1,
 ) -> list[list[Hypothesis]]:
-    """`count` outputs of each sentence, drawn independently of each other, in the order drawn.
+    """`count` outputs of each sentence, drawn independently of each other, in the order drawn; one that comes to where
+    all tokens are forbidden is left out.
 
     limits [B]: most tokens, eos included; an output that gets there is ended. seeds: one for each sentence; with it the
     same outputs are drawn again, whatever the count. log_probability is of the distribution drawn from. row_step: as
@@ -70,8 +102,10 @@ def sample(
         log_probs, state = step(tokens.flatten(), state)
         log_probs = log_probs.view(*tokens.shape, -1).expand(-1, count, -1)
         over = ended | (limits[sentences] <= position + 1)[:, None]
-        drawn = _drawn(log_probs, chance[sentences, :, position]).masked_fill(over, eos)
-        totals[sentences] += log_probs.gather(2, drawn[..., None])[..., 0].masked_fill(over, 0.0)
+        stuck = (log_probs.amax(-1) == -math.inf) & ~ended
+        drawn = _drawn(log_probs, chance[sentences, :, position]).masked_fill(over | stuck, eos)
+        own = log_probs.gather(2, drawn[..., None])[..., 0]
+        totals[sentences] += own.masked_fill(over, 0.0).masked_fill(stuck, -math.inf)
         outputs[sentences, :, position] = drawn
         ended = ended | (drawn == eos)
         keep = rows_that_stay(ended.all(1), row_step)
@@ -153,7 +187,8 @@ class _PerturbedBeam:
         size, length = log_probs.shape[2], self.history.shape[2] + 1
         only_eos = torch.full((size,), -math.inf, dtype=torch.float64, device=log_probs.device)
         only_eos[self.eos] = 0.0
-        over = self.ended | (self.limits[self.sentences] <= length)[:, None]
+        stuck = log_probs.amax(-1) == -math.inf
+        over = self.ended | ((self.limits[self.sentences] <= length)[:, None] & ~stuck)
         totals = self.totals[..., None] + torch.where(over[..., None], only_eos, log_probs.double())
         perturbed = _conditioned(totals, totals + self._gumbels(totals), self.perturbed)
         self.perturbed, places = perturbed.flatten(1).topk(min(self.count, perturbed[0].numel()))
@@ -192,7 +227,9 @@ def _conditioned(totals: Tensor, gumbels: Tensor, largest: Tensor) -> Tensor:
 
 
 def _hypotheses(rows: list[list[int]], totals: list[float], config: SearchConfig, eos: int) -> list[Hypothesis]:
-    """rows: tokens, eos from the end of each output on."""
+    """rows: tokens, eos from the end of each output on; those of a total of -inf are none."""
+    possible = [total > -math.inf for total in totals]
+    rows, totals = list(compress(rows, possible)), list(compress(totals, possible))
     outputs = [row[: row.index(eos)] if eos in row else row for row in rows]
     lengths = torch.tensor([len(each) + 1 for each in outputs])
     scores = config.normalise(torch.tensor(totals), lengths).tolist()

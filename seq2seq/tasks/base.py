@@ -250,15 +250,16 @@ def check_start_kind(start: Path, kind: Kind) -> None:
 
 def start_options(start: Path, cls: type[Any]) -> dict[str, Any]:
     """What a run that training starts from decides of a configuration of class `cls`, as far as it stores it: the
-    sections model, and vocabulary (how its vocabulary was made), and the units that it was made of. Raises UserError
-    where its model is of another kind.
+    sections model, and vocabulary (how its vocabulary was made), and the units and the Unicode form that it was made
+    of. Raises UserError where its model is of another kind.
     """
     check_start_kind(start, cls.kind)
     path = start / CONFIG_FILE
     stored = {**read_mapping(path), "model": stored_model(start)}
     kinds = option_types(cls)
     sections = [name for name in ("model", "vocabulary") if name in kinds and name in stored]
-    units = {name: stored[name] for name in ("source_units", "target_units", "feature_units") if name in stored}
+    names = ("source_units", "target_units", "feature_units", "unicode")
+    units = {name: stored[name] for name in names if name in stored}
     taken: dict[str, Any] = {
         name: to_dict(from_dict(kinds[name], stored[name], where=f"{path}, {name}")) for name in sections
     }

@@ -20,6 +20,7 @@ from seq2seq.data.subword_sampling import (
 )
 from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.errors import UserError
+from seq2seq.model.seq2seq import ModelConfig
 from seq2seq.tasks.configs import ExperimentConfig
 
 LINES = [
@@ -136,6 +137,15 @@ def test_a_streams_rows_are_counted_from_its_begin() -> None:
     [
         ({"bpe_dropout": 0.1}, "bpe_dropout needs vocabulary.model_type bpe, not unigram"),
         ({"segmentation_alpha": 0.1, "bpe_dropout": 0.1}, "two ways of drawing segmentations: choose one"),
+        (
+            {
+                "segmentation_alpha": 0.1,
+                "source_units": "characters",
+                "target_units": "symbols",
+                "model": ModelConfig(tie="two_way"),
+            },
+            "are of subwords: leave them out, or source_units and target_units",
+        ),
         ({"r_drop": 1.0, "minimum_risk_samples": 4}, "two objectives: choose one"),
     ],
 )

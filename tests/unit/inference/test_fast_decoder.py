@@ -156,3 +156,20 @@ def test_an_attention_with_a_state_is_searched_with_it(coupling: Coupling) -> No
     best = sorted(expected, key=lambda tokens: -expected[tokens])[:5]
     assert [tuple(hypothesis.tokens) for hypothesis in found] == best
     assert [hypothesis.score for hypothesis in found] == pytest.approx([expected[tokens] for tokens in best], abs=1e-4)
+
+
+class DoubledContexts(GeneralAttention):
+    """Reads in a way of its own."""
+
+    def unroll(self, queries: Tensor, state: MemoryKeys) -> tuple[Tensor, Tensor]:
+        contexts, weights = super().unroll(queries, state)
+        return 2 * contexts, weights
+
+
+def test_an_attention_that_reads_in_its_own_way_is_searched_with_it() -> None:
+    model = build_model(ModelConfig(8, 0.0, decoder=DecoderConfig(16)), 9, 9).eval()
+    assert prepare(model) is not model
+    model.decoder.attention = DoubledContexts(16, 512)
+    assert prepare(model) is model
+    several = build_model(ModelConfig(8, 0.0, decoder=DecoderConfig(16, heads=2)), 9, 9).eval()
+    assert isinstance(prepare(several), InferenceDecoder)

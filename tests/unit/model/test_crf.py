@@ -64,6 +64,8 @@ def test_the_best_labels_and_their_probabilities_are_those_of_enumeration() -> N
             for step, label in enumerate(labels):
                 expected[step, label] += probability
         torch.testing.assert_close(model.marginals(logits), expected, rtol=1e-6, atol=1e-6)
+        with torch.inference_mode():
+            torch.testing.assert_close(model.marginals(logits.clone()), expected, rtol=1e-6, atol=1e-6)
 
 
 def test_a_model_with_a_chain_labels_what_no_step_shows(tmp_path: Path) -> None:

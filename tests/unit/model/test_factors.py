@@ -54,3 +54,9 @@ def test_a_model_with_factors_reads_rows_alike_alone_and_in_a_batch(features: st
 def test_the_width_beside_leaves_room_for_the_token() -> None:
     with pytest.raises(UserError, match=r"model\.feature_size must be a whole number from 1 to 7, not 8"):
         ModelConfig(8, features="concatenate", feature_size=8)
+
+
+def test_a_table_of_another_width_is_not_shared() -> None:
+    config = ModelConfig(8, features="concatenate", feature_size=3)
+    with pytest.raises(UserError, match=r"model\.features concatenate .* use two_way"):
+        build_model(config, 10, 10)

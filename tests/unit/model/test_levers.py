@@ -13,7 +13,8 @@ from seq2seq.inference.decoding import score_pairs
 from seq2seq.inference.fast_decoder import InferenceDecoder, prepare
 from seq2seq.model.attention import attend
 from seq2seq.model.decoder import Coupling, DecoderConfig, RecurrentDecoder
-from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
+from seq2seq.model.language_model import LanguageModelConfig
 from seq2seq.model.memory import mean_memory
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.search.beam import SearchConfig, beam_search
@@ -219,3 +220,24 @@ def test_residual_layers_of_an_encoder() -> None:
         EncoderConfig(subsampling=2, residual=True)
     with pytest.raises(UserError, match=r"model\.encoder\.residual"):
         EncoderConfig(forward_layers=1, residual=True)
+
+
+def test_residual_layers_on_top_of_projected_ones() -> None:
+    config = EncoderConfig(6, 2, merge="sum", forward_layers=1, residual=True, proj_size=3)
+    encoder = BiLSTMEncoder(8, config, 0.0).eval()
+    inputs, lengths = torch.randn(2, 5, 8), torch.tensor([5, 3])
+    states = inputs
+    layers: list[nn.Module] = list(encoder.layers)  # type: ignore[arg-type]
+    for number, layer in enumerate(layers):
+        above, _, _ = layer(states, lengths)
+        states = above + states if number else above
+    torch.testing.assert_close(encoder(inputs, lengths).states, states)
+    with pytest.raises(UserError, match=r"model\.encoder\.residual"):
+        EncoderConfig(6, forward_layers=1, residual=True, proj_size=3)
+
+
+def test_weights_of_projected_states_are_not_dropped() -> None:
+    with pytest.raises(UserError, match=r"model\.encoder\.proj_size goes without .*recurrent_dropout"):
+        ModelConfig(encoder=EncoderConfig(6, proj_size=3), recurrent_dropout=0.1)
+    with pytest.raises(UserError, match=r"model\.proj_size goes without .*recurrent_dropout"):
+        LanguageModelConfig(hidden_size=6, proj_size=3, recurrent_dropout=0.1)

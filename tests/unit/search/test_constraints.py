@@ -111,3 +111,8 @@ def test_wrong_terms_are_refused() -> None:
     ):
         with pytest.raises(UserError, match=words):
             translator.search(["ba"], **options)  # type: ignore[arg-type]
+
+
+def test_a_long_prefix_leaves_room_for_the_terms() -> None:
+    (found,) = seq2seq.load(STORED).search(["so"], prefixes=["RA " * 6], terms=[["KO KO KO", "NE NE NE"]])
+    assert found[0].text.startswith("RA " * 6) and "KO KO KO" in found[0].text and "NE NE NE" in found[0].text

@@ -167,7 +167,20 @@ def test_idle_options_are_refused() -> None:
         ({"temperature": 2.0}, "temperature is of sampling"),
         ({"candidates": 7}, "candidates is of scores that order outputs anew"),
         ({"sampling": "ancestral", "top_p": 0.0}, "top_p must be a number from 0 to 1, without 0, not 0.0"),
+        ({"sampling": "ancestral", "beam_size": 3}, "beam_size is of a search, not of sampling: leave it out"),
         ({"sampling": "greedy"}, "option 'sampling' must be one of"),
     ):
         with pytest.raises(UserError, match=words):
             translator.translate(TEXTS, **options)
+
+
+@pytest.mark.parametrize("kind", ["ancestral", "without_replacement"])
+def test_what_is_forbidden_is_not_drawn_where_nothing_else_is_left(kind: str) -> None:
+    translator = seq2seq.load(STORED)
+    shape: dict[str, Any] = {"sampling": kind, "temperature": 50.0, "top_p": 0.9}
+    (found,) = translator.search(["so"], 4, prefixes=["RA "], ban=["RA"], **shape)
+    assert [each.text for each in found] == [""]
+    ban = ["BA", "MI", "SO", "LU", "NE"]  # each a piece of its own, which the end of the sentence makes a word
+    (found,) = translator.search(["so"], 200, max_length=2, ban=ban, **shape)
+    assert len(found) > 10 and not {each.text for each in found} & set(ban)
+    assert all(math.isfinite(each.score) for each in found)
