@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, number_within, path_named
 from seq2seq.cli.decoding_options import add_decoding_options, decoding_settings
+from seq2seq.cli.features import check_features
 from seq2seq.cli.output_lines import output_lines
 from seq2seq.cli.translate_file import add_file_options, check_file_options, translate_file
 from seq2seq.cli.verbs import (
@@ -122,12 +123,8 @@ def _translate(options: argparse.Namespace) -> None:
 
 def _checked(translator: Translator, lines: Iterator[str]) -> Iterator[str]:
     """The lines as they come. Raises UserError at one that lacks the features that the model reads."""
-    from seq2seq.data.units import SourceVocabulary
-
-    vocabulary = translator.source_vocabulary
     for number, line in enumerate(lines, 1):
-        if isinstance(vocabulary, SourceVocabulary):
-            vocabulary.check_source(line, f"line {number}")
+        check_features(translator, line, f"line {number}")
         yield line
 
 
