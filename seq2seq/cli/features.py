@@ -14,3 +14,11 @@ def check_features(translator: Translator, text: str, place: str) -> None:
 
     if isinstance(translator.source_vocabulary, SourceVocabulary):
         translator.source_vocabulary.check_source(text, place)
+
+
+def features_before(translator: Translator, text: str) -> int:
+    """Source tokens that are of the text's features, before those of its words."""
+    from seq2seq.data.units import SourceVocabulary
+
+    vocabulary = translator.source_vocabulary
+    return vocabulary.tokens_before(text) if isinstance(vocabulary, SourceVocabulary) else 0

@@ -135,6 +135,13 @@ class SourceVocabulary:
             return [ids + source if source else [] for source, ids in pairs]
         return [[[each, *self._padded(ids)] for each in source] for source, ids in pairs]
 
+    def tokens_before(self, text: str) -> int:
+        """Tokens of features that stand before those of the text."""
+        if self.features is None or self.factors:
+            return 0
+        given = normalised(text, self.unicode).partition("\t")[2]
+        return len(self.features.encode(features_apart(given, self.feature_units)))
+
     def check_source(self, text: str, place: str) -> None:
         """Raises UserError, naming the place, where features are to be read and a text that is not blank has none."""
         fits = self.features is None or "\t" in text or not text.strip()
