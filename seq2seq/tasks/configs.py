@@ -147,6 +147,11 @@ class ExperimentConfig(TaskConfig, DataConfig):
             not (self.bpe_dropout or self.segmentation_alpha) or not (self.features or self.unicode != "unchanged"),
             "bpe_dropout and segmentation_alpha segment text as it is: leave features and unicode out",
         )
+        check(
+            not (self.bpe_dropout or self.segmentation_alpha)
+            or {"auto", "subwords"}.issuperset((self.source_units, self.target_units)),
+            "bpe_dropout and segmentation_alpha draw subwords; set source_units and target_units to subwords",
+        )
         if self.start_from or self.vocabulary.source_model:  # which pieces these have, they show when they are read
             return
         for name, kind in (("bpe_dropout", "bpe"), ("segmentation_alpha", "unigram")):

@@ -104,6 +104,17 @@ def test_stored_and_tokenised(rows: Dataset, per_step: bool, tmp_path: Path) -> 
         load_vocabularies(tmp_path)
 
 
+def test_a_given_vocabulary_is_taken_beside_features(rows: Dataset, tmp_path: Path) -> None:
+    given = unit_vocabulary(["abcdefghijklmnopqrstuvwxyz"], "characters", SETTINGS, seed=1)
+    given.save(tmp_path / "given.model")
+    settings = VocabularyConfig(source_model=str(tmp_path / "given.model"))
+    config = DataConfig("x", "lemma", "form", features="f")
+    source, target = train_unit_vocabularies(rows, config, settings, per_step=False, seed=1)
+    assert isinstance(source, SourceVocabulary)
+    assert source.text is target and target.fingerprint() == given.fingerprint()
+    assert source.pieces(source.encode("zoo\tPST;V")) == ["▁PST", "▁V", "z", "o", "o"]
+
+
 def test_columns_in_another_order_are_noticed(rows: Dataset) -> None:
     source, _ = trained(rows, per_step=False)
     source.check_features(["walk\tV;PST", "go\tXXX"], "x")
