@@ -81,8 +81,8 @@ Objective = Callable[[Any, Any], LossSum]
 """Model and batch to the sum of the loss; see training/objectives.py."""
 
 FREE_TO_CHANGE = {"output", "dry_run", "search", "data", "validation_split", "test_split", "license", "reader"}
-UNITS = ("source_units", "target_units", "feature_units", "units")
-"""Options that say what a vocabulary is made of."""
+UNITS = ("source_units", "target_units", "feature_units", "unicode", "units")
+"""Options that say what a vocabulary is made of, and reads."""
 FREE_IN_TRAINER = {
     "max_steps",
     "max_seconds",

@@ -155,9 +155,24 @@ def vocabularies(config: ExperimentConfig, run: Run, training: Any) -> tuple[Any
 def new_vocabularies(config: ExperimentConfig, training: Any) -> tuple[AnyVocabulary, Vocabulary]:
     """Those of the run that training starts from, or learned from the training split."""
     if config.start_from:
-        return load_vocabularies(start_directory(config))
+        start = start_directory(config)
+        source, target = load_vocabularies(start)
+        _check_read_alike(config, source, start)
+        return source, target
     per_step = config.model.features != "tokens"
     return train_unit_vocabularies(training, config, config.vocabulary, per_step, config.trainer.seed)
+
+
+def _check_read_alike(config: ExperimentConfig, source: AnyVocabulary, start: Path) -> None:
+    """Raises UserError where the run that training starts from reads features, or a Unicode form, that the
+    configuration has not, or the other way round."""
+    features, unicode = False, "unchanged"
+    if isinstance(source, SourceVocabulary):
+        features, unicode = source.features is not None, source.unicode
+    advice = "reads features; name their column: features" if features else "reads no features; leave features out"
+    check(features == bool(config.features), f"{start}: its model {advice}")
+    form = f"reads text in the Unicode form {unicode}; set unicode {unicode}"
+    check(unicode == config.unicode, f"{start}: its model {form}")
 
 
 def make_validator(
