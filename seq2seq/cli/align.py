@@ -36,9 +36,11 @@ def add_align(verbs: Any) -> None:
 
 
 def _align(options: argparse.Namespace) -> None:
-    from seq2seq.cli.lines import lines_of, paired_lines
+    from seq2seq.cli.lines import check_standard_input, lines_of, paired_lines
     from seq2seq.evaluation.alignments import alignment_error_rate, hard_links, pharaoh, read_gold
 
+    names = ("source_file", "target_file", "gold")
+    check_standard_input({f"--{name.replace('_', '-')}": getattr(options, name) for name in names})
     sources, targets = paired_lines(options.source_file, options.target_file)
     gold = None
     if options.gold is not None:
