@@ -45,9 +45,10 @@ class Row:
 
 
 def read_table(path: Path, columns: int) -> Rows:
-    """The rows of a table without a header. Raises UserError, naming the line, at one of other columns."""
+    """The rows of a table without a header. Raises UserError, naming the line, at one of other columns, or that is not
+    UTF-8."""
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    for number, line in enumerate(seq2seq.read_text(path).split("\n"), 1):
         cells = tuple(line.split("\t"))
         seq2seq.check(not line or len(cells) == columns, f"{path}, line {number}: must have {columns} columns")
         rows += [cells] if line else []

@@ -105,7 +105,7 @@ def refuse_hidden_labels(labels: Iterable[Any], names: list[str] | None, place: 
             known, f"{place}, row {row}: the label is hidden ({label}); give data whose splits all have labels"
         )
         named = isinstance(label, str | int)
-        seq2seq.check(named, f"{place}, row {row}: a label must be a name or a whole number, not {str(label):.40}")
+        seq2seq.check(named, f"{place}, row {row}: a label must be a name or a whole number, not {label!s:.40}")
 
 
 def print_baselines(training: Examples, test: Examples) -> None:

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from seq2seq.cli.arguments import path_named
+from seq2seq.cli.features import features_before
 from seq2seq.cli.verbs import add_input_length, add_verb, load_translator
 
 
@@ -35,15 +36,21 @@ def add_align(verbs: Any) -> None:
 
 
 def _align(options: argparse.Namespace) -> None:
-    from seq2seq.cli.lines import lines_of, paired_lines
+    from seq2seq.cli.lines import check_standard_input, lines_of, paired_lines
     from seq2seq.evaluation.alignments import alignment_error_rate, hard_links, pharaoh, read_gold
 
+    names = ("source_file", "target_file", "gold")
+    check_standard_input({f"--{name.replace('_', '-')}": getattr(options, name) for name in names})
     sources, targets = paired_lines(options.source_file, options.target_file)
     gold = None
     if options.gold is not None:
         with lines_of([options.gold], "gold alignments") as lines:
             gold = read_gold(lines, str(options.gold))
-    found = [hard_links(*each) for each in load_translator(options).align(sources, targets)]
+    translator = load_translator(options)
+    found = [
+        hard_links(*each, features_before(translator, source))
+        for source, each in zip(sources, translator.align(sources, targets), strict=True)
+    ]
     if gold is not None:
         print(f"AER {alignment_error_rate(found, gold):.2f} %")
         return

@@ -43,11 +43,19 @@ def add_decoding_options(parser: Parser) -> None:
 def decoding_settings(options: argparse.Namespace) -> dict[str, Any]:
     """The options that were given, as `Translator.search` takes them: files are read. Raises UserError where they do
     not go together."""
+    from seq2seq.cli.lines import check_standard_input
+
+    check_standard_input(decoding_files(options))
     names = [field.name for field in fields(DecodingConfig)]
     given = {name: getattr(options, name) for name in names if getattr(options, name) not in (None, False)}
     DecodingConfig(**given)  # before a model is loaded
     texts = {name: _lines(getattr(options, name)) for name in FILES if getattr(options, name) is not None}
     return given | texts | ({"terminology": _terminology(options.terminology)} if options.terminology else {})
+
+
+def decoding_files(options: argparse.Namespace) -> dict[str, Path | None]:
+    """The files that options name, by these."""
+    return {_spelled(name): getattr(options, name) for name in (*FILES, "terminology")}
 
 
 def decoding_name(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -42,6 +42,12 @@ def file_lines(path: Path, content: str) -> list[str]:
     """All lines of a file, or of standard input."""
     with lines_of([path], content) as lines:
         return list(lines)
+
+
+def check_standard_input(named: Mapping[str, object]) -> None:
+    """Raises UserError where several files, by what names them, are `-`: the first that is read would take all."""
+    given = [name for name, path in named.items() if str(path) == STDIN]
+    check(len(given) < 2, f"{' and '.join(given)}: only one of them can come from standard input")
 
 
 def paired_lines(source: Path, target: Path) -> tuple[list[str], list[str]]:

@@ -31,7 +31,7 @@ from seq2seq.config import (
 from seq2seq.data.corpus import DataConfig
 from seq2seq.errors import UserError
 from seq2seq.runs.layout import begun
-from seq2seq.tasks.base import start_options
+from seq2seq.tasks.base import UNITS, start_options
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.small_data import options_by_data
 
@@ -107,7 +107,7 @@ def _parse(parser: ArgumentParser, arguments: Sequence[str], cls: type[Any], by_
     from_files = {name: value for options in options_of.values() for name, value in options.items()}
     of_start = _options_of_start(parser, given, from_files, cls)
     if by_data and "help" not in given:
-        parser.set_defaults(_options_of_data({**of_start, **from_files, **given}))
+        parser.set_defaults(_options_of_data(parser, {**of_start, **from_files, **given}))
     parser.set_defaults(of_start)
     parser.set_defaults(from_files)
     try:
@@ -192,6 +192,7 @@ def _options_of_start(
         taken = {**defaults, **taken}
         asked = [name for name in given if name.startswith("vocabulary")]
         asked += [name for name, value in from_files.items() if name in defaults and value != taken[name]]
+        asked += [name for name, value in {**from_files, **given}.items() if name in UNITS and value != taken[name]]
         if asked:
             raise UserError(
                 f"--{dashed(asked[0])} has no effect beside --start-from, which takes the vocabulary of {directory}: "
@@ -200,9 +201,9 @@ def _options_of_start(
     return taken
 
 
-def _options_of_data(named: dict[str, Any]) -> dict[str, Any]:
-    """Options chosen by the training data, by their dotted names, but for those named; says which. None where the data
-    itself is not named, or wrongly: then the parser says so."""
+def _options_of_data(parser: ArgumentParser, named: dict[str, Any]) -> dict[str, Any]:
+    """Options chosen by the training data, by their dotted names, but for those named; says which are not the usual
+    ones. None where the data itself is not named, or wrongly: then the parser says so."""
     types = option_types(DataConfig)
     corpus = {name: named[name] for name in types if name in named}
     if not all(corpus.get(name) for name in ("data", "source", "target")):
@@ -210,10 +211,12 @@ def _options_of_data(named: dict[str, Any]) -> dict[str, Any]:
     corpus |= {name: _scalar(str(value)) for name, value in corpus.items() if types[name] in (int, float)}
     corpus |= {name: str(value).lower() == "true" for name, value in corpus.items() if types[name] is bool}
     output = str(named.get("output", ""))
-    chosen = options_by_data(from_dict(DataConfig, corpus), str(named.get("vocabulary.model_type", "")), output)
+    vocabulary = {name.partition(".")[2]: value for name, value in named.items() if name.startswith("vocabulary.")}
+    chosen = options_by_data(from_dict(DataConfig, corpus), vocabulary, output)
     chosen = {name: value for name, value in chosen.items() if name not in named}
-    if chosen and not begun(Path(output)) and os.environ.get("RANK", "0") == "0":
-        shown = " ".join(f"--{dashed(name)} {value}" for name, value in chosen.items())
+    unusual = {name: value for name, value in chosen.items() if value != parser.get_default(name)}
+    if unusual and not begun(Path(output)) and os.environ.get("RANK", "0") == "0":
+        shown = " ".join(f"--{dashed(name)} {value}" for name, value in unusual.items())
         log.warning("chosen by the data, as not named: %s", shown)  # no log is set up yet: a warning is shown
     return chosen
 

@@ -34,7 +34,9 @@ class ResumableFile:
         self.stream: IO[bytes] = self.part.open("ab")
         self._lock(stored)
         self.done: int = stored["inputs"] if stored else 0
-        self.stream.truncate(stored["bytes"] if stored else 0)
+        self.size: int = stored["bytes"] if stored else 0
+        """Bytes that count."""
+        self.stream.truncate(self.size)
 
     def _stored(self) -> dict[str, Any] | None:
         if not self.progress.exists():
@@ -70,11 +72,13 @@ class ResumableFile:
         self.stream.flush()
         os.fsync(self.stream.fileno())
         self.done += inputs
-        state = {"inputs": self.done, "bytes": self.stream.tell(), "settings": self.settings}
+        self.size += len(content)
+        state = {"inputs": self.done, "bytes": self.size, "settings": self.settings}
         write_atomically(self.progress, json.dumps(state, ensure_ascii=False, indent=1) + "\n")
 
     def finish(self) -> None:
-        """Gives the file its name."""
+        """Gives the file its name. Raises UserError where another one has it by now."""
+        check(not self.path.exists(), f"--output {self.path}: that file has appeared meanwhile; move it, and go on")
         self.part.replace(self.path)
         sync(self.path.parent)
         self.progress.unlink(missing_ok=True)

@@ -10,7 +10,8 @@ from itertools import count, islice, tee
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, number_within, path_named
-from seq2seq.cli.decoding_options import add_decoding_options, decoding_settings
+from seq2seq.cli.decoding_options import add_decoding_options, decoding_files, decoding_settings
+from seq2seq.cli.features import check_features
 from seq2seq.cli.output_lines import output_lines
 from seq2seq.cli.translate_file import add_file_options, check_file_options, translate_file
 from seq2seq.cli.verbs import (
@@ -98,12 +99,14 @@ def add_score(verbs: Any) -> None:
 
 def _translate(options: argparse.Namespace) -> None:
     from seq2seq.cli.attention_file import check_attention_file
-    from seq2seq.cli.lines import lines_of, prompted_lines
+    from seq2seq.cli.lines import STDIN, check_standard_input, lines_of, prompted_lines
     from seq2seq.errors import check
 
     check(not (options.interactive and options.files), "--interactive reads standard input: leave the files out")
     check(not (options.interactive and options.prefixes), "--prefixes is for files of lines; leave --interactive out")
     check_file_options(options)
+    text = STDIN if options.input is None and (not options.files or STDIN in options.files) else None
+    check_standard_input({"the text": text, "--prefixes": options.prefixes, **decoding_files(options)})
     if options.split_sentences:
         _check_splitting(options)
     if options.attention is not None:
@@ -122,12 +125,8 @@ def _translate(options: argparse.Namespace) -> None:
 
 def _checked(translator: Translator, lines: Iterator[str]) -> Iterator[str]:
     """The lines as they come. Raises UserError at one that lacks the features that the model reads."""
-    from seq2seq.data.units import SourceVocabulary
-
-    vocabulary = translator.source_vocabulary
     for number, line in enumerate(lines, 1):
-        if isinstance(vocabulary, SourceVocabulary):
-            vocabulary.check_source(line, f"line {number}")
+        check_features(translator, line, f"line {number}")
         yield line
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seq2seq.cli.arguments import Parser, named, path_named
+from seq2seq.cli.features import check_features
 from seq2seq.cli.output_lines import output_lines
 from seq2seq.cli.rows import Rows, rows_of
 
@@ -82,6 +83,8 @@ def check_file_options(options: argparse.Namespace) -> None:
     for name in others:
         spelled = "FILE" if name == "files" else "--" + name.replace("_", "-")
         check(not getattr(options, name), f"{spelled} does not go with --{'column' if name == 'n_best' else 'output'}")
+    fits = options.input.is_file() or not options.input.exists()
+    check(fits, f"--input {options.input}: is read twice, which only a file can be; save it as one")
     same = options.output.exists() and options.input.exists() and options.output.samefile(options.input)
     check(not same, f"--output {options.output}: that is the input; name another file")
 
@@ -91,6 +94,7 @@ def translate_file(load: Callable[[], Translator], options: argparse.Namespace, 
     once the files have been looked at."""
     from seq2seq.cli.lines import read_lines
     from seq2seq.cli.resumable import ResumableFile
+    from seq2seq.errors import check
 
     digest, lines = _measured(options.input)
     with (
@@ -105,7 +109,8 @@ def translate_file(load: Callable[[], Translator], options: argparse.Namespace, 
         rows = rows_of(options.input, options.column, header, options.scores)
         first, end = options.shard.bounds(lines - table) if options.shard else (0, lines - table)
         prefixes = _prefixes_of(options, lines - table)
-        head = (rows.first_line + "\n").encode() if rows.header and first == 0 and not output.done else b""
+        begins_whole = options.shard is None or options.shard.number == 1
+        head = (rows.first_line + "\n").encode() if rows.header and begins_whole and not output.size else b""
         translator, begin = load(), first + output.done
         for part in _parts(islice(given, begin, end), begin, end):
             begins = None if prefixes is None else prefixes[begin : begin + len(part)]
@@ -115,6 +120,7 @@ def translate_file(load: Callable[[], Translator], options: argparse.Namespace, 
             begin += len(part)
         if head:  # no lines below it
             output.append(head, 0)
+        check(begin == end, f"{options.input}: has become shorter meanwhile; restore it, and go on by the same command")
         output.finish()
 
 
@@ -133,13 +139,13 @@ def _deciding(options: argparse.Namespace, settings: dict[str, Any], digest: str
     from seq2seq.runtime.version import version
     from seq2seq.tasks.evaluation_files import weights_sum
 
-    names = ("n_best", "scores", "column", "shard", "precision", "max_input_length")
+    names = ("scores", "column", "precision", "max_input_length")
     return {
         "input": digest,
         "models": [weights_sum(Path(run)) or run for run in (options.model, *options.ensemble)],
         "version": version(),
         **settings,
-        **{name: getattr(options, name) for name in names if name not in settings and name != "shard"},
+        **{name: getattr(options, name) for name in names},
         "shard": list(options.shard) if options.shard else None,
         "prefixes": _measured(options.prefixes)[0] if options.prefixes else None,
     }
@@ -181,6 +187,8 @@ def _translated(
     lines = [line.removesuffix("\r") for line in lines] if rows.column else lines
     above = 2 if rows.header else 1
     texts = [rows.text(line, begin + row + above) for row, line in enumerate(lines)]
+    for row, text in enumerate(texts):
+        check_features(translator, text, f"{rows.path}, line {begin + row + above}")
     found = translator.search(texts, **settings)
     if rows.column:
         written = [

@@ -23,9 +23,9 @@ Array = np.ndarray
 TIME_COLUMNS = ("", "timestamp", "time", "date", "datetime")
 """Names that a first column of times has."""
 MISSING = ("", "nan", "na", "null")
+"""What stands where a value is not known."""
 LARGEST = 1e30
 """Values beyond it cannot be squared, and are none that a sensor gives."""
-"""What stands where a value is not known."""
 
 
 @dataclass(frozen=True)

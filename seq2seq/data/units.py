@@ -135,6 +135,13 @@ class SourceVocabulary:
             return [ids + source if source else [] for source, ids in pairs]
         return [[[each, *self._padded(ids)] for each in source] for source, ids in pairs]
 
+    def tokens_before(self, text: str) -> int:
+        """Tokens of features that stand before those of the text."""
+        if self.features is None or self.factors:
+            return 0
+        given = normalised(text, self.unicode).partition("\t")[2]
+        return len(self.features.encode(features_apart(given, self.feature_units)))
+
     def check_source(self, text: str, place: str) -> None:
         """Raises UserError, naming the place, where features are to be read and a text that is not blank has none."""
         fits = self.features is None or "\t" in text or not text.strip()
@@ -176,13 +183,14 @@ def train_unit_vocabularies(
 ) -> tuple[AnyVocabulary, Vocabulary]:
     """The source and the target vocabulary for a dataset with columns ``source`` and ``target``, cut into the units
     that `config` names. They hold one and the same `Vocabulary` of texts where units are the same and settings.joint.
+    Model files that `settings` names are loaded instead.
 
     per_step: whether features are factors of each step, not tokens before the source.
     """
     if not hasattr(dataset, "__len__"):
         dataset = dataset.take(settings.max_training_sentences)
     units = config.source_units, config.target_units
-    if units == ("auto", "auto") and not config.features:
+    if settings.source_model is not None or (units == ("auto", "auto") and not config.features):
         source, target = train_vocabularies(dataset, settings, seed)
     else:
         sources = [text.partition("\t")[0] if config.features else text for text in column_texts(dataset, ("source",))]

@@ -13,14 +13,17 @@ LINK = re.compile(r"([0-9]{1,6})([-?p])([0-9]{1,6})", re.ASCII)
 WORD_BEGIN = "\u2581"
 
 
-def hard_links(source: Sequence[str], target: Sequence[str], weights: Sequence[Sequence[float]]) -> Links:
+def hard_links(
+    source: Sequence[str], target: Sequence[str], weights: Sequence[Sequence[float]], features: int = 0
+) -> Links:
     """The words that attention links: each target piece with the source piece that it attends to most, as words, which
-    white space separates. source, target: pieces, end of sentence last; what attends to that is not linked."""
-    words = word_of_each(source[:-1])
+    white space separates. source, target: pieces, end of sentence last. features: source pieces at the beginning that
+    are of no word. What attends to these, or to the end of sentence, is not linked."""
+    words = word_of_each(source[features:-1])
     links = set()
     for word, row in zip(word_of_each(target[:-1]), weights, strict=False):
-        best = max(range(len(source)), key=row.__getitem__)
-        if best < len(words):
+        best = max(range(len(source)), key=row.__getitem__) - features
+        if 0 <= best < len(words):
             links.add((words[best], word))
     return links
 

@@ -81,6 +81,8 @@ Objective = Callable[[Any, Any], LossSum]
 """Model and batch to the sum of the loss; see training/objectives.py."""
 
 FREE_TO_CHANGE = {"output", "dry_run", "search", "data", "validation_split", "test_split", "license", "reader"}
+UNITS = ("source_units", "target_units", "feature_units", "unicode", "units")
+"""Options that say what a vocabulary is made of, and reads."""
 FREE_IN_TRAINER = {
     "max_steps",
     "max_seconds",
@@ -258,8 +260,7 @@ def start_options(start: Path, cls: type[Any]) -> dict[str, Any]:
     stored = {**read_mapping(path), "model": stored_model(start)}
     kinds = option_types(cls)
     sections = [name for name in ("model", "vocabulary") if name in kinds and name in stored]
-    names = ("source_units", "target_units", "feature_units", "unicode")
-    units = {name: stored[name] for name in names if name in stored}
+    units = {name: stored.get(name, getattr(cls, name)) for name in UNITS if name in kinds}
     taken: dict[str, Any] = {
         name: to_dict(from_dict(kinds[name], stored[name], where=f"{path}, {name}")) for name in sections
     }

@@ -149,8 +149,8 @@ class ExperimentConfig(TaskConfig, DataConfig):
         )
         check(
             not (self.bpe_dropout or self.segmentation_alpha)
-            or not {"auto", "subwords"}.isdisjoint((self.source_units, self.target_units)),
-            "bpe_dropout and segmentation_alpha are of subwords: leave them out, or source_units and target_units",
+            or {"auto", "subwords"}.issuperset((self.source_units, self.target_units)),
+            "bpe_dropout and segmentation_alpha draw subwords; set source_units and target_units to subwords",
         )
         if self.start_from or self.vocabulary.source_model:  # which pieces these have, they show when they are read
             return

@@ -90,6 +90,8 @@ def changed_data(stored: Mapping[str, Any], corpus: DataConfig) -> dict[str, str
     if "data" in stored and data != stored["data"] and Path(data).resolve() != Path(str(stored["data"])).resolve():
         changed["data"] = Path(data).resolve().name
     own = {name: stored.get(name, getattr(corpus, name)) for name in ("source", "target", "bleu_tokenizer")}
+    if "data" in stored:  # runs older than these options have none of them
+        own |= {name: stored.get(name, "") for name in ("columns", "features")}
     return changed | {name: getattr(corpus, name) for name, value in own.items() if getattr(corpus, name) != value}
 
 

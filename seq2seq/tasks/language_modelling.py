@@ -80,7 +80,12 @@ def _new_units(config: LanguageModelTask, texts: tuple[str, str]) -> Units:
     """Those of the run that training starts from; the characters of the texts; or pieces, learned from the first text
     or loaded."""
     if config.start_from:
-        return load_units(start_directory(config))
+        start = start_directory(config)
+        units = load_units(start)
+        fits = isinstance(units, Characters) == (config.units == "characters")
+        kind = "one of characters" if isinstance(units, Characters) else "not one of characters"
+        check(fits, f"{start}: its model is {kind}; set units as there")
+        return units
     if config.units == "characters":
         return Characters.of(texts)
     settings = config.vocabulary

@@ -3,6 +3,7 @@ is and how long it trains."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -44,11 +45,17 @@ CHOSEN = (
 """Names of the options that this file chooses."""
 
 
-def options_by_data(config: DataConfig, model_type: str, output: str) -> dict[str, Any]:
+def options_by_data(config: DataConfig, vocabulary: Mapping[str, Any], output: str) -> dict[str, Any]:
     """The options, by their dotted names, of a training on this data; none where it is not words cut into characters or
-    symbols. model_type: of the vocabulary. A run that was begun in `output` keeps its own."""
-    asked = config.columns or config.features or model_type == "char"
-    if config.streaming or not (asked or {config.source_units, config.target_units} - {"auto", "subwords"}):
+    symbols. vocabulary: its options, as far as they are known; one that is given, not learned, decides the units. A run
+    that was begun in `output` keeps its own."""
+    spelled = vocabulary.get("model_type") == "char"
+    asked = config.columns or config.features or spelled
+    if (
+        config.streaming
+        or vocabulary.get("source_model")
+        or not (asked or {config.source_units, config.target_units} - {"auto", "subwords"})
+    ):
         return {}
     if output and begun(Path(output)):
         stored = flat(read_mapping(Path(output) / CONFIG_FILE))
@@ -64,7 +71,7 @@ def options_by_data(config: DataConfig, model_type: str, output: str) -> dict[st
         }
     shared = units["source_units"] == units["target_units"]
     structure = {} if shared and not config.features else _separate(shared)
-    small = model_type == "char" or not {"auto", "subwords"}.issuperset(units.values())
+    small = spelled or not {"auto", "subwords"}.issuperset(units.values())
     if guessed[0] == "subwords" or not small or len(training) > MOST_PAIRS:
         return {**units, **structure}
     return {**units, **_sizes(len(training)), **structure}
@@ -73,7 +80,7 @@ def options_by_data(config: DataConfig, model_type: str, output: str) -> dict[st
 def fit_to_data(config: Experiment) -> Experiment:
     """The configuration with the options that its data chooses in place of those that have their usual defaults."""
     check_argument("fit_to_data", "config", config, ExperimentConfig)
-    chosen = options_by_data(config, config.vocabulary.model_type, str(config.output))
+    chosen = options_by_data(config, to_dict(config.vocabulary), str(config.output))
     usual = flat(to_dict(ExperimentConfig(data="any", source="source", target="target")))
     given = flat(to_dict(config))
     return _replaced(config, {name: value for name, value in chosen.items() if given[name] == usual[name]})

@@ -155,27 +155,24 @@ def vocabularies(config: ExperimentConfig, run: Run, training: Any) -> tuple[Any
 def new_vocabularies(config: ExperimentConfig, training: Any) -> tuple[AnyVocabulary, Vocabulary]:
     """Those of the run that training starts from, or learned from the training split."""
     if config.start_from:
-        source, target = load_vocabularies(start_directory(config))
-        check_reads_alike(config, source)
+        start = start_directory(config)
+        source, target = load_vocabularies(start)
+        _check_read_alike(config, source, start)
         return source, target
     per_step = config.model.features != "tokens"
     return train_unit_vocabularies(training, config, config.vocabulary, per_step, config.trainer.seed)
 
 
-def check_reads_alike(config: ExperimentConfig, source: AnyVocabulary) -> None:
-    """Raises UserError where the vocabulary of the run that training starts from is of sources with features, or in a
-    Unicode form, and this run's sources are not, or the other way round."""
-    reads, asked = getattr(source, "features", None) is not None, bool(config.features)
-    check(
-        reads == asked,
-        f"start_from: the model in {config.start_from} reads {'features' if reads else 'no features'}; "
-        + ("name their column by features" if reads else "leave features out"),
-    )
-    form = getattr(source, "unicode", "unchanged")
-    check(
-        form == config.unicode,
-        f"start_from: the texts of {config.start_from} have the Unicode form {form}; set unicode to {form}",
-    )
+def _check_read_alike(config: ExperimentConfig, source: AnyVocabulary, start: Path) -> None:
+    """Raises UserError where the run that training starts from reads features, or a Unicode form, that the
+    configuration has not, or the other way round."""
+    features, unicode = False, "unchanged"
+    if isinstance(source, SourceVocabulary):
+        features, unicode = source.features is not None, source.unicode
+    advice = "reads features; name their column: features" if features else "reads no features; leave features out"
+    check(features == bool(config.features), f"{start}: its model {advice}")
+    form = f"reads text in the Unicode form {unicode}; set unicode {unicode}"
+    check(unicode == config.unicode, f"{start}: its model {form}")
 
 
 def make_validator(

@@ -82,6 +82,13 @@ def test_a_model_of_a_translators_pieces_joins_in_its_search(tmp_path: Path) -> 
         task(tmp_path / "other", units="characters", vocabulary=settings)
 
 
+def test_units_are_those_that_training_starts_from(tmp_path: Path) -> None:
+    train(task(tmp_path / "first", trainer=TrainerConfig(max_steps=1, best_metric="loss")))
+    second = task(tmp_path / "second", units="characters", start_from=str(tmp_path / "first"))
+    with pytest.raises(UserError, match="first: its model is not one of characters; set units as there"):
+        train(second)
+
+
 def test_both_directions_are_learned(tmp_path: Path) -> None:
     config = language_model_task(tmp_path / "run")
     both = replace(config, model=replace(config.model, direction="both"))

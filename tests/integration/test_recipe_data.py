@@ -122,6 +122,10 @@ def test_tables_of_languages(tmp_path: Path) -> None:
     assert rows == [("walk", "V;PST", "walked"), ("go", "V;PST", "went")]
     with pytest.raises(UserError, match=r"b\.trn, line 1: must have 3 columns"):
         language_table.read_table(tmp_path / "b.trn", 3)
+    (tmp_path / "c.trn").write_bytes(b"walk\tV\tw\xfflked\n")
+    for name, said in (("c", r"c\.trn, line 1: not UTF-8 text"), ("d", r"d\.trn: cannot read: No such file")):
+        with pytest.raises(UserError, match=said):
+            language_table.read_table(tmp_path / f"{name}.trn", 3)
     (tmp_path / "run" / "data").mkdir(parents=True)
     (tmp_path / "run" / "data" / "train.tsv").write_text("somebody's own\n")
     with pytest.raises(UserError, match=r"train\.tsv: holds other words.*choose another --output"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import runpy
@@ -168,3 +169,25 @@ def test_the_table_of_ways_is_made(texts: Path, capsys: pytest.CaptureFixture[st
     assert any(re.search(r"--terminology: .* \(([1-9]) of \1 terms\)", row) for row in table)
     sources, targets = ["a dog"] * 10 + ["a cow"] * 10, ["Ein Hund"] * 10 + ["Ein Rind"] * 10
     assert tool["terminology_of"](sources, targets) == {"dog": "Hund", "cow": "Rind", "a": "Ein"}
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["translate", "--ban", "-"], "the text and --ban"),
+        (["translate", "-", "--prefixes", "-"], "the text and --prefixes"),
+        (["translate", "--interactive", "--terminology", "-"], "the text and --terminology"),
+        (["translate", "any", "--ban", "-", "--ban-pieces", "-"], "--ban and --ban-pieces"),
+        (["align", "--source-file", "-", "--target-file", "any", "--gold", "-"], "--source-file and --gold"),
+        (["evaluate", "--ban", "-", "--terminology", "-"], "--ban and --terminology"),
+    ],
+)
+def test_standard_input_is_read_once(
+    words: list[str], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The list of banned words would swallow the text, and the output be empty."""
+    monkeypatch.chdir(tmp_path)
+    Path("any").write_text("ba\n")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"ba ko\nmi\n")))
+    assert main([words[0], str(STORED), *words[1:]]) == 2
+    assert f"error: {named}: only one of them can come from standard input" in capsys.readouterr().err

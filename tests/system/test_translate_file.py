@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,10 @@ import pytest
 import seq2seq
 from seq2seq.cli import translate_file
 from seq2seq.cli.main import main
+from seq2seq.cli.resumable import ResumableFile
+from seq2seq.data.units import SourceVocabulary
+from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
+from seq2seq.model.seq2seq import build_model
 
 STORED = Path(__file__).parents[1] / "fixtures" / "translator-0.1.0-format2"
 LINES = ["ba ko mi", "", "lu te so ra", "  ", "ne ne", "so", "ra\u2028lu", "mi", ""]
@@ -60,6 +67,54 @@ def test_other_columns_pass_through(expected: list[str]) -> None:
         *(f"{row}\t{text}" for row, text in zip(rows, expected, strict=False)),
         "",
     ]
+
+
+def test_more_shards_than_lines_have_one_header(expected: list[str]) -> None:
+    Path("in.tsv").write_text(f"text\n{LINES[0]}\n", encoding="utf-8")
+    for number in "123":
+        words = ["--input", "in.tsv", "--output", number, "--column", "text", "--shard", f"{number}/3"]
+        assert translated(*words) == 0
+    whole = "".join(Path(number).read_text(encoding="utf-8") for number in "123")
+    assert whole == f"text\ttranslation\n{LINES[0]}\t{expected[0]}\n"
+
+
+def test_a_header_is_written_once_where_a_kill_fell_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(_: ResumableFile) -> None:
+        raise KeyboardInterrupt
+
+    Path("in.tsv").write_text("id\ttext\n", encoding="utf-8")
+    words = ["--input", "in.tsv", "--output", "out", "--column", "text"]
+    with monkeypatch.context() as patch:
+        patch.setattr(ResumableFile, "finish", killed)
+        assert translated(*words) == 130
+    assert translated(*words) == 0
+    assert Path("out").read_text(encoding="utf-8") == "id\ttext\ttranslation\n"
+
+
+def test_a_pipe_is_refused_which_can_be_read_only_once(capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=Path("pipe").write_text, args=("ba\n",), daemon=True)
+    writer.start()
+    assert translated("--input", "pipe", "--output", "out") == 2
+    assert "--input pipe: is read twice, which only a file can be" in capsys.readouterr().err
+    assert not list(Path().glob("out*"))
+    Path("pipe").read_text()  # so that the writer ends
+    writer.join()
+
+
+def test_a_file_that_appears_meanwhile_is_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = translate_file._translated
+
+    def with_another(*arguments: Any) -> bytes:
+        Path("out").write_text("mine")
+        return whole(*arguments)
+
+    monkeypatch.setattr(translate_file, "_translated", with_another)
+    assert translated("--input", "in", "--output", "out") == 2
+    assert "--output out: that file has appeared meanwhile; move it" in capsys.readouterr().err
+    assert Path("out").read_text() == "mine"
 
 
 def test_json_lines_keep_what_they_hold(expected: list[str]) -> None:
@@ -157,3 +212,17 @@ def test_mistakes_get_one_line(name: str, capsys: pytest.CaptureFixture[str]) ->
     assert len(complaint) == 1
     assert said in complaint[0]
     assert not list(Path().glob("out*"))
+
+
+def test_a_line_without_its_features_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored = seq2seq.Translator.from_pretrained(STORED)
+    features = Vocabulary.train(["V PST"], VocabularyConfig(size=8, model_type="word"))
+    source = SourceVocabulary(stored.source_vocabulary, features, factors=0)  # type: ignore[arg-type]
+    config = replace(stored.config, tie="two_way")
+    model = build_model(config, len(source), len(stored.target_vocabulary))
+    seq2seq.Translator(model, config, source, stored.target_vocabulary).save_pretrained(tmp_path / "run")
+    rows = [{"text": "ba\tV"}, {"text": ""}, {"text": "ba ko"}]
+    Path("in.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    words = ["--input", "in.jsonl", "--output", "out", "--column", "text"]
+    assert main(["translate", str(tmp_path / "run"), *words]) == 2
+    assert "error: in.jsonl, line 3: this model reads lines of a source, a tab, and its" in capsys.readouterr().err

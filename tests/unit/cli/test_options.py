@@ -9,6 +9,7 @@ from seq2seq.cli.options import parse_task, parse_training, task_parser, trainin
 from seq2seq.config import to_dict, write_run_config
 from seq2seq.errors import UserError
 from seq2seq.model.language_model import LanguageModelConfig
+from seq2seq.model.seq2seq import ModelConfig
 from seq2seq.tasks.configs import ExperimentConfig, GeneratorTask, LanguageModelTask, PredictorTask, TaskConfig
 from tests.conftest import toy_config
 from tests.tiny_runs import generator_task, language_model_task, predictor_task
@@ -147,6 +148,28 @@ def test_another_vocabulary_beside_start_from_is_refused(tmp_path: Path) -> None
         ):
             parsed("--start-from", start, *words)
     parsed("--start-from", start, "--config", f"{start}/config.json")  # the same vocabulary
+
+
+@pytest.mark.parametrize(
+    ("run", "other"),
+    [
+        (
+            ExperimentConfig("d", "a", "b", source_units="characters", model=ModelConfig(tie="two_way")),
+            "--source-units",
+        ),
+        (LanguageModelTask(units="subwords"), "--units"),
+    ],
+)
+def test_units_are_those_of_the_start(run: TaskConfig, other: str, tmp_path: Path) -> None:
+    start, kind = write_run(tmp_path / "run", run), type(run)
+    words = ["--data", "d", "--source", "a", "--target", "b"] if kind is ExperimentConfig else []
+    defaults = kind("d", "a", "b") if kind is ExperimentConfig else kind()
+    name, parser = other[2:].replace("-", "_"), task_parser("p", "", defaults)
+    taken = parse_task(parser, ["--start-from", start, *words], kind)
+    assert getattr(taken, name) == getattr(run, name)
+    with pytest.raises(UserError, match=f"{other} has no effect beside --start-from, which takes the vocabulary of"):
+        parse_task(parser, ["--start-from", start, *words, other, "graphemes" if words else "words"], kind)
+    parse_task(parser, ["--start-from", start, *words, other, getattr(run, name)], kind)
 
 
 def test_a_run_of_another_kind_is_no_start(tmp_path: Path) -> None:

@@ -136,6 +136,10 @@ def test_a_streams_rows_are_counted_from_its_begin() -> None:
     ("options", "told"),
     [
         ({"bpe_dropout": 0.1}, "bpe_dropout needs vocabulary.model_type bpe, not unigram"),
+        (
+            {"segmentation_alpha": 0.1, "source_units": "characters", "target_units": "characters"},
+            "draw subwords; set source_units and target_units to subwords",
+        ),
         ({"segmentation_alpha": 0.1, "bpe_dropout": 0.1}, "two ways of drawing segmentations: choose one"),
         (
             {
@@ -144,7 +148,7 @@ def test_a_streams_rows_are_counted_from_its_begin() -> None:
                 "target_units": "symbols",
                 "model": ModelConfig(tie="two_way"),
             },
-            "are of subwords: leave them out, or source_units and target_units",
+            "draw subwords; set source_units and target_units to subwords",
         ),
         ({"r_drop": 1.0, "minimum_risk_samples": 4}, "two objectives: choose one"),
     ],

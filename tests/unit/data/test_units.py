@@ -1,10 +1,12 @@
 """Units of text, and the vocabulary of sources with features."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datasets import Dataset
 
+from seq2seq.config import to_dict, write_run_config
 from seq2seq.data.corpus import DataConfig, tokenise
 from seq2seq.data.symbols import UNK_ID
 from seq2seq.data.units import (
@@ -17,8 +19,11 @@ from seq2seq.data.units import (
 )
 from seq2seq.data.vocabulary import VocabularyConfig
 from seq2seq.errors import UserError
+from seq2seq.model.seq2seq import ModelConfig
 from seq2seq.runs.layout import UNITS_FILE
 from seq2seq.runs.vocabularies import load_vocabularies, save_vocabularies
+from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.translation import new_vocabularies
 
 SETTINGS = VocabularyConfig(size=8)
 
@@ -102,6 +107,39 @@ def test_stored_and_tokenised(rows: Dataset, per_step: bool, tmp_path: Path) -> 
     (tmp_path / UNITS_FILE).write_text("{}")
     with pytest.raises(UserError, match=r"units\.json"):
         load_vocabularies(tmp_path)
+
+
+def test_a_given_vocabulary_is_taken_beside_features(rows: Dataset, tmp_path: Path) -> None:
+    given = unit_vocabulary(["abcdefghijklmnopqrstuvwxyz"], "characters", SETTINGS, seed=1)
+    given.save(tmp_path / "given.model")
+    settings = VocabularyConfig(source_model=str(tmp_path / "given.model"))
+    config = DataConfig("x", "lemma", "form", features="f")
+    source, target = train_unit_vocabularies(rows, config, settings, per_step=False, seed=1)
+    assert isinstance(source, SourceVocabulary)
+    assert source.text is target and target.fingerprint() == given.fingerprint()
+    assert source.pieces(source.encode("zoo\tPST;V")) == ["▁PST", "▁V", "z", "o", "o"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked", "said"),
+    [
+        ({}, {"features": "f"}, "reads no features; leave features out"),
+        ({"features": True}, {}, "reads features; name their column: features"),
+        ({"unicode": "NFD"}, {"unicode": "NFC"}, "reads text in the Unicode form NFD; set unicode NFD"),
+        ({}, {"unicode": "NFC"}, "reads text in the Unicode form unchanged; set unicode unchanged"),
+    ],
+)
+def test_training_starts_only_where_sources_are_read_alike(
+    stored: dict[str, Any], asked: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    text = unit_vocabulary(["walked"], "characters", SETTINGS, seed=1)
+    features = unit_vocabulary(["V PST"], "symbols", SETTINGS, seed=1) if stored.get("features") else None
+    wrapped = SourceVocabulary(text, features, unicode=stored.get("unicode", "unchanged"))
+    save_vocabularies(tmp_path, wrapped if stored else text, text)
+    write_run_config(tmp_path / "config.json", to_dict(ExperimentConfig("x", "lemma", "form")), "translator")
+    config = ExperimentConfig("x", "lemma", "form", start_from=str(tmp_path), model=ModelConfig(tie="two_way"), **asked)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=f"{tmp_path.name}: its model {said}"):
+        new_vocabularies(config, None)
 
 
 def test_columns_in_another_order_are_noticed(rows: Dataset) -> None:

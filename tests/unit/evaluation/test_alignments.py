@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import seq2seq
 from seq2seq.cli.main import main
+from seq2seq.data.units import SourceVocabulary
+from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.errors import UserError
 from seq2seq.evaluation.alignments import alignment_error_rate, hard_links, pharaoh, read_gold, word_of_each
+from seq2seq.model.seq2seq import build_model
 
 STORED = Path(__file__).parents[2] / "fixtures" / "translator-0.1.0-format2"
 
@@ -24,6 +28,31 @@ def test_links_go_where_attention_is_largest() -> None:
     weights = [[0.6, 0.2, 0.1, 0.1], [0.1, 0.2, 0.4, 0.3], [0.1, 0.1, 0.2, 0.6], [0.0, 0.0, 0.0, 1.0]]
     assert hard_links(source, target, weights) == {(0, 0), (1, 0)}
     assert pharaoh({(1, 0), (0, 0), (0, 10), (0, 2)}) == "0-0 0-2 0-10 1-0"
+
+
+def test_features_are_no_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The model reads two features and then the one word: no link may lead to another word than that."""
+    stored = seq2seq.Translator.from_pretrained(STORED)
+    features = Vocabulary.train(["V PST"], VocabularyConfig(size=8, model_type="word"))
+    source = SourceVocabulary(stored.source_vocabulary, features)  # type: ignore[arg-type]
+    config = replace(stored.config, tie="two_way")
+    model = build_model(config, len(source), len(stored.target_vocabulary))
+    translator = seq2seq.Translator(model, config, source, stored.target_vocabulary)
+    translator.save_pretrained(tmp_path / "run")
+    (tmp_path / "source").write_text("ba\tV;PST\n" * 2)
+    (tmp_path / "target").write_text("BA\nKO LU MI\n")
+    words = ["--source-file", str(tmp_path / "source"), "--target-file", str(tmp_path / "target")]
+    assert main(["align", str(tmp_path / "run"), *words]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for line, alignment in zip(lines, translator.align(["ba\tV;PST"] * 2, ["BA", "KO LU MI"]), strict=True):
+        assert alignment.source[:2] == ["▁V", "▁PST"]
+        best = [row.index(max(row)) for row in alignment.weights[:-1]]
+        of_word = [place for place in best if 2 <= place < len(alignment.source) - 1]
+        assert bool(line) == bool(of_word)
+        assert {link.split("-")[0] for link in line.split()} <= {"0"}
+    pieces, target = ["▁V", "▁PST", "b", "a", "</s>"], ["▁B", "▁A", "▁K", "</s>"]
+    weights = [[0.0, 0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 1.0]]
+    assert hard_links(pieces, target, weights, features=2) == {(0, 0)}
 
 
 def test_the_error_rate_by_hand() -> None:

@@ -72,6 +72,20 @@ def test_sentences_keep_the_usual_options(tmp_path: Path) -> None:
     assert parsed(tmp_path, "--vocabulary.model-type", "char", columns=False).trainer.best_metric == "accuracy"
 
 
+def test_a_given_vocabulary_keeps_its_units(data: Path) -> None:
+    config = parsed(data, "--vocabulary.source-model", "any.spm.model")
+    assert (config.source_units, config.target_units, config.model) == ("auto", "auto", seq2seq.ModelConfig())
+    assert seq2seq.fit_to_data(config) == config
+
+
+def test_only_what_changes_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "train.tsv").write_text(
+        "word\tpron\n" + "Two men are playing chess outside.\tZwei Männer spielen Schach.\n" * 9
+    )
+    assert parsed(tmp_path, "--vocabulary.model-type", "char", columns=False).model == seq2seq.ModelConfig()
+    assert "chosen by the data" not in caplog.text
+
+
 def test_a_run_that_was_begun_keeps_its_own(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     before = parsed(data, "--output", str(run), "--model.dropout", "0.25", "--trainer.epochs", "7")

@@ -17,7 +17,7 @@ STORED = Path(__file__).parents[2] / "fixtures" / "translator-0.1.0-format2"
     ("options", "words"),
     [
         ({"features": "tags"}, "reads no features; leave features out"),
-        ({"unicode": "NFD"}, "have the Unicode form unchanged; set unicode to unchanged"),
+        ({"unicode": "NFD"}, "reads text in the Unicode form unchanged; set unicode unchanged"),
     ],
 )
 def test_other_texts_are_refused(options: dict[str, Any], words: str) -> None:
