@@ -9,7 +9,9 @@ if __name__ == "__main__":
     seq2seq.guard_imports()
 
 
-from multi30k import translate
+from dataclasses import replace
+
+from multi30k import BASE, arguments
 
 if __name__ == "__main__":
-    translate("de", "en")
+    seq2seq.run_recipe(replace(BASE, source="de", target="en"), arguments())

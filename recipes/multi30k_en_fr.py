@@ -11,7 +11,9 @@ if __name__ == "__main__":
     seq2seq.guard_imports()
 
 
-from multi30k import translate
+from dataclasses import replace
+
+from multi30k import BASE, arguments
 
 if __name__ == "__main__":
-    translate("en", "fr")
+    seq2seq.run_recipe(replace(BASE, source="en", target="fr"), arguments())

@@ -69,7 +69,8 @@ def read(config: Config) -> tuple[Clips, Clips, Clips]:
     sequences = seq2seq.read_sequences(Path(config.data))
     given = [each.values for each in sequences]
     if len(given) == 1:
-        whole = len(given[0]) // (2 * FRAMES)
+        whole, place = len(given[0]) // (2 * FRAMES), sequences[0].place
+        seq2seq.check(whole > 0, f"{place}: has {len(given[0])} frames; a clip alone has {2 * FRAMES}")
         given = list(given[0][: whole * 2 * FRAMES].reshape(whole, 2 * FRAMES, -1))
     for each, values in zip(sequences, given, strict=False):
         fits = len(values) == len(given[0]) and len(values) % 2 == 0

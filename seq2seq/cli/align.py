@@ -37,7 +37,7 @@ def add_align(verbs: Any) -> None:
 
 def _align(options: argparse.Namespace) -> None:
     from seq2seq.cli.lines import check_standard_input, lines_of, paired_lines
-    from seq2seq.evaluation.alignments import alignment_error_rate, hard_links, pharaoh, read_gold
+    from seq2seq.evaluation.alignments import alignment_error_rate, check_gold, hard_links, pharaoh, read_gold
 
     names = ("source_file", "target_file", "gold")
     check_standard_input({f"--{name.replace('_', '-')}": getattr(options, name) for name in names})
@@ -46,6 +46,7 @@ def _align(options: argparse.Namespace) -> None:
     if options.gold is not None:
         with lines_of([options.gold], "gold alignments") as lines:
             gold = read_gold(lines, str(options.gold))
+        check_gold(gold, sources, targets, str(options.gold))
     translator = load_translator(options)
     found = [
         hard_links(*each, features_before(translator, source))

@@ -112,6 +112,7 @@ def translate_file(load: Callable[[], Translator], options: argparse.Namespace, 
         begins_whole = options.shard is None or options.shard.number == 1
         head = (rows.first_line + "\n").encode() if rows.header and begins_whole and not output.size else b""
         translator, begin = load(), first + output.done
+        _check_all(rows, translator)
         for part in _parts(islice(given, begin, end), begin, end):
             begins = None if prefixes is None else prefixes[begin : begin + len(part)]
             written = _translated(translator, part, begin, rows, options, {**settings, "prefixes": begins})
@@ -122,6 +123,18 @@ def translate_file(load: Callable[[], Translator], options: argparse.Namespace, 
             output.append(head, 0)
         check(begin == end, f"{options.input}: has become shorter meanwhile; restore it, and go on by the same command")
         output.finish()
+
+
+def _check_all(rows: Rows, translator: Translator) -> None:
+    """Raises UserError, naming the line, where one cannot be read. This comes before any is translated: a file that is
+    mended later is another input, and what was written by then of no use."""
+    from seq2seq.cli.lines import read_lines
+
+    with rows.path.open("rb") as stream:
+        for number, line in enumerate(read_lines(stream, str(rows.path)), 1):
+            if number > 1 or not rows.header:
+                text = rows.text(line.removesuffix("\r") if rows.column else line, number)
+                check_features(translator, text, f"{rows.path}, line {number}")
 
 
 def _measured(path: Path) -> tuple[str, int]:
@@ -187,8 +200,6 @@ def _translated(
     lines = [line.removesuffix("\r") for line in lines] if rows.column else lines
     above = 2 if rows.header else 1
     texts = [rows.text(line, begin + row + above) for row, line in enumerate(lines)]
-    for row, text in enumerate(texts):
-        check_features(translator, text, f"{rows.path}, line {begin + row + above}")
     found = translator.search(texts, **settings)
     if rows.column:
         written = [

@@ -8,7 +8,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from seq2seq.data.readers import read_array
-from seq2seq.errors import check
+from seq2seq.errors import check, check_argument
+from seq2seq.runtime.paths import checked_path
 
 Array = np.ndarray
 Row = TypeVar("Row")
@@ -30,6 +31,7 @@ def read_sequences(path: Path, several: bool = False) -> list[Sequence]:
     [n, S, ...] has n, one of fewer dimensions is one, or with `several` n as well, [n, S]. All have as many numbers per
     step; what a step has of further dimensions is put in a row. Raises UserError naming the file, and the line of a
     .csv file."""
+    path = checked_path(path, "path", "a file or folder of sequences")
     check(path.exists(), f"{path}: no such file or folder")
     if not path.is_dir():
         array = read_array(path)
@@ -53,6 +55,7 @@ def read_answered(folder: Path) -> list[tuple[Sequence, Sequence]]:
     of several sequences each, .npy [n, S, ...] or .csv with a row per sequence, or two folders of files of the same
     names, as `read_sequences` takes them. Raises UserError naming the file that lacks its counterpart, or differs from
     it in its number of steps."""
+    folder = checked_path(folder, "folder", "that of inputs and targets")
     check(folder.is_dir(), f"{folder}: no such folder; it must hold inputs and targets")
     sides = [_side(folder, name) for name in ("inputs", "targets")]
     if sides[0].is_dir() and sides[1].is_dir():
@@ -71,6 +74,7 @@ def read_answered(folder: Path) -> list[tuple[Sequence, Sequence]]:
 def parts_in_order(rows: list[Row], place: str) -> tuple[list[Row], list[Row], list[Row]]:
     """Rows to train on, to choose the best model on (the last tenth but one), and to test on (the last tenth). Raises
     UserError, beginning with `place`, where there are fewer than ten."""
+    check_argument("parts_in_order", "rows", rows, list)
     check(len(rows) >= 10, f"{place}: holds {len(rows)} sequences, but at least 10 are needed")
     tenth = len(rows) // 10
     return rows[: -2 * tenth], rows[-2 * tenth : -tenth], rows[-tenth:]

@@ -13,7 +13,7 @@ import numpy as np
 from seq2seq.data import formats
 from seq2seq.data.loading import open_any
 from seq2seq.data.split_files import VALIDATION_NAMES
-from seq2seq.errors import UserError, check
+from seq2seq.errors import UserError, check, check_argument
 
 Array = np.ndarray
 
@@ -46,6 +46,7 @@ class Sound(NamedTuple):
 def read_samples(source: Path | BinaryIO, place: str) -> tuple[Array, int]:
     """The samples of a sound file, [n] or [n, channels] float32 in [-1, 1], and their rate in Hz. Raises UserError,
     beginning with `place`, where it cannot be read or is cut off."""
+    check_argument("read_samples", "source", source, str, Path, io.IOBase)
     try:
         import soundfile
     except ImportError:
@@ -71,6 +72,7 @@ def open_sounds(data: str, wanted: str) -> list[Sound]:
 
     wanted: what to give, for errors. Raises UserError naming file and line where a row lacks its text or its file.
     """
+    check_argument("open_sounds", "data", data, str)
     folder = Path(data).expanduser()
     lists = [path for name in METADATA for path in sorted(folder.rglob(name))] if folder.is_dir() else []
     sounds = [sound for path in lists for sound in _listed(path, folder)] if lists else list(_loaded(data, wanted))

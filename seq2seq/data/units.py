@@ -143,8 +143,10 @@ class SourceVocabulary:
         return len(self.features.encode(features_apart(given, self.feature_units)))
 
     def check_source(self, text: str, place: str) -> None:
-        """Raises UserError, naming the place, where features are to be read and a text that is not blank has none."""
-        fits = self.features is None or "\t" in text or not text.strip()
+        """Raises UserError, naming the place, where features are to be read and a text that is not blank has none, or
+        further columns."""
+        _, *columns = text.split("\t")
+        fits = self.features is None or not text.strip() or (len(columns) == 1 and bool(columns[0].strip()))
         check(fits, f"{place}: this model reads lines of a source, a tab, and its features, such as walk<tab>V;PST")
 
     def check_features(self, texts: Sequence[str], place: str) -> None:

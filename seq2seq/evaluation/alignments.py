@@ -62,6 +62,19 @@ def read_gold(lines: Iterable[str], name: str) -> list[tuple[Links, Links]]:
     return gold
 
 
+def check_gold(gold: Sequence[tuple[Links, Links]], sources: Sequence[str], targets: Sequence[str], name: str) -> None:
+    """Raises UserError, naming the line (name: of the file), where a link is of words that the sentences have not. What
+    stands behind a source's tab, its features, are no words."""
+    for number, ((_, possible), source, target) in enumerate(zip(gold, sources, targets, strict=False), 1):
+        words = len(source.partition("\t")[0].split()), len(target.split())
+        outside = [link for link in sorted(possible) if link[0] >= words[0] or link[1] >= words[1]]
+        shown = "{}-{}".format(*outside[0]) if outside else ""
+        check(
+            not outside,
+            f"{name}, line {number}: {shown} is outside of {words[0]} and {words[1]} words, from 0 on",
+        )
+
+
 def alignment_error_rate(found: Sequence[Links], gold: Sequence[tuple[Links, Links]]) -> float:
     """AER in percent: 1 - (|A and S| + |A and P|) / (|A| + |S|), A found, S sure, P possible (Och & Ney 2003). Raises
     UserError where the numbers of lines differ or there are no links."""

@@ -233,6 +233,13 @@ def test_a_long_series_is_cut_into_clips(tmp_path: Path) -> None:
     assert wanted[:, 0].tolist() == [*range(29, 19, -1), *range(30, 40)]
 
 
+def only(folder: Path, text: str) -> None:
+    """One file in place of all that lie there."""
+    for path in folder.iterdir():
+        path.unlink()
+    (folder / "all.csv").write_text(text)
+
+
 @pytest.mark.parametrize(
     ("recipe", "spoil", "told"),
     [
@@ -240,6 +247,11 @@ def test_a_long_series_is_cut_into_clips(tmp_path: Path) -> None:
             sequence_autoencoder,
             lambda f: (f / "inputs" / "3.csv").write_text("1,2\n1,2\n"),
             "3.csv: has 2 frames; clips",
+        ),
+        (
+            sequence_autoencoder,
+            lambda f: only(f / "inputs", "1,2\n1,2\n"),
+            "has 2 frames; a clip alone has 20",
         ),
         (
             sequence_autoencoder,

@@ -33,7 +33,7 @@ def newest_step(config: ExperimentConfig) -> int | None:
     return max(steps, default=None)
 
 
-@pytest.mark.fault(1, "SIGKILL at random moments of training, resumed", 5, 100)
+@pytest.mark.fault(1, "SIGKILL at random moments of training, resumed", 2, 100)
 def test_killed_training_resumes_exactly(
     trials: Trials, toy_data: Path, whole: tuple[Path, float], tmp_path: Path
 ) -> None:
@@ -51,7 +51,7 @@ def test_killed_training_resumes_exactly(
             assert_same(final_state(Path(config.output)), final_state(expected))
 
 
-@pytest.mark.fault(3, "SIGTERM, SIGINT, SIGUSR1, SIGHUP", 4, 60)
+@pytest.mark.fault(3, "SIGTERM, SIGINT, SIGUSR1, SIGHUP", 2, 60)
 def test_a_stop_signal_saves_and_is_resumed_exactly(trials: Trials, toy_data: Path, tmp_path: Path) -> None:
     finish_training(small(toy_data, tmp_path / "whole", epochs=6))
     for chance in trials:
@@ -70,7 +70,7 @@ def test_a_stop_signal_saves_and_is_resumed_exactly(trials: Trials, toy_data: Pa
         assert_same(final_state(Path(config.output)), final_state(tmp_path / "whole"))
 
 
-@pytest.mark.fault(4, "resume of a resume of a resume", 2, 20)
+@pytest.mark.fault(4, "resume of a resume of a resume", 1, 20)
 def test_three_resumes_in_a_row(trials: Trials, toy_data: Path, whole: tuple[Path, float], tmp_path: Path) -> None:
     for chance in trials:
         output = tmp_path / f"run{trials.done}"
@@ -85,7 +85,7 @@ def test_three_resumes_in_a_row(trials: Trials, toy_data: Path, whole: tuple[Pat
         assert_same(ended, expected)
 
 
-@pytest.mark.fault(13, "loader worker killed: training has no worker processes", 2, 20)
+@pytest.mark.fault(13, "loader worker killed: training has no worker processes", 1, 20)
 def test_training_has_no_child_processes(trials: Trials, toy_data: Path, tmp_path: Path) -> None:
     for chance in trials:
         config = small(toy_data, tmp_path / f"run{trials.done}")
@@ -101,7 +101,7 @@ def test_training_has_no_child_processes(trials: Trials, toy_data: Path, tmp_pat
         assert found.split() == []
 
 
-@pytest.mark.fault(16, "two trainers on one run directory", 2, 20)
+@pytest.mark.fault(16, "two trainers on one run directory", 1, 20)
 def test_a_second_trainer_is_refused_with_the_firsts_process_id(trials: Trials, toy_data: Path, tmp_path: Path) -> None:
     for _ in trials:
         config = small(toy_data, tmp_path / f"run{trials.done}")
@@ -132,7 +132,7 @@ def workers_of(launcher: int) -> list[int]:
     return [int(pid) for pid in listed if b"seq2seq" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
-@pytest.mark.fault(14, "two ranks: one killed, told to stop, or stopped for a while", 3, 40)
+@pytest.mark.fault(14, "two ranks: one killed, told to stop, or stopped for a while", 1, 40)
 def test_the_other_rank_ends_and_a_restart_is_exact(trials: Trials, toy_data: Path, tmp_path: Path) -> None:
     """An odd number of batches makes the ranks' shares uneven but for the one that is left out."""
 

@@ -64,7 +64,7 @@ def weights(module: nn.Module) -> list[Tensor]:
     return [parameter.detach().clone() for parameter in module.parameters()]
 
 
-@pytest.mark.fault(11, "NaN or infinite loss or gradient", 5, 50)
+@pytest.mark.fault(11, "NaN or infinite loss or gradient", 2, 50)
 def test_steps_without_a_value_are_skipped_and_too_many_stop(trials: Trials, tmp_path: Path) -> None:
     """Training on batches of which some have no loss equals training on the others alone."""
     objective = teacher_forcing()
@@ -107,7 +107,7 @@ def exhausted_beyond(rows: int, objective: Any) -> Any:
     return compute
 
 
-@pytest.mark.fault(12, "out of memory in training, validation, search (simulated)", 5, 30)
+@pytest.mark.fault(12, "out of memory in training, validation, search (simulated)", 3, 30)
 def test_out_of_memory_gives_the_same_gradient_loss_and_text(
     trials: Trials, toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

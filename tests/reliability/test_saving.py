@@ -117,7 +117,7 @@ def _os_error(number: int, path: object) -> OSError:
 ERRORS = [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES]
 
 
-@pytest.mark.fault(5, "disk full, I/O error, read-only, no permission at the n-th write", 8, 80)
+@pytest.mark.fault(5, "disk full, I/O error, read-only, no permission at the n-th write", 4, 80)
 def test_a_failed_write_is_one_line_and_training_goes_on_later(
     trials: Trials, toy_data: Path, whole: tuple[Path, float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,7 +53,7 @@ def written(output: Path) -> int:
     return 0
 
 
-@pytest.mark.fault(22, "SIGKILL at random moments of translating a file, called again", 3, 50)
+@pytest.mark.fault(22, "SIGKILL at random moments of translating a file, called again", 1, 50)
 def test_a_killed_translation_goes_on(tmp_path: Path, trials: Trials) -> None:
     chance = random.Random(1)
     lines = [" ".join(chance.choices(WORDS, k=chance.randint(0, 6))) for _ in range(LINES)]

@@ -366,4 +366,15 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     listed = {line.split()[0] for line in capsys.readouterr().out.split("verbs:")[1].splitlines() if line[:2] == "  "}
-    assert listed == {"train", "translate", "predict", "sample", "score", "evaluate", "export", "serve", "verify"}
+    assert listed == {
+        "train",
+        "translate",
+        "predict",
+        "sample",
+        "score",
+        "evaluate",
+        "export",
+        "serve",
+        "verify",
+        "align",
+    }

@@ -222,7 +222,10 @@ def test_a_line_without_its_features_is_named(tmp_path: Path, capsys: pytest.Cap
     model = build_model(config, len(source), len(stored.target_vocabulary))
     seq2seq.Translator(model, config, source, stored.target_vocabulary).save_pretrained(tmp_path / "run")
     rows = [{"text": "ba\tV"}, {"text": ""}, {"text": "ba ko"}]
-    Path("in.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
-    words = ["--input", "in.jsonl", "--output", "out", "--column", "text"]
-    assert main(["translate", str(tmp_path / "run"), *words]) == 2
-    assert "error: in.jsonl, line 3: this model reads lines of a source, a tab, and its" in capsys.readouterr().err
+    for wrong in ("ba ko", "ba ko\t ", "ba\tko\tV"):
+        rows[2]["text"] = wrong
+        Path("in.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+        words = ["--input", "in.jsonl", "--output", "out", "--column", "text"]
+        assert main(["translate", str(tmp_path / "run"), *words]) == 2
+        assert "error: in.jsonl, line 3: this model reads lines of a source, a tab, and its" in capsys.readouterr().err
+    assert not list(Path().glob("out*"))

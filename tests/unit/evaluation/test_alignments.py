@@ -91,3 +91,6 @@ def test_the_command_line_prints_alignments_and_their_error_rate(
     (tmp_path / "gold").write_text("0\n")
     assert main([*words, "--gold", str(tmp_path / "gold")]) == 2
     assert f"{tmp_path / 'gold'}, line 1: '0' is no link" in capsys.readouterr().err
+    (tmp_path / "gold").write_text("1-1 3-3\n\n\n")
+    assert main([*words, "--gold", str(tmp_path / "gold")]) == 2
+    assert "gold, line 1: 3-3 is outside of 3 and 3 words, from 0 on" in capsys.readouterr().err
