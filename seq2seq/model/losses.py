@@ -3,6 +3,8 @@ held, and CTC."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -43,7 +45,9 @@ def cross_entropy(
     features [N, E], weight [V, E], bias [V], targets [N] int64 -> [] fp32 (fp64 for fp64 input), nats. ignored: a
     target whose rows do not count; to leave them out beforehand saves their cost, but makes the host wait for a GPU.
     """
-    return _FusedCrossEntropy.apply(features, weight, bias, targets, smoothing, ignored, torch.is_grad_enabled())
+    chunk_loss = partial(_softmax_loss, smoothing=smoothing, ignored=ignored)
+    size = _chunk_rows(features)
+    return _FusedLoss.apply(features, weight, bias, targets, size, chunk_loss, torch.is_grad_enabled())
 
 
 def cross_entropy_reference(
@@ -54,7 +58,15 @@ def cross_entropy_reference(
     return F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
 
 
-class _FusedCrossEntropy(torch.autograd.Function):
+ChunkLoss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Logits [n, V] and targets of a chunk -> its loss sum and the gradient by the logits."""
+
+
+def _chunk_rows(features: Tensor) -> int:
+    return CHUNK_ROWS_ON_GPU if features.is_cuda else CHUNK_ROWS
+
+
+class _FusedLoss(torch.autograd.Function):
     """Computes the gradients in the forward pass, chunk by chunk: the softmax is at hand there and never stored."""
 
     @staticmethod
@@ -64,21 +76,22 @@ class _FusedCrossEntropy(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor,
         targets: Tensor,
-        smoothing: float,
-        ignored: int | None,
+        size: int,
+        chunk_loss: ChunkLoss,
         training: bool,
     ) -> Tensor:
+        """size: rows of a chunk, which has its share of the targets."""
+        labels = size * len(targets) // max(len(features), 1)
         compute = product_type(weight)
-        size = CHUNK_ROWS_ON_GPU if features.is_cuda else CHUNK_ROWS
         with torch.autocast(features.device.type, enabled=False):
             rows, matrix, offset = features.to(compute), weight.to(compute), bias.to(compute)
             wanted = training and any(ctx.needs_input_grad[:3])
             gradients = (torch.empty_like(rows), torch.zeros_like(weight), torch.zeros_like(bias)) if wanted else None
             total = weight.new_zeros(())
-            for start in range(0, len(rows), size):
+            for number, start in enumerate(range(0, len(rows), size)):
                 chunk = slice(start, start + size)
                 logits = torch.addmm(offset, rows[chunk], matrix.t()).to(weight.dtype)
-                loss, by_logits = _softmax_loss(logits, targets[chunk], smoothing, ignored)
+                loss, by_logits = chunk_loss(logits, targets[number * labels : (number + 1) * labels])
                 total += loss
                 if gradients is not None:
                     _accumulate(gradients, chunk, by_logits, rows[chunk], matrix)
@@ -111,51 +124,11 @@ def consistent_cross_entropy(
     features [2, N, E], weight [V, E], bias [V], targets [N] int64 -> [], nats. smoothing, ignored: as `cross_entropy`
     has them.
     """
-    given = (features, weight, bias, targets, share, smoothing, ignored)
-    return _FusedConsistency.apply(*given, torch.is_grad_enabled())
-
-
-class _FusedConsistency(torch.autograd.Function):
-    """As `_FusedCrossEntropy`, over the rows of both draws side by side."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        features: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        targets: Tensor,
-        share: float,
-        smoothing: float,
-        ignored: int | None,
-        training: bool,
-    ) -> Tensor:
-        compute = product_type(weight)
-        size = (CHUNK_ROWS_ON_GPU if features.is_cuda else CHUNK_ROWS) // 2
-        with torch.autocast(features.device.type, enabled=False):
-            rows, matrix, offset = features.to(compute), weight.to(compute), bias.to(compute)
-            wanted = training and any(ctx.needs_input_grad[:3])
-            gradients = (torch.empty_like(rows), torch.zeros_like(weight), torch.zeros_like(bias)) if wanted else None
-            total = weight.new_zeros(())
-            for start in range(0, len(targets), size):
-                chunk = slice(start, start + size)
-                both = rows[:, chunk].flatten(0, 1)
-                logits = torch.addmm(offset, both, matrix.t()).to(weight.dtype)
-                loss, by_logits = _consistency(logits, targets[chunk], share, smoothing, ignored)
-                total += loss
-                if gradients is not None:
-                    by_rows = torch.empty_like(both)
-                    _accumulate((by_rows, *gradients[1:]), slice(None), by_logits, both, matrix)
-                    gradients[0][:, chunk] = by_rows.unflatten(0, (2, -1))
-                del logits, by_logits  # before the next chunk's are made
-        if gradients is not None:
-            ctx.save_for_backward(gradients[0].to(features.dtype), gradients[1], gradients[2])
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
-        """All three gradients are linear in the upstream one, a scalar."""
-        return *_FusedCrossEntropy.backward(ctx, *upstream)[:3], None, None, None, None, None
+    half = _chunk_rows(features) // 2
+    together = [each.flatten(0, 1) for each in features.split(half, 1)]  # both draws of the same rows in one chunk
+    chunk_loss = partial(_consistency, share=share, smoothing=smoothing, ignored=ignored)
+    rows = torch.cat(together)
+    return _FusedLoss.apply(rows, weight, bias, targets, 2 * half, chunk_loss, torch.is_grad_enabled())
 
 
 def _consistency(
