@@ -16,6 +16,11 @@ def check_features(translator: Translator, text: str, place: str) -> None:
         translator.source_vocabulary.check_source(text, place)
 
 
+def reads_features(translator: Translator) -> bool:
+    """Whether texts must have features."""
+    return getattr(translator.source_vocabulary, "features", None) is not None
+
+
 def features_before(translator: Translator, text: str) -> int:
     """Source tokens that are of the text's features, before those of its words."""
     from seq2seq.data.units import SourceVocabulary

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seq2seq.cli.arguments import Parser, named, path_named
-from seq2seq.cli.features import check_features
+from seq2seq.cli.features import check_features, reads_features
 from seq2seq.cli.output_lines import output_lines
 from seq2seq.cli.rows import Rows, rows_of
 
@@ -112,7 +112,8 @@ def translate_file(load: Callable[[], Translator], options: argparse.Namespace, 
         begins_whole = options.shard is None or options.shard.number == 1
         head = (rows.first_line + "\n").encode() if rows.header and begins_whole and not output.size else b""
         translator, begin = load(), first + output.done
-        _check_all(rows, translator)
+        if rows.column is not None or reads_features(translator):
+            _check_all(rows, translator)
         for part in _parts(islice(given, begin, end), begin, end):
             begins = None if prefixes is None else prefixes[begin : begin + len(part)]
             written = _translated(translator, part, begin, rows, options, {**settings, "prefixes": begins})
@@ -128,11 +129,10 @@ def translate_file(load: Callable[[], Translator], options: argparse.Namespace, 
 def _check_all(rows: Rows, translator: Translator) -> None:
     """Raises UserError, naming the line, where one cannot be read. This comes before any is translated: a file that is
     mended later is another input, and what was written by then of no use."""
-    from seq2seq.cli.lines import read_lines
-
     with rows.path.open("rb") as stream:
-        for number, line in enumerate(read_lines(stream, str(rows.path)), 1):
+        for number, content in enumerate(stream, 1):
             if number > 1 or not rows.header:
+                line = content.removesuffix(b"\n").decode("utf-8", "replace")  # which is warned of where it is read
                 text = rows.text(line.removesuffix("\r") if rows.column else line, number)
                 check_features(translator, text, f"{rows.path}, line {number}")
 

@@ -229,3 +229,9 @@ def test_a_line_without_its_features_is_named(tmp_path: Path, capsys: pytest.Cap
         assert main(["translate", str(tmp_path / "run"), *words]) == 2
         assert "error: in.jsonl, line 3: this model reads lines of a source, a tab, and its" in capsys.readouterr().err
     assert not list(Path().glob("out*"))
+
+
+def test_bytes_that_are_no_utf_8_are_warned_of_once(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in.jsonl").write_bytes(b'{"text": "ba \xff"}\n{"text": "ko"}\n')
+    assert translated("--input", "in.jsonl", "--output", "out.jsonl", "--column", "text") == 0
+    assert capsys.readouterr().err.count("not valid UTF-8") == 1
