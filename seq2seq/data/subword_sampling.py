@@ -18,7 +18,7 @@ from typing import NamedTuple
 from seq2seq.data.batch import Ids, Pair
 from seq2seq.data.units import AnyVocabulary
 from seq2seq.data.vocabulary import Vocabulary
-from seq2seq.errors import check
+from seq2seq.errors import UserError, check
 
 Word = tuple[int, ...]
 """Ids of a word's pieces."""
@@ -231,11 +231,10 @@ def pair_sampler(
     does not fit."""
     if not merge_dropout and not alpha:
         return None
-    check(
-        isinstance(source, Vocabulary),
-        "bpe_dropout and segmentation_alpha: this run's sources hold features, or are brought to a Unicode form",
-    )
-    assert isinstance(source, Vocabulary)
+    if not isinstance(source, Vocabulary):
+        raise UserError(
+            "bpe_dropout and segmentation_alpha: this run's sources hold features, or are brought to a Unicode form"
+        )
     if merge_dropout:
         return PairSampler(source, target, functools.partial(BPEDropout, probability=merge_dropout), seed)
     return PairSampler(source, target, functools.partial(SubwordRegularisation, alpha=alpha), seed)

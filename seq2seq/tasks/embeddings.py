@@ -11,7 +11,7 @@ from torch import nn
 from seq2seq.data.units import AnyVocabulary
 from seq2seq.data.vectors import read_vectors, vector_size
 from seq2seq.data.vocabulary import Vocabulary
-from seq2seq.errors import check
+from seq2seq.errors import UserError, check
 from seq2seq.runs.checkpoints import CheckpointStore
 from seq2seq.runs.layout import CHECKPOINTS_FOLDER
 from seq2seq.tasks.base import Run
@@ -32,8 +32,8 @@ def begin_with_vectors(run: Run, model: nn.Module, vocabulary: AnyVocabulary) ->
     check(
         not config.start_from, "embeddings: a model that starts from another one has that one's; leave one of them out"
     )
-    check(isinstance(vocabulary, Vocabulary), "embeddings are of words alone: leave features and unicode out")
-    assert isinstance(vocabulary, Vocabulary)
+    if not isinstance(vocabulary, Vocabulary):
+        raise UserError("embeddings are of words alone: leave features and unicode out")
     if CheckpointStore(config.directory() / CHECKPOINTS_FOLDER).list():  # its embedding has been trained since
         return
     path = Path(config.embeddings)
