@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -139,8 +140,9 @@ async def _bounded(request: Request, most: int) -> Request:
     read and thrown away up to `THROWN_AWAY` bytes: most clients look at the answer only when they have sent all."""
     too_large = RequestError(413, f"the request is larger than {most:,} bytes", {"Connection": "close"})
     declared = request.headers.get("content-length", "0")
-    if not declared.isdecimal() or len(declared) > 15 or int(declared) > most:
-        if declared.isdecimal() and len(declared) <= 15 and int(declared) <= THROWN_AWAY:
+    size = int(declared) if declared.isdecimal() and len(declared) <= 15 else math.inf
+    if size > most:
+        if size <= THROWN_AWAY:
             async for _ in request.stream():
                 pass
         raise too_large

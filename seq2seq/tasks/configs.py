@@ -139,17 +139,18 @@ class ExperimentConfig(TaskConfig, DataConfig):
 
     def _check_segmentation(self) -> None:
         """Raises UserError where a way of drawing segmentations is asked for that the vocabulary has not."""
+        if not (self.bpe_dropout or self.segmentation_alpha):
+            return
         check(
             not (self.bpe_dropout and self.segmentation_alpha),
             "bpe_dropout and segmentation_alpha are two ways of drawing segmentations: choose one",
         )
         check(
-            not (self.bpe_dropout or self.segmentation_alpha) or not (self.features or self.unicode != "unchanged"),
+            not self.features and self.unicode == "unchanged",
             "bpe_dropout and segmentation_alpha segment text as it is: leave features and unicode out",
         )
         check(
-            not (self.bpe_dropout or self.segmentation_alpha)
-            or {"auto", "subwords"}.issuperset((self.source_units, self.target_units)),
+            {"auto", "subwords"}.issuperset((self.source_units, self.target_units)),
             "bpe_dropout and segmentation_alpha draw subwords; set source_units and target_units to subwords",
         )
         if self.start_from or self.vocabulary.source_model:  # which pieces these have, they show when they are read
