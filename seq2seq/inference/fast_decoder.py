@@ -22,8 +22,9 @@ from torch import Tensor
 
 from seq2seq.errors import UserError
 from seq2seq.model.attention import Attention, MemoryKeys, NoAttention, ScoredAttention
-from seq2seq.model.decoder import RecurrentDecoder
-from seq2seq.model.lexical import LexicalDecoder, WithWords
+from seq2seq.model.copying import CopyDecoder
+from seq2seq.model.decoder import RecurrentDecoder, WithSource
+from seq2seq.model.lexical import LexicalDecoder
 from seq2seq.model.memory import Memory
 from seq2seq.model.recurrent import LSTMLayer
 from seq2seq.model.seq2seq import Seq2Seq
@@ -73,7 +74,7 @@ def prepare(model: Seq2Seq, precision: DecodingPrecision = "fp32") -> SearchMode
     Made anew whenever the weights have changed. Raises UserError where the model or the hardware lacks that precision.
     """
     own_step = type(model).step is not Seq2Seq.step or type(model).start_from is not Seq2Seq.start_from
-    own_step = own_step or type(model.decoder) not in (RecurrentDecoder, LexicalDecoder)
+    own_step = own_step or type(model.decoder) not in (RecurrentDecoder, LexicalDecoder, CopyDecoder)
     if not own_step and _is_stateless(model.decoder.attention):
         return InferenceDecoder(model.decoder, precision)
     if precision != "fp32":
@@ -182,12 +183,15 @@ class InferenceDecoder:
         if self.lexical is not None:  # what its weights meet lies within [-2, 2]
             weight = torch.cat((weight, 2 * self.lexical.lexical_output.weight), 1)
         self.output = product_of(weight, precision)
+        self.copying = decoder if isinstance(decoder, CopyDecoder) else None
 
     def start_from(self, memory: Memory, source: Tensor | None = None) -> InferenceState:
         """The state before the first token, one hypothesis per sentence."""
         states, mask, *final = memory
         plain = self.decoder.start(Memory(at_least_fp32(states), mask, *map(at_least_fp32, final)), source)
-        attention = plain.attention if self.lexical is None else plain.attention.attention
+        attention, source_read = plain.attention, None
+        if isinstance(attention, WithSource):
+            attention, source_read = attention
         # Under a caller's autocast products are of a half precision again.
         hidden, cell = (tuple(at_least_fp32(field).unbind(1)) for field in (plain.hidden, plain.cell))
         feed = at_least_fp32(plain.feed) if self.feeding else None
@@ -195,9 +199,10 @@ class InferenceDecoder:
             return InferenceState(hidden, cell, feed, attention)
         values = self.attention.projected(attention.values, self.readers)
         prepared = MemoryKeys(at_least_fp32(attention.keys), at_least_fp32(values), mask)
-        if self.lexical is not None:
-            return InferenceState(hidden, cell, feed, WithWords(prepared, at_least_fp32(plain.attention.words)))
-        return InferenceState(hidden, cell, feed, prepared)
+        if source_read is None:
+            return InferenceState(hidden, cell, feed, prepared)
+        source_read = at_least_fp32(source_read) if source_read.is_floating_point() else source_read
+        return InferenceState(hidden, cell, feed, WithSource(prepared, source_read))
 
     def step(self, token: Tensor, state: InferenceState) -> tuple[Tensor, InferenceState]:
         """A StepFn: token [N] int64 -> log-probabilities of the next token [N, V], and the state after it."""
@@ -227,10 +232,13 @@ class InferenceDecoder:
             features.add_(contexts[-1])
         features = tanh_(features)
         feed = features if self.feeding else None
-        if self.lexical is not None and weights is not None:
-            by_word = self.lexical.translated(weights, state.attention.words).flatten(0, 1)
+        after = state._replace(hidden=tuple(hidden), cell=tuple(cell), feed=feed)
+        if weights is not None and self.lexical is not None:
+            by_word = self.lexical.translated(weights, state.attention.source).flatten(0, 1)
             features = torch.cat((features, by_word / 2), 1)
-        return self._log_probs(features), state._replace(hidden=tuple(hidden), cell=tuple(cell), feed=feed)
+        if weights is not None and self.copying is not None:
+            return self._with_copies(features, weights, state.attention.source), after
+        return self._log_probs(features), after
 
     def largest(self, layers: int) -> int:
         """How large a number the states of so many layers, as the next one reads them, can have: a sum where there are
@@ -247,10 +255,19 @@ class InferenceDecoder:
             torch.log_softmax(at_least_fp32(self.output(features[rows], bias)), -1, out=found[rows])
         return found
 
+    def _with_copies(self, features: Tensor, weights: Tensor, ids: Tensor) -> Tensor:
+        """`_log_probs` of a decoder that copies. weights [B, N / B, S], ids [B, S]."""
+        assert self.copying is not None
+        ids, weights = ids.repeat_interleave(weights.shape[1], 0), weights.flatten(0, 1)
+        size = CHUNK_ROWS_ON_GPU if features.is_cuda else CHUNK_ROWS
+        rows = zip(*(each.split(size) for each in (features, weights, ids)), strict=True)
+        bias = self.decoder.output.bias
+        return torch.cat([self.copying.mixed(self.output(each[0], bias), *each) for each in rows])
+
     def _contexts(self, query: Tensor, state: InferenceState) -> tuple[list[Tensor], Tensor]:
         """query [N, H] -> for each reader of the context its projection [N, P'], and attention [B, N / B, S]."""
         assert self.attention is not None
-        keys, values, mask = state.attention if self.lexical is None else state.attention.attention
+        keys, values, mask = state.attention.attention if isinstance(state.attention, WithSource) else state.attention
         queries = query.view(len(keys), -1, query.shape[-1])
         projected, weights = self.attention.read(queries, keys, values, mask)
         return list(projected.flatten(0, 1).split(self.reader_sizes, 1)), weights

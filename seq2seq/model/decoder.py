@@ -96,6 +96,19 @@ class DecoderState(NamedTuple):
         return DecoderState(hidden, cell, feed, self.attention.reorder(hypotheses, sentences))
 
 
+class WithSource(NamedTuple):
+    """An attention's state, and beside it what else is read of the source's steps that it looks at."""
+
+    attention: Any
+    source: Tensor
+    """[B, S, ...] embeddings of the source, or ids."""
+
+    def reorder(self, hypotheses: Tensor, sentences: Tensor | None = None) -> WithSource:
+        """As `DecoderState.reorder`; the source belongs to the sentences."""
+        source = self.source if sentences is None else self.source.index_select(0, sentences)
+        return WithSource(self.attention.reorder(hypotheses, sentences), source)
+
+
 class Output(NamedTuple):
     """What a model gives of a batch under teacher forcing."""
 
@@ -258,7 +271,7 @@ class RecurrentDecoder(nn.Module):
         real = targets != PAD_ID
         rows, flat = output.features.flatten(0, 1), targets.flatten()
         if not rows.is_cuda:  # where the host would have to wait for the number of real rows
-            chosen = _real_rows_first(real)
+            chosen = real_rows_first(real)
             rows, flat = rows[chosen], flat[chosen]
         weight, bias = self.output_weights()
         return LossSum(cross_entropy(rows, weight, bias, flat, label_smoothing, ignored=PAD_ID), real.sum())
@@ -269,7 +282,7 @@ class RecurrentDecoder(nn.Module):
         real = targets != PAD_ID
         rows, flat = output.features.unflatten(0, (2, -1)).flatten(1, 2), targets.flatten()
         if not rows.is_cuda:
-            chosen = _real_rows_first(real)
+            chosen = real_rows_first(real)
             rows, flat = rows[:, chosen], flat[chosen]
         loss = consistent_cross_entropy(rows, *self.output_weights(), flat, share, label_smoothing, ignored=PAD_ID)
         return LossSum(loss, real.sum())
@@ -348,7 +361,7 @@ class RecurrentDecoder(nn.Module):
         )
 
 
-def _real_rows_first(real: Tensor) -> Tensor:
+def real_rows_first(real: Tensor) -> Tensor:
     """real [B, T] bool -> places in B * T: the real ones, then padding up to a multiple of 32, where there is as much.
 
     So that few sizes of products occur, for each of which oneDNN prepares kernels.

@@ -12,6 +12,7 @@ from seq2seq.data.symbols import PAD_ID
 from seq2seq.errors import check, check_argument
 from seq2seq.model.attention import check_sizes
 from seq2seq.model.cells import check_weights_stay
+from seq2seq.model.copying import CopyDecoder
 from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, RecurrentDecoder, check_bridge
 from seq2seq.model.dropout import DropoutRates, DroppedTokens, TokenDropout
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
@@ -74,6 +75,9 @@ class ModelConfig:
     lexical: bool = False
     """Whether the output layer also reads the embeddings of the source that attention looks at, which translates rare
     words (Nguyen & Chiang 2018); one more matrix of vocabulary times embedding_size."""
+    copy: bool = False
+    """Whether the decoder may copy the source's tokens that attention looks at (pointer-generator: See et al. 2017,
+    Sharma et al. 2018); source and target need a joint vocabulary of the same units."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model")
@@ -94,6 +98,11 @@ class ModelConfig:
             not self.lexical or (self.decoder.attention != "none" and self.encoder.subsampling == 1),
             "model.lexical translates the words that attention looks at: it needs a model.decoder.attention other than "
             "none, and model.encoder.subsampling 1",
+        )
+        check(
+            not self.copy or (self.decoder.attention != "none" and self.encoder.subsampling == 1 and not self.lexical),
+            "model.copy copies the tokens that attention looks at: it needs a model.decoder.attention other than none, "
+            "and model.encoder.subsampling 1, and goes without model.lexical",
         )
 
     def rates(self) -> DropoutRates:
@@ -168,6 +177,10 @@ def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_voca
         "model.features concatenate makes the source's embeddings narrower than the target's: model.tie three_way "
         "cannot share them; use two_way",
     )
+    check(
+        not config.copy or source_vocabulary_size >= target_vocabulary_size,
+        "model.copy needs a source vocabulary that begins with the target's pieces: a joint one",
+    )
     target = nn.Embedding(target_vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
     shared = config.tie == "three_way"
     beside = config.feature_size if config.features == "concatenate" else 0
@@ -175,14 +188,23 @@ def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_voca
     source = target if shared else nn.Embedding(source_vocabulary_size, width, padding_idx=PAD_ID)
     rates = config.rates()
     encoder = _encoder(config, rates)
-    sizes = (target, encoder.output_size, config.decoder, rates, config.tie != "none")
-    decoder = LexicalDecoder(source, *sizes) if config.lexical else RecurrentDecoder(*sizes)
+    decoder = _decoder(config, source, target, encoder.output_size, rates)
     front_end = (
         TokenEmbedding(source, rates.embedding, TokenDropout(rates.source_tokens, rates.dropped_tokens))
         if config.features == "tokens"
         else FactoredEmbedding(source, beside, rates.embedding)
     )
     return Seq2Seq(front_end, encoder, decoder)
+
+
+def _decoder(
+    config: ModelConfig, source: nn.Embedding, target: nn.Embedding, memory_size: int, rates: DropoutRates
+) -> RecurrentDecoder:
+    """The decoder that the configuration chooses."""
+    sizes = (target, memory_size, config.decoder, rates, config.tie != "none")
+    if config.lexical:
+        return LexicalDecoder(source, *sizes)
+    return CopyDecoder(*sizes) if config.copy else RecurrentDecoder(*sizes)
 
 
 def _encoder(config: ModelConfig | GeneratorConfig, dropout: float | DropoutRates) -> BiLSTMEncoder:

@@ -117,6 +117,10 @@ class ExperimentConfig(TaskConfig, DataConfig):
             "model.tie three_way needs one joint vocabulary; with separate ones, or features, use two_way",
         )
         check(
+            not self.model.copy or (self.vocabulary.joint and self.source_units == self.target_units),
+            "model.copy writes the source's pieces: set vocabulary.joint true, and source_units and target_units alike",
+        )
+        check(
             self.model.features == "tokens" or bool(self.features),
             f"model.features {self.model.features} needs a column of features: --features COLUMN",
         )

@@ -42,7 +42,10 @@ MODELS = (
 def models() -> list[Seq2Seq]:
     torch.manual_seed(1)
     built = [
-        build_model(ModelConfig(8, 0.3, "two_way", *sizes, lexical=sizes is MODELS[2]), V, V).eval() for sizes in MODELS
+        build_model(
+            ModelConfig(8, 0.3, "two_way", *sizes, lexical=sizes is MODELS[2], copy=sizes is MODELS[1]), V, V
+        ).eval()
+        for sizes in MODELS
     ]
     for model in built:  # peepholes begin at 0, which would hide a wrong order of them
         for name, weight in model.named_parameters():
