@@ -17,6 +17,7 @@ from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, Recurrent
 from seq2seq.model.dropout import DropoutRates, DroppedTokens, TokenDropout
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.model.frontends import FactoredEmbedding, FrontEndConfig, TokenEmbedding
+from seq2seq.model.hard_attention import AlignmentKind, HardAttentionDecoder
 from seq2seq.model.heads import StepHead
 from seq2seq.model.initialisation import initialise_model, initialise_uniformly
 from seq2seq.model.lexical import LexicalDecoder
@@ -78,6 +79,10 @@ class ModelConfig:
     copy: bool = False
     """Whether the decoder may copy the source's tokens that attention looks at (pointer-generator: See et al. 2017,
     Sharma et al. 2018); source and target need a joint vocabulary of the same units."""
+    alignment: AlignmentKind = "soft"
+    """What of the source a token is written from. soft: a mean of its steps (Bahdanau et al. 2015). hard: one of them,
+    of which training sums over all (Wu et al. 2018). monotonic: the same, but never one before the last token's (Wu &
+    Cotterell 2019). The latter two are for words; they need model.decoder.coupling none."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model")
@@ -103,6 +108,17 @@ class ModelConfig:
             not self.copy or (self.decoder.attention != "none" and self.encoder.subsampling == 1 and not self.lexical),
             "model.copy copies the tokens that attention looks at: it needs a model.decoder.attention other than none, "
             "and model.encoder.subsampling 1, and goes without model.lexical",
+        )
+        decoder = self.decoder
+        check(
+            self.alignment == "soft"
+            or (decoder.coupling == "none" and decoder.attention != "none" and decoder.heads == 1),
+            f"model.alignment {self.alignment} needs model.decoder.coupling none, model.decoder.heads 1 and a "
+            "model.decoder.attention other than none",
+        )
+        check(
+            self.alignment == "soft" or not (self.lexical or self.copy),
+            f"model.alignment {self.alignment} goes with neither model.lexical nor model.copy",
         )
 
     def rates(self) -> DropoutRates:
@@ -202,6 +218,8 @@ def _decoder(
 ) -> RecurrentDecoder:
     """The decoder that the configuration chooses."""
     sizes = (target, memory_size, config.decoder, rates, config.tie != "none")
+    if config.alignment != "soft":
+        return HardAttentionDecoder(*sizes, config.alignment)
     if config.lexical:
         return LexicalDecoder(source, *sizes)
     return CopyDecoder(*sizes) if config.copy else RecurrentDecoder(*sizes)

@@ -15,6 +15,7 @@ from tests.integration.test_resume import interrupt_after
 
 MODELS = {
     "copy": ["--model.copy=true", "--model.tie=two_way"],
+    "monotonic": ["--model.alignment=monotonic", "--model.decoder.coupling=none", "--model.tie=two_way"],
 }
 SIZES = [
     "--model.embedding-size=16",
