@@ -107,7 +107,7 @@ def score_pairs(model: Seq2Seq, batch: Batch, *others: Seq2Seq) -> tuple[Tensor,
     if others:
         every = torch.stack([picked, *(_forced(each, batch)[0] for each in others)])
         picked = every.logsumexp(0) - math.log(len(every))
-    return (picked * real).sum(1), real.sum(1), attention
+    return picked.masked_fill(~real, 0.0).sum(1), real.sum(1), attention  # of padding it may be -inf
 
 
 def _forced(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -252,7 +252,11 @@ class InferenceDecoder:
         size = CHUNK_ROWS_ON_GPU if features.is_cuda else CHUNK_ROWS
         for start in range(0, len(features), size):
             rows = slice(start, start + size)
-            torch.log_softmax(at_least_fp32(self.output(features[rows], bias)), -1, out=found[rows])
+            logits = at_least_fp32(self.output(features[rows], bias))
+            if self.decoder.output_normalizer == "softmax":
+                torch.log_softmax(logits, -1, out=found[rows])
+            else:
+                found[rows] = self.decoder.normalised(logits)
         return found
 
     def _with_copies(self, features: Tensor, weights: Tensor, ids: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from torch.nn import functional
 from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, RecurrentDecoder, WithSource
 from seq2seq.model.dropout import DropoutRates
 from seq2seq.model.memory import Memory
-from seq2seq.runtime.device import at_least_fp32
 
 
 class LexicalDecoder(RecurrentDecoder):
@@ -46,7 +45,7 @@ class LexicalDecoder(RecurrentDecoder):
         attention, words = state.attention
         features, weights, after = self.advance(token, state._replace(attention=attention))
         by_word = self.translated(weights.view(len(words), -1, weights.shape[-1]), words).flatten(0, 1)
-        log_probs = at_least_fp32(self.logits(torch.cat((features, by_word), -1))).log_softmax(-1)
+        log_probs = self.normalised(self.logits(torch.cat((features, by_word), -1)))
         return log_probs, after._replace(attention=WithSource(after.attention, words))
 
     def unroll(self, tokens: Tensor, memory: Memory, source: Tensor | None = None) -> Output:

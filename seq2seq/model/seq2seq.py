@@ -120,6 +120,16 @@ class ModelConfig:
             self.alignment == "soft" or not (self.lexical or self.copy),
             f"model.alignment {self.alignment} goes with neither model.lexical nor model.copy",
         )
+        normalizers = {decoder.attention_normalizer, decoder.output_normalizer}
+        check(
+            self.alignment == "soft" or normalizers == {"softmax"},
+            f"model.alignment {self.alignment} sums over probabilities by softmax: leave model.decoder."
+            "attention_normalizer and output_normalizer out",
+        )
+        check(
+            not self.copy or decoder.output_normalizer == "softmax",
+            "model.copy mixes with a softmax: leave model.decoder.output_normalizer out",
+        )
 
     def rates(self) -> DropoutRates:
         """Probabilities of dropout, each with its own value or else that of `dropout`."""

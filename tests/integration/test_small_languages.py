@@ -14,8 +14,9 @@ from tests.comparison import assert_same, final_state
 from tests.integration.test_resume import interrupt_after
 
 MODELS = {
-    "copy": ["--model.copy=true", "--model.tie=two_way"],
-    "monotonic": ["--model.alignment=monotonic", "--model.decoder.coupling=none", "--model.tie=two_way"],
+    "copy": ["--model.copy=true"],
+    "sparse": ["--model.decoder.attention-normalizer=entmax15", "--model.decoder.output-normalizer=entmax15"],
+    "monotonic": ["--model.alignment=monotonic", "--model.decoder.coupling=none"],
 }
 SIZES = [
     "--model.embedding-size=16",
