@@ -27,7 +27,10 @@ pytest.importorskip("onnxscript")
 
 V = 23
 MODELS = (
-    (EncoderConfig(5, 2, subsampling=2, forward_layers=1), DecoderConfig(6, 2, "general", "bottom_up", residual=True)),
+    (
+        EncoderConfig(5, 2, subsampling=2, forward_layers=1),
+        DecoderConfig(6, 2, residual=True, attention_normalizer="sparsemax", output_normalizer="entmax15"),
+    ),
     (
         EncoderConfig(4, cell="gru", merge="sum"),
         DecoderConfig(5, 1, "additive", "input_feeding", "gru", deep_output=True),
