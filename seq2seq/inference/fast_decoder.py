@@ -187,7 +187,7 @@ class InferenceDecoder:
 
     def start_from(self, memory: Memory, source: Tensor | None = None) -> InferenceState:
         """The state before the first token, one hypothesis per sentence."""
-        states, mask, *final = memory
+        states, mask, *final = memory[:4]
         plain = self.decoder.start(Memory(at_least_fp32(states), mask, *map(at_least_fp32, final)), source)
         attention, source_read = plain.attention, None
         if isinstance(attention, WithSource):

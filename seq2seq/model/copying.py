@@ -31,8 +31,9 @@ class CopyDecoder(RecurrentDecoder):
         config: DecoderConfig,
         dropout: float | DropoutRates,
         tied: bool,
+        beside_size: int = 0,
     ) -> None:
-        super().__init__(embedding, memory_size, config, dropout, tied)
+        super().__init__(embedding, memory_size, config, dropout, tied, beside_size)
         self.generation = nn.Linear(embedding.embedding_dim, 1)
 
     def start(self, memory: Memory, source: Tensor | None = None) -> DecoderState:

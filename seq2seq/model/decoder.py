@@ -21,6 +21,7 @@ from seq2seq.model.losses import LossSum, consistent_cross_entropy, cross_entrop
 from seq2seq.model.memory import Memory
 from seq2seq.model.normalizers import Normalizer, check_normalizers, log_probabilities, sparse_loss
 from seq2seq.model.recurrent import Cell, RecurrentLayer, dropped
+from seq2seq.model.two_attentions import TwoAttentions
 from seq2seq.runtime.device import at_least_fp32, product_type
 
 Coupling = Literal["input_feeding", "bottom_up", "none"]
@@ -169,13 +170,15 @@ class RecurrentDecoder(nn.Module):
         config: DecoderConfig,
         dropout: float | DropoutRates,
         tied: bool,
+        beside_size: int = 0,
     ) -> None:
+        """beside_size: width of a second memory's states; 0: there is none."""
         super().__init__()
         width, size = embedding.embedding_dim, config.hidden_size
         self.coupling: Coupling = config.coupling
         self.embedding = embedding
         first = width + (width if config.coupling == "input_feeding" else 0)
-        later = size + (memory_size if config.coupling == "bottom_up" else 0)
+        later = size + (memory_size + beside_size if config.coupling == "bottom_up" else 0)
         rates = DropoutRates.of(dropout)
         self.layers = nn.ModuleList(
             build_recurrent(config.cell, first if layer == 0 else later, size, rates.weights)
@@ -183,6 +186,9 @@ class RecurrentDecoder(nn.Module):
         )
         self.residual = config.residual
         self.attention = build_attention(*config.attention_sizes(memory_size), config.attention_normalizer)
+        if beside_size:
+            beside = build_attention(*config.attention_sizes(beside_size), config.attention_normalizer)
+            self.attention = TwoAttentions(self.attention, beside)
         check_normalizers(config.output_normalizer)
         self.output_normalizer: Normalizer = config.output_normalizer
         self.bridge_hidden = self.bridge_cell = None

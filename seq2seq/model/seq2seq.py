@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from seq2seq.config import DROPOUT, SIZES, Real, Whole, check_fields, check_numbers
-from seq2seq.data.symbols import PAD_ID
+from seq2seq.data.symbols import EOS_ID, PAD_ID
 from seq2seq.errors import check, check_argument
 from seq2seq.model.attention import check_sizes
 from seq2seq.model.cells import check_weights_stay
@@ -25,7 +25,7 @@ from seq2seq.model.memory import Memory
 from seq2seq.runtime.device import at_least_fp32
 
 Tie = Literal["none", "two_way", "three_way"]
-FeatureForm = Literal["tokens", "sum", "concatenate"]
+FeatureForm = Literal["tokens", "sum", "concatenate", "separate"]
 
 UNIT_DROPOUTS = ("embedding_dropout", "state_dropout", "output_dropout")
 """Probabilities of ModelConfig that are those of `dropout` where they are not set."""
@@ -51,7 +51,8 @@ class ModelConfig:
     """The attentional LSTM decoder."""
     features: FeatureForm = "tokens"
     """How features join the source, where the data has some: tokens before it, or at each of its steps (Sennrich &
-    Haddow 2016), their embeddings added up and added to the token's (sum) or beside it (concatenate)."""
+    Haddow 2016), their embeddings added up and added to the token's (sum) or beside it (concatenate); separate: read by
+    an encoder of one layer of their own, to which the decoder attends, too (Zoph & Knight 2016)."""
     feature_size: int = 32
     """Width of what stands for the features beside a token (concatenate); embedding_size holds for both together."""
     initial_range: float = 0.0
@@ -104,12 +105,16 @@ class ModelConfig:
             "model.lexical translates the words that attention looks at: it needs a model.decoder.attention other than "
             "none, and model.encoder.subsampling 1",
         )
+        self._check_decoder()
+
+    def _check_decoder(self) -> None:
+        """Raises UserError where ways of writing are chosen that do not go together."""
+        decoder = self.decoder
         check(
             not self.copy or (self.decoder.attention != "none" and self.encoder.subsampling == 1 and not self.lexical),
             "model.copy copies the tokens that attention looks at: it needs a model.decoder.attention other than none, "
             "and model.encoder.subsampling 1, and goes without model.lexical",
         )
-        decoder = self.decoder
         check(
             self.alignment == "soft"
             or (decoder.coupling == "none" and decoder.attention != "none" and decoder.heads == 1),
@@ -120,6 +125,12 @@ class ModelConfig:
             self.alignment == "soft" or not (self.lexical or self.copy),
             f"model.alignment {self.alignment} goes with neither model.lexical nor model.copy",
         )
+        check(
+            self.features != "separate" or (self.alignment == "soft" and decoder.attention != "none"),
+            "model.features separate needs a model.decoder.attention other than none, and model.alignment soft",
+        )
+        if self.features == "separate":
+            check_sizes(*decoder.attention_sizes(self.feature_encoder().top.output_size))
         normalizers = {decoder.attention_normalizer, decoder.output_normalizer}
         check(
             self.alignment == "soft" or normalizers == {"softmax"},
@@ -130,6 +141,10 @@ class ModelConfig:
             not self.copy or decoder.output_normalizer == "softmax",
             "model.copy mixes with a softmax: leave model.decoder.output_normalizer out",
         )
+
+    def feature_encoder(self) -> EncoderConfig:
+        """The encoder of features (separate)."""
+        return EncoderConfig(self.encoder.hidden_size, layers=1, cell=self.encoder.cell)
 
     def rates(self) -> DropoutRates:
         """Probabilities of dropout, each with its own value or else that of `dropout`."""
@@ -215,12 +230,13 @@ def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_voca
     rates = config.rates()
     encoder = _encoder(config, rates)
     decoder = _decoder(config, source, target, encoder.output_size, rates)
-    front_end = (
-        TokenEmbedding(source, rates.embedding, TokenDropout(rates.source_tokens, rates.dropped_tokens))
-        if config.features == "tokens"
-        else FactoredEmbedding(source, beside, rates.embedding)
-    )
-    return Seq2Seq(front_end, encoder, decoder)
+    if config.features in ("sum", "concatenate"):
+        return Seq2Seq(FactoredEmbedding(source, beside, rates.embedding), encoder, decoder)
+    front_end = TokenEmbedding(source, rates.embedding, TokenDropout(rates.source_tokens, rates.dropped_tokens))
+    if config.features == "tokens":
+        return Seq2Seq(front_end, encoder, decoder)
+    feature_encoder = BiLSTMEncoder(config.embedding_size, config.feature_encoder(), rates)
+    return FeatureSeq2Seq(front_end, encoder, decoder, TokenEmbedding(source, rates.embedding), feature_encoder)
 
 
 def _decoder(
@@ -228,17 +244,44 @@ def _decoder(
 ) -> RecurrentDecoder:
     """The decoder that the configuration chooses."""
     sizes = (target, memory_size, config.decoder, rates, config.tie != "none")
+    beside = config.feature_encoder().top.output_size if config.features == "separate" else 0
     if config.alignment != "soft":
         return HardAttentionDecoder(*sizes, config.alignment)
     if config.lexical:
         return LexicalDecoder(source, *sizes)
-    return CopyDecoder(*sizes) if config.copy else RecurrentDecoder(*sizes)
+    return CopyDecoder(*sizes, beside) if config.copy else RecurrentDecoder(*sizes, beside)
 
 
 def _encoder(config: ModelConfig | GeneratorConfig, dropout: float | DropoutRates) -> BiLSTMEncoder:
     """The encoder, which hands over what the decoder starts from."""
     all_layers = config.decoder.bridge == "layer_by_layer"
     return BiLSTMEncoder(config.embedding_size, config.encoder, dropout, all_layers)
+
+
+class FeatureSeq2Seq(Seq2Seq):
+    """A Seq2Seq with a second encoder, for what stands beside every token of the source: the features of a word. The
+    decoder looks at both memories."""
+
+    def __init__(
+        self,
+        front_end: nn.Module,
+        encoder: nn.Module,
+        decoder: RecurrentDecoder,
+        feature_front_end: nn.Module,
+        feature_encoder: nn.Module,
+    ) -> None:
+        super().__init__(front_end, encoder, decoder)
+        self.feature_front_end, self.feature_encoder = feature_front_end, feature_encoder
+
+    def encode(self, source: Tensor, lengths: Tensor) -> Memory:
+        """source [B, S, 1 + F] int64: a token, then the features, PAD_ID after the last; read at the first step, and
+        ended by EOS_ID. Where all rows are empty but for their end, [B, S]."""
+        rows = source if source.dim() > 2 else source[..., None]
+        features = nn.functional.pad(rows[:, 0, 1:], (0, 1), value=PAD_ID)
+        counts = (features != PAD_ID).sum(1)
+        features = features.scatter(1, counts[:, None], EOS_ID)
+        beside: Memory = self.feature_encoder(self.feature_front_end(features), counts + 1)
+        return super().encode(rows[..., 0], lengths)._replace(beside=beside)
 
 
 class CTCSeq2Seq(Seq2Seq):

@@ -15,6 +15,7 @@ from tests.integration.test_resume import interrupt_after
 
 MODELS = {
     "copy": ["--model.copy=true"],
+    "copy, separate features": ["--model.copy=true", "--model.features=separate"],
     "sparse": ["--model.decoder.attention-normalizer=entmax15", "--model.decoder.output-normalizer=entmax15"],
     "monotonic": ["--model.alignment=monotonic", "--model.decoder.coupling=none"],
 }
@@ -64,5 +65,6 @@ def test_from_training_to_alignment(
     (score,) = translator.score(["abd\tN;UP"], [best.text])
     assert score.log_probability == pytest.approx(best.log_probability, abs=1e-4)
     (alignment,) = translator.align(["abd\tN;UP"], ["ABD"])
-    assert len(alignment.weights) == 4 and len(alignment.weights[0]) == 2 + 3 + 1
+    features = 0 if "separate" in model else 2
+    assert len(alignment.weights) == 4 and len(alignment.weights[0]) == features + 3 + 1
     assert all(sum(row) == pytest.approx(1) for row in alignment.weights)
