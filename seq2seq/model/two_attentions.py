@@ -28,7 +28,8 @@ class TwoAttentions(Attention):
 
     def __init__(self, first: Attention, second: Attention) -> None:
         super().__init__()
-        self.first, self.second = first, second
+        self.first: Attention = first
+        self.second: Attention = second
         self.context_size = first.context_size + second.context_size
 
     def start(self, memory: Memory) -> TwoStates:

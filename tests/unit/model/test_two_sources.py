@@ -9,7 +9,7 @@ from torch import Tensor
 from seq2seq.data.batch import collate
 from seq2seq.errors import UserError
 from seq2seq.inference.decoding import score_pairs
-from seq2seq.inference.fast_decoder import prepare
+from seq2seq.inference.fast_decoder import InferenceDecoder, prepare
 from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.memory import Memory
@@ -41,7 +41,6 @@ def test_unrolled_equals_stepwise_and_so_do_gradients(coupling: str, copy: bool)
     model = feature_model(coupling, copy).double()
     batch = collate(PAIRS)
     state, found = model.start(batch.source, batch.source_lengths), []
-    assert prepare(model) is model, "two attentions are searched plainly"
     for position in range(batch.target_input.shape[1]):
         log_probs, state = model.step(batch.target_input[:, position], state)
         found.append(log_probs)
@@ -55,6 +54,26 @@ def test_unrolled_equals_stepwise_and_so_do_gradients(coupling: str, copy: bool)
     gradients = [torch.autograd.grad(each, parameters) for each in (loss.total, plain)]
     torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-10)
     assert all(each.abs().sum() > 0 for each in gradients[0])
+
+
+@pytest.mark.parametrize("copy", [False, True])
+@pytest.mark.parametrize("coupling", COUPLINGS)
+@torch.inference_mode()
+def test_prepared_steps_equal_plain_steps(coupling: str, copy: bool) -> None:
+    model = feature_model(coupling, copy).double()
+    prepared = prepare(model)
+    assert isinstance(prepared, InferenceDecoder)
+    batch = collate(PAIRS)
+    plain = model.start(batch.source, batch.source_lengths)
+    state = prepared.start_from(model.encode(batch.source, batch.source_lengths), batch.source)
+    rows, sentences = torch.tensor([0, 0, 2, 2, 3, 3]), torch.tensor([0, 2, 3])
+    for position in range(4):
+        tokens = torch.randint(1, V, (4 if position == 0 else 6,))
+        expected, plain = model.step(tokens, plain)
+        got, state = prepared.step(tokens, state)
+        torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-10)
+        if position == 0:
+            plain, state = plain.reorder(rows, sentences), state.reorder(rows, sentences)
 
 
 def test_features_are_read_by_themselves_and_end_with_a_mark() -> None:
