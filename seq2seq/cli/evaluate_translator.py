@@ -11,6 +11,7 @@ from seq2seq.cli.decoding_options import decoding_name
 from seq2seq.cli.evaluation_place import place_of
 from seq2seq.config import read_config, read_mapping
 from seq2seq.data.corpus import DataConfig, load_split, to_evaluate
+from seq2seq.data.units import SourceVocabulary
 from seq2seq.errors import UserError
 from seq2seq.evaluation.metrics import warn_of_unfit_tokenizer
 from seq2seq.inference.translator import Translator
@@ -41,6 +42,8 @@ def evaluate_translator(
     corpus = _corpus_of(options, stored, path)
     split = load_split(corpus, options.split)
     sources, lines = to_evaluate(corpus, split)
+    if isinstance(translator.source_vocabulary, SourceVocabulary):
+        translator.source_vocabulary.check_features(sources, f"{corpus.data}, split {options.split}")
     search = replace(translator.search_config, **search_options)
     changed = changed_data(stored, corpus) | changed_settings(translator, search) | decoding_name(decoding)
     changed |= {"metrics": "+".join(options.metrics)} if options.metrics else {}

@@ -175,6 +175,7 @@ def _write_translations(
             sys.stdout.buffer.flush()
             if attention is not None:
                 attention.writelines(line.encode() for line in _attention_lines(translator, group))
+        next(iter(found), None)  # its end, where prefixes that are left over are reported
 
 
 def _prefixes(options: argparse.Namespace) -> list[str] | None:

@@ -65,8 +65,8 @@ def add_file_options(parser: Parser) -> None:
         "--column",
         type=named,
         metavar="NAME",
-        help="column to translate of an --input of TSV with a header, or JSON lines; the other columns are passed "
-        "through, and a column translation is added (with --scores, score)",
+        help="column to translate of an --input of TSV with a header, or JSON lines, or two with a comma, of sources "
+        "and their features; all columns are passed through, and translation is added (with --scores, score)",
     )
 
 
@@ -112,7 +112,7 @@ def translate_file(load: Callable[[], Translator], options: argparse.Namespace, 
         begins_whole = options.shard is None or options.shard.number == 1
         head = (rows.first_line + "\n").encode() if rows.header and begins_whole and not output.size else b""
         translator, begin = load(), first + output.done
-        if rows.column is not None or reads_features(translator):
+        if rows.columns or reads_features(translator):
             _check_all(rows, translator)
         for part in _parts(islice(given, begin, end), begin, end):
             begins = None if prefixes is None else prefixes[begin : begin + len(part)]
@@ -133,7 +133,7 @@ def _check_all(rows: Rows, translator: Translator) -> None:
         for number, content in enumerate(stream, 1):
             if number > 1 or not rows.header:
                 line = content.removesuffix(b"\n").decode("utf-8", "replace")  # which is warned of where it is read
-                text = rows.text(line.removesuffix("\r") if rows.column else line, number)
+                text = rows.text(line.removesuffix("\r") if rows.columns else line, number)
                 check_features(translator, text, f"{rows.path}, line {number}")
 
 
@@ -197,11 +197,11 @@ def _translated(
     options: argparse.Namespace,
     settings: dict[str, Any],
 ) -> bytes:
-    lines = [line.removesuffix("\r") for line in lines] if rows.column else lines
+    lines = [line.removesuffix("\r") for line in lines] if rows.columns else lines
     above = 2 if rows.header else 1
     texts = [rows.text(line, begin + row + above) for row, line in enumerate(lines)]
     found = translator.search(texts, **settings)
-    if rows.column:
+    if rows.columns:
         written = [
             rows.written(line, best[0].text, best[0].score) + "\n" for line, best in zip(lines, found, strict=True)
         ]

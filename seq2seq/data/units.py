@@ -146,7 +146,8 @@ class SourceVocabulary:
         """Raises UserError, naming the place, where features are to be read and a text that is not blank has none, or
         further columns."""
         _, *columns = text.split("\t")
-        fits = self.features is None or not text.strip() or (len(columns) == 1 and bool(columns[0].strip()))
+        features = features_apart(columns[0], self.feature_units).strip() if len(columns) == 1 else ""
+        fits = self.features is None or not text.strip() or bool(features)
         check(fits, f"{place}: this model reads lines of a source, a tab, and its features, such as walk<tab>V;PST")
 
     def check_features(self, texts: Sequence[str], place: str) -> None:

@@ -213,9 +213,9 @@ class Translator(Searcher):
 
     def _rules(self, prefixes: list[str] | None, count: int, plan: SearchPlan) -> Rules:
         """The rules of `count` texts. Raises UserError where the numbers differ, or a prefix cannot be written."""
+        check(prefixes is None or len(prefixes) == count, f"{count} texts but {len(prefixes or [])} prefixes")
         if prefixes is None or not any(prefixes):
             return plan.rules
-        check(len(prefixes) == count, f"{count} texts but {len(prefixes)} prefixes")
         written = prefix_texts(self.target_vocabulary, self._target_texts(prefixes), self.max_source_tokens)
         return replace(plan.rules, prefixes=written, pieces=PieceTexts(self.target_vocabulary.piece_texts()))
 
