@@ -66,6 +66,8 @@ def run(
     check_argument("run", "config", config, ExperimentConfig)
     for name, given in (("build", build), ("objective", objective)):
         check(given is None or callable(given), f"run: {name} must be a function, not {type(given).__name__}")
+    chosen = bool(config.r_drop or config.minimum_risk_samples)
+    check(not (objective and chosen), "r_drop and minimum_risk_samples choose the objective: leave them or it out")
     with open_run(config, build, TEXT_FILES) as run:
         translator = train(config, run, objective)
         if not run.world.is_main:
