@@ -12,7 +12,7 @@ from seq2seq.cli.evaluation_place import place_of
 from seq2seq.config import read_config, read_mapping
 from seq2seq.data.corpus import DataConfig, load_split, to_evaluate
 from seq2seq.data.units import SourceVocabulary
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, check
 from seq2seq.evaluation.metrics import warn_of_unfit_tokenizer
 from seq2seq.inference.translator import Translator
 from seq2seq.runs.layout import CONFIG_FILE, PROVENANCE_FILE
@@ -80,6 +80,8 @@ def _corpus_of(options: argparse.Namespace, stored: dict[str, Any], path: Path) 
     needed = ("data", "source", "target")
     named = {name: getattr(options, name) for name in (*needed, "columns", "features", "bleu_tokenizer")}
     given = {name: value for name, value in named.items() if value}
+    unread = "features" in given and "data" in stored and not stored.get("features")
+    check(not unread, f"--features: the model of {options.model} reads no features; leave it out")
     if all(name in given for name in needed):
         own = {name: stored[name] for name in READ_ALIKE if name in stored}
         return DataConfig(**{**own, **given})

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import count, islice, tee
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, number_within, path_named
@@ -105,6 +106,8 @@ def _translate(options: argparse.Namespace) -> None:
     check(not (options.interactive and options.files), "--interactive reads standard input: leave the files out")
     check(not (options.interactive and options.prefixes), "--prefixes is for files of lines; leave --interactive out")
     check_file_options(options)
+    for path in options.files:
+        check(not Path(path).is_dir(), f"{path}: a folder, not a file of text; a run stands first: translate RUN FILE")
     text = STDIN if options.input is None and (not options.files or STDIN in options.files) else None
     check_standard_input({"the text": text, "--prefixes": options.prefixes, **decoding_files(options)})
     if options.split_sentences:

@@ -167,7 +167,10 @@ class Translator(Searcher):
             prefixes = None if begins is None else list(islice(begins, len(chunk)))
             missing = 0 if prefixes is None else len(chunk) - len(prefixes)
             read += len(chunk)
-            check(not missing, f"there are more texts than prefixes, of which there are {read - missing}")
+            check(
+                not missing,
+                f"there are more texts than prefixes, of which there are {read - missing}: give one for each",
+            )
             yield from self._search(chunk, prefixes, plan)
         check(begins is None or next(begins, None) is None, f"there are more prefixes than texts, which are {read}")
 

@@ -251,7 +251,8 @@ def start_directory(config: TaskConfig) -> Path:
 
 def check_start_kind(start: Path, kind: Kind) -> None:
     """Raises UserError where no run is there that the training of a model of this kind could start from."""
-    check(begun(start), f"start_from: {start} is not a run directory (it has no {CONFIG_FILE})")
+    reason = f"it has no {CONFIG_FILE}" if start.exists() else "there is no such folder"
+    check(begun(start), f"start_from: {start} is not a run directory ({reason})")
     refuse_other_kind(start, kind, f"training can only start from a {kind}")
 
 
