@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from seq2seq.data import formats
-from seq2seq.data.examples import Example
+from seq2seq.data.examples import Example, Examples
 from seq2seq.data.split_files import VALIDATION_NAMES, split_of
 from seq2seq.errors import check, check_argument
 
@@ -42,27 +43,38 @@ def find_captioned(data: str, caption: str = "caption") -> list[CaptionedFile]:
     check_argument("find_captioned", "data", data, str)
     check_argument("find_captioned", "caption", caption, str)
     folder = Path(data).expanduser()
-    lists = [path for name in LISTS for path in sorted(folder.rglob(name))] if folder.is_dir() else []
+    lists = _lists(folder)
     found: dict[Path, CaptionedFile] = {}
     for path in lists:
         for place, name, captions in _named(path, caption):
             file = path.parent / name
             check(file.exists(), f"{place}: no such file: {file}")
-            split = split_of(file.relative_to(folder))
+            split = split_of(path.parent.relative_to(folder) / name)
             found.setdefault(file, CaptionedFile(place, name, file, [], split)).captions.extend(captions)
     check(bool(found) or not lists, f"{lists and lists[0]}: names no file")
     return list(found.values())
 
 
-def captioned_examples(data: str, split: str) -> list[Example]:
-    """The files of a split, by their whole paths, with their captions as expected texts, where `find_captioned` finds
-    some. Raises UserError where there are only other splits."""
-    files = find_captioned(data)
-    wanted = "validation" if split in VALIDATION_NAMES else split
-    rows = [Example(each.place, str(each.path.absolute()), each.captions) for each in files if each.split == wanted]
+def captioned_examples(data: str, split: str, caption: str) -> Examples | None:
+    """The files of a split with their captions as expected texts; None where `find_captioned` finds none. Raises
+    UserError where there are only other splits."""
+    files = find_captioned(data, caption)
+    if not files:
+        return None
+    folder, wanted = Path(data).expanduser(), "validation" if split in VALIDATION_NAMES else split
+    chosen = [each for each in files if each.split == wanted]
     there = ", ".join(sorted({each.split for each in files}))
-    check(bool(rows) or not files, f"{data}: no split '{split}'; the splits, by the folders of the files, are {there}")
-    return rows
+    check(bool(chosen), f"{data}: no split '{split}'; by the folders of the files, the splits are {there}")
+    return Examples([Example(each.place, os.path.relpath(each.path, folder), each.captions) for each in chosen], folder)
+
+
+def _lists(folder: Path) -> list[Path]:
+    """One in each folder that has any."""
+    found: dict[Path, Path] = {}
+    for name in LISTS if folder.is_dir() else ():
+        for path in sorted(folder.rglob(name)):
+            found.setdefault(path.parent, path)
+    return [found[parent] for parent in sorted(found)]
 
 
 def _named(path: Path, caption: str) -> Iterator[tuple[str, str, list[str]]]:

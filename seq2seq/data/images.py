@@ -118,8 +118,8 @@ def encode_images(data: CaptionedImages, encode: Encode, name: str, cache: Path)
 
 
 def stored_rows(path: Path, count: int, make: Callable[[range], Array]) -> Array:
-    """A memory-mapped array [count, ...] float32 at `path`, where it is not there yet of what `make` gives for some rows
-    at a time."""
+    """The memory-mapped array [count, ...] float32 at `path`; where there is none yet, it is put there, of what `make`
+    gives for some rows at a time."""
     if path.exists():
         try:
             return np.load(path, mmap_mode="r")

@@ -29,8 +29,8 @@ class ReaderConfig:
     who use the model on files and texts of their own."""
 
     kind: Literal["array", "image", "frames", "sound", "characters", "subwords", "words"] = "array"
-    """array: a .npy file, or a .csv file of numbers with a row per step; image: a picture; frames: a folder of pictures,
-    by name, each a step; sound: a recording of one channel, read as log-mel frames; characters, subwords, words: a
+    """array: a .npy file, or a .csv file of numbers with a row per step; image: a picture; frames: a folder of
+    pictures, each a step; sound: a recording of one channel, read as log-mel frames; characters, subwords, words: a
     text, words with spaces between them."""
     pixels: int = 0
     """Edge that frames are resized to (frames)."""

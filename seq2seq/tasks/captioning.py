@@ -86,9 +86,9 @@ class CaptionedParts(NamedTuple):
 
 
 def read_captioned(config: CaptionTask) -> tuple[CaptionTask, CaptionedParts]:
-    """The data that config.data names, and the configuration with the front end and the reader for it. Where there is no
-    split but train, a tenth of the files is for the test. Raises UserError naming list and line of what cannot be
-    read."""
+    """The configuration with the front end and the reader for the data that config.data names, and that data. Where
+    there is no split but train, a tenth of the files is for the test. Raises UserError naming list and line of what
+    cannot be read."""
     check_argument("read_captioned", "config", config, CaptionTask)
     files = find_captioned(config.data, config.captions)
     kind = _kind(files) if files else "image"
