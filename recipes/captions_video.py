@@ -70,7 +70,7 @@ def clips(count: int, known: Sequence[Motion], seed: int) -> tuple[list[np.ndarr
     random = np.random.default_rng(seed)
     inputs, motions = [], []
     for _ in range(count):
-        shape, first, second = known[random.integers(len(known))]
+        shape, first, second = known[int(random.integers(len(known)))]
         steps = [DIRECTIONS[way] for way in (first, second) for _ in range(random.integers(4, 8))]
         path = np.cumsum([(0, 0), *steps], 0)
         lowest, highest = path.min(0), path.max(0)

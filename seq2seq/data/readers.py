@@ -32,8 +32,6 @@ class ReaderConfig:
     """array: a .npy file, or a .csv file of numbers with a row per step; image: a picture; frames: a folder of
     pictures, each a step; sound: a recording of one channel, read as log-mel frames; characters, subwords, words: a
     text, words with spaces between them."""
-    pixels: int = 0
-    """Edge that frames are resized to (frames)."""
     rate: int = 0
     """Samples per second of recordings (sound)."""
     bands: int = 40
@@ -50,6 +48,8 @@ class ReaderConfig:
     """A value of the answer is the model's output times this, plus offset."""
     offset: float = 0.0
     """See scale."""
+    pixels: int = 0
+    """Edge that frames are resized to (frames)."""
 
     def __post_init__(self) -> None:
         check_fields(self, "reader")

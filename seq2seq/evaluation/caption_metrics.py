@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from typing import Any
 
 BETA = 1.2
 """How many times as much recall counts as precision in ROUGE-L."""
@@ -107,8 +109,14 @@ def meteor(captions: Sequence[str], references: References) -> float | None:
     it, or Java is missing."""
     if find_spec("pycocoevalcap") is None or shutil.which("java") is None:
         return None
+    numbered = {number: list(lines) for number, lines in enumerate(references)}
+    score, _ = _meteor_program().compute_score(numbered, {number: [caption] for number, caption in enumerate(captions)})
+    return 100 * float(score)
+
+
+@functools.cache
+def _meteor_program() -> Any:
+    """The program, which takes ten seconds to begin; it ends with ours."""
     from pycocoevalcap.meteor.meteor import Meteor
 
-    numbered = {number: list(lines) for number, lines in enumerate(references)}
-    score, _ = Meteor().compute_score(numbered, {number: [caption] for number, caption in enumerate(captions)})
-    return 100 * float(score)
+    return Meteor()

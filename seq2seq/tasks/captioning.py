@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from seq2seq.config import PathOption, Whole, check_numbers
+from seq2seq.config import Whole, check_numbers
 from seq2seq.data.captioned import CaptionedFile, find_captioned
 from seq2seq.data.images import backbone, encode_images, open_captioned, pixels, stored_rows
 from seq2seq.data.labelled_texts import three_parts
@@ -28,6 +29,7 @@ from seq2seq.tasks.configs import GeneratorTask
 from seq2seq.tasks.transcription import Captioned
 
 Array = np.ndarray
+Kind = Literal["image", "frames", "array"]
 LEAST = 20
 """Files of which a tenth can be held out for the test."""
 
@@ -36,7 +38,7 @@ LEAST = 20
 class CaptionTask(GeneratorTask):
     """Training of a model that describes pictures, frames or arrays of features."""
 
-    data: PathOption = ""
+    data: str = ""
     """Folder of pictures, of folders of frames, or of .npy files [steps, numbers], with captions.tsv, metadata.csv or
     the like (columns file_name and caption, a line per caption); or Hub id of pictures; empty: generated ones."""
     image: str = "image"
@@ -91,7 +93,7 @@ def read_captioned(config: CaptionTask) -> tuple[CaptionTask, CaptionedParts]:
     cannot be read."""
     check_argument("read_captioned", "config", config, CaptionTask)
     files = find_captioned(config.data, config.captions)
-    kind = _kind(files) if files else "image"
+    kind: Kind = _kind(files) if files else "image"
     splits = _of_files(config, files, kind) if files else _of_data_set(config)
     enough = "train" in splits and (len(splits) > 1 or len(splits["train"]) >= LEAST)
     check(enough, f"{config.data}: needs folders train and test of files, or {LEAST} files with captions")
@@ -106,17 +108,18 @@ def read_captioned(config: CaptionTask) -> tuple[CaptionTask, CaptionedParts]:
     reader = ReaderConfig(kind, pixels=config.pixels if kind == "frames" else 0, backbone=config.backbone)
     model = replace(config.model, front_end=front_end)
     chosen = replace(config, model=model, reader=reader).decoder_chosen()
-    return chosen, CaptionedParts(*map(_captioned, parts), parts[2])
+    training, validation, test = (_captioned(part) for part in parts)
+    return chosen, CaptionedParts(training, validation, test, parts[2])
 
 
 def _captioned(rows: Sequence[CaptionedRow]) -> Captioned:
     return Captioned([row.values for row in rows], [row.captions for row in rows])
 
 
-def _kind(files: Sequence[CaptionedFile]) -> Any:
+def _kind(files: Sequence[CaptionedFile]) -> Kind:
     """Of reader, which must be the same of all files."""
 
-    def of(file: CaptionedFile) -> str:
+    def of(file: CaptionedFile) -> Kind:
         return "frames" if file.path.is_dir() else "array" if file.path.suffix.lower() == ".npy" else "image"
 
     first = of(files[0])
@@ -138,7 +141,7 @@ def _of_files(config: CaptionTask, files: Sequence[CaptionedFile], kind: str) ->
     values = _pictures(config, files) if kind == "image" else _arrays(config, files, kind)
     splits: dict[str, list[CaptionedRow]] = {}
     for file, each in zip(files, values, strict=True):
-        picture = (lambda path=file.path: read_image(path)) if kind == "image" else None
+        picture = partial(read_image, file.path) if kind == "image" else None
         row = CaptionedRow(each, _words(file.captions, file.place), file.name, picture)
         splits.setdefault(file.split, []).append(row)
     return splits
@@ -151,36 +154,36 @@ def _words(captions: Sequence[str], place: str) -> list[str]:
     return words
 
 
-def _named(place: str, read: Callable[[], Any]) -> Any:
+def _named(place: str, read: Callable[..., Any], *arguments: Any) -> Any:
     """What `read` gives; a UserError begins with the place."""
     try:
-        return read()
+        return read(*arguments)
     except UserError as error:
         raise UserError(f"{place}: {error}") from None
 
 
-def _pictures(config: CaptionTask, files: Sequence[CaptionedFile]) -> Sequence[Array]:
+def _pictures(config: CaptionTask, files: Sequence[CaptionedFile]) -> list[Array]:
     """Pixels or feature maps, computed once."""
     encode = backbone(config.backbone) if config.backbone else pixels(config.pixels)
     stamps = [(str(file.path), file.path.stat().st_size, file.path.stat().st_mtime_ns) for file in files]
     path = Path(config.output) / "features" / f"{digest(stamps, config.backbone, config.pixels)}.npy"
 
     def make(rows: range) -> Array:
-        return encode([_named(files[row].place, lambda row=row: read_image(files[row].path)) for row in rows])
+        return encode([_named(files[row].place, read_image, files[row].path) for row in rows])
 
-    return stored_rows(path, len(files), make)
+    return list(stored_rows(path, len(files), make))
 
 
 def _arrays(config: CaptionTask, files: Sequence[CaptionedFile], kind: str) -> list[Array]:
     """Frames or features [steps, numbers], as many numbers in all."""
     found: list[Array] = []
     for file in files:
-        read = (lambda path: read_frames(path, config.pixels)) if kind == "frames" else read_array
-        given = _named(file.place, lambda file=file, read=read: read(file.path))
+        reading = (read_frames, file.path, config.pixels) if kind == "frames" else (read_array, file.path)
+        given = _named(file.place, *reading)
         sizes = f"{file.place}: {file.path} is an array {list(given.shape)}"
         check(given.ndim == 2, f"{sizes}; give arrays of two dimensions, [steps, numbers], a row per place or frame")
         form = FrontEndConfig("features", max(1, given.shape[1])).form()
-        values = _named(file.place, lambda file=file, given=given, form=form: read_input(form, given, str(file.path)))
+        values = _named(file.place, read_input, form, given, str(file.path))
         width = found[0].shape[1] if found else values.shape[1]
         check(values.shape[1] == width, f"{sizes}; but {files[0].name} has {width} numbers per step")
         found.append(values)
@@ -201,15 +204,18 @@ def _of_data_set(config: CaptionTask) -> dict[str, list[CaptionedRow]]:
         values = encode_images(opened, encode, name, Path(config.output) / "features")
         splits[split] = [
             CaptionedRow(
-                values[row], _words(texts, f"{opened.place}, row {row + 1}"), "", _picture_of(opened.images, row)
+                values[row],
+                _words(texts, f"{opened.place}, row {row + 1}"),
+                "",
+                partial(_picture_of, opened.images, row),
             )
             for row, texts in enumerate(opened.captions)
         ]
     return splits
 
 
-def _picture_of(images: Any, row: int) -> Callable[[], Any]:
-    return lambda: images[row]["image"].convert("RGB")
+def _picture_of(images: Any, row: int) -> Any:
+    return images[row]["image"].convert("RGB")
 
 
 def draw_image_attention(
