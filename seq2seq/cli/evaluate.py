@@ -78,8 +78,9 @@ def _add_data(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--data",
         type=named,
-        help="folder, file or Hub id of inputs with expected answers, a row each; for a language model of texts, or a "
-        "text file (default: what a translator was trained on)",
+        help="folder, file or Hub id of inputs with expected answers, a row each; a folder of images, frames or "
+        "arrays with captions.tsv or metadata.csv; for a language model of texts, or a text file (default: what a "
+        "translator was trained on)",
     )
     evaluate.add_argument("--split", type=named, default="test", help="split to answer (default: test)")
     evaluate.add_argument(

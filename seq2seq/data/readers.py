@@ -104,9 +104,9 @@ def read_array(path: Path) -> Array:
             except UserError:
                 raise
             except Exception as error:  # the library raises many unrelated types, and speaks of its own options
-                pickled = "pickle" in str(error) or "Python objects" in str(error)
-                check(not pickled, f"{path}: holds Python objects (a pickle), which are never loaded; save numbers")
-                raise UserError(f"{path}: cannot be read as a .npy file of numbers; it may be damaged") from None
+                pickled = "Object arrays" in str(error) or "Python objects" in str(error)
+                reason = "holds Python objects (a pickle), which are never loaded" if pickled else "may be damaged"
+                raise UserError(f"{path}: cannot be read as a .npy file of numbers; it {reason}") from None
         case ".csv":
             return _read_csv(path)
     raise UserError(f"{path}: this run reads arrays: give .npy files, or .csv files of numbers with a row per step")
