@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,11 +71,8 @@ def captioned_examples(data: str, split: str, caption: str) -> Examples | None:
 
 def _lists(folder: Path) -> list[Path]:
     """One in each folder that has any."""
-    found: dict[Path, Path] = {}
-    for name in LISTS if folder.is_dir() else ():
-        for path in sorted(folder.rglob(name)):
-            found.setdefault(path.parent, path)
-    return [found[parent] for parent in sorted(found)]
+    found = ((Path(parent), [name for name in LISTS if name in files]) for parent, _, files in os.walk(folder))
+    return sorted(parent / names[0] for parent, names in found if names)
 
 
 def _named(path: Path, caption: str) -> Iterator[tuple[str, str, list[str]]]:
@@ -85,7 +83,7 @@ def _named(path: Path, caption: str) -> Iterator[tuple[str, str, list[str]]]:
         check(isinstance(name, str) and bool(name.strip()), f"{place}: names no file in {FILE_COLUMNS[0]}")
         given = [row[column] for column in columns or _caption_columns(row, caption)]
         texts = [text for value in given for text in (value if isinstance(value, list) else [value])]
-        filled = [" ".join(text.split()) for text in texts if isinstance(text, str) and text.strip()]
+        filled = [" ".join(text.split()) for text in texts if isinstance(text, str) and re.search(r"\w", text)]
         check(bool(filled), f"{place}: has no text in {caption}")
         yield place, str(name).strip(), filled
 

@@ -92,6 +92,7 @@ def read_captioned(config: CaptionTask) -> tuple[CaptionTask, CaptionedParts]:
     there is no split but train, a tenth of the files is for the test. Raises UserError naming list and line of what
     cannot be read."""
     check_argument("read_captioned", "config", config, CaptionTask)
+    check(bool(config.data), "give --data DIR_OR_HUB_ID: files with captions.tsv, metadata.csv or the like")
     files = find_captioned(config.data, config.captions)
     kind: Kind = _kind(files) if files else "image"
     splits = _of_files(config, files, kind) if files else _of_data_set(config)
@@ -101,6 +102,7 @@ def read_captioned(config: CaptionTask) -> tuple[CaptionTask, CaptionedParts]:
         splits["test"] = splits["train"][::10]
         splits["train"] = [row for number, row in enumerate(splits["train"]) if number % 10]
     parts = three_parts(splits, config.trainer.seed, 64 if config.quick else 10**9)
+    check(bool(parts[1]), f"{config.data}: has too few files to hold any out; add a folder validation")
     shape = parts[0][0].values.shape
     front_end = FrontEndConfig("features", shape[-1], normalise=kind != "frames")
     if kind == "image" and not config.backbone:

@@ -81,7 +81,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], Break, str]] = {
     "no word": (
         pictures,
         lambda f: replaced(f / "captions.tsv", 5, "4.png\t..."),
-        r"tsv, line 5: a caption has no word",
+        r"tsv, line 5: has no text in",
     ),
     "no name": (pictures, lambda f: replaced(f / "captions.tsv", 5, "\ta"), r"tsv, line 5: names no file in file_name"),
     "csv, three cells": (
