@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 
 
 METRICS = ("bleu", "chrf", "chrf++", "ter", "accuracy", "wer", "cer", "per")
-"""Names of figures that --metrics takes."""
+OF_CAPTIONS = ("bleu-1", "bleu-2", "bleu-3", "bleu-4", "meteor", "rouge-l", "cider")
+"""Names of figures that --metrics takes; the latter are of words alone, in small letters."""
 
 
 def metrics_named(text: str) -> list[str]:
     """The type of the option."""
     names = [name.strip().lower() for name in text.split(",")]
-    unknown = [name for name in names if name not in METRICS]
+    unknown = [name for name in names if name not in METRICS + OF_CAPTIONS]
     if unknown:
-        raise argparse.ArgumentTypeError(f"must be some of {', '.join(METRICS)}, got {unknown[0][:40]!r}")
+        raise argparse.ArgumentTypeError(f"must be some of {', '.join(METRICS + OF_CAPTIONS)}, got {unknown[0][:40]!r}")
     return list(dict.fromkeys(names))
 
 
@@ -60,8 +61,8 @@ def add_evaluate(verbs: Any) -> None:
         "--metrics",
         type=metrics_named,
         metavar="NAME,...",
-        help=f"figures of texts, with commas between them, instead of the usual ones: {', '.join(METRICS)}; they are "
-        "part of the names of the files",
+        help=f"figures of texts, with commas between them, instead of the usual ones: {', '.join(METRICS)}; of "
+        f"captions, without case and punctuation: {', '.join(OF_CAPTIONS)}; they are part of the names of the files",
     )
     evaluate.add_argument(
         "--output",
@@ -77,8 +78,9 @@ def _add_data(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--data",
         type=named,
-        help="folder, file or Hub id of inputs with expected answers, a row each; for a language model of texts, or a "
-        "text file (default: what a translator was trained on)",
+        help="folder, file or Hub id of inputs with expected answers, a row each; a folder of images, frames or "
+        "arrays with captions.tsv or metadata.csv; for a language model of texts, or a text file (default: what a "
+        "translator was trained on)",
     )
     evaluate.add_argument("--split", type=named, default="test", help="split to answer (default: test)")
     evaluate.add_argument(

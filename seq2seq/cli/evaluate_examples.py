@@ -11,6 +11,7 @@ from typing import Any
 
 from seq2seq.cli.evaluation_place import place_of
 from seq2seq.config import read_mapping, to_dict
+from seq2seq.data.captioned import captioned_examples
 from seq2seq.data.corpus import DataConfig
 from seq2seq.data.examples import Examples, read_examples, read_texts
 from seq2seq.data.in_memory import PLACEHOLDER
@@ -86,7 +87,9 @@ def _generated(
     changed: Mapping[str, Any],
     search_options: dict[str, Any],
 ) -> Results:
-    examples = read_examples(options.data, options.split, corpus.source, corpus.target)
+    examples = _captioned_examples(options, generator) or read_examples(
+        options.data, options.split, corpus.source, corpus.target
+    )
     references = expected_texts(examples.rows, corpus.target)
     inputs = read_examples_of(generator, examples)
     search, language = replace(generator.search_config, **search_options), (corpus.target, corpus.bleu_tokenizer)
@@ -105,6 +108,13 @@ def _generated(
         results = evaluate_generator(generator, inputs, names, references, *language, **search_options)
     place.keep(results)
     return results
+
+
+def _captioned_examples(options: argparse.Namespace, generator: Generator) -> Examples | None:
+    """The split in the form of a folder of files with a list of captions, where the folder holds that."""
+    if options.source or generator.reader.kind not in ("image", "frames", "array"):
+        return None
+    return captioned_examples(options.data, options.split, options.target or "caption")
 
 
 def _predicted(

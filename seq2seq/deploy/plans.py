@@ -93,6 +93,7 @@ def check_readable(reader: ReaderConfig) -> None:
         not reader.backbone,
         f"the run reads pictures through {reader.backbone}, a network of its own, which an export does not hold",
     )
+    check(reader.kind != "frames", "an export cannot read folders of frames; use seq2seq predict")
 
 
 def check_predictor(model: Predictor) -> None:

@@ -22,7 +22,7 @@ from seq2seq.model.recurrent import Cell, RecurrentLayer, dropped
 from seq2seq.runtime.device import at_least_fp32, product_type
 
 Coupling = Literal["input_feeding", "bottom_up", "none"]
-Bridge = Literal["projected", "layer_by_layer"]
+Bridge = Literal["projected", "layer_by_layer", "first_input"]
 
 ROW_STEP = 32
 """What batches of usual size have a multiple of: 8 rows times 4 steps."""
@@ -49,7 +49,8 @@ class DecoderConfig:
     bridge: Bridge = "projected"
     """What the decoder starts from. projected: the encoder's last states through a learned projection. layer_by_layer:
     each layer takes over the last states of the encoder's layer of the same height (Sutskever et al. 2014), which needs
-    as many layers of the same width."""
+    as many layers of the same width. first_input: from zeros, and the encoder's last hidden state, projected, is read
+    once, before the first token (Vinyals et al. 2015); with coupling none."""
     heads: int = 1
     """Attentions side by side, each over a part of the projected memory (Vaswani et al. 2017; Chen et al. 2018); more
     than 1 with general or additive."""
@@ -71,6 +72,10 @@ class DecoderConfig:
             self.coupling != "bottom_up" or self.attention != "none",
             "model.decoder.attention none gives upper layers no context; set model.decoder.coupling to none or "
             "input_feeding",
+        )
+        check(
+            self.bridge != "first_input" or self.coupling == "none",
+            "model.decoder.bridge first_input reads before anything is attended to; set model.decoder.coupling to none",
         )
 
     def attention_sizes(self, memory_size: int) -> tuple[AttentionKind, int, int, int]:
@@ -163,6 +168,7 @@ class RecurrentDecoder(nn.Module):
         self.residual = config.residual
         self.attention = build_attention(*config.attention_sizes(memory_size))
         self.bridge_hidden = self.bridge_cell = None
+        self.first_input = nn.Linear(memory_size, width) if config.bridge == "first_input" else None
         if config.bridge == "projected":
             self.bridge_hidden = nn.Linear(memory_size, config.layers * size)
             has_cell = self.recurrent_layers()[0].has_cell
@@ -186,13 +192,26 @@ class RecurrentDecoder(nn.Module):
         """State before the first token, one hypothesis per sentence; h and c come from the encoder's through the
         bridge. source [B, S, ...]: what the memory was made from, for decoders that copy."""
         shape = (memory.states.shape[0], len(self.layers), -1)
-        if self.bridge_hidden is None:
+        if self.first_input is not None:
+            hidden, cell = self._after(self.first_input(memory.final_hidden))
+        elif self.bridge_hidden is None:
             hidden, cell = memory.final_hidden.view(shape), memory.final_cell.view(shape)
         else:
             hidden = torch.tanh(self.bridge_hidden(memory.final_hidden)).view(shape)
             cell = hidden if self.bridge_cell is None else self.bridge_cell(memory.final_cell).view(shape)
         feed = hidden.new_zeros(hidden.shape[0], self.readout.out_features)
         return DecoderState(hidden, cell, feed, self.attention.start(memory))
+
+    def _after(self, summary: Tensor) -> tuple[Tensor, Tensor]:
+        """h and c [B, L, H] after one step from zeros that reads the input's summary [B, E] in place of a token."""
+        states, one = summary[:, None], torch.ones(len(summary), dtype=torch.long, device=summary.device)
+        finals = []
+        for number, layer in enumerate(self.recurrent_layers()):
+            above, *final = layer(states, one)
+            states = self._stacked(number, above, states)
+            finals.append(final)
+        hidden, cell = (torch.stack(each, 1) for each in zip(*finals, strict=True))
+        return hidden, cell
 
     def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """A StepFn, without dropout: token [N] int64 -> log-probabilities of the next token [N, V], fp32 at least, and
