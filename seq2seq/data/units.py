@@ -142,6 +142,12 @@ class SourceVocabulary:
         given = normalised(text, self.unicode).partition("\t")[2]
         return len(self.features.encode(features_apart(given, self.feature_units)))
 
+    def spellings(self, texts: Sequence[str]) -> list[list[str]]:
+        """As `Vocabulary` has it; features have none."""
+        texts = [normalised(text, self.unicode) for text in texts]
+        words = self.text.spellings([text.partition("\t")[0] if self.features else text for text in texts])
+        return [[""] * self.tokens_before(text) + each for text, each in zip(texts, words, strict=True)]
+
     def check_source(self, text: str, place: str) -> None:
         """Raises UserError, naming the place, where features are to be read and a text that is not blank has none, or
         further columns."""

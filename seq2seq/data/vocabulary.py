@@ -205,6 +205,19 @@ class Vocabulary:
         # Byte pieces can spell a line feed, which would shift all lines after it: a sentence is one line.
         return [text.replace("\n", " ").strip(" ") for text in texts]
 
+    def spellings(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return, for every id of every text, what stands there in the text where the piece is unknown, else ""."""
+        known: list[list[str]] = self._processor.encode(list(texts), out_type=str)
+        return [
+            [piece if number == UNK_ID else "" for piece, number in zip(pieces, ids, strict=True)]
+            for pieces, ids in zip(known, self.encode_batch(texts), strict=True)
+        ]
+
+    def decode_pieces(self, batch: Sequence[Sequence[str]]) -> list[str]:
+        """Return the text of every sequence of pieces, those of `spellings` among them."""
+        texts: list[str] = [self._processor.decode_pieces(list(pieces)) for pieces in batch]
+        return [text.replace("\u2581", " ").replace("\n", " ").strip(" ") for text in texts]
+
     def scored_pieces(self) -> tuple[list[str | None], list[float]]:
         """The text of every id's piece, None of symbols and bytes, and its score: a log-probability, of bpe less the
         number of the merge that makes it."""

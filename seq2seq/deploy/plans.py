@@ -23,6 +23,7 @@ from seq2seq.inference.predictor import Predictor
 from seq2seq.inference.transcriber import Generator
 from seq2seq.inference.translator import Translator
 from seq2seq.model.frontends import FrontEnd, Tokens
+from seq2seq.model.hard_attention import HardAttentionDecoder
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runs.layout import SOURCE_FILE, TARGET_FILE
 
@@ -46,6 +47,7 @@ def plan_of(model: Loaded, sequences: Sequences = SequenceNode) -> Plan:
                 isinstance(model.source_vocabulary, Vocabulary),
                 "a run with features, or a Unicode form, has no form outside torch; translate with it here",
             )
+            check_alignment(model)
             source = torch.full((ROWS, STEPS), EOS_ID)
             graphs, state = _search_graphs([model.model, *model.partners], source, STEPS, sequences)
             settings = {
@@ -85,6 +87,12 @@ def plan_of(model: Loaded, sequences: Sequences = SequenceNode) -> Plan:
             return Plan({"predictor": graph}, settings)
         case CharacterModel():
             return _language_plan(model, sequences)
+
+
+def check_alignment(translator: Translator) -> None:
+    """Raises UserError where alignments are summed over, which no graph here does."""
+    hard = any(isinstance(model.decoder, HardAttentionDecoder) for model in [translator.model, *translator.partners])
+    check(not hard, "a run with model.alignment hard or monotonic has no form outside torch; translate with it here")
 
 
 def check_readable(reader: ReaderConfig) -> None:

@@ -15,6 +15,7 @@ from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check, check_argument
 from seq2seq.inference.fast_decoder import prepare
 from seq2seq.model.attention import NoAttention
+from seq2seq.model.hard_attention import HardAttentionDecoder
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runtime.device import in_parts_that_fit
 from seq2seq.runtime.kernels import DECODING_STEP
@@ -98,21 +99,25 @@ def check_attends(model: Seq2Seq) -> None:
 def score_pairs(model: Seq2Seq, batch: Batch, *others: Seq2Seq) -> tuple[Tensor, Tensor, Tensor]:
     """Forced decoding: log-probability of each target [B] fp32, its tokens [B] (eos included), attention [B, T, S].
 
-    others: an ensemble's further models; a token's probability is the mean of all, attention the first model's.
+    others: an ensemble's further models; a token's probability is the mean of all, attention the first model's, with
+    hard attention its most probable alignment.
     """
     real = batch.target_output != PAD_ID
     picked, attention = _forced(model, batch)
     if others:
         every = torch.stack([picked, *(_forced(each, batch)[0] for each in others)])
         picked = every.logsumexp(0) - math.log(len(every))
-    return (picked * real).sum(1), real.sum(1), attention
+    return picked.masked_fill(~real, 0.0).sum(1), real.sum(1), attention  # of padding it may be -inf
 
 
 def _forced(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Tensor]:
     """Log-probability of each token of the targets [B, T] fp32, padding among them, and attention [B, T, S]."""
     output = model(batch.source, batch.source_lengths, batch.target_input)
     log_probs = model.decoder.log_probs(output).float()
-    return log_probs.gather(-1, batch.target_output[..., None])[..., 0], output.attention
+    attention = output.attention
+    if isinstance(model.decoder, HardAttentionDecoder):
+        attention = model.decoder.best_alignment(batch.target_input, batch.target_output, output.memory)
+    return log_probs.gather(-1, batch.target_output[..., None])[..., 0], attention
 
 
 @torch.inference_mode()

@@ -18,6 +18,7 @@ from seq2seq.data.batch import Pair, collate_to_decode
 from seq2seq.data.units import AnyVocabulary, Unicode, normalised
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
+from seq2seq.inference.copied_text import unknown_copied
 from seq2seq.inference.decoding import (
     TOKENS_PER_BATCH,
     check_attends,
@@ -134,8 +135,12 @@ class Translator(Searcher):
         sources, cut = self._encode_sources(texts)
         rules = self._with_terms(self._rules(prefixes, len(sources), plan), texts, plan, terms)
 
+        vocabularies = self.source_vocabulary, self.target_vocabulary
+
         def translate(rows: list[int]) -> list[list[Translation]]:
-            found = self._translations(self._decode([sources[row] for row in rows], plan, rules.of(rows)))
+            ids = [sources[row] for row in rows]
+            found = self._translations(self._decode(ids, plan, rules.of(rows)))
+            found = unknown_copied(self.model, vocabularies, [texts[row] for row in rows], ids, found)
             if plan.decoding.mbr != "off":
                 found = [by_bayes_risk(best, plan.decoding) for best in found]
             return [

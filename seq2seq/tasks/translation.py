@@ -20,6 +20,7 @@ from seq2seq.evaluation import plotting
 from seq2seq.evaluation.metrics import bleu_metric, sentence_chrf
 from seq2seq.inference.decoding import attends
 from seq2seq.inference.translator import Translator
+from seq2seq.model.normalizers import check_normalizers
 from seq2seq.model.seq2seq import build_model
 from seq2seq.runs.layout import ATTENTION_FOLDER, EVALUATION_FOLDER, GENERATION_FILE, MODEL_FILE
 from seq2seq.runs.stored_model import Build
@@ -107,7 +108,8 @@ def training_objective(config: ExperimentConfig, target: Vocabulary) -> Objectiv
 def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = None) -> Prepared:
     """Reads the data, learns or loads the vocabularies, tokenises, and sets up batches and validation, whose loss is
     `objective`, or else cross-entropy."""
-    bleu_metric(config.target, config.bleu_tokenizer)  # where its package is missing, no data is read
+    bleu_metric(config.target, config.bleu_tokenizer)  # where a package is missing, no data is read
+    check_normalizers(config.model.decoder.attention_normalizer, config.model.decoder.output_normalizer)
     training = shortened(load_split(config, config.train_split), config, QUICK_PAIRS)
     validation = shortened(load_split(config, config.validation_split), config)
     if config.test_split not in ("", DataConfig.test_split):  # asked for: training must not end without it
