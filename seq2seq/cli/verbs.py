@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from seq2seq.inference.load import Loaded
     from seq2seq.inference.searcher import Searcher
     from seq2seq.inference.translator import Translator
-    from seq2seq.runs.stored_model import Build, Kind
+    from seq2seq.runs.stored_model import Kind
 
 INPUT_LENGTHS = Whole(1, 1_000_000)
 """Tokens that --max-input-length may allow."""
@@ -131,7 +131,7 @@ def load_run(options: argparse.Namespace, kind: Kind | None = None) -> Loaded:
     if isinstance(model, Searcher):
         model.precision = options.precision
         for run in options.ensemble:
-            _join(model, run, options.device, build)
+            _join(model, run, options)
     if isinstance(model, Translator):
         model.max_source_tokens = options.max_input_length or model.max_source_tokens
     else:
@@ -140,19 +140,25 @@ def load_run(options: argparse.Namespace, kind: Kind | None = None) -> Loaded:
     return model
 
 
-def _join(model: Searcher, run: str, device: str, build: Build | None) -> None:
+def _join(model: Searcher, run: str, options: argparse.Namespace) -> None:
     """Makes an ensemble of a model and the run at `run`."""
     from seq2seq.errors import UserError
+
+    other = load_other(options, run, model.kind)
+    try:
+        model.join(other)
+    except UserError as error:
+        raise UserError(f"--ensemble {run}: {error}") from None
+
+
+def load_other(options: argparse.Namespace, run: str, kind: str) -> Any:
+    """A further run, of that kind, beside the one that the options name first."""
     from seq2seq.inference.load import load
     from seq2seq.runs.hub import find_run
     from seq2seq.runs.stored_model import read_stored
 
     standard = not read_stored(find_run(run, {})).built_by
-    other: Any = load(run, device, kind=cast("Any", model.kind), build=None if standard else build)
-    try:
-        model.join(other)
-    except UserError as error:
-        raise UserError(f"--ensemble {run}: {error}") from None
+    return load(run, options.device, kind=cast("Any", kind), build=None if standard else own_build(options))
 
 
 def own_build(options: argparse.Namespace) -> Callable[..., Any] | None:
