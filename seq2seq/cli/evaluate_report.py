@@ -34,6 +34,13 @@ def add_report_options(evaluate: argparse.ArgumentParser) -> None:
         metavar="RUN2",
         help="a second run for --report: both beside each other, their differences marked",
     )
+    evaluate.add_argument(
+        "--errors",
+        type=path_named,
+        metavar="FILE",
+        help="write a TSV of the texts that are wrong: line, source, output, nearest reference, and the edits between "
+        "these by characters, or by symbols where the run writes symbols; FILE.confusions counts the edits",
+    )
 
 
 def report_options(options: argparse.Namespace) -> list[str]:
@@ -48,6 +55,24 @@ def check_report_options(options: argparse.Namespace) -> None:
         from seq2seq.tasks.report import check_report
 
         check_report(options.report)
+    check_errors(options)
+
+
+def check_errors(options: argparse.Namespace) -> None:
+    """Raises UserError where the list of errors could not be written."""
+    if options.errors is not None:
+        from seq2seq.evaluation.error_list import check_error_list
+
+        check_error_list(options.errors)
+
+
+def write_errors(options: argparse.Namespace, sources: list[str], results: Results, units: str | None = None) -> None:
+    """Writes the list of errors, where one is asked for. units: of the targets."""
+    if options.errors is not None:
+        from seq2seq.evaluation.error_list import write_error_list
+
+        write_error_list(options.errors, sources, results.hypotheses, results.references, units == "symbols")
+        print(f"seq2seq: errors: {options.errors}", file=sys.stderr)
 
 
 def split_of(options: argparse.Namespace, corpus: DataConfig, sources: list[str], references: list[list[str]]) -> Split:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.cli.decoding_options import decoding_name
-from seq2seq.cli.evaluate_report import check_report_options, report_options, split_of, write_requested
+from seq2seq.cli.evaluate_report import check_report_options, report_options, split_of, write_errors, write_requested
 from seq2seq.cli.evaluation_place import place_of
 from seq2seq.config import read_config, read_mapping
 from seq2seq.data.corpus import DataConfig, load_split, to_evaluate
@@ -59,6 +59,7 @@ def evaluate_translator(
     if of_the_card is not None and options.split == of_the_card.test_split:
         assert isinstance(results, Evaluation)  # of chosen figures none is the card's
         write_card(run, of_the_card, results, search.beam_size)
+    write_errors(options, sources, results, corpus.target_units)
     if report_options(options):
         split_ = split_of(options, corpus, sources, lines)
         write_requested(options, split_, translator, results, judge, {**search_options, **decoding})

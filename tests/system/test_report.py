@@ -112,6 +112,23 @@ def test_the_page_of_two_runs(words: list[str], tmp_path: Path, capsys: pytest.C
     assert "--report: for runs that translate text" in capsys.readouterr().err
 
 
+def test_the_list_of_errors(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words, "--errors", str(tmp_path / "e.tsv"), "--metrics", "accuracy"]) == 0
+    assert f"seq2seq: errors: {tmp_path / 'e.tsv'}" in capsys.readouterr().err
+    rows = [line.split("\t") for line in (tmp_path / "e.tsv").read_text(encoding="utf-8").splitlines()[1:]]
+    found = seq2seq.load(STORED).translate([source for source, _ in PAIRS])
+    wrong = [
+        (str(row), *pair) for row, (pair, output) in enumerate(zip(PAIRS, found, strict=True), 1) if output != pair[1]
+    ]
+    assert [(row[0], row[1], row[3]) for row in rows] == wrong
+    (tmp_path / "e.tsv").write_text("mine\n")
+    assert main([*words, "--errors", str(tmp_path / "e.tsv")]) == 2
+    assert "e.tsv: evaluate has not written that; move it, or choose another --errors" in capsys.readouterr().err
+    predictor = STORED.with_name("predictor-0.1.0-format2")
+    assert main(["evaluate", str(predictor), "--data", str(tmp_path), "--errors", str(tmp_path / "p")]) == 2
+    assert "--errors: for runs that write text" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Chromium is not installed (Debian: chromium, chromium-driver)")
 def test_a_browser_shows_it_from_disk(words: list[str], tmp_path: Path) -> None:
     assert main([*words, "--report", str(tmp_path / "page")]) == 0
