@@ -11,10 +11,12 @@ from seq2seq.cli.arguments import named, path_named
 from seq2seq.cli.decoding_options import add_decoding_options, decoding_settings
 from seq2seq.cli.evaluate_report import add_report_options, report_options
 from seq2seq.cli.verbs import (
+    add_fusion,
     add_input_length,
     add_search_options,
     add_translator_options,
     add_verb,
+    check_fusion,
     load_run,
     search_settings,
 )
@@ -51,6 +53,7 @@ def add_evaluate(verbs: Any) -> None:
     add_search_options(evaluate)
     add_decoding_options(evaluate)
     add_translator_options(evaluate)
+    add_fusion(evaluate)
     _add_data(evaluate)
     evaluate.add_argument(
         "--bleu-tokenizer",
@@ -111,6 +114,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         check_tokenizer(options.bleu_tokenizer)
     if options.output is None and options.ensemble:
         raise UserError("the figures of an ensemble are not those of one run; name a folder for them with --output")
+    check_fusion(options)
     decoding = decoding_settings(options)
     with quick_imports():
         from seq2seq.cli.evaluate_translator import evaluate_translator

@@ -47,7 +47,7 @@ def evaluate_translator(
     changed = changed_data(stored, corpus) | changed_settings(translator, search) | decoding_name(decoding)
     changed |= {"metrics": "+".join(options.metrics)} if options.metrics else {}
     run, language = Path(options.model), (corpus.target, corpus.bleu_tokenizer)
-    own = options.output is None and not changed  # an ensemble needs --output
+    own = options.output is None and options.lm is None and not changed  # an ensemble needs --output
     of_the_card = _config_of_card(path, stored) if own else None
     settings = settings_of(run, translator, search, language, sources, lines)
     place = place_of(options, changed, {**settings, "decoding": decoding} if decoding else settings)

@@ -16,10 +16,12 @@ from seq2seq.cli.output_lines import output_lines
 from seq2seq.cli.translate_file import add_file_options, check_file_options, translate_file
 from seq2seq.cli.verbs import (
     add_ensemble,
+    add_fusion,
     add_input_length,
     add_search_options,
     add_translator_options,
     add_verb,
+    check_fusion,
     load_translator,
     search_settings,
 )
@@ -51,6 +53,7 @@ def add_translate(verbs: Any) -> None:
     add_decoding_options(translate)
     add_file_options(translate)
     add_translator_options(translate)
+    add_fusion(translate)
     translate.add_argument(
         "--n-best",
         type=number_within(SEARCH["beam_size"]),
@@ -105,6 +108,7 @@ def _translate(options: argparse.Namespace) -> None:
     check(not (options.interactive and options.files), "--interactive reads standard input: leave the files out")
     check(not (options.interactive and options.prefixes), "--prefixes is for files of lines; leave --interactive out")
     check_file_options(options)
+    check_fusion(options)
     text = STDIN if options.input is None and (not options.files or STDIN in options.files) else None
     check_standard_input({"the text": text, "--prefixes": options.prefixes, **decoding_files(options)})
     if options.split_sentences:

@@ -40,9 +40,9 @@ def edit_script(output: str, reference: str, symbols: bool = False) -> list[Edit
     if not wanted:
         return [Edit("", _shown(unit), 0) for unit in written]
     process = process_words if symbols else process_characters
-    texts = [(" " if symbols else "").join(units) for units in (wanted, written)]
+    wanted_text, written_text = ((" " if symbols else "").join(units) for units in (wanted, written))
     found = []
-    for chunk in process(*texts).alignments[0]:
+    for chunk in process(wanted_text, written_text).alignments[0]:
         ours = wanted[chunk.ref_start_idx : chunk.ref_end_idx]
         theirs = written[chunk.hyp_start_idx : chunk.hyp_end_idx]
         if chunk.type == "equal":

@@ -136,6 +136,11 @@ class Translator(Searcher):
     ) -> list[list[Translation]]:
         if plan.decoding.coverage_penalty:
             check_attends(self.model)
+        if self.fusion is not None:
+            off = plan.decoding.sampling == "off"
+            check(
+                off, "sampling draws from probabilities; with a language model there are scores: leave one of them out"
+            )
         sources, cut = self._encode_sources(texts)
         rules = self._with_terms(self._rules(prefixes, len(sources), plan), texts, plan, terms)
 
