@@ -13,6 +13,7 @@ from seq2seq.cli.arguments import named, number_within, path_named
 from seq2seq.cli.decoding_options import add_decoding_options, decoding_files, decoding_settings
 from seq2seq.cli.features import check_features
 from seq2seq.cli.output_lines import output_lines
+from seq2seq.cli.simultaneous import write_simultaneously
 from seq2seq.cli.translate_file import add_file_options, check_file_options, translate_file
 from seq2seq.cli.verbs import (
     add_ensemble,
@@ -25,7 +26,7 @@ from seq2seq.cli.verbs import (
     load_translator,
     search_settings,
 )
-from seq2seq.config import SEARCH
+from seq2seq.config import COUNTS, SEARCH
 
 if TYPE_CHECKING:
     from seq2seq.inference.outputs import Translation
@@ -77,6 +78,13 @@ def add_translate(verbs: Any) -> None:
         "word, and where it ends with a space, so does the word",
     )
     translate.add_argument(
+        "--wait-k",
+        type=number_within(COUNTS),
+        metavar="K",
+        help="begin to write after K tokens of the source, and read one more for each that is written, as an "
+        "interpreter does (Ma et al. 2019); greedy; prints the average lagging on stderr",
+    )
+    translate.add_argument(
         "--split-sentences",
         action="store_true",
         help="translate each line sentence by sentence, joined with its own white space; needs the extra serve",
@@ -109,6 +117,9 @@ def _translate(options: argparse.Namespace) -> None:
     check(not (options.interactive and options.prefixes), "--prefixes is for files of lines; leave --interactive out")
     check_file_options(options)
     check_fusion(options)
+    if options.wait_k is not None:
+        write_simultaneously(options)
+        return
     text = STDIN if options.input is None and (not options.files or STDIN in options.files) else None
     check_standard_input({"the text": text, "--prefixes": options.prefixes, **decoding_files(options)})
     if options.split_sentences:
