@@ -35,6 +35,12 @@ def add_report_options(evaluate: argparse.ArgumentParser) -> None:
         help="a second run for --report: both beside each other, their differences marked",
     )
     evaluate.add_argument(
+        "--calibration",
+        action="store_true",
+        help="print, too, the expected calibration error of the references' tokens, by forced decoding in 10 bins "
+        "of confidence, and the rank correlation of outputs' scores with their chrF",
+    )
+    evaluate.add_argument(
         "--errors",
         type=path_named,
         metavar="FILE",
@@ -45,7 +51,7 @@ def add_report_options(evaluate: argparse.ArgumentParser) -> None:
 
 def report_options(options: argparse.Namespace) -> list[str]:
     """Those that were given, as they are spelled."""
-    return [f"--{name}" for name in ("report", "compare") if getattr(options, name) is not None]
+    return [f"--{name}" for name in ("report", "compare", "calibration") if getattr(options, name)]
 
 
 def check_report_options(options: argparse.Namespace) -> None:

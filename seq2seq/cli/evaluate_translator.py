@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.cli.decoding_options import decoding_name
-from seq2seq.cli.evaluate_report import check_report_options, report_options, split_of, write_errors, write_requested
+from seq2seq.cli.evaluate_report import check_report_options, split_of, write_errors, write_requested
 from seq2seq.cli.evaluation_place import place_of
 from seq2seq.config import read_config, read_mapping
 from seq2seq.data.corpus import DataConfig, load_split, to_evaluate
@@ -18,6 +18,7 @@ from seq2seq.evaluation.metrics import warn_of_unfit_tokenizer
 from seq2seq.inference.translator import Translator
 from seq2seq.runs.layout import CONFIG_FILE, PROVENANCE_FILE
 from seq2seq.runs.provenance import read_provenance
+from seq2seq.tasks.calibration import WithCalibration, calibration_of
 from seq2seq.tasks.chosen_metrics import chosen_figures
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.evaluate import Evaluation, check_scoring, evaluate
@@ -60,9 +61,11 @@ def evaluate_translator(
         assert isinstance(results, Evaluation)  # of chosen figures none is the card's
         write_card(run, of_the_card, results, search.beam_size)
     write_errors(options, sources, results, corpus.target_units)
-    if report_options(options):
+    if options.report is not None:
         split_ = split_of(options, corpus, sources, lines)
         write_requested(options, split_, translator, results, judge, {**search_options, **decoding})
+    if options.calibration:
+        return WithCalibration(results, calibration_of(translator, sources, results))
     return results
 
 

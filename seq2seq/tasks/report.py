@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from seq2seq.config import read_mapping
 from seq2seq.data.languages import language_tokenizer
 from seq2seq.errors import UserError, check
+from seq2seq.evaluation.attention_statistics import attention_statistics
 from seq2seq.evaluation.breakdown import Group, by_length, by_mean_word, by_rarest_word, word_counts
 from seq2seq.evaluation.differences import Part, marked
 from seq2seq.evaluation.fonts import check_available
@@ -23,6 +24,7 @@ from seq2seq.runs.layout import CONFIG_FILE
 from seq2seq.runs.metrics_log import METRICS_FILE, read_journal
 from seq2seq.runtime.atomic_files import write_atomically
 from seq2seq.runtime.version import version
+from seq2seq.tasks.calibration import calibration_of
 from seq2seq.tasks.results import Results
 
 PAGE_FILE = "index.html"
@@ -30,6 +32,7 @@ GENERATOR = "seq2seq evaluate --report"
 """What the page says that made it, so that only our own page is written over."""
 SENTENCES_SHOWN, BEST_SHOWN = 15, 5
 """Sentences of each list, and outputs of each sentence, at most."""
+CALIBRATION_HEADER = ["confidence", "tokens of the references", "mean confidence", "share that is right"]
 FAINTEST = 0.02
 """Attention weight below which a cell is not drawn."""
 
@@ -137,6 +140,7 @@ def write_report(folder: Path, split: Split, runs: Sequence[Answered]) -> Path:
         comparisons=_comparisons(split, runs),
         curves=[_curves(run, number) for number, run in enumerate(runs, 1)],
         charts=_charts(split, runs),
+        confidence=_confidence_charts(split, runs),
         lists=_lists(split, runs),
     )
     path = folder / PAGE_FILE
@@ -192,6 +196,32 @@ def _charts(split: Split, runs: Sequence[Answered]) -> list[Chart]:
             ),
         ]
     return [_chart(title, groups, split, runs, f"groups{number}") for number, (title, groups) in enumerate(kinds, 1)]
+
+
+def _confidence_charts(split: Split, runs: Sequence[Answered]) -> list[Chart]:
+    """How often each run is right where it is so sure, and what its attention does."""
+    charts = []
+    for number, run in enumerate(runs, 1):
+        calibration = calibration_of(run.translator, split.sources, run.results)
+        rows = [
+            [each.label, f"{each.tokens:,}", f"{each.confidence:.3f}", f"{each.accuracy:.3f}"]
+            for each in calibration.bins
+        ]
+        labels = [each.label for each in calibration.bins]
+        series = {"accuracy": [100 * each.accuracy for each in calibration.bins]}
+        series["confidence"] = [100 * each.confidence for each in calibration.bins]
+        svg = inline_svg(bars_figure(labels, series, "confidence", "%"), f"confidence{number}")
+        words = [*calibration.report(), *_attention_report(split, run)]
+        charts.append(Chart(f"{run.name}: {', '.join(words)}", svg, CALIBRATION_HEADER, rows))
+    return charts
+
+
+def _attention_report(split: Split, run: Answered) -> list[str]:
+    """Of the outputs; nothing where the run does not attend, or has written nothing."""
+    if not attends(run.translator.model) or not any(text.strip() for text in run.results.hypotheses):
+        return []
+    found = run.translator.align(split.sources, run.results.hypotheses)
+    return attention_statistics([each.weights for each in found]).report()
 
 
 def _chart(title: str, groups: list[Group], split: Split, runs: Sequence[Answered], name: str) -> Chart:

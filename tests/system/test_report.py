@@ -84,6 +84,9 @@ def test_the_page_of_one_run(words: list[str], tmp_path: Path, capsys: pytest.Ca
     assert lists.split("source ")[1].startswith(sources[worst])
     assert "its directory holds no figures of its training" in page.text
     assert sum(attributes.get("class") == "map" for _, attributes in page.tags) == 2 * len(PAIRS)
+    assert main([*words, "--calibration"]) == 0
+    for line in capsys.readouterr().out.splitlines()[-2:]:  # the calibration
+        assert line in page.text
     heaviest = max(translator.align(["ba ko mi"], translator.search(["ba ko mi"])[0])[0].weights[0])
     assert f"{heaviest:.2f}" in page.text
 
