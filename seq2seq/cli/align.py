@@ -11,6 +11,7 @@ from seq2seq.cli.verbs import add_input_length, add_verb, load_other, load_trans
 
 if TYPE_CHECKING:
     from seq2seq.evaluation.alignments import Links
+    from seq2seq.evaluation.symmetrisation import Symmetrisation
 
 
 def add_align(verbs: Any) -> None:
@@ -104,6 +105,6 @@ def _both_ways(
         alignments = reverse.align(targets, [source.partition("\t")[0] for source in sources])
     except UserError as error:
         raise UserError(f"--reverse {options.reverse}: {error}") from None
-    way = options.symmetrise or "grow-diag-final-and"
+    way: Symmetrisation = options.symmetrise or "grow-diag-final-and"
     turned = [{(target, source) for source, target in hard_links(*each)} for each in alignments]
     return [symmetrised(one, other, way) for one, other in zip(forward, turned, strict=True)]

@@ -29,7 +29,7 @@ def token_confidences(
         batch = collate_to_decode([pairs[row] for row in rows]).to(translator.device)
         outputs = [model(batch.source, batch.source_lengths, batch.target_input) for model in models]
         logs = [model.decoder.log_probs(each).float() for model, each in zip(models, outputs, strict=True)]
-        mean = torch.stack(logs).logsumexp(0) - math.log(len(models))
+        mean = torch.stack(logs).logsumexp(0) - math.log(len(models)) if len(logs) > 1 else logs[0]
         highest, tokens = mean.max(-1)
         found = []
         for row in range(len(rows)):

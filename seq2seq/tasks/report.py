@@ -69,6 +69,8 @@ class Chart(NamedTuple):
     svg: str
     header: list[str]
     rows: list[list[str]]
+    note: str = ""
+    """What is said above the bars."""
 
 
 class Curves(NamedTuple):
@@ -212,7 +214,7 @@ def _confidence_charts(split: Split, runs: Sequence[Answered]) -> list[Chart]:
         series["confidence"] = [100 * each.confidence for each in calibration.bins]
         svg = inline_svg(bars_figure(labels, series, "confidence", "%"), f"confidence{number}")
         words = [*calibration.report(), *_attention_report(split, run)]
-        charts.append(Chart(f"{run.name}: {', '.join(words)}", svg, CALIBRATION_HEADER, rows))
+        charts.append(Chart(run.name, svg, CALIBRATION_HEADER, rows, ", ".join(words)))
     return charts
 
 

@@ -123,3 +123,30 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         assert main(["translate", str(STORED), str(tmp_path / "in"), *given]) == 2
         (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
         assert said in line
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"prefixes": ["KO", "", "", ""], "no_repeat_ngram": 2},
+        {"beam_size": 4, "beam_groups": 2},
+        {"terms": [["RA"], [], ["SO"], []]},
+        {"coverage_penalty": 0.5, "length_reward": 0.1},
+        {"mbr": "chrf"},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_other_ways_of_decoding_go_with_it(options: dict[str, object]) -> None:
+    """In an ensemble, too; the order and the company of sentences change nothing."""
+    translator = seq2seq.load(STORED)
+    translator.join(seq2seq.load(STORED))
+    translator.fuse(language_model(), 0.3, 0.2)
+    found = translator.search(TEXTS, 2, **options)  # type: ignore[arg-type]
+    turned = {name: value[::-1] if isinstance(value, list) else value for name, value in options.items()}
+    for one, other in zip(translator.search(TEXTS[::-1], 2, **turned)[::-1], found, strict=True):  # type: ignore[arg-type]
+        assert [each.text for each in one] == [each.text for each in other]
+    if "terms" in options:
+        assert "RA" in found[0][0].text
+        assert "SO" in found[2][0].text
+    if "prefixes" in options:
+        assert found[0][0].text.startswith("KO")
