@@ -41,18 +41,24 @@ class WithCalibration:
 
 def calibration_of(translator: Translator, sources: Sequence[str], results: Results) -> Calibration:
     """By forced decoding: confidence and accuracy of each token of the first references, and the mean log-probabilities
-    of the outputs beside their chrF. Pairs with a blank side are left out."""
-    references = [lines[0] for lines in results.references]
-    wanted = [pair for pair in zip(sources, references, strict=True) if all(map(str.strip, pair))]
-    found = token_confidences(translator, [source for source, _ in wanted], [target for _, target in wanted])
+    of the outputs beside their chrF. Pairs that are not `scorable` are left out."""
+    first = [lines[0] for lines in results.references]
+    rows = scorable(translator, sources, first)
+    found = token_confidences(translator, [sources[row] for row in rows], [first[row] for row in rows])
     confidences = [each for values, _ in found for each in values]
     right = [each for _, hits in found for each in hits]
-    written = [
-        each
-        for each in zip(sources, results.hypotheses, results.references, strict=True)
-        if all(map(str.strip, each[:2]))
-    ]
-    scored = translator.score([source for source, _, _ in written], [text for _, text, _ in written])
+    written = results.hypotheses
+    rows = scorable(translator, sources, written)
+    scored = translator.score([sources[row] for row in rows], [written[row] for row in rows])
     scores = [each.log_probability / each.tokens for each in scored]
-    quality = [max(sentence_chrf(text, line) for line in lines) for _, text, lines in written]
+    quality = [max(sentence_chrf(written[row], line) for line in results.references[row]) for row in rows]
     return Calibration(binned(confidences, right), rank_correlation(scores, quality))
+
+
+def scorable(translator: Translator, sources: Sequence[str], targets: Sequence[str]) -> list[int]:
+    """The rows of pairs that forced decoding takes: no side is blank, and no target has more tokens than
+    max_source_tokens."""
+    counts = [len(ids) for ids in translator.target_vocabulary.encode_batch(targets)]
+    rows = enumerate(zip(sources, targets, counts, strict=True))
+    limit = translator.max_source_tokens
+    return [row for row, (source, target, count) in rows if source.strip() and target.strip() and count <= limit]

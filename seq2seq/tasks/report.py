@@ -24,7 +24,7 @@ from seq2seq.runs.layout import CONFIG_FILE
 from seq2seq.runs.metrics_log import METRICS_FILE, read_journal
 from seq2seq.runtime.atomic_files import write_atomically
 from seq2seq.runtime.version import version
-from seq2seq.tasks.calibration import calibration_of
+from seq2seq.tasks.calibration import calibration_of, scorable
 from seq2seq.tasks.results import Results
 
 PAGE_FILE = "index.html"
@@ -220,9 +220,10 @@ def _confidence_charts(split: Split, runs: Sequence[Answered]) -> list[Chart]:
 
 def _attention_report(split: Split, run: Answered) -> list[str]:
     """Of the outputs; nothing where the run does not attend, or has written nothing."""
-    if not attends(run.translator.model) or not any(text.strip() for text in run.results.hypotheses):
+    rows = scorable(run.translator, split.sources, run.results.hypotheses)
+    if not rows or not attends(run.translator.model):
         return []
-    found = run.translator.align(split.sources, run.results.hypotheses)
+    found = run.translator.align([split.sources[row] for row in rows], [run.results.hypotheses[row] for row in rows])
     return attention_statistics([each.weights for each in found]).report()
 
 

@@ -115,6 +115,17 @@ def test_the_page_of_two_runs(words: list[str], tmp_path: Path, capsys: pytest.C
     assert "--report: for runs that translate text" in capsys.readouterr().err
 
 
+def test_strange_texts_do_not_lose_the_page(words: list[str], tmp_path: Path) -> None:
+    """A blank source, a reference longer than the model reads, other scripts, and what HTML and matplotlib would read."""
+    pairs = [("", "X"), ("ba", "KO " * 600), ("<b>&\"'", "x\u202ey <i>"), ("مرحبا", "שלום"), ("$x_1$", "$$")]
+    rows = [json.dumps({"en": source, "de": target}) + "\n" for source, target in pairs]
+    (tmp_path / "test.jsonl").write_text("".join(rows))
+    assert main([*words, "--report", str(tmp_path / "page"), "--metrics", "chrf"]) == 0
+    page = written(tmp_path / "page")
+    for text in (pairs[2][0], pairs[3][1], pairs[4][0]):
+        assert text in page.text
+
+
 def test_the_list_of_errors(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words, "--errors", str(tmp_path / "e.tsv"), "--metrics", "accuracy"]) == 0
     assert f"seq2seq: errors: {tmp_path / 'e.tsv'}" in capsys.readouterr().err
