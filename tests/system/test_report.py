@@ -116,7 +116,7 @@ def test_the_page_of_two_runs(words: list[str], tmp_path: Path, capsys: pytest.C
 
 
 def test_strange_texts_do_not_lose_the_page(words: list[str], tmp_path: Path) -> None:
-    """A blank source, a reference longer than the model reads, other scripts, and what HTML and matplotlib would read."""
+    """A blank source, a reference longer than the model reads, other scripts, and what HTML would read."""
     pairs = [("", "X"), ("ba", "KO " * 600), ("<b>&\"'", "x\u202ey <i>"), ("مرحبا", "שלום"), ("$x_1$", "$$")]
     rows = [json.dumps({"en": source, "de": target}) + "\n" for source, target in pairs]
     (tmp_path / "test.jsonl").write_text("".join(rows))
