@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from seq2seq.tasks.report import Split
     from seq2seq.tasks.results import Results
 
+COMPANY = {"ensemble": "ensemble", "language model": "lm"}
+"""What the first run may have beside it, the second has not, by the options."""
+
 
 def add_report_options(evaluate: argparse.ArgumentParser) -> None:
     """What is written besides figures."""
@@ -72,12 +75,13 @@ def check_errors(options: argparse.Namespace) -> None:
         check_error_list(options.errors)
 
 
-def write_errors(options: argparse.Namespace, sources: list[str], results: Results, units: str | None = None) -> None:
-    """Writes the list of errors, where one is asked for. units: of the targets."""
+def write_errors(options: argparse.Namespace, sources: list[str], results: Results, symbols: bool = False) -> None:
+    """Writes the list of errors, where one is asked for. symbols: whether texts are symbols with spaces between
+    them."""
     if options.errors is not None:
         from seq2seq.evaluation.error_list import write_error_list
 
-        write_error_list(options.errors, sources, results.hypotheses, results.references, units == "symbols")
+        write_error_list(options.errors, sources, results.hypotheses, results.references, symbols)
         print(f"seq2seq: errors: {options.errors}", file=sys.stderr)
 
 
@@ -105,6 +109,7 @@ def write_requested(
     names = [_name(options.model), _name(options.compare or "")]
     if names[0] == names[1]:
         names = [options.model, options.compare]
+    names[0] += "".join(f" with {word}" for word, given in COMPANY.items() if getattr(options, given))
     runs = [Answered(names[0], Path(options.model), translator, results, search)]
     if options.compare is not None:
         other = load_other(options, options.compare, "translator")

@@ -60,13 +60,19 @@ def evaluate_translator(
     if of_the_card is not None and options.split == of_the_card.test_split:
         assert isinstance(results, Evaluation)  # of chosen figures none is the card's
         write_card(run, of_the_card, results, search.beam_size)
-    write_errors(options, sources, results, corpus.target_units)
+    write_errors(options, sources, results, _writes_symbols(stored, corpus))
     if options.report is not None:
         split_ = split_of(options, corpus, sources, lines)
         write_requested(options, split_, translator, results, judge, {**search_options, **decoding})
     if options.calibration:
         return WithCalibration(results, calibration_of(translator, sources, results))
     return results
+
+
+def _writes_symbols(stored: dict[str, Any], corpus: DataConfig) -> bool:
+    """Whether what the run writes are symbols with spaces between them."""
+    words = stored.get("vocabulary", {}).get("model_type") == "word"
+    return corpus.target_units == "symbols" or (corpus.target_units == "auto" and words)
 
 
 def _judged(

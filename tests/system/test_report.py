@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -135,6 +137,14 @@ def test_the_list_of_errors(words: list[str], tmp_path: Path, capsys: pytest.Cap
         (str(row), *pair) for row, (pair, output) in enumerate(zip(PAIRS, found, strict=True), 1) if output != pair[1]
     ]
     assert [(row[0], row[1], row[3]) for row in rows] == wrong
+    run = tmp_path / "run"
+    shutil.copytree(STORED, run)
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"target_units": "symbols"}))
+    assert main([words[0], str(run), *words[2:], "--errors", str(tmp_path / "s.tsv"), "--metrics", "accuracy"]) == 0
+    scripts = [line.split("\t")[-1] for line in (tmp_path / "s.tsv").read_text(encoding="utf-8").splitlines()[1:]]
+    assert len(scripts) == len(rows)
+    assert {unit for script in scripts for unit in re.findall(r"[A-Z]{2}", script)}  # symbols, not single characters
     (tmp_path / "e.tsv").write_text("mine\n")
     assert main([*words, "--errors", str(tmp_path / "e.tsv")]) == 2
     assert "e.tsv: evaluate has not written that; move it, or choose another --errors" in capsys.readouterr().err
