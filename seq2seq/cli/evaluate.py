@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, path_named
 from seq2seq.cli.decoding_options import add_decoding_options, decoding_settings
+from seq2seq.cli.evaluate_report import add_report_options, report_options
 from seq2seq.cli.verbs import (
+    add_fusion,
     add_input_length,
     add_search_options,
     add_translator_options,
     add_verb,
+    check_fusion,
     load_run,
     search_settings,
 )
@@ -51,6 +54,7 @@ def add_evaluate(verbs: Any) -> None:
     add_search_options(evaluate)
     add_decoding_options(evaluate)
     add_translator_options(evaluate)
+    add_fusion(evaluate)
     _add_data(evaluate)
     evaluate.add_argument(
         "--bleu-tokenizer",
@@ -70,6 +74,7 @@ def add_evaluate(verbs: Any) -> None:
         help="folder of hypotheses, references, metrics, where data and settings other than the run's own are part of "
         "the names (default: RUN/evaluation; needed with an ensemble, or the Hub id of a model)",
     )
+    add_report_options(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -111,6 +116,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         check_tokenizer(options.bleu_tokenizer)
     if options.output is None and options.ensemble:
         raise UserError("the figures of an ensemble are not those of one run; name a folder for them with --output")
+    check_fusion(options)
     decoding = decoding_settings(options)
     with quick_imports():
         from seq2seq.cli.evaluate_translator import evaluate_translator
@@ -122,7 +128,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     if isinstance(model, Translator):
         results = evaluate_translator(options, model, search_settings(options), decoding)
     else:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in decoding)
+        names = ", ".join([*(f"--{name.replace('_', '-')}" for name in decoding), *report_options(options)])
         check(not names, f"{names}: for runs that translate text; {options.model} does not")
         from seq2seq.cli.evaluate_examples import evaluate_examples
 

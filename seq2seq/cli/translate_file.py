@@ -15,6 +15,7 @@ from seq2seq.cli.arguments import Parser, named, path_named
 from seq2seq.cli.features import check_features, reads_features
 from seq2seq.cli.output_lines import output_lines
 from seq2seq.cli.rows import Rows, rows_of
+from seq2seq.cli.verbs import fusion_weights
 
 if TYPE_CHECKING:
     from seq2seq.inference.translator import Translator
@@ -156,6 +157,7 @@ def _deciding(options: argparse.Namespace, settings: dict[str, Any], digest: str
     return {
         "input": digest,
         "models": [weights_sum(Path(run)) or run for run in (options.model, *options.ensemble)],
+        "lm": None if options.lm is None else [weights_sum(Path(options.lm)) or options.lm, fusion_weights(options)],
         "version": version(),
         **settings,
         **{name: getattr(options, name) for name in names},

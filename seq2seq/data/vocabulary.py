@@ -245,6 +245,30 @@ class Vocabulary:
         return str(processor.id_to_piece(piece)).replace("\u2581", " ").encode()
 
 
+class RightToLeft(Vocabulary):
+    """The same pieces in the opposite order: of texts that are written from their end to their beginning."""
+
+    def __init__(self, plain: Vocabulary) -> None:
+        """Takes a vocabulary, which stays as it is."""
+        self.plain = plain
+        self._bytes, self._processor = plain._bytes, plain._processor
+
+    def fingerprint(self) -> str:
+        """As `Vocabulary.fingerprint`; another one than the plain vocabulary's."""
+        return hashlib.sha256(b"right to left" + self._bytes).hexdigest()
+
+    def __reduce__(self) -> tuple[Callable[[Vocabulary], Vocabulary], tuple[Vocabulary]]:  # type: ignore[override]
+        return RightToLeft, (self.plain,)
+
+    def encode_batch(self, texts: Sequence[str], sample_alpha: float = 0.0, seed: int = 0) -> list[list[int]]:
+        """As `Vocabulary.encode_batch`, the last piece first."""
+        return [ids[::-1] for ids in super().encode_batch(texts, sample_alpha, seed)]
+
+    def decode_batch(self, batch: Sequence[Sequence[int]]) -> list[str]:
+        """As `Vocabulary.decode_batch`, of ids whose first is the last piece of the text."""
+        return super().decode_batch([list(ids)[::-1] for ids in batch])
+
+
 def train_vocabularies(dataset: Any, config: VocabularyConfig, seed: int = 1) -> tuple[Vocabulary, Vocabulary]:
     """Return the source and the target vocabulary for a dataset with columns ``source`` and ``target``.
 

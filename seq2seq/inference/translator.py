@@ -16,7 +16,7 @@ from torch import Tensor
 from seq2seq.config import COUNTS, check_number, from_dict, read_config, write_config
 from seq2seq.data.batch import Pair, collate_to_decode
 from seq2seq.data.units import AnyVocabulary, Unicode, normalised
-from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.data.vocabulary import RightToLeft, Vocabulary
 from seq2seq.errors import UserError, check
 from seq2seq.inference.copied_text import unknown_copied
 from seq2seq.inference.decoding import (
@@ -116,6 +116,11 @@ class Translator(Searcher):
         form: Unicode = getattr(self.source_vocabulary, "unicode", "unchanged")
         return form
 
+    def _check_order(self, name: str) -> None:
+        """Raises UserError where a rule of texts as they are read is asked of a model that writes from their end."""
+        forwards = not isinstance(self.target_vocabulary, RightToLeft)
+        check(forwards, f"{name}: this model writes from right to left; use one that writes from left to right")
+
     def _plan(self, n_best: int, options: Mapping[str, Any]) -> SearchPlan:
         return plan_of(self.search_config, self.target_vocabulary, n_best, options, self._unicode)
 
@@ -132,6 +137,11 @@ class Translator(Searcher):
     ) -> list[list[Translation]]:
         if plan.decoding.coverage_penalty:
             check_attends(self.model)
+        if self.fusion is not None:
+            off = plan.decoding.sampling == "off"
+            check(
+                off, "sampling draws from probabilities; with a language model there are scores: leave one of them out"
+            )
         sources, cut = self._encode_sources(texts)
         rules = self._with_terms(self._rules(prefixes, len(sources), plan), texts, plan, terms)
 
@@ -224,6 +234,7 @@ class Translator(Searcher):
         check(prefixes is None or len(prefixes) == count, f"{count} texts but {len(prefixes or [])} prefixes")
         if prefixes is None or not any(prefixes):
             return plan.rules
+        self._check_order("prefixes")
         written = prefix_texts(self.target_vocabulary, self._target_texts(prefixes), self.max_source_tokens)
         return replace(plan.rules, prefixes=written, pieces=PieceTexts(self.target_vocabulary.piece_texts()))
 
@@ -234,6 +245,7 @@ class Translator(Searcher):
         if terms is None and plan.terminology is None:
             return rules
         check_terms_fit(plan.decoding)
+        self._check_order("terms")
         wanted = [[] if plan.terminology is None else plan.terminology.of(text) for text in texts]
         if terms is not None:
             lists = [list_of_texts(each, "term") for each in items_of(terms, "lists of strings", "term list")]
@@ -285,7 +297,10 @@ class Translator(Searcher):
             [*vocabulary.pieces(ids), "</s>"]
             for vocabulary, ids in zip((self.source_vocabulary, self.target_vocabulary), pair, strict=True)
         )
-        return Alignment(source, target, weights[: len(target), : len(source)].float().tolist())
+        rows = weights[: len(target), : len(source)].float().tolist()
+        if isinstance(self.target_vocabulary, RightToLeft):  # shown as they are read; the end of sentence stays last
+            target[:-1], rows[:-1] = target[-2::-1], rows[-2::-1]
+        return Alignment(source, target, rows)
 
     # Files
 

@@ -14,7 +14,7 @@ from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
 from seq2seq.data.corpus import DataConfig, data_fingerprint, load_split, stream_tokenised, to_evaluate, tokenise
 from seq2seq.data.subword_sampling import pair_sampler, resegmented
 from seq2seq.data.units import AnyVocabulary, SourceVocabulary, train_unit_vocabularies
-from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.data.vocabulary import RightToLeft, Vocabulary
 from seq2seq.errors import UserError, check, check_argument
 from seq2seq.evaluation import plotting
 from seq2seq.evaluation.metrics import bleu_metric, sentence_chrf
@@ -162,9 +162,12 @@ def new_vocabularies(config: ExperimentConfig, training: Any) -> tuple[AnyVocabu
         start = start_directory(config)
         source, target = load_vocabularies(start)
         _check_read_alike(config, source, start)
+        order = "right_to_left" if isinstance(target, RightToLeft) else "left_to_right"
+        check(order == config.target_order, f"{start}: its model writes {order}; set target_order {order}")
         return source, target
     per_step = config.model.features != "tokens"
-    return train_unit_vocabularies(training, config, config.vocabulary, per_step, config.trainer.seed)
+    source, target = train_unit_vocabularies(training, config, config.vocabulary, per_step, config.trainer.seed)
+    return source, RightToLeft(target) if config.target_order == "right_to_left" else target
 
 
 def _check_read_alike(config: ExperimentConfig, source: AnyVocabulary, start: Path) -> None:
