@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, path_named
 from seq2seq.cli.decoding_options import add_decoding_options, decoding_settings
+from seq2seq.cli.tags import add_tag
 from seq2seq.cli.verbs import (
     add_input_length,
     add_search_options,
@@ -78,7 +79,8 @@ def _add_data(evaluate: argparse.ArgumentParser) -> None:
         "--data",
         type=named,
         help="folder, file or Hub id of inputs with expected answers, a row each; for a language model of texts, or a "
-        "text file (default: what a translator was trained on)",
+        "text file (default: what a translator was trained on; of several corpora, those that --source, --target and "
+        "--tag name)",
     )
     evaluate.add_argument("--split", type=named, default="test", help="split to answer (default: test)")
     evaluate.add_argument(
@@ -93,6 +95,7 @@ def _add_data(evaluate: argparse.ArgumentParser) -> None:
         help="column of expected answers: a text or a list of texts; a class; a label per step, with spaces between "
         "them; numbers, or the name of a .npy or .csv file (default: a translator's own; target)",
     )
+    add_tag(evaluate, "each input")
     for name, what in (
         ("columns", "names of all columns of tables without a header"),
         ("features", "column of features"),

@@ -9,9 +9,11 @@ from typing import Any
 
 from seq2seq.cli.decoding_options import decoding_name
 from seq2seq.cli.evaluation_place import place_of
-from seq2seq.config import read_config, read_mapping
+from seq2seq.cli.tags import tags_of
+from seq2seq.config import read_config, read_mapping, to_dict
 from seq2seq.data.corpus import DataConfig, load_split, to_evaluate
-from seq2seq.errors import UserError
+from seq2seq.data.mixing import CorpusConfig
+from seq2seq.errors import UserError, check
 from seq2seq.evaluation.metrics import warn_of_unfit_tokenizer
 from seq2seq.inference.translator import Translator
 from seq2seq.runs.layout import CONFIG_FILE, PROVENANCE_FILE
@@ -36,15 +38,15 @@ def evaluate_translator(
     With the run's own settings they are RUN/evaluation/SPLIT.*, and those of its test split go into the model card too;
     with others the names say which. options.output takes them instead of RUN/evaluation.
     """
+    tags_of(translator, options)  # a wrong tag is refused before data is read
     path = Path(options.model) / CONFIG_FILE
     stored = read_mapping(path) if path.is_file() else {}
     corpus = _corpus_of(options, stored, path)
-    split = load_split(corpus, options.split)
-    sources, lines = to_evaluate(corpus, split)
+    sources, lines = to_evaluate(corpus, load_split(corpus, options.split))
     search = replace(translator.search_config, **search_options)
     changed = changed_data(stored, corpus) | changed_settings(translator, search) | decoding_name(decoding)
     changed |= {"metrics": "+".join(options.metrics)} if options.metrics else {}
-    run, language = Path(options.model), (corpus.target, corpus.bleu_tokenizer)
+    run, language = Path(options.model), (corpus.language, corpus.bleu_tokenizer)
     own = options.output is None and not changed  # an ensemble needs --output
     of_the_card = _config_of_card(path, stored) if own else None
     settings = settings_of(run, translator, search, language, sources, lines)
@@ -77,6 +79,10 @@ def _corpus_of(options: argparse.Namespace, stored: dict[str, Any], path: Path) 
     needed = ("data", "source", "target")
     named = {name: getattr(options, name) for name in (*needed, "columns", "features", "bleu_tokenizer")}
     given = {name: value for name, value in named.items() if value}
+    if not options.data and isinstance(stored.get("data"), list):
+        return _some_corpora(options, read_config(path, ExperimentConfig), given)
+    if options.tag and (options.data or stored.get("data")):
+        given["data"] = (CorpusConfig(options.data or stored["data"], tag=options.tag),)
     if all(name in given for name in needed):
         own = {name: stored[name] for name in READ_ALIKE if name in stored}
         return DataConfig(**{**own, **given})
@@ -84,3 +90,13 @@ def _corpus_of(options: argparse.Namespace, stored: dict[str, Any], path: Path) 
     if missing:
         raise UserError(f"{options.model} does not record what it was trained on; give {', '.join(missing)}")
     return replace(read_config(path, ExperimentConfig), **given)
+
+
+def _some_corpora(options: argparse.Namespace, config: ExperimentConfig, given: dict[str, Any]) -> DataConfig:
+    """Of the corpora that a run was trained on those that the options name, all where they name none."""
+    wanted = {name: getattr(options, name) for name in ("source", "target", "tag") if getattr(options, name)}
+    fitting = [each for each in config.corpora() if wanted.items() <= to_dict(each).items()]
+    shown = " ".join(f"--{name} {value}" for name, value in wanted.items())
+    check(bool(fitting), f"{options.model} was trained on no corpus of {shown}; name one with --data")
+    others = {name: value for name, value in given.items() if name not in wanted}
+    return replace(config, data=tuple(fitting), **others)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Array = np.ndarray
 Resegment = Callable[[Pair, int, int], Pair]
 """A pair, the epoch and its row to the same pair in other ids."""
+Draw = Callable[[int], Array]
+"""An epoch to the row numbers that it is made of: some several times, some not at all."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +71,26 @@ class _Buckets:
     """Batches by length over examples with random access."""
 
     def __init__(
-        self, source_lengths: Array, target_lengths: Array, config: BatchingConfig, seed: int, world: World | None
+        self,
+        source_lengths: Array,
+        target_lengths: Array,
+        config: BatchingConfig,
+        seed: int,
+        world: World | None,
+        draw: Draw | None = None,
     ) -> None:
         self.config, self.seed = config, seed
+        self.draw = draw or (lambda _epoch: np.arange(len(source_lengths)))
         self.world = world or World()
         self.source_lengths, self.target_lengths = source_lengths, target_lengths
         self.batches_per_epoch: int | None = len(self.plan(0)[0 :: self.world.size])
 
     def plan(self, epoch: int) -> list[Array]:
         """All ranks' batches of an epoch as arrays of row numbers, in order."""
-        random = np.random.default_rng((self.seed, epoch))
-        order = random.permutation(len(self.source_lengths))
-        batches = cut_into_batches(self.source_lengths, self.target_lengths, self.config, order)
-        shuffled = [batches[index] for index in random.permutation(len(batches))]
+        random, rows = np.random.default_rng((self.seed, epoch)), self.draw(epoch)
+        lengths = self.source_lengths[rows], self.target_lengths[rows]
+        batches = cut_into_batches(*lengths, self.config, random.permutation(len(rows)))
+        shuffled = [rows[batches[index]] for index in random.permutation(len(batches))]
         size = self.world.size
         # Ranks step together: each needs as many batches. The few left over are others in the next epoch.
         return shuffled[: len(shuffled) - len(shuffled) % size] if len(shuffled) >= size else shuffled[:1] * size
@@ -102,6 +111,8 @@ class BucketedBatches(_Buckets):
 
     resegment: gives other ids for a pair, as a function of epoch and row. Batches stay those of the pairs' own lengths:
     the order of an epoch and the number of batches do not depend on what is drawn, the token budget may be exceeded.
+    draw: gives the rows of an epoch; all, once each, where there is none. Epochs of other rows may have a few batches
+    more or less than the first one, which batches_per_epoch counts.
     """
 
     def __init__(
@@ -111,11 +122,12 @@ class BucketedBatches(_Buckets):
         seed: int,
         world: World | None = None,
         resegment: Resegment | None = None,
+        draw: Draw | None = None,
     ) -> None:
         self.resegment = resegment
         self.table = dataset.with_format("arrow")
         source_lengths, target_lengths = (list_lengths(dataset, side) for side in ("source_ids", "target_ids"))
-        super().__init__(source_lengths, target_lengths, config, seed, world)
+        super().__init__(source_lengths, target_lengths, config, seed, world, draw)
 
     def load(self, rows: Array, epoch: int) -> Batch:
         """Reads and pads these rows."""

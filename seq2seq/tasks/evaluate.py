@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,18 @@ VALIDATED = ("bleu", "loss", *ON_DEMAND)
 
 
 @dataclass(frozen=True)
+class Part:
+    """What of a split belongs to one of several corpora."""
+
+    name: str
+    """Of the corpus."""
+    rows: slice
+    """Its sentences among all."""
+    target_language: str
+    """As Validator has it."""
+
+
+@dataclass(frozen=True)
 class Validator:
     """Called with a model, gives its loss per token and its greedy BLEU on held-out pairs, and the figure that chooses
     the best model."""
@@ -61,6 +73,8 @@ class Validator:
     """Which of `VALIDATED` is computed besides loss and BLEU."""
     objective: ComputeLoss = field(default_factory=teacher_forcing)
     """What the loss is."""
+    parts: Sequence[Part] = ()
+    """Corpora that get figures of their own, too."""
 
     def __post_init__(self) -> None:
         bleu_metric(self.target_language, self.bleu_tokenizer)  # where its package is missing, training does not begin
@@ -69,12 +83,25 @@ class Validator:
     @torch.inference_mode()
     def __call__(self, model: Seq2Seq) -> dict[str, float]:
         """loss: of the objective, by default nats per target token without label smoothing; bleu: greedy, detokenised,
-        sacreBLEU's defaults; the others: of the same texts, in percent."""
+        sacreBLEU's defaults; the others: of the same texts, in percent; then those of `parts`."""
         hypotheses = greedy_texts(model, [source for source, _ in self.pairs], self.target_vocabulary, self.search)
         score = bleu(hypotheses, self.references, self.target_language, self.bleu_tokenizer)
         chosen = {name: ON_DEMAND[name] for name in (self.best_metric,) if name in ON_DEMAND}
         further = {name: figure(hypotheses, self.references) for name, figure in chosen.items()}
-        return {"loss": self._loss(model), "bleu": score, **further}
+        return {"loss": self._loss(model), "bleu": score, **further, **self._of_parts(hypotheses)}
+
+    def _of_parts(self, hypotheses: list[str]) -> dict[str, float]:
+        """Of each corpus the figure that chooses the best model, where it is one of decoded text, else BLEU."""
+        name = self.best_metric if self.best_metric in ON_DEMAND else "bleu"
+        figures = {}
+        for part in self.parts:
+            texts, expected = hypotheses[part.rows], self.references[part.rows]
+            if name == "bleu":
+                figure = bleu(texts, expected, part.target_language, self.bleu_tokenizer)
+            else:
+                figure = ON_DEMAND[name](texts, expected)
+            figures[f"{name}_{part.name}"] = figure
+        return figures
 
     def _loss(self, model: Seq2Seq) -> float:
         ordered = sorted(self.pairs, key=lambda pair: (len(pair[1]), len(pair[0])))
@@ -129,6 +156,15 @@ def evaluate(
     check_scoring(target_language, bleu_tokenizer)
     translations = [best[0] for best in translator.search(sources, **search_options)]
     return scored(sources, references, translations, target_language, bleu_tokenizer, confidence)
+
+
+def parts_of(
+    evaluation: Evaluation, parts: Sequence[Part], bleu_tokenizer: str = ""
+) -> Iterator[tuple[Part, Evaluation]]:
+    """The evaluation of each corpus alone, of the same translations."""
+    for part in parts:
+        of_part = (evaluation.sources[part.rows], evaluation.references[part.rows], evaluation.translations[part.rows])
+        yield part, scored(*of_part, part.target_language, bleu_tokenizer)
 
 
 def check_scoring(target_language: str, bleu_tokenizer: str) -> None:

@@ -1,6 +1,7 @@
 """A whole job from one configuration: data, vocabulary, training, evaluation, and a run directory that documents
 it."""
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +11,8 @@ from typing import Any
 
 from seq2seq.config import write_config
 from seq2seq.data.batch import Batches
-from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
-from seq2seq.data.corpus import DataConfig, data_fingerprint, load_split, stream_tokenised, to_evaluate, tokenise
-from seq2seq.data.subword_sampling import pair_sampler, resegmented
+from seq2seq.data.corpus import Corpus, DataConfig, data_fingerprint, load_corpus, load_split, to_evaluate
+from seq2seq.data.mixing import CorpusConfig, corpus_names
 from seq2seq.data.units import AnyVocabulary, SourceVocabulary, train_unit_vocabularies
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check, check_argument
@@ -25,9 +25,10 @@ from seq2seq.runs.layout import ATTENTION_FOLDER, EVALUATION_FOLDER, GENERATION_
 from seq2seq.runs.stored_model import Build
 from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies, save_vocabularies
 from seq2seq.tasks.base import Objective, Run, open_run, start_directory
+from seq2seq.tasks.batches import drawn_together, training_batches
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.embeddings import begin_with_vectors
-from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
+from seq2seq.tasks.evaluate import Evaluation, Part, Validator, evaluate, parts_of
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
 from seq2seq.tasks.model_card import write_card
 from seq2seq.training.minimum_risk import minimum_risk
@@ -105,32 +106,28 @@ def training_objective(config: ExperimentConfig, target: Vocabulary) -> Objectiv
 def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = None) -> Prepared:
     """Reads the data, learns or loads the vocabularies, tokenises, and sets up batches and validation, whose loss is
     `objective`, or else cross-entropy."""
-    bleu_metric(config.target, config.bleu_tokenizer)  # where its package is missing, no data is read
-    training = shortened(load_split(config, config.train_split), config, QUICK_PAIRS)
-    validation = shortened(load_split(config, config.validation_split), config)
+    corpora = config.corpora()
+    for corpus in corpora:
+        bleu_metric(corpus.target, config.bleu_tokenizer)  # where its package is missing, no data is read
+    training = splits(config, config.train_split, QUICK_PAIRS)
+    validation = splits(config, config.validation_split)
     if config.test_split not in ("", DataConfig.test_split):  # asked for: training must not end without it
         load_split(config, config.test_split)
     source_vocabulary, target_vocabulary = vocabularies(config, run, training)
-    seed = config.trainer.seed
-    sampler = pair_sampler(source_vocabulary, target_vocabulary, config.bpe_dropout, config.segmentation_alpha, seed)
-    if config.streaming:
-        batches: Batches = StreamedBatches(
-            lambda epoch: resegmented(
-                stream_tokenised(training, source_vocabulary, target_vocabulary, config), sampler, epoch
-            ),
-            config.batching,
-            config.shuffle_buffer_size,
-            seed,
-            run.world,
-        )
-    else:
-        tokenised, counts = tokenise(
-            training, source_vocabulary, target_vocabulary, config.max_length, config.max_ratio
-        )
-        log.info("training data: %s", counts.describe())
-        batches = BucketedBatches(tokenised, config.batching, seed, run.world, sampler)
+    batches = training_batches(config, training, source_vocabulary, target_vocabulary, run.world)
     validator = make_validator(validation, source_vocabulary, target_vocabulary, config, objective or teacher_forcing())
-    return Prepared(source_vocabulary, target_vocabulary, batches, validator, data_fingerprint(training))
+    return Prepared(source_vocabulary, target_vocabulary, batches, validator, fingerprint_of(training))
+
+
+def splits(config: ExperimentConfig, split: str, pairs: int = QUICK_SENTENCES) -> list[Corpus]:
+    """That split of each corpus; pairs: of a smoke run."""
+    return [shortened(load_corpus(config, corpus, split), config, pairs) for corpus in config.corpora()]
+
+
+def fingerprint_of(parts: list[Corpus]) -> str:
+    """`data_fingerprint` of the data, of several corpora of all."""
+    fingerprints = [data_fingerprint(part) for part in parts]
+    return fingerprints[0] if len(parts) == 1 else hashlib.sha256(" ".join(fingerprints).encode()).hexdigest()
 
 
 def shortened(split: Any, config: ExperimentConfig, pairs: int = QUICK_SENTENCES) -> Any:
@@ -138,8 +135,8 @@ def shortened(split: Any, config: ExperimentConfig, pairs: int = QUICK_SENTENCES
     return split.take(pairs) if config.quick else split
 
 
-def vocabularies(config: ExperimentConfig, run: Run, training: Any) -> tuple[AnyVocabulary, Vocabulary]:
-    """The run's own vocabularies, or new ones, stored in the run."""
+def vocabularies(config: ExperimentConfig, run: Run, training: list[Corpus]) -> tuple[AnyVocabulary, Vocabulary]:
+    """The run's own vocabularies, or new ones, stored in the run. training: the training split of each corpus."""
     source, target = run.once(
         holds_vocabularies(run.directory),
         lambda: save_vocabularies(run.directory, *new_vocabularies(config, training)),
@@ -152,15 +149,27 @@ def vocabularies(config: ExperimentConfig, run: Run, training: Any) -> tuple[Any
     return source, target
 
 
-def new_vocabularies(config: ExperimentConfig, training: Any) -> tuple[AnyVocabulary, Vocabulary]:
-    """Those of the run that training starts from, or learned from the training split."""
+def new_vocabularies(config: ExperimentConfig, training: list[Corpus]) -> tuple[AnyVocabulary, Vocabulary]:
+    """Those of the run that training starts from, or learned from what is drawn of the training split."""
     if config.start_from:
         start = start_directory(config)
         source, target = load_vocabularies(start)
         _check_read_alike(config, source, start)
+        _check_tags(config, source, str(start))
         return source, target
     per_step = config.model.features != "tokens"
-    return train_unit_vocabularies(training, config, config.vocabulary, per_step, config.trainer.seed)
+    drawn = drawn_together(config, training)
+    source, target = train_unit_vocabularies(drawn, config, config.vocabulary, per_step, config.trainer.seed)
+    _check_tags(config, source, str(config.vocabulary.source_model))
+    return source, target
+
+
+def _check_tags(config: ExperimentConfig, source: AnyVocabulary, origin: str) -> None:
+    """Raises UserError where a tag is no piece of the vocabulary, which a given one may lack."""
+    known = (source.text if isinstance(source, SourceVocabulary) else source).tags()
+    lacking = [tag for tag in config.tags if tag not in known]
+    problem = f"its vocabulary lacks the tag {lacking[0]}" if lacking else ""
+    check(not lacking, f"{origin}: {problem}; train a vocabulary with it, or leave the tag out")
 
 
 def _check_read_alike(config: ExperimentConfig, source: AnyVocabulary, start: Path) -> None:
@@ -176,12 +185,14 @@ def _check_read_alike(config: ExperimentConfig, source: AnyVocabulary, start: Pa
 
 
 def make_validator(
-    validation: Any, source: AnyVocabulary, target: Vocabulary, config: ExperimentConfig, objective: Objective
+    validation: list[Corpus], source: AnyVocabulary, target: Vocabulary, config: ExperimentConfig, objective: Objective
 ) -> Validator:
-    """Validation pairs as ids; the loss, by `objective`, is that of each sentence's first reference."""
-    texts, lines = to_evaluate(config, validation)
+    """Validation pairs as ids, of all corpora; the loss, by `objective`, is that of each sentence's first reference."""
+    corpora = config.corpora()
+    texts, lines, parts = together(config, validation, corpora)
     if isinstance(source, SourceVocabulary):
-        source.check_features(texts, f"{config.data}, split {config.validation_split}")
+        for part, corpus in zip(parts, corpora, strict=True):
+            source.check_features(texts[part.rows], f"{corpus.path}, split {config.validation_split}")
     sources = source.encode_batch(texts)
     targets = target.encode_batch([line[0] for line in lines])
     return Validator(
@@ -189,33 +200,61 @@ def make_validator(
         lines,
         target,
         config.search,
-        config.target,
+        config.language,
         config.bleu_tokenizer,
         config.trainer.best_metric,
         objective,
+        parts if len(parts) > 1 else (),
     )
 
 
+def together(
+    config: ExperimentConfig, held_out: list[Corpus], corpora: list[CorpusConfig]
+) -> tuple[list[str], list[list[str]], list[Part]]:
+    """The sources of a split of these corpora, the references of each, and which of them belong to which corpus."""
+    texts: list[str] = []
+    lines: list[list[str]] = []
+    parts = []
+    for name, corpus, split in zip(corpus_names(corpora), corpora, held_out, strict=True):
+        sources, several = to_evaluate(config, split)
+        parts.append(Part(name, slice(len(texts), len(texts) + len(sources)), corpus.target))
+        texts, lines = texts + sources, lines + several
+    return texts, lines, parts
+
+
+def _test_splits(config: ExperimentConfig) -> tuple[list[Corpus], list[CorpusConfig]]:
+    """The test split of each corpus that has one, and these corpora; the log says which have none."""
+    found = []
+    for corpus in config.corpora():
+        try:
+            found.append((shortened(load_corpus(config, corpus, config.test_split), config), corpus))
+        except UserError as error:
+            log.warning("no test: %s", error)
+    return [split for split, _ in found], [corpus for _, corpus in found]
+
+
 def test(translator: Translator, config: ExperimentConfig, directory: Path) -> Evaluation | None:
-    """Translates and scores the test split, where the data has one, and writes figures and attention maps; takes those
-    that are there already for this model and these settings."""
+    """Translates and scores the test split, of all corpora that have one, and writes figures, also of each corpus, and
+    attention maps; takes those that are there already for this model and these settings."""
     if not config.test_split:
         return None
-    try:
-        split = shortened(load_split(config, config.test_split), config)
-    except UserError as error:
-        log.warning("no test: %s", error)
+    held_out, corpora = _test_splits(config)
+    if not corpora:
         return None
-    sources, lines = to_evaluate(config, split)
+    sources, lines, parts = together(config, held_out, corpora)
     folder, name = directory / EVALUATION_FOLDER, config.test_split
-    settings = settings_of(directory, translator, config.search, (config.target, config.bleu_tokenizer), sources, lines)
+    language = (config.language, config.bleu_tokenizer)
+    settings = settings_of(directory, translator, config.search, language, sources, lines)
     drawn = attention_is_drawn(translator, directory)
     stored = read_evaluation(folder, name, settings, sources, lines) if drawn else None
     if stored is not None:
         log.info("%s: taken from %s.*, same model and settings: %s", name, folder / name, stored.scores.describe())
         return stored
     log.info("translating the %s split, beam %d", name, config.search.beam_size)
-    evaluation = evaluate(translator, sources, lines, True, config.target, config.bleu_tokenizer)
+    evaluation = evaluate(translator, sources, lines, True, *language)
+    for part, figures in parts_of(evaluation, parts, config.bleu_tokenizer) if len(parts) > 1 else ():
+        write_evaluation(figures, folder, f"{name}.{part.name}", settings)
+        log.info("%s, %s: %s", name, part.name, figures.scores.describe())
     write_evaluation(evaluation, folder, name, settings)
     log.info("%s: %s", name, evaluation.scores.describe())
     draw_attention(translator, evaluation, directory)
