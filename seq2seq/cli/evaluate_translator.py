@@ -11,7 +11,7 @@ from seq2seq.cli.decoding_options import decoding_name
 from seq2seq.cli.evaluation_place import place_of
 from seq2seq.cli.tags import tags_of
 from seq2seq.config import read_config, read_mapping, to_dict
-from seq2seq.data.corpus import DataConfig, load_split, to_evaluate
+from seq2seq.data.corpus import DataConfig, load_corpus
 from seq2seq.data.mixing import CorpusConfig
 from seq2seq.errors import UserError, check
 from seq2seq.evaluation.metrics import warn_of_unfit_tokenizer
@@ -24,6 +24,7 @@ from seq2seq.tasks.evaluate import check_scoring, evaluate
 from seq2seq.tasks.evaluation_files import changed_data, changed_settings, settings_of
 from seq2seq.tasks.model_card import write_card
 from seq2seq.tasks.results import Results
+from seq2seq.tasks.splits import together
 
 READ_ALIKE = ("columns", "features", "source_units", "target_units", "feature_units", "unicode", "bleu_tokenizer")
 """Options of a run that hold for other data, too."""
@@ -42,7 +43,8 @@ def evaluate_translator(
     path = Path(options.model) / CONFIG_FILE
     stored = read_mapping(path) if path.is_file() else {}
     corpus = _corpus_of(options, stored, path)
-    sources, lines = to_evaluate(corpus, load_split(corpus, options.split))
+    corpora = corpus.corpora()
+    sources, lines, parts = together(corpus, [load_corpus(corpus, each, options.split) for each in corpora], corpora)
     search = replace(translator.search_config, **search_options)
     changed = changed_data(stored, corpus) | changed_settings(translator, search) | decoding_name(decoding)
     changed |= {"metrics": "+".join(options.metrics)} if options.metrics else {}
@@ -58,7 +60,7 @@ def evaluate_translator(
         results = chosen_figures(options.metrics, hypotheses, lines, *language)
         place.keep(results)
         return results
-    evaluation = evaluate(translator, sources, lines, True, *language, **{**search_options, **decoding})
+    evaluation = evaluate(translator, sources, lines, True, *language, parts, **{**search_options, **decoding})
     place.keep(evaluation)
     if of_the_card is not None and options.split == of_the_card.test_split:
         write_card(run, of_the_card, evaluation, search.beam_size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,8 @@ class Evaluation:
     scores: Scores
     lowercased: Scores
     """The form of the figures that older papers publish."""
+    corpora: Mapping[str, Scores] = field(default_factory=dict)
+    """The figures of each corpus, where there are several."""
 
     @property
     def hypotheses(self) -> list[str]:
@@ -128,14 +130,17 @@ class Evaluation:
 
     def figures(self) -> dict[str, Any]:
         """All figures with their signatures, for JSON."""
-        return {"sentences": len(self.sources), **self.scores.to_dict(), "lowercased": self.lowercased.to_dict()}
+        corpora = {name: scores.to_dict() for name, scores in self.corpora.items()}
+        pooled = {"sentences": len(self.sources), **self.scores.to_dict(), "lowercased": self.lowercased.to_dict()}
+        return {**pooled, **({"corpora": corpora} if corpora else {})}
 
     def report(self) -> list[str]:
         """All figures, for people: a line each, sacreBLEU's with their signatures."""
         scores, lowercased = self.scores, self.lowercased.bleu
         metrics = [f"{each.describe()}\t{each.signature}" for each in (scores.bleu, scores.chrf, scores.ter)]
         rates = [f"{name} {rate:.2f} %" for name, rate in scores.percentages().items()]
-        return [*metrics, f"lowercased {lowercased.describe()}\t{lowercased.signature}", *rates]
+        corpora = [f"{name}\t{scores.describe()}" for name, scores in self.corpora.items()]
+        return [*metrics, f"lowercased {lowercased.describe()}\t{lowercased.signature}", *rates, *corpora]
 
     def write(self, directory: Path, name: str) -> None:
         """Writes NAME.hypotheses.txt, NAME.references.txt and NAME.metrics.json, see `write_results`."""
@@ -149,22 +154,14 @@ def evaluate(
     confidence: bool = True,
     target_language: str = "",
     bleu_tokenizer: str = "",
+    parts: Sequence[Part] = (),
     **search_options: Any,
 ) -> Evaluation:
-    """Translates sources by beam search and scores them. target_language, bleu_tokenizer: as Validator has
+    """Translates sources by beam search and scores them. target_language, bleu_tokenizer, parts: as Validator has
     them."""
     check_scoring(target_language, bleu_tokenizer)
     translations = [best[0] for best in translator.search(sources, **search_options)]
-    return scored(sources, references, translations, target_language, bleu_tokenizer, confidence)
-
-
-def parts_of(
-    evaluation: Evaluation, parts: Sequence[Part], bleu_tokenizer: str = ""
-) -> Iterator[tuple[Part, Evaluation]]:
-    """The evaluation of each corpus alone, of the same translations."""
-    for part in parts:
-        of_part = (evaluation.sources[part.rows], evaluation.references[part.rows], evaluation.translations[part.rows])
-        yield part, scored(*of_part, part.target_language, bleu_tokenizer)
+    return scored(sources, references, translations, target_language, bleu_tokenizer, confidence, parts)
 
 
 def check_scoring(target_language: str, bleu_tokenizer: str) -> None:
@@ -180,11 +177,22 @@ def scored(
     target_language: str = "",
     bleu_tokenizer: str = "",
     confidence: bool = True,
+    parts: Sequence[Part] = (),
 ) -> Evaluation:
-    """The figures of texts that a model has written. target_language, bleu_tokenizer: as Validator has them."""
+    """The figures of texts that a model has written. target_language, bleu_tokenizer, parts: as Validator has them."""
     hypotheses = [translation.text for translation in translations]
     scores = corpus_scores(
         hypotheses, references, confidence=confidence, tokenize=bleu_tokenizer, target_language=target_language
     )
     folded = lowercased(scores, hypotheses, references, target_language, bleu_tokenizer)
-    return Evaluation(sources, references, translations, scores, folded)
+    corpora = {
+        part.name: corpus_scores(
+            hypotheses[part.rows],
+            references[part.rows],
+            confidence=confidence,
+            tokenize=bleu_tokenizer,
+            target_language=part.target_language,
+        )
+        for part in parts
+    }
+    return Evaluation(sources, references, translations, scores, folded, corpora)

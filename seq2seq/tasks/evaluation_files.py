@@ -161,10 +161,11 @@ def read_evaluation(
         figures = json.loads((folder / f"{name}.metrics.json").read_text(encoding="utf-8"))
         lines = (folder / f"{name}.hypotheses.txt").read_text(encoding="utf-8").split("\n")[:-1]
         scores, lowercased = _scores(figures), _scores(figures["lowercased"])
+        corpora = {corpus: _scores(each) for corpus, each in figures.get("corpora", {}).items()}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     translations = [Translation(line, math.nan, math.nan, []) for line in lines]
-    return Evaluation(sources, references, translations, scores, lowercased)
+    return Evaluation(sources, references, translations, scores, lowercased, corpora)
 
 
 def _scores(figures: Mapping[str, Any]) -> Scores:

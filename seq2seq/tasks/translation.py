@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from seq2seq.config import write_config
 from seq2seq.data.batch import Batches
-from seq2seq.data.corpus import Corpus, DataConfig, data_fingerprint, load_corpus, load_split, to_evaluate
-from seq2seq.data.mixing import CorpusConfig, corpus_names
+from seq2seq.data.corpus import Corpus, DataConfig, data_fingerprint, load_split
 from seq2seq.data.units import AnyVocabulary, SourceVocabulary, train_unit_vocabularies
 from seq2seq.data.vocabulary import Vocabulary
-from seq2seq.errors import UserError, check, check_argument
+from seq2seq.errors import check, check_argument
 from seq2seq.evaluation import plotting
 from seq2seq.evaluation.metrics import bleu_metric, sentence_chrf
 from seq2seq.inference.decoding import attends
@@ -28,9 +26,10 @@ from seq2seq.tasks.base import Objective, Run, open_run, start_directory
 from seq2seq.tasks.batches import drawn_together, training_batches
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.embeddings import begin_with_vectors
-from seq2seq.tasks.evaluate import Evaluation, Part, Validator, evaluate, parts_of
+from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
 from seq2seq.tasks.model_card import write_card
+from seq2seq.tasks.splits import QUICK_PAIRS, split_of_each, splits_to_test, together
 from seq2seq.training.minimum_risk import minimum_risk
 from seq2seq.training.objectives import r_drop, teacher_forcing
 
@@ -39,9 +38,6 @@ log = logging.getLogger(__name__)
 
 TEXT_FILES = (EVALUATION_FOLDER,)
 """What these runs hold besides the files of every kind of run."""
-
-QUICK_PAIRS, QUICK_SENTENCES = 500, 32
-"""Training pairs, and sentences of validation and test, of a smoke run."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +105,8 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
     corpora = config.corpora()
     for corpus in corpora:
         bleu_metric(corpus.target, config.bleu_tokenizer)  # where its package is missing, no data is read
-    training = splits(config, config.train_split, QUICK_PAIRS)
-    validation = splits(config, config.validation_split)
+    training = split_of_each(config, config.train_split, QUICK_PAIRS)
+    validation = split_of_each(config, config.validation_split)
     if config.test_split not in ("", DataConfig.test_split):  # asked for: training must not end without it
         load_split(config, config.test_split)
     source_vocabulary, target_vocabulary = vocabularies(config, run, training)
@@ -119,20 +115,10 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
     return Prepared(source_vocabulary, target_vocabulary, batches, validator, fingerprint_of(training))
 
 
-def splits(config: ExperimentConfig, split: str, pairs: int = QUICK_SENTENCES) -> list[Corpus]:
-    """That split of each corpus; pairs: of a smoke run."""
-    return [shortened(load_corpus(config, corpus, split), config, pairs) for corpus in config.corpora()]
-
-
 def fingerprint_of(parts: list[Corpus]) -> str:
     """`data_fingerprint` of the data, of several corpora of all."""
     fingerprints = [data_fingerprint(part) for part in parts]
     return fingerprints[0] if len(parts) == 1 else hashlib.sha256(" ".join(fingerprints).encode()).hexdigest()
-
-
-def shortened(split: Any, config: ExperimentConfig, pairs: int = QUICK_SENTENCES) -> Any:
-    """The split, or on a smoke run its first few pairs."""
-    return split.take(pairs) if config.quick else split
 
 
 def vocabularies(config: ExperimentConfig, run: Run, training: list[Corpus]) -> tuple[AnyVocabulary, Vocabulary]:
@@ -191,8 +177,9 @@ def make_validator(
     corpora = config.corpora()
     texts, lines, parts = together(config, validation, corpora)
     if isinstance(source, SourceVocabulary):
-        for part, corpus in zip(parts, corpora, strict=True):
-            source.check_features(texts[part.rows], f"{corpus.path}, split {config.validation_split}")
+        all_rows = [part.rows for part in parts] or [slice(None)]
+        for rows, corpus in zip(all_rows, corpora, strict=True):
+            source.check_features(texts[rows], f"{corpus.path}, split {config.validation_split}")
     sources = source.encode_batch(texts)
     targets = target.encode_batch([line[0] for line in lines])
     return Validator(
@@ -204,33 +191,8 @@ def make_validator(
         config.bleu_tokenizer,
         config.trainer.best_metric,
         objective,
-        parts if len(parts) > 1 else (),
+        parts,
     )
-
-
-def together(
-    config: ExperimentConfig, held_out: list[Corpus], corpora: list[CorpusConfig]
-) -> tuple[list[str], list[list[str]], list[Part]]:
-    """The sources of a split of these corpora, the references of each, and which of them belong to which corpus."""
-    texts: list[str] = []
-    lines: list[list[str]] = []
-    parts = []
-    for name, corpus, split in zip(corpus_names(corpora), corpora, held_out, strict=True):
-        sources, several = to_evaluate(config, split)
-        parts.append(Part(name, slice(len(texts), len(texts) + len(sources)), corpus.target))
-        texts, lines = texts + sources, lines + several
-    return texts, lines, parts
-
-
-def _test_splits(config: ExperimentConfig) -> tuple[list[Corpus], list[CorpusConfig]]:
-    """The test split of each corpus that has one, and these corpora; the log says which have none."""
-    found = []
-    for corpus in config.corpora():
-        try:
-            found.append((shortened(load_corpus(config, corpus, config.test_split), config), corpus))
-        except UserError as error:
-            log.warning("no test: %s", error)
-    return [split for split, _ in found], [corpus for _, corpus in found]
 
 
 def test(translator: Translator, config: ExperimentConfig, directory: Path) -> Evaluation | None:
@@ -238,7 +200,7 @@ def test(translator: Translator, config: ExperimentConfig, directory: Path) -> E
     attention maps; takes those that are there already for this model and these settings."""
     if not config.test_split:
         return None
-    held_out, corpora = _test_splits(config)
+    held_out, corpora = splits_to_test(config)
     if not corpora:
         return None
     sources, lines, parts = together(config, held_out, corpora)
@@ -251,11 +213,10 @@ def test(translator: Translator, config: ExperimentConfig, directory: Path) -> E
         log.info("%s: taken from %s.*, same model and settings: %s", name, folder / name, stored.scores.describe())
         return stored
     log.info("translating the %s split, beam %d", name, config.search.beam_size)
-    evaluation = evaluate(translator, sources, lines, True, *language)
-    for part, figures in parts_of(evaluation, parts, config.bleu_tokenizer) if len(parts) > 1 else ():
-        write_evaluation(figures, folder, f"{name}.{part.name}", settings)
-        log.info("%s, %s: %s", name, part.name, figures.scores.describe())
+    evaluation = evaluate(translator, sources, lines, True, *language, parts)
     write_evaluation(evaluation, folder, name, settings)
+    for corpus, scores in evaluation.corpora.items():
+        log.info("%s, %s: %s", name, corpus, scores.describe())
     log.info("%s: %s", name, evaluation.scores.describe())
     draw_attention(translator, evaluation, directory)
     return evaluation
