@@ -81,7 +81,7 @@ def data_of(data: Any) -> str | tuple[CorpusConfig, ...]:
     if not isinstance(data, list | tuple):
         return name_of_data(data)
     check(len(data) > 0, "option 'data' must name a corpus, but its list is empty")
-    corpora = tuple(_corpus_of(each) for each in data)
+    corpora = tuple(_corpus_of(each, f"data, corpus {number}") for number, each in enumerate(data, 1))
     given = [each.weight for each in corpora if each.weight is not None]
     check(len(given) in (0, len(corpora)), "data: give all corpora a weight, or none of them")
     check(not given or any(given), "data: all weights are 0; give at least one corpus a weight above 0")
@@ -93,11 +93,13 @@ def places_of(data: Any) -> list[str]:
     return [str(each.path) for each in data] if isinstance(data, tuple) else [str(data)]
 
 
-def _corpus_of(one: Any) -> CorpusConfig:
+def _corpus_of(one: Any, where: str) -> CorpusConfig:
+    """A corpus, its options, or its data alone. where: says in errors which it is."""
     if isinstance(one, CorpusConfig):
         return one
-    is_options = isinstance(one, Mapping) and "path" in one
-    return from_dict(CorpusConfig, dict(one), "data") if is_options else CorpusConfig(name_of_data(one))
+    if isinstance(one, Mapping) and not any(hasattr(each, "column_names") for each in one.values()):
+        return from_dict(CorpusConfig, dict(one), where)
+    return CorpusConfig(name_of_data(one))
 
 
 def corpus_names(corpora: Sequence[CorpusConfig]) -> list[str]:

@@ -250,11 +250,10 @@ class Vocabulary:
 
 
 def _tag_pieces(tags: Sequence[str], config: VocabularyConfig, whole: bool) -> list[str]:
-    """The pieces of tags: with the mark of the word's beginning before them where there is one, and with the space
-    behind them where that would be a piece of its own."""
-    characters = config.model_type == "char"
-    before, behind = SPACE * (not (whole and characters)), SPACE * characters
-    return [f"{before}{tag}{behind}" for tag in tags]
+    """The pieces of tags, with the space that the text alone would not have: the mark of the word's beginning before
+    them or, where there is none, the space behind them."""
+    bare = whole and config.model_type == "char"
+    return [f"{tag}{SPACE}" if bare else f"{SPACE}{tag}" for tag in tags]
 
 
 def train_vocabularies(
