@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from seq2seq.config import COUNTS, SIZES, check_fields, check_numbers
 from seq2seq.data.batch import Batch, Batches, Ids, Pair, collate
 from seq2seq.data.loading import list_lengths
+from seq2seq.errors import UserError
 from seq2seq.runtime.distributed import World
 
 if TYPE_CHECKING:
@@ -22,13 +23,17 @@ Draw = Callable[[int], Array]
 """An epoch to the row numbers that it is made of: some several times, some not at all."""
 
 
+AUTO = "auto"
+"""Instead of a number of tokens: as many as fit, see tasks/budget.py."""
+
+
 @dataclass(frozen=True)
 class BatchingConfig:
     """How sentence pairs are grouped into batches."""
 
-    max_tokens_per_batch: int = 2_000
+    max_tokens_per_batch: int | Literal["auto"] = 2_000
     """Padded tokens per batch: rows times the longer of source and target length. Per process; accumulation multiplies
-    it."""
+    it. auto, of text to text: the most that fit the device, tried out when training begins, and recorded."""
     length_step: int = 4
     """Lengths are padded up to multiples of this, so that few shapes occur and kernels prepared for a shape are
     reused."""
@@ -37,7 +42,16 @@ class BatchingConfig:
 
     def __post_init__(self) -> None:
         check_fields(self, "batching")
-        check_numbers(self, "batching", max_tokens_per_batch=COUNTS, length_step=SIZES, row_step=SIZES)
+        if self.max_tokens_per_batch != AUTO:
+            check_numbers(self, "batching", max_tokens_per_batch=COUNTS)
+        check_numbers(self, "batching", length_step=SIZES, row_step=SIZES)
+
+    @property
+    def tokens(self) -> int:
+        """Padded tokens per batch. Raises UserError where they have still to be found."""
+        if self.max_tokens_per_batch == AUTO:
+            raise UserError("batching.max_tokens_per_batch auto is for text to text; give a number")
+        return int(self.max_tokens_per_batch)
 
 
 def cut_into_batches(source_lengths: Array, target_lengths: Array, config: BatchingConfig, order: Array) -> list[Array]:
@@ -53,7 +67,7 @@ def cut_into_batches(source_lengths: Array, target_lengths: Array, config: Batch
     width = width[order]
     batches, start = [], 0
     while start < len(order):
-        rows = _rows_that_fit(width[start : start + config.max_tokens_per_batch], config)
+        rows = _rows_that_fit(width[start : start + config.tokens], config)
         batches.append(order[start : start + rows])
         start += rows
     return batches
@@ -63,7 +77,7 @@ def _rows_that_fit(widths: Array, config: BatchingConfig) -> int:
     """How many of the first rows one batch holds, at least one. widths [n] ascend, so the last row taken is the
     widest."""
     padded = widths * np.arange(1, len(widths) + 1)
-    rows = int(np.searchsorted(padded, config.max_tokens_per_batch, side="right"))
+    rows = int(np.searchsorted(padded, config.tokens, side="right"))
     return max(1, rows - rows % config.row_step if rows > config.row_step else rows)
 
 

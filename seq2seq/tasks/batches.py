@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
-from seq2seq.data.batch import Batches, Pair
-from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
+import numpy as np
+
+from seq2seq.data.batch import Pair
+from seq2seq.data.bucketing import AUTO, BatchingConfig, BucketedBatches, StreamedBatches
 from seq2seq.data.corpus import Corpus, joined, stream_tokenised, tokenise
 from seq2seq.data.datasets_errors import quiet
+from seq2seq.data.loading import list_lengths
 from seq2seq.data.mixing import Mix, corpus_names, interleaved, shares
 from seq2seq.data.subword_sampling import PairSampler, pair_sampler, resegmented
 from seq2seq.data.units import AnyVocabulary
@@ -19,6 +23,11 @@ from seq2seq.runtime.distributed import World
 from seq2seq.tasks.configs import ExperimentConfig
 
 log = logging.getLogger(__name__)
+
+Budget = Callable[[int, int], int]
+"""Tokens of the longest sequence, and of an epoch, to padded tokens per batch."""
+STREAMED_LENGTH = 128
+"""Tokens that the longest pair of a stream is taken to have where no limit is set."""
 
 
 def mix_of(config: ExperimentConfig, sizes: list[int]) -> Mix:
@@ -49,13 +58,16 @@ def training_batches(
     source_vocabulary: AnyVocabulary,
     target_vocabulary: Vocabulary,
     world: World,
-) -> Batches:
-    """Batches over the training split of each corpus."""
+    budget: Budget,
+) -> BucketedBatches | StreamedBatches:
+    """Batches over the training split of each corpus. budget: finds their tokens where the configuration has none."""
     seed = config.trainer.seed
     sampler = pair_sampler(source_vocabulary, target_vocabulary, config.bpe_dropout, config.segmentation_alpha, seed)
     if config.streaming:
         pairs = functools.partial(_streamed, config, parts, source_vocabulary, target_vocabulary, sampler)
-        return StreamedBatches(pairs, config.batching, config.shuffle_buffer_size, seed, world)
+        longest = config.max_length or STREAMED_LENGTH
+        batching = _with_budget(config.batching, budget, longest, 10**12)
+        return StreamedBatches(pairs, batching, config.shuffle_buffer_size, seed, world)
     tokenised = []
     for name, part in zip(_names(config), parts, strict=True):
         pairs_of_part, counts = tokenise(
@@ -64,13 +76,30 @@ def training_batches(
         log.info("%s: %s", name, counts.describe())
         tokenised.append(pairs_of_part)
     if len(tokenised) == 1:
-        return BucketedBatches(tokenised[0], config.batching, seed, world, sampler)
+        batching = _fitting(config.batching, tokenised[0], budget)
+        return BucketedBatches(tokenised[0], batching, seed, world, sampler)
     from datasets import concatenate_datasets
 
     mix = mix_of(config, [len(part) for part in tokenised])
     log.info("an epoch: %s", _described(config, mix))
     with quiet():
-        return BucketedBatches(concatenate_datasets(tokenised), config.batching, seed, world, sampler, mix.rows)
+        together = concatenate_datasets(tokenised)
+    batching = _fitting(config.batching, together, budget)
+    return BucketedBatches(together, batching, seed, world, sampler, mix.rows)
+
+
+def _fitting(batching: BatchingConfig, tokenised: Any, budget: Budget) -> BatchingConfig:
+    """The configuration with a number of tokens, found for these pairs where it has none."""
+    if batching.max_tokens_per_batch != AUTO:
+        return batching
+    lengths = np.maximum(*(list_lengths(tokenised, side) for side in ("source_ids", "target_ids")))
+    return _with_budget(batching, budget, int(lengths.max()), int(lengths.sum()))
+
+
+def _with_budget(batching: BatchingConfig, budget: Budget, longest: int, tokens: int) -> BatchingConfig:
+    if batching.max_tokens_per_batch != AUTO:
+        return batching
+    return replace(batching, max_tokens_per_batch=budget(longest, tokens))
 
 
 def _streamed(

@@ -4,12 +4,14 @@ it."""
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from torch import nn
+
 from seq2seq.config import write_config
-from seq2seq.data.batch import Batches
+from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
 from seq2seq.data.corpus import Corpus, DataConfig, data_fingerprint, load_split
 from seq2seq.data.units import AnyVocabulary, SourceVocabulary, train_unit_vocabularies
 from seq2seq.data.vocabulary import Vocabulary
@@ -24,6 +26,7 @@ from seq2seq.runs.stored_model import Build
 from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies, save_vocabularies
 from seq2seq.tasks.base import Objective, Run, open_run, start_directory
 from seq2seq.tasks.batches import drawn_together, training_batches
+from seq2seq.tasks.budget import find_budget, with_recorded_budget
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.embeddings import begin_with_vectors
 from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
@@ -46,7 +49,7 @@ class Prepared:
 
     source_vocabulary: AnyVocabulary
     target_vocabulary: Vocabulary
-    batches: Batches
+    batches: BucketedBatches | StreamedBatches
     validator: Validator
     fingerprint: str
 
@@ -63,6 +66,7 @@ def run(
     check_argument("run", "config", config, ExperimentConfig)
     for name, given in (("build", build), ("objective", objective)):
         check(given is None or callable(given), f"run: {name} must be a function, not {type(given).__name__}")
+    config = with_recorded_budget(config)
     with open_run(config, build, TEXT_FILES) as run:
         translator = train(config, run, objective)
         if not run.world.is_main:
@@ -75,6 +79,7 @@ def run(
 def train(config: ExperimentConfig, run: Run, objective: Objective | None = None) -> Translator:
     """Trains to the end and returns the best model, ready to translate."""
     prepared = prepare(config, run, objective)
+    run = replace(run, config=replace(config, batching=prepared.batches.config))
     source, target = prepared.source_vocabulary, prepared.target_vocabulary
     model = run.build(build_model, len(source), len(target))
     begin_with_vectors(run, model, source)
@@ -110,7 +115,17 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
     if config.test_split not in ("", DataConfig.test_split):  # asked for: training must not end without it
         load_split(config, config.test_split)
     source_vocabulary, target_vocabulary = vocabularies(config, run, training)
-    batches = training_batches(config, training, source_vocabulary, target_vocabulary, run.world)
+    learned = objective or training_objective(config, target_vocabulary)
+
+    def budget(longest: int, tokens: int) -> int:
+        def make() -> nn.Module:
+            return run.build(build_model, len(source_vocabulary), len(target_vocabulary))
+
+        world = run.world
+        found = find_budget(config, make, learned, world.device, longest, tokens) if world.is_main else 0
+        return world.broadcast_object(found)
+
+    batches = training_batches(config, training, source_vocabulary, target_vocabulary, run.world, budget)
     validator = make_validator(validation, source_vocabulary, target_vocabulary, config, objective or teacher_forcing())
     return Prepared(source_vocabulary, target_vocabulary, batches, validator, fingerprint_of(training))
 
