@@ -51,14 +51,11 @@ class Tags(NamedTuple):
 def tags_of(translator: Translator, options: argparse.Namespace) -> Tags:
     """The tags of a run. Raises UserError where --tag is none of them."""
     from seq2seq.config import read_mapping
-    from seq2seq.data.units import SourceVocabulary
     from seq2seq.errors import check
     from seq2seq.runs.hub import find_run
     from seq2seq.runs.layout import CONFIG_FILE
 
-    vocabulary = translator.source_vocabulary
-    known = (vocabulary.text if isinstance(vocabulary, SourceVocabulary) else vocabulary).tags()
-    given = options.tag or ""
+    known, given = translator.tags, options.tag or ""
     check(not given or bool(known), f"--tag: {options.model} was trained without tags; leave it out")
     check(
         not given or given in known, f"--tag must be one of {', '.join(known)}, which {options.model} was trained with"

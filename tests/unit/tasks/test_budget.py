@@ -18,6 +18,7 @@ from seq2seq.tasks.budget import LOWEST, Trial, find_budget, largest_that_fits
 from seq2seq.tasks.configs import ExperimentConfig, LanguageModelTask
 from seq2seq.tasks.language_modelling import train_language_model
 from seq2seq.tasks.translation import run
+from seq2seq.training.config import TrainerConfig
 from seq2seq.training.objectives import teacher_forcing
 from tests.conftest import toy_config
 
@@ -107,9 +108,9 @@ def test_a_run_records_the_budget_and_goes_on_with_it(
 
 
 def test_other_tasks_ask_for_a_number(tmp_path: Path) -> None:
+    trainer = TrainerConfig(best_metric="loss")
+    task = LanguageModelTask(output=str(tmp_path), batching=BatchingConfig("auto"), trainer=trainer)
     with pytest.raises(UserError, match="auto is for text to text; give a number"):
-        train_language_model(
-            LanguageModelTask(output=str(tmp_path), batching=BatchingConfig("auto")), "ab\n" * 300, "ab\n", lambda _: None
-        )
+        train_language_model(task, "ab\n" * 300, "ab\n" * 60, lambda _: None)
     with pytest.raises(UserError, match=r"option 'batching\.max_tokens_per_batch' must be|must be a whole number"):
         BatchingConfig("most")  # type: ignore[arg-type]
