@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import logging
 import posixpath
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -91,7 +92,8 @@ def _translated(rows: Any, options: argparse.Namespace, arguments: dict[str, Any
     from ray.data import ActorPoolStrategy
 
     run = str(Path(options.run).resolve()) if Path(options.run).exists() else options.run
-    translated = rows.map_batches(
+    # In blocks of a batch each: what a process that dies had not handed over is a batch, and shards come one by one.
+    translated = rows.repartition(target_num_rows_per_block=options.batch_size).map_batches(
         ColumnTranslator,
         fn_constructor_args=(run,),
         fn_constructor_kwargs=arguments,
@@ -244,7 +246,10 @@ def _started(options: argparse.Namespace) -> Any:
         ray.init(address=options.address)
     else:
         ray.init(num_cpus=options.num_cpus, include_dashboard=False, log_to_driver=False)
-    ray.data.DataContext.get_current().execution_options.preserve_order = True
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False  # of operators; without a terminal they are lines of a log
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
     return ray
 
 

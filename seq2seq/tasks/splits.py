@@ -17,9 +17,10 @@ QUICK_PAIRS, QUICK_SENTENCES = 500, 32
 """Training pairs, and sentences of validation and test, of a smoke run."""
 
 
-def split_of_each(config: ExperimentConfig, split: str, pairs: int = QUICK_SENTENCES) -> list[Corpus]:
-    """That split of each corpus; pairs: of a smoke run."""
-    return [_shortened(load_corpus(config, corpus, split), config, pairs) for corpus in config.corpora()]
+def training_splits(config: ExperimentConfig) -> list[Corpus]:
+    """The training split of each corpus."""
+    corpora = config.corpora()
+    return [_shortened(load_corpus(config, corpus, config.train_split), config, QUICK_PAIRS) for corpus in corpora]
 
 
 def _shortened(split: Any, config: ExperimentConfig, pairs: int) -> Any:
@@ -27,26 +28,31 @@ def _shortened(split: Any, config: ExperimentConfig, pairs: int) -> Any:
     return split.take(pairs) if config.quick else split
 
 
-def splits_to_test(config: ExperimentConfig) -> tuple[list[Corpus], list[CorpusConfig]]:
-    """The test split of each corpus that has one, and these corpora; the log says which have none."""
-    found = []
+def held_out(config: ExperimentConfig, split: str) -> tuple[list[Corpus], list[CorpusConfig]]:
+    """That split of each corpus that has it, and these corpora; the log says which have not. Raises UserError where
+    none has it."""
+    found, problems = [], []
     for corpus in config.corpora():
         try:
-            found.append((_shortened(load_corpus(config, corpus, config.test_split), config, QUICK_SENTENCES), corpus))
+            found.append((_shortened(load_corpus(config, corpus, split), config, QUICK_SENTENCES), corpus))
         except UserError as error:
-            log.warning("no test: %s", error)
-    return [split for split, _ in found], [corpus for _, corpus in found]
+            problems.append(error)
+    if not found:
+        raise problems[0]
+    for problem in problems:
+        log.warning("no %s data of one corpus: %s", split, problem)
+    return [each for each, _ in found], [corpus for _, corpus in found]
 
 
 def together(
-    config: DataConfig, held_out: list[Corpus], corpora: list[CorpusConfig]
+    config: DataConfig, splits: list[Corpus], corpora: list[CorpusConfig]
 ) -> tuple[list[str], list[list[str]], list[Part]]:
     """The sources of a split of these corpora, the references of each, and which of them belong to which corpus, where
     there are several."""
     texts: list[str] = []
     lines: list[list[str]] = []
     parts = []
-    for name, corpus, split in zip(corpus_names(corpora), corpora, held_out, strict=True):
+    for name, corpus, split in zip(corpus_names(corpora), corpora, splits, strict=True):
         sources, several = to_evaluate(config, split)
         parts.append(Part(name, slice(len(texts), len(texts) + len(sources)), corpus.target))
         texts, lines = texts + sources, lines + several

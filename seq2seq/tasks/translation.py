@@ -12,10 +12,11 @@ from torch import nn
 
 from seq2seq.config import write_config
 from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
-from seq2seq.data.corpus import Corpus, DataConfig, data_fingerprint, load_split
+from seq2seq.data.corpus import Corpus, DataConfig, data_fingerprint
+from seq2seq.data.mixing import CorpusConfig
 from seq2seq.data.units import AnyVocabulary, SourceVocabulary, train_unit_vocabularies
 from seq2seq.data.vocabulary import Vocabulary
-from seq2seq.errors import check, check_argument
+from seq2seq.errors import UserError, check, check_argument
 from seq2seq.evaluation import plotting
 from seq2seq.evaluation.metrics import bleu_metric, sentence_chrf
 from seq2seq.inference.decoding import attends
@@ -32,7 +33,7 @@ from seq2seq.tasks.embeddings import begin_with_vectors
 from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
 from seq2seq.tasks.model_card import write_card
-from seq2seq.tasks.splits import QUICK_PAIRS, split_of_each, splits_to_test, together
+from seq2seq.tasks.splits import held_out, together, training_splits
 from seq2seq.training.minimum_risk import minimum_risk
 from seq2seq.training.objectives import r_drop, teacher_forcing
 
@@ -110,10 +111,10 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
     corpora = config.corpora()
     for corpus in corpora:
         bleu_metric(corpus.target, config.bleu_tokenizer)  # where its package is missing, no data is read
-    training = split_of_each(config, config.train_split, QUICK_PAIRS)
-    validation = split_of_each(config, config.validation_split)
+    training = training_splits(config)
+    validation = held_out(config, config.validation_split)
     if config.test_split not in ("", DataConfig.test_split):  # asked for: training must not end without it
-        load_split(config, config.test_split)
+        held_out(config, config.test_split)
     source_vocabulary, target_vocabulary = vocabularies(config, run, training)
     learned = objective or training_objective(config, target_vocabulary)
 
@@ -186,14 +187,18 @@ def _check_read_alike(config: ExperimentConfig, source: AnyVocabulary, start: Pa
 
 
 def make_validator(
-    validation: list[Corpus], source: AnyVocabulary, target: Vocabulary, config: ExperimentConfig, objective: Objective
+    validation: tuple[list[Corpus], list[CorpusConfig]],
+    source: AnyVocabulary,
+    target: Vocabulary,
+    config: ExperimentConfig,
+    objective: Objective,
 ) -> Validator:
-    """Validation pairs as ids, of all corpora; the loss, by `objective`, is that of each sentence's first reference."""
-    corpora = config.corpora()
-    texts, lines, parts = together(config, validation, corpora)
+    """Validation pairs as ids, of all corpora that have some; the loss, by `objective`, is that of the first reference
+    of each sentence."""
+    texts, lines, parts = together(config, *validation)
     if isinstance(source, SourceVocabulary):
         all_rows = [part.rows for part in parts] or [slice(None)]
-        for rows, corpus in zip(all_rows, corpora, strict=True):
+        for rows, corpus in zip(all_rows, validation[1], strict=True):
             source.check_features(texts[rows], f"{corpus.path}, split {config.validation_split}")
     sources = source.encode_batch(texts)
     targets = target.encode_batch([line[0] for line in lines])
@@ -215,10 +220,11 @@ def test(translator: Translator, config: ExperimentConfig, directory: Path) -> E
     attention maps; takes those that are there already for this model and these settings."""
     if not config.test_split:
         return None
-    held_out, corpora = splits_to_test(config)
-    if not corpora:
+    try:
+        sources, lines, parts = together(config, *held_out(config, config.test_split))
+    except UserError as error:
+        log.warning("no test: %s", error)
         return None
-    sources, lines, parts = together(config, held_out, corpora)
     folder, name = directory / EVALUATION_FOLDER, config.test_split
     language = (config.language, config.bleu_tokenizer)
     settings = settings_of(directory, translator, config.search, language, sources, lines)

@@ -1,5 +1,6 @@
 """Trainings on several corpora: what they equal, what they draw, how they go on; by the command line, too."""
 
+import itertools
 import json
 import shutil
 from collections import Counter
@@ -7,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import g2p_languages
 import pytest
 
+import seq2seq
 from seq2seq.cli.main import main
 from seq2seq.data.mixing import CorpusConfig
 from seq2seq.errors import UserError
@@ -58,6 +61,22 @@ def test_a_corpus_of_weight_0_is_left_out(halves: list[Path], tmp_path: Path) ->
     both = [CorpusConfig(str(halves[0]), weight=0), CorpusConfig(str(halves[1]), weight=1)]
     run(mixed(both, tmp_path / "mixed", max_steps=6))
     assert_same(final_state(tmp_path / "alone"), final_state(tmp_path / "mixed"))
+
+
+def test_a_corpus_without_validation_data_is_only_trained_on(
+    halves: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    shutil.copy(halves[1] / "train.jsonl", made)
+    (tmp_path / "run").mkdir()
+    config = mixed([halves[0], made], tmp_path / "run")
+    prepared = prepare(config, Run(config, tmp_path / "run", World()))
+    assert len(prepared.validator.pairs) == 24
+    assert prepared.batches.batches_per_epoch > 10
+    assert f"no validation data of one corpus: {made}: no split 'validation'" in caplog.text
+    with pytest.raises(UserError, match="no split 'validation'"):
+        prepare(mixed([made, made], tmp_path / "run"), Run(config, tmp_path / "run", World()))
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -135,3 +154,25 @@ def test_a_mix_by_the_command_line(
     assert figures["sentences"] == 24
     assert main(["evaluate", str(output), "--target", "fr"]) == 2
     assert b"was trained on no corpus of --target fr" in capfdbinary.readouterr().err
+
+
+def test_one_model_of_several_languages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["".join(letters) for letters in itertools.product("abc", repeat=4)]
+    for name, written in (("xxx", str.upper), ("yyy", lambda word: word[::-1])):
+        rows = [f"{word}\t{' '.join(written(word))}\n" for word in words]
+        (tmp_path / f"{name}_train.tsv").write_text("".join(rows[:70]))
+        (tmp_path / f"{name}_dev.tsv").write_text("".join(rows[70:]))
+    config = replace(g2p_languages.CONFIG, data=str(tmp_path), output=str(tmp_path / "runs"), quick=True)
+    g2p_languages.main(replace(config, multilingual=True))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition("\t")[0] for line in lines] == ["xxx", "yyy", "mean of 2"]
+    run = tmp_path / "runs" / "multilingual"
+    stored = json.loads((run / "evaluation" / "test.metrics.json").read_text())
+    assert stored["corpora"].keys() == {"xxx", "yyy"}
+    for line in lines[:2]:  # the table's figures are those of the corpora, which were worked out another way
+        name, figures, _ = line.split("\t")
+        wrong = 100 - stored["corpora"][name]["exact_match"]
+        assert figures == f"words with an error {wrong:.2f} %"
+    translator = seq2seq.load(run)
+    assert translator.tags == ["<xxx>", "<yyy>"]
+    assert len(translator.source_vocabulary.encode("<xxx> abca")) == 5
