@@ -93,6 +93,7 @@ def _translated(rows: Any, options: argparse.Namespace, arguments: dict[str, Any
 
     run = str(Path(options.run).resolve()) if Path(options.run).exists() else options.run
     # In blocks of a batch each: what a process that dies had not handed over is a batch, and shards come one by one.
+    # Ray replaces such a process by itself, and tries its blocks again.
     translated = rows.repartition(target_num_rows_per_block=options.batch_size).map_batches(
         ColumnTranslator,
         fn_constructor_args=(run,),
@@ -102,8 +103,6 @@ def _translated(rows: Any, options: argparse.Namespace, arguments: dict[str, Any
         compute=ActorPoolStrategy(size=options.actors),
         num_cpus=1,
         num_gpus=1 if options.device.startswith("cuda") else None,
-        max_restarts=-1,
-        max_task_retries=-1,
     )
     yield from translated.iter_batches(batch_size=None, batch_format="pyarrow")
 

@@ -115,7 +115,7 @@ def _parse(parser: ArgumentParser, arguments: Sequence[str], cls: type[Any], by_
     parser.set_defaults(of_start)
     parser.set_defaults(from_files)
     if is_list(given.get("data", from_files.get("data"))):  # whose corpora may name their columns themselves
-        parser.set_defaults({name: "" for name in ("source", "target") if name not in from_files})
+        parser.set_defaults({name: "" for name in ("source", "target") if parser.get_default(name) is None})
     try:
         namespace = parser.parse_args(words)
     except ArgumentError as error:

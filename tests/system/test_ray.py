@@ -17,7 +17,7 @@ import seq2seq
 from tests.conftest import WORDS
 
 TOOL = Path(__file__).parents[2] / "tools" / "translate_ray.py"
-ROWS = 100_000 if os.environ.get("SEQ2SEQ_RAY_ROWS") == "all" else 6_000
+ROWS = 100_000 if os.environ.get("SEQ2SEQ_RAY_ROWS") == "all" else 12_000
 
 
 def write_input(folder: Path, rows: int, files: int = 3) -> list[str]:
@@ -73,12 +73,12 @@ def test_every_row_once_in_order_where_an_actor_and_then_the_program_are_killed(
     words = command(toy_run, source, shards)
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
         kill_an_actor(program, shards)
-        while program.poll() is None and not (shards / "part-000003.parquet").exists():
+        while program.poll() is None and not (shards / "part-000001.parquet").exists():
             time.sleep(0.2)
         program.terminate()
         program.communicate(timeout=120)
     done = len(list(shards.glob("part-*.parquet")))
-    assert 3 <= done < ROWS / 1000
+    assert 2 <= done < ROWS / 1000
     first = (shards / "part-000000.parquet").stat()
     ended = subprocess.run(words, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
