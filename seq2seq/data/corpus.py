@@ -197,12 +197,12 @@ def joined(parts: list[Corpus]) -> Corpus:
 
 def _listed(row: dict[str, Any]) -> dict[str, Any]:
     """A row whose target is a list of references."""
-    return {"source": row["source"], "target": _as_list(row["target"])}
+    return {"source": row["source"], "target": as_list(row["target"])}
 
 
 def _prepared(row: dict[str, Any], unicode: Unicode, tag: str) -> dict[str, Any]:
     """A row in a Unicode form, the source behind the tag of its corpus."""
-    targets = [normalised(each, unicode) for each in _as_list(row["target"])]
+    targets = [normalised(each, unicode) for each in as_list(row["target"])]
     return {
         "source": tagged(normalised(row["source"], unicode), tag),
         "target": targets[0] if isinstance(row["target"], str) else targets,
@@ -283,7 +283,7 @@ def references(dataset: Corpus) -> list[list[str]]:
     """Return the references of every source: one, or several where the target column holds lists; no blank ones."""
     fits, kind = hasattr(dataset, "iter"), type(dataset).__name__
     check(fits, f"references: dataset must be a split as load_split gives it, not of type {kind}")
-    return [_without_blanks(_as_list(target)) for batch in dataset.iter(batch_size=1000) for target in batch["target"]]
+    return [_without_blanks(as_list(target)) for batch in dataset.iter(batch_size=1000) for target in batch["target"]]
 
 
 def to_evaluate(config: DataConfig, dataset: Corpus) -> tuple[list[str], list[list[str]]]:
@@ -313,13 +313,14 @@ def _encode_pairs(
     batch: dict[str, list[Any]], source_vocabulary: AnyVocabulary, target_vocabulary: Vocabulary
 ) -> tuple[list[list[Any]], list[list[int]]]:
     """Encode a batch of rows, a pair for every reference."""
-    targets = [_as_list(target) for target in batch["target"]]
+    targets = [as_list(target) for target in batch["target"]]
     source_ids = source_vocabulary.encode_batch(batch["source"])
     repeated = [ids for ids, several in zip(source_ids, targets, strict=True) for _ in several]
     return repeated, target_vocabulary.encode_batch([text for several in targets for text in several])
 
 
-def _as_list(target: str | list[str]) -> list[str]:
+def as_list(target: str | list[str]) -> list[str]:
+    """The references of a row."""
     return [target] if isinstance(target, str) else list(target)
 
 

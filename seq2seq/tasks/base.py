@@ -303,7 +303,7 @@ def warn_of_swapped_columns(config: Any, start: Path) -> None:
     """Logs a warning where the run that training starts from translates the other way."""
     stored = read_mapping(start / CONFIG_FILE)
     columns = stored.get("source"), stored.get("target")
-    if None not in columns and columns == (getattr(config, "target", None), getattr(config, "source", None)):
+    if all(columns) and columns == (getattr(config, "target", None), getattr(config, "source", None)):
         log.warning(
             "start_from: the model in %s was trained from %s to %s, and this run goes from %s to %s; is that meant?",
             start,

@@ -6,13 +6,14 @@ import functools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from seq2seq.data.batch import Pair
 from seq2seq.data.bucketing import AUTO, BatchingConfig, BucketedBatches, StreamedBatches
-from seq2seq.data.corpus import Corpus, joined, stream_tokenised, tokenise
+from seq2seq.data.corpus import Corpus, as_list, joined, stream_tokenised, tokenise
 from seq2seq.data.datasets_errors import quiet
 from seq2seq.data.loading import list_lengths
 from seq2seq.data.mixing import Mix, corpus_names, interleaved, shares
@@ -48,8 +49,8 @@ def drawn_together(config: ExperimentConfig, parts: list[Any]) -> Corpus:
     streams = [functools.partial(iter, part) for part in parts]
     weights = [each.weight for each in config.corpora()]
     rows = interleaved(streams, shares(weights, [], 1), config.trainer.seed, epoch=0)
-    found = [row for _, row in zip(range(config.vocabulary.max_training_sentences), rows, strict=False)]
-    return Dataset.from_list(found)
+    drawn = islice(rows, config.vocabulary.max_training_sentences)
+    return Dataset.from_list([{**row, "target": as_list(row["target"])} for row in drawn])
 
 
 def training_batches(

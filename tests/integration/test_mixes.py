@@ -14,6 +14,7 @@ import pytest
 import seq2seq
 from seq2seq.cli.main import main
 from seq2seq.data.mixing import CorpusConfig
+from seq2seq.data.vocabulary import VocabularyConfig
 from seq2seq.errors import UserError
 from seq2seq.runtime.distributed import World
 from seq2seq.tasks.base import Run
@@ -122,6 +123,15 @@ def test_a_resumed_mix_equals_an_uninterrupted_one(
     changed = [replace(each, tag=each.tag.replace("two", "three")) for each in config("run").corpora()]
     with pytest.raises(UserError, match=r"other settings: corpora was .*'<two>'.*, is .*'<three>'"):
         run(replace(config("run"), data=changed))
+
+
+def test_a_tag_that_a_given_vocabulary_lacks_is_refused(toy_run: Path, halves: list[Path], tmp_path: Path) -> None:
+    data = [CorpusConfig(str(path), tag="<one>") for path in halves]
+    with pytest.raises(UserError, match=f"{toy_run}: its vocabulary lacks the tag <one>; train a vocabulary with it"):
+        run(mixed(data, tmp_path / "run", start_from=str(toy_run)))
+    given = VocabularyConfig(source_model=toy_run / "joint.spm.model")
+    with pytest.raises(UserError, match=r"joint\.spm\.model: its vocabulary lacks the tag <one>"):
+        run(mixed(data, tmp_path / "other", vocabulary=given))
 
 
 def test_a_mix_by_the_command_line(
