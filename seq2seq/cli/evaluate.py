@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seq2seq.cli.arguments import named, path_named
 from seq2seq.cli.decoding_options import add_decoding_options, decoding_settings
 from seq2seq.cli.evaluate_report import add_report_options, report_options
+from seq2seq.cli.tags import add_tag
 from seq2seq.cli.verbs import (
     add_fusion,
     add_input_length,
@@ -85,7 +86,7 @@ def _add_data(evaluate: argparse.ArgumentParser) -> None:
         type=named,
         help="folder, file or Hub id of inputs with expected answers, a row each; a folder of images, frames or "
         "arrays with captions.tsv or metadata.csv; for a language model of texts, or a text file (default: what a "
-        "translator was trained on)",
+        "translator was trained on; of several corpora, those that --source, --target and --tag name)",
     )
     evaluate.add_argument("--split", type=named, default="test", help="split to answer (default: test)")
     evaluate.add_argument(
@@ -100,6 +101,7 @@ def _add_data(evaluate: argparse.ArgumentParser) -> None:
         help="column of expected answers: a text or a list of texts; a class; a label per step, with spaces between "
         "them; numbers, or the name of a .npy or .csv file (default: a translator's own; target)",
     )
+    add_tag(evaluate, "each input")
     for name, what in (
         ("columns", "names of all columns of tables without a header"),
         ("features", "column of features"),

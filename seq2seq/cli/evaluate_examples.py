@@ -66,7 +66,7 @@ def _refuse_unused(options: argparse.Namespace, model: Any, search_options: Mapp
     if isinstance(model, CharacterModel):
         reason = f"{options.model} holds a language model, which predicts the text itself"
         check(not options.target, f"--target: {reason}; leave it out")
-    tables = ", ".join(f"--{name}" for name in ("columns", "features") if getattr(options, name))
+    tables = ", ".join(f"--{name}" for name in ("columns", "features", "tag") if getattr(options, name))
     check(not tables, f"{tables}: for runs that translate; {options.model} does not")
     if not isinstance(model, Generator):
         names = [*search_options, *(name for name in ("bleu_tokenizer", "metrics", "errors") if getattr(options, name))]

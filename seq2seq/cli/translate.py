@@ -15,6 +15,7 @@ from seq2seq.cli.decoding_options import add_decoding_options, decoding_files, d
 from seq2seq.cli.features import check_features
 from seq2seq.cli.output_lines import output_lines
 from seq2seq.cli.simultaneous import write_simultaneously
+from seq2seq.cli.tags import Tags, add_tag, tags_of
 from seq2seq.cli.translate_file import add_file_options, check_file_options, translate_file
 from seq2seq.cli.verbs import (
     add_ensemble,
@@ -56,6 +57,7 @@ def add_translate(verbs: Any) -> None:
     add_file_options(translate)
     add_translator_options(translate)
     add_fusion(translate)
+    add_tag(translate)
     translate.add_argument(
         "--n-best",
         type=number_within(SEARCH["beam_size"]),
@@ -101,6 +103,7 @@ def add_score(verbs: Any) -> None:
     score.set_defaults(precision="fp32")
     add_ensemble(score)
     add_input_length(score)
+    add_tag(score, "each source")
     score.add_argument(
         "--source-file", type=path_named, required=True, help="source sentences, one per line, UTF-8, or -"
     )
@@ -138,14 +141,16 @@ def _translate(options: argparse.Namespace) -> None:
         if options.attention:
             _check_attends(translator, options)
         given = prompted_lines() if options.interactive else lines
-        _write_translations(translator, _checked(translator, given), options, settings)
+        tags = tags_of(translator, options)
+        _write_translations(translator, _checked(translator, given, tags), tags, options, settings)
 
 
-def _checked(translator: Translator, lines: Iterator[str]) -> Iterator[str]:
-    """The lines as they come. Raises UserError at one that lacks the features that the model reads."""
+def _checked(translator: Translator, lines: Iterator[str], tags: Tags) -> Iterator[str]:
+    """The lines as they come, with their tags. Raises UserError at one that lacks the features, or the tag, that the
+    model reads."""
     for number, line in enumerate(lines, 1):
         check_features(translator, line, f"line {number}")
-        yield line
+        yield tags.before(line, f"line {number}")
 
 
 def _check_splitting(options: argparse.Namespace) -> None:
@@ -173,12 +178,12 @@ def _check_attends(translator: Translator, options: argparse.Namespace) -> None:
 
 
 def _write_translations(
-    translator: Translator, given: Iterator[str], options: argparse.Namespace, settings: dict[str, Any]
+    translator: Translator, given: Iterator[str], tags: Tags, options: argparse.Namespace, settings: dict[str, Any]
 ) -> None:
     from seq2seq.cli.attention_file import attention_file
 
     if options.split_sentences:
-        _write_paragraphs(translator, given, options, settings)
+        _write_paragraphs(translator, given, tags, options, settings)
         return
     lines, sources = tee(given)
     if options.interactive:
@@ -203,15 +208,19 @@ def _prefixes(options: argparse.Namespace) -> list[str] | None:
 
 
 def _write_paragraphs(
-    translator: Translator, given: Iterator[str], options: argparse.Namespace, settings: dict[str, Any]
+    translator: Translator, given: Iterator[str], tags: Tags, options: argparse.Namespace, settings: dict[str, Any]
 ) -> None:
-    """Lines, each translated sentence by sentence; the sentences of many lines together."""
+    """Lines, each translated sentence by sentence, every sentence with the line's tag; the sentences of many lines
+    together."""
+    from seq2seq.data.mixing import tagged
     from seq2seq.data.sentences import split_sentences
 
     language = _source_language(options.model)
     while lines := list(islice(given, 1 if options.interactive else PARAGRAPHS_TOGETHER)):
-        parts = [split_sentences(line, language) for line in lines]
-        found = iter(translator.search([sentence for part in parts for sentence in part.sentences], **settings))
+        apart = [tags.apart(line) for line in lines]
+        parts = [split_sentences(text, language) for _, text in apart]
+        sentences = [tagged(each, tag) for (tag, _), part in zip(apart, parts, strict=True) for each in part.sentences]
+        found = iter(translator.search(sentences, **settings))
         for part in parts:
             text = part.joined([next(found)[0].text for _ in part.sentences])
             sys.stdout.buffer.write((text + "\n").encode("utf-8", errors="replace"))
@@ -224,7 +233,7 @@ def _source_language(run: str) -> str:
     from seq2seq.runs.hub import find_run
     from seq2seq.runs.layout import CONFIG_FILE
 
-    return str(read_mapping(find_run(run, {}) / CONFIG_FILE).get("source", "en"))
+    return str(read_mapping(find_run(run, {}) / CONFIG_FILE).get("source") or "en")
 
 
 def _with_progress(found: Iterable[list[Translation]], interactive: bool) -> Iterable[list[Translation]]:
@@ -251,5 +260,8 @@ def _score(options: argparse.Namespace) -> None:
     from seq2seq.cli.lines import paired_lines
 
     sources, targets = paired_lines(options.source_file, options.target_file)
-    for score in load_translator(options).score(sources, targets):
+    translator = load_translator(options)
+    tags = tags_of(translator, options)
+    sources = [tags.before(each, f"{options.source_file}, line {row}") for row, each in enumerate(sources, 1)]
+    for score in translator.score(sources, targets):
         print(f"{score.log_probability:.6f}\t{score.tokens}")

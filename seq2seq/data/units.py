@@ -36,23 +36,26 @@ class UnitsConfig(Protocol):
     def feature_units(self) -> FeatureUnits: ...
     @property
     def unicode(self) -> Unicode: ...
+    @property
+    def tags(self) -> Sequence[str]: ...
 
 
-def unit_vocabulary(texts: Iterable[str], units: Units, config: VocabularyConfig, seed: int) -> Vocabulary:
+def unit_vocabulary(
+    texts: Iterable[str], units: Units, config: VocabularyConfig, seed: int, tags: Sequence[str] = ()
+) -> Vocabulary:
     """Learns the vocabulary of texts cut into these units; auto: as `config` says, else with all that occurs, and texts
-    as they stand."""
+    as they stand. tags: words that are a piece each, whatever the units."""
     if units == "auto":
-        return Vocabulary.train(texts, config, seed)
+        return Vocabulary.train(texts, config, seed, tags=tags)
     if units == "subwords":
         kind = config.model_type if config.model_type in ("unigram", "bpe") else "unigram"
-        return Vocabulary.train(texts, replace(config, model_type=kind), seed)
+        return Vocabulary.train(texts, replace(config, model_type=kind), seed, tags=tags)
     lines = list(texts)
     settings = replace(
         config, model_type="word" if units == "symbols" else "char", normalization="identity", character_coverage=1.0
     )
-    return Vocabulary.train(
-        lines, settings, seed, whole=True, clusters=_clusters(lines) if units == "graphemes" else ()
-    )
+    clusters = _clusters(lines) if units == "graphemes" else ()
+    return Vocabulary.train(lines, settings, seed, whole=True, clusters=clusters, tags=tags)
 
 
 def _clusters(lines: list[str]) -> list[str]:
@@ -200,13 +203,15 @@ def train_unit_vocabularies(
         dataset = dataset.take(settings.max_training_sentences)
     units = config.source_units, config.target_units
     if settings.source_model is not None or (units == ("auto", "auto") and not config.features):
-        source, target = train_vocabularies(dataset, settings, seed)
+        source, target = train_vocabularies(dataset, settings, seed, config.tags)
     else:
         sources = [text.partition("\t")[0] if config.features else text for text in column_texts(dataset, ("source",))]
         targets = list(column_texts(dataset, ("target",)))
         joint = settings.joint and units[0] == units[1]
-        target = unit_vocabulary([*sources, *targets] if joint else targets, units[1], settings, seed)
-        source = target if joint else unit_vocabulary(sources, units[0], settings, seed)
+        target = unit_vocabulary(
+            [*sources, *targets] if joint else targets, units[1], settings, seed, config.tags if joint else ()
+        )
+        source = target if joint else unit_vocabulary(sources, units[0], settings, seed, config.tags)
     return _with_features(source, dataset, config, settings, per_step, seed), target
 
 

@@ -111,6 +111,11 @@ class Translator(Searcher):
         return self._search(list_of_texts(texts), begins, plan, terms)
 
     @property
+    def tags(self) -> list[str]:
+        """What inputs may begin with: the tags of the corpora that the model was trained on."""
+        return getattr(self.source_vocabulary, "text", self.source_vocabulary).tags()  # type: ignore[no-any-return]
+
+    @property
     def _unicode(self) -> Unicode:
         """The form that all texts of the training had, those of the target, too."""
         form: Unicode = getattr(self.source_vocabulary, "unicode", "unchanged")

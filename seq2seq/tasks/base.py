@@ -20,6 +20,7 @@ from torch import nn
 from seq2seq.config import from_dict, option_types, read_config, read_mapping, to_dict, write_run_config
 from seq2seq.data.batch import Batches, collate_sequences
 from seq2seq.data.bucketing import ExampleBatches
+from seq2seq.data.mixing import places_of
 from seq2seq.errors import Interrupted, Terminated, UserError, check
 from seq2seq.evaluation import plotting
 from seq2seq.inference.pretrained import Pretrained
@@ -218,7 +219,8 @@ def open_run(config: TaskConfig, own_build: Build | None = None, further: Iterab
 def refuse_directory(directory: Path, config: TaskConfig, own_build: Build | None, further: Iterable[str]) -> None:
     """Raises UserError where a run cannot be begun or taken up there: among its data, over files of others, with other
     settings. further: as `open_run` takes it."""
-    refuse_data_folder(directory, str(getattr(config, "data", "")))
+    for place in places_of(getattr(config, "data", "")):
+        refuse_data_folder(directory, place)
     refuse_foreign_files(directory, (*WRITTEN, *further))
     refuse_changes(directory, config, own_build)
 
@@ -307,7 +309,7 @@ def warn_of_swapped_columns(config: Any, start: Path) -> None:
     """Logs a warning where the run that training starts from translates the other way."""
     stored = read_mapping(start / CONFIG_FILE)
     columns = stored.get("source"), stored.get("target")
-    if None not in columns and columns == (getattr(config, "target", None), getattr(config, "source", None)):
+    if all(columns) and columns == (getattr(config, "target", None), getattr(config, "source", None)):
         log.warning(
             "start_from: the model in %s was trained from %s to %s, and this run goes from %s to %s; is that meant?",
             start,
@@ -352,7 +354,8 @@ def refuse_changes(directory: Path, config: TaskConfig, own_build: Build | None 
     # A run that started from another one has that one's vocabulary, whatever was recorded.
     free = FREE_TO_CHANGE | ({"vocabulary"} if config.start_from else set())
     free_in_trainer = FREE_IN_TRAINER | (set() if cosine else {"epochs"})
-    changed = list(differences(to_dict(before), to_dict(config), {"": free, "trainer.": free_in_trainer}))
+    stored, now = ({**to_dict(each), "corpora": described_but_place(each)} for each in (before, config))
+    changed = list(differences(stored, now, {"": free, "trainer.": free_in_trainer}))
     if changed:
         further = ""
         if cosine and before.trainer.epochs != config.trainer.epochs:
@@ -361,6 +364,12 @@ def refuse_changes(directory: Path, config: TaskConfig, own_build: Build | None 
             f"{directory} holds a run with other settings: {'; '.join(changed)}. "
             f"Give the old ones, or choose another --output{further}"
         )
+
+
+def described_but_place(config: TaskConfig) -> list[dict[str, Any]]:
+    """What decides what is read from each of several corpora, but where it lies; nothing where there is one."""
+    data = getattr(config, "data", "")
+    return [{**to_dict(each), "path": ""} for each in data] if isinstance(data, tuple) else []
 
 
 def example_batches(
