@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -27,6 +27,7 @@ from seq2seq.inference.decoding import greedy_texts
 from seq2seq.inference.outputs import Translation
 from seq2seq.inference.translator import Translator
 from seq2seq.model.seq2seq import Seq2Seq
+from seq2seq.runtime.distributed import World
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.results import write_results
 from seq2seq.training.objectives import ComputeLoss, loss_per_token, teacher_forcing
@@ -61,6 +62,9 @@ class Validator:
     """Which of `VALIDATED` is computed besides loss and BLEU."""
     objective: ComputeLoss = field(default_factory=teacher_forcing)
     """What the loss is."""
+    world: World = field(default_factory=World)
+    """The processes that share the pairs; the main one has all figures, the others the loss."""
+    every_rank: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         bleu_metric(self.target_language, self.bleu_tokenizer)  # where its package is missing, training does not begin
@@ -70,17 +74,21 @@ class Validator:
     def __call__(self, model: Seq2Seq) -> dict[str, float]:
         """loss: of the objective, by default nats per target token without label smoothing; bleu: greedy, detokenised,
         sacreBLEU's defaults; the others: of the same texts, in percent."""
-        hypotheses = greedy_texts(model, [source for source, _ in self.pairs], self.target_vocabulary, self.search)
+        sources = [source for source, _ in self.pairs]
+        hypotheses = greedy_texts(model, sources, self.target_vocabulary, self.search, self.world)
+        loss = self._loss(model)
+        if not self.world.is_main:
+            return {"loss": loss}
         score = bleu(hypotheses, self.references, self.target_language, self.bleu_tokenizer)
         chosen = {name: ON_DEMAND[name] for name in (self.best_metric,) if name in ON_DEMAND}
         further = {name: figure(hypotheses, self.references) for name, figure in chosen.items()}
-        return {"loss": self._loss(model), "bleu": score, **further}
+        return {"loss": loss, "bleu": score, **further}
 
     def _loss(self, model: Seq2Seq) -> float:
         ordered = sorted(self.pairs, key=lambda pair: (len(pair[1]), len(pair[0])))
         starts = range(0, len(ordered), PAIRS_PER_BATCH)
         batches = (collate(ordered[start : start + PAIRS_PER_BATCH]) for start in starts)
-        return loss_per_token(model, batches, self.objective)
+        return loss_per_token(model, batches, self.objective, self.world)
 
 
 @dataclass(frozen=True)

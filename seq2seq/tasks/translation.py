@@ -24,6 +24,7 @@ from seq2seq.model.seq2seq import build_model
 from seq2seq.runs.layout import ATTENTION_FOLDER, EVALUATION_FOLDER, GENERATION_FILE, MODEL_FILE
 from seq2seq.runs.stored_model import Build
 from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies, save_vocabularies
+from seq2seq.runtime.distributed import World
 from seq2seq.tasks.base import Objective, Run, open_run, start_directory
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.embeddings import begin_with_vectors
@@ -129,7 +130,8 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
         )
         log.info("training data: %s", counts.describe())
         batches = BucketedBatches(tokenised, config.batching, seed, run.world, sampler)
-    validator = make_validator(validation, source_vocabulary, target_vocabulary, config, objective or teacher_forcing())
+    objective = objective or teacher_forcing()
+    validator = make_validator(validation, source_vocabulary, target_vocabulary, config, objective, run.world)
     return Prepared(source_vocabulary, target_vocabulary, batches, validator, data_fingerprint(training))
 
 
@@ -176,7 +178,12 @@ def _check_read_alike(config: ExperimentConfig, source: AnyVocabulary, start: Pa
 
 
 def make_validator(
-    validation: Any, source: AnyVocabulary, target: Vocabulary, config: ExperimentConfig, objective: Objective
+    validation: Any,
+    source: AnyVocabulary,
+    target: Vocabulary,
+    config: ExperimentConfig,
+    objective: Objective,
+    world: World,
 ) -> Validator:
     """Validation pairs as ids; the loss, by `objective`, is that of each sentence's first reference."""
     texts, lines = to_evaluate(config, validation)
@@ -193,6 +200,7 @@ def make_validator(
         config.bleu_tokenizer,
         config.trainer.best_metric,
         objective,
+        world,
     )
 
 
