@@ -145,7 +145,8 @@ class Translator(Searcher):
 
         most_rows = rows_for_beam(plan.width, self.device)
         most_steps = times_as_many(self.device) * TOKENS_PER_BATCH
-        return decode_in_batches([len(ids) for ids in sources], translate, most_rows, most_steps, [BLANK])
+        lengths = [len(ids) for ids in sources]
+        return decode_in_batches(lengths, translate, most_rows, most_steps, [BLANK], self.world)
 
     def stream(
         self, texts: Iterable[str], n_best: int = 1, prefixes: Iterable[str] | None = None, **search_options: Any

@@ -19,7 +19,7 @@ from seq2seq.runtime.device import device_named
 
 T = TypeVar("T")
 LONGEST_WAIT = timedelta(hours=12)
-"""For rank 0, which alone learns the vocabulary, and evaluates; NCCL's own limit is ten minutes. Where a
+"""For rank 0, which alone learns the vocabulary, and scores; NCCL's own limit is ten minutes. Where a
 process dies, torchrun ends the others at once."""
 ENVIRONMENT = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
 """What torchrun sets, with the values of a process that it did not start."""

@@ -139,6 +139,15 @@ def evaluate(
     return scored(sources, references, translations, target_language, bleu_tokenizer, confidence)
 
 
+def translate_together(translator: Translator, sources: list[str], world: World) -> list[Translation]:
+    """The best translations, on every rank, of sources that the ranks share. They call this together."""
+    translator.world = world
+    try:
+        return [best[0] for best in translator.search(sources)]
+    finally:
+        translator.world = World()
+
+
 def check_scoring(target_language: str, bleu_tokenizer: str) -> None:
     """Raises UserError where `scored` could not compute BLEU, so that nothing is translated in vain."""
     bleu_metric(target_language, bleu_tokenizer)

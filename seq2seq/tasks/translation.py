@@ -28,7 +28,7 @@ from seq2seq.runtime.distributed import World
 from seq2seq.tasks.base import Objective, Run, open_run, start_directory
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.embeddings import begin_with_vectors
-from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
+from seq2seq.tasks.evaluate import Evaluation, Validator, check_scoring, scored, translate_together
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
 from seq2seq.tasks.model_card import write_card
 from seq2seq.training.minimum_risk import minimum_risk
@@ -69,10 +69,9 @@ def run(
         check(given is None or callable(given), f"run: {name} must be a function, not {type(given).__name__}")
     with open_run(config, build, TEXT_FILES) as run:
         translator = train(config, run, objective)
-        if not run.world.is_main:
-            return translator, None
-        evaluation = test(translator, config, run.directory)
-        write_card(run.directory, config, evaluation, config.search.beam_size)
+        evaluation = test(translator, config, run.directory, run.world)
+        if run.world.is_main:
+            write_card(run.directory, config, evaluation, config.search.beam_size)
         return translator, evaluation
 
 
@@ -204,9 +203,10 @@ def make_validator(
     )
 
 
-def test(translator: Translator, config: ExperimentConfig, directory: Path) -> Evaluation | None:
+def test(translator: Translator, config: ExperimentConfig, directory: Path, world: World) -> Evaluation | None:
     """Translates and scores the test split, where the data has one, and writes figures and attention maps; takes those
-    that are there already for this model and these settings."""
+    that are there already for this model and these settings. Ranks call this together and share the translating; the
+    main one alone writes and returns the evaluation."""
     if not config.test_split:
         return None
     try:
@@ -219,11 +219,17 @@ def test(translator: Translator, config: ExperimentConfig, directory: Path) -> E
     settings = settings_of(directory, translator, config.search, (config.target, config.bleu_tokenizer), sources, lines)
     drawn = attention_is_drawn(translator, directory)
     stored = read_evaluation(folder, name, settings, sources, lines) if drawn else None
-    if stored is not None:
+    if world.broadcast_object(stored is not None):
+        if stored is None or not world.is_main:
+            return None
         log.info("%s: taken from %s.*, same model and settings: %s", name, folder / name, stored.scores.describe())
         return stored
     log.info("translating the %s split, beam %d", name, config.search.beam_size)
-    evaluation = evaluate(translator, sources, lines, True, config.target, config.bleu_tokenizer)
+    check_scoring(config.target, config.bleu_tokenizer)
+    translations = translate_together(translator, sources, world)
+    if not world.is_main:
+        return None
+    evaluation = scored(sources, lines, translations, config.target, config.bleu_tokenizer)
     write_evaluation(evaluation, folder, name, settings)
     log.info("%s: %s", name, evaluation.scores.describe())
     draw_attention(translator, evaluation, directory)

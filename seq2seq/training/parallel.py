@@ -5,7 +5,6 @@ torch's DistributedDataParallel divides by the number of processes: here it adds
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -74,34 +73,39 @@ class OneMessage:
 
 class LossModule(nn.Module):
     """Model and objective in one forward, around which torch's engines act: an objective may call the model in any way,
-    and more than once."""
+    and more than once. Its loss reaches every parameter, be it by no gradient: all ranks send the same messages."""
 
     def __init__(self, model: nn.Module, compute_loss: ComputeLoss) -> None:
         super().__init__()
         self.model, self.compute_loss = model, compute_loss
 
     def forward(self, batch: Any) -> LossSum:
-        """The objective's value; of None, as a batch, 0."""
+        """The objective's value; of None, as a batch, 0, which reaches the last parameter first, as losses do."""
         if batch is not None:
-            return self.compute_loss(self.model, batch)
-        return LossSum(zero_of(self.model), torch.zeros((), dtype=torch.int64))
+            loss = self.compute_loss(self.model, batch)
+            return loss._replace(total=reaching(loss.total, trainable(self.model)))
+        zero = torch.zeros(())
+        for parameter in trainable(self.model):
+            zero = reaching(zero, [parameter])
+        return LossSum(zero, zero)
 
 
-def zero_of(model: nn.Module) -> Tensor:
-    """0, whose gradient by every parameter is 0: a loss that reaches all of them."""
-    zero: Tensor = _ZeroOfAll.apply(*trainable(model))
-    return zero
+def reaching(total: Tensor, parameters: Sequence[Tensor], by_zeros: bool = False) -> Tensor:
+    """total [], so that going backward from it reaches these parameters too, by no gradient or by one of zeros."""
+    reached: Tensor = _Reaching.apply(by_zeros, total, *parameters)
+    return reached
 
 
-class _ZeroOfAll(torch.autograd.Function):
+class _Reaching(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, *parameters: Tensor) -> Tensor:
-        ctx.save_for_backward(*parameters)
-        return parameters[0].new_zeros(())
+    def forward(ctx: Any, by_zeros: bool, total: Tensor, *parameters: Tensor) -> Tensor:
+        ctx.parameters, ctx.by_zeros = parameters, by_zeros
+        return total.clone()
 
     @staticmethod
-    def backward(ctx: Any, *_upstream: Tensor) -> tuple[Tensor, ...]:
-        return tuple(each.new_zeros(()).expand_as(each) for each in ctx.saved_tensors)
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        zeros = [each.new_zeros(()).expand_as(each) if ctx.by_zeros else None for each in ctx.parameters]
+        return None, upstream[0], *zeros
 
 
 class Replicated(OneMessage):
@@ -114,19 +118,18 @@ class Replicated(OneMessage):
 
     def __init__(self, model: nn.Module, compute_loss: ComputeLoss, world: World, in_bf16: bool) -> None:
         super().__init__(model, compute_loss, world, in_bf16)
-        # Without find_unused_parameters DDP sorts its messages anew after the first step, and so adds up in another
-        # order after a resume: three ranks and more would not resume bit for bit.
-        warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
         self.engine = DistributedDataParallel(
-            LossModule(model, compute_loss),
-            init_sync=False,
-            bucket_cap_mb=MEBIBYTES_PER_MESSAGE,
-            find_unused_parameters=True,
+            LossModule(model, compute_loss), init_sync=False, bucket_cap_mb=MEBIBYTES_PER_MESSAGE
         )
         self.engine.broadcast_buffers = False  # as an argument some releases of torch warn of it
         self.engine.register_comm_hook(None, sum_in_bf16 if in_bf16 else sum_as_it_is)
         self.fitted: tuple[int, ...] = ()
         """The largest sizes of batches that have passed."""
+        # DDP shares parameters out to messages anew after its first pass. Here, so that a resume adds up in the same
+        # order: else three ranks and more would not go on bit for bit.
+        self.finish((), False)
+        for parameter in self.parameters:
+            parameter.grad = None
 
     def loss(self, batch: Any) -> LossSum:
         loss: LossSum = self.engine(batch)

@@ -20,18 +20,18 @@ from seq2seq.runs.checkpoints import load_optimizer_tensors, optimizer_tensors
 from seq2seq.runs.weights import load_model_tensors, model_tensors
 from seq2seq.runtime.distributed import World
 from seq2seq.training.objectives import ComputeLoss
-from seq2seq.training.parallel import LossModule, OneMessage, trainable, zero_of
+from seq2seq.training.parallel import LossModule, OneMessage, reaching, trainable
 from seq2seq.training.step import TrainingStep
 
 
 class ShardedLoss(LossModule):
-    """Its loss reaches every parameter: a message holds the gradients of those that are reached, and must be of the
+    """Its loss reaches every parameter by a gradient: a message holds the gradients that there are, and must be of the
     same size on all ranks."""
 
     def forward(self, batch: Any) -> LossSum:
         """The objective's value."""
-        loss = super().forward(batch)
-        return loss._replace(total=loss.total + zero_of(self.model))
+        loss = self.compute_loss(self.model, batch)
+        return loss._replace(total=reaching(loss.total, trainable(self.model), by_zeros=True))
 
 
 class Sharded(OneMessage):

@@ -108,23 +108,24 @@ with world("cpu") as here:
 
 
 VALIDATED = '''
-"""Validates an untrained model alone, and shared out among the processes."""
+"""Validates an untrained model, and translates by it, alone and shared out among the processes."""
 import random
 
 import torch
 
 from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
+from seq2seq.inference.translator import Translator
 from seq2seq.model.seq2seq import build_model
 from seq2seq.runtime.distributed import world
 from seq2seq.search.beam import SearchConfig
-from seq2seq.tasks.evaluate import Validator
+from seq2seq.tasks.evaluate import Validator, translate_together
 from tests.conftest import WORDS, toy_config
 
 chance = random.Random(3)
 lines = [" ".join(chance.choices(WORDS, k=chance.randint(0, 6))) for _ in range(500)]
 vocabulary = Vocabulary.train(lines, VocabularyConfig(size=40, byte_fallback=False), 1)
 torch.manual_seed(1)
-model = build_model(toy_config("", "").model, len(vocabulary), len(vocabulary)).eval()
+model = build_model(toy_config("data", "run").model, len(vocabulary), len(vocabulary)).eval()
 pairs = [(ids, ids) for ids in vocabulary.encode_batch(lines)]
 encode, decoded = model.encode, []
 model.encode = lambda source, lengths: decoded.append(len(source)) or encode(source, lengths)
@@ -136,10 +137,15 @@ with world("cpu") as here:
     assert here.size == 2 and 0 < own < 0.7 * (sum(decoded) - own), decoded
     assert shared == (alone if here.is_main else {"loss": alone["loss"]}), (shared, alone)
     assert alone["bleu"] > 0 or alone["character_error_rate"] > 0
+    short = SearchConfig(2, max_length=6)
+    translator = Translator(model, toy_config("data", "run").model, vocabulary, vocabulary, short)
+    translated = translate_together(translator, lines, here)
+    assert [best.text for best in translated] == translator.translate(lines)
+    assert len({best.text for best in translated}) > 20
 '''
 
 
-def test_validation_shared_out_gives_the_figures_of_one_process(tmp_path: Path) -> None:
+def test_validation_and_translation_shared_out_give_what_one_process_does(tmp_path: Path) -> None:
     (tmp_path / "validated.py").write_text(VALIDATED)
     run_ranks(2, tmp_path / "validated.py", [], tmp_path)
 
@@ -257,11 +263,15 @@ with world("cpu") as here:
         progress = train("fewer", sharding="full")
         assert progress.step == 2 + 1 + 2, progress  # two had done 8 of the first 12 batches in 2 steps
         assert progress.further_steps == 1, progress
+        train("three")
+        train("thrice", stop_at=3)
+        train("thrice")
 '''
 
 
 def test_training_in_shares_equals_training_whole_and_goes_on_with_more_processes(tmp_path: Path) -> None:
-    """Accumulation, clipping by the whole norm, Adam, the average, a frozen weight; stopped by one rank's signal."""
+    """Accumulation, clipping by the whole norm, Adam, the average, a frozen weight; stopped by one rank's signal, and
+    taken up bit for bit, by three processes too, whose sums depend on their order."""
     (tmp_path / "trained.py").write_text(TRAINED)
     run_ranks(2, tmp_path / "trained.py", [tmp_path], tmp_path)
     whole, sharded, twice = (final_tensors(tmp_path / name) for name in ("whole", "sharded", "twice"))
@@ -272,6 +282,8 @@ def test_training_in_shares_equals_training_whole_and_goes_on_with_more_processe
     run_ranks(3, tmp_path / "trained.py", [tmp_path], tmp_path)
     assert "trained by 2 processes, goes on with 3" in (tmp_path / "stderr-0").read_text()
     assert final_tensors(tmp_path / "fewer").keys() == whole.keys()
+    three, thrice = (final_tensors(tmp_path / name) for name in ("three", "thrice"))
+    assert all(torch.equal(thrice[name], tensor) for name, tensor in three.items())
 
 
 def final_tensors(run: Path) -> dict[str, torch.Tensor]:
