@@ -17,6 +17,7 @@ from seq2seq.inference.pretrained import Pretrained
 from seq2seq.model.memory import Memory
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runtime.device import compute_type
+from seq2seq.runtime.distributed import World
 from seq2seq.runtime.kernels import DecodingPrecision
 from seq2seq.search.beam import SearchConfig
 from seq2seq.search.ensemble import EnsembleState, ensemble
@@ -55,6 +56,8 @@ class Searcher(Pretrained):
         """Further models of an ensemble, see `join`."""
         self.fusion: Fusion | None = None
         """A language model that joins in, see `fuse`."""
+        self.world = World()
+        """Processes that share the inputs of each search, which they all begin together, and all get every output."""
         self._prepared = PreparedModels()
 
     @property
@@ -139,6 +142,10 @@ def together(prepared: list[SearchModel], states: list[Any]) -> tuple[StepFn[Any
 
 def empty(memory: Memory) -> Memory:
     """A memory of nothing, for as many sentences: one step of zeros, so that any context is zero."""
-    states, mask, *final = memory
-    zeros = torch.zeros_like(states[:, :1])
-    return Memory(zeros, torch.ones_like(mask[:, :1]), *map(torch.zeros_like, final))
+    return Memory(
+        torch.zeros_like(memory.states[:, :1]),
+        torch.ones_like(memory.mask[:, :1]),
+        torch.zeros_like(memory.final_hidden),
+        torch.zeros_like(memory.final_cell),
+        None if memory.beside is None else empty(memory.beside),
+    )

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seq2seq.config import COUNTS, check_number, from_dict, read_config, write_config
 from seq2seq.data.batch import Pair, collate_to_decode
-from seq2seq.data.units import AnyVocabulary, Unicode, normalised
+from seq2seq.data.units import AnyVocabulary, SourceVocabulary, Unicode, normalised
 from seq2seq.data.vocabulary import RightToLeft, Vocabulary
 from seq2seq.errors import UserError, check
 from seq2seq.inference.copied_text import unknown_copied
@@ -113,7 +113,8 @@ class Translator(Searcher):
     @property
     def tags(self) -> list[str]:
         """What inputs may begin with: the tags of the corpora that the model was trained on."""
-        return getattr(self.source_vocabulary, "text", self.source_vocabulary).tags()  # type: ignore[no-any-return]
+        source = self.source_vocabulary
+        return (source.text if isinstance(source, SourceVocabulary) else source).tags()
 
     @property
     def _unicode(self) -> Unicode:
@@ -165,7 +166,8 @@ class Translator(Searcher):
 
         most_rows = rows_for_beam(plan.width, self.device)
         most_steps = times_as_many(self.device) * TOKENS_PER_BATCH
-        return decode_in_batches([len(ids) for ids in sources], translate, most_rows, most_steps, [BLANK])
+        lengths = [len(ids) for ids in sources]
+        return decode_in_batches(lengths, translate, most_rows, most_steps, [BLANK], self.world)
 
     def stream(
         self, texts: Iterable[str], n_best: int = 1, prefixes: Iterable[str] | None = None, **search_options: Any

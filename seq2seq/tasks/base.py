@@ -94,6 +94,7 @@ FREE_IN_TRAINER = {
     "device",
     "nonfinite_patience",
     "cuda_graphs",
+    "sharding",
 }
 """What may differ when a run is taken up again: it alters neither the model nor the order of the data. So may the
 epochs, unless the learning rate falls towards the last one."""

@@ -26,12 +26,13 @@ from seq2seq.model.seq2seq import build_model
 from seq2seq.runs.layout import ATTENTION_FOLDER, EVALUATION_FOLDER, GENERATION_FILE, MODEL_FILE
 from seq2seq.runs.stored_model import Build
 from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies, save_vocabularies
+from seq2seq.runtime.distributed import World
 from seq2seq.tasks.base import Objective, Run, open_run, start_directory
 from seq2seq.tasks.batches import drawn_together, training_batches
 from seq2seq.tasks.budget import find_budget, with_recorded_budget
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.embeddings import begin_with_vectors
-from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
+from seq2seq.tasks.evaluate import Evaluation, Validator, check_scoring, scored, translate_together
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
 from seq2seq.tasks.model_card import write_card
 from seq2seq.tasks.splits import held_out, together, training_splits
@@ -73,10 +74,9 @@ def run(
     config = with_recorded_budget(config)
     with open_run(config, build, TEXT_FILES) as run:
         translator = train(config, run, objective)
-        if not run.world.is_main:
-            return translator, None
-        evaluation = test(translator, config, run.directory)
-        write_card(run.directory, config, evaluation, config.search.beam_size)
+        evaluation = test(translator, config, run.directory, run.world)
+        if run.world.is_main:
+            write_card(run.directory, config, evaluation, config.search.beam_size)
         return translator, evaluation
 
 
@@ -131,7 +131,8 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
         return world.broadcast_object(found)
 
     batches = training_batches(config, training, source_vocabulary, target_vocabulary, run.world, budget)
-    validator = make_validator(validation, source_vocabulary, target_vocabulary, config, objective or teacher_forcing())
+    objective = objective or teacher_forcing()
+    validator = make_validator(validation, source_vocabulary, target_vocabulary, config, objective, run.world)
     return Prepared(source_vocabulary, target_vocabulary, batches, validator, fingerprint_of(training))
 
 
@@ -198,6 +199,7 @@ def make_validator(
     target: Vocabulary,
     config: ExperimentConfig,
     objective: Objective,
+    world: World,
 ) -> Validator:
     """Validation pairs as ids, of all corpora that have some; the loss, by `objective`, is that of the first reference
     of each sentence."""
@@ -218,12 +220,14 @@ def make_validator(
         config.trainer.best_metric,
         objective,
         parts,
+        world,
     )
 
 
-def test(translator: Translator, config: ExperimentConfig, directory: Path) -> Evaluation | None:
+def test(translator: Translator, config: ExperimentConfig, directory: Path, world: World) -> Evaluation | None:
     """Translates and scores the test split, of all corpora that have one, and writes figures, also of each corpus, and
-    attention maps; takes those that are there already for this model and these settings."""
+    attention maps; takes those that are there already for this model and these settings. Ranks call this together and
+    share the translating; the main one alone writes and returns the evaluation."""
     if not config.test_split:
         return None
     try:
@@ -236,11 +240,17 @@ def test(translator: Translator, config: ExperimentConfig, directory: Path) -> E
     settings = settings_of(directory, translator, config.search, language, sources, lines)
     drawn = attention_is_drawn(translator, directory)
     stored = read_evaluation(folder, name, settings, sources, lines) if drawn else None
-    if stored is not None:
+    if world.broadcast_object(stored is not None):
+        if stored is None or not world.is_main:
+            return None
         log.info("%s: taken from %s.*, same model and settings: %s", name, folder / name, stored.scores.describe())
         return stored
     log.info("translating the %s split, beam %d", name, config.search.beam_size)
-    evaluation = evaluate(translator, sources, lines, True, *language, parts)
+    check_scoring(*language)
+    translations = translate_together(translator, sources, world)
+    if not world.is_main:
+        return None
+    evaluation = scored(sources, lines, translations, *language, parts=parts)
     write_evaluation(evaluation, folder, name, settings)
     for corpus, scores in evaluation.corpora.items():
         log.info("%s, %s: %s", name, corpus, scores.describe())
