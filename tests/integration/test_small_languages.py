@@ -35,7 +35,7 @@ SIZES = [
 def inflected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Lemmas that one feature leaves as they are, and another turns into capitals."""
     folder, generator = tmp_path_factory.mktemp("inflection"), random.Random(1)
-    for split, count in (("trn", 300), ("dev", 10)):
+    for split, count in (("trn", 120), ("dev", 10)):
         rows = []
         for _ in range(count):
             lemma = "".join(generator.choices("abcd", k=generator.randint(1, 5)))
@@ -55,7 +55,7 @@ def test_from_training_to_alignment(
     config = read_config(tmp_path / "whole" / "config.json", ExperimentConfig)
     mapped = seq2seq.config.to_dict(config) | {"output": str(tmp_path / "run")}
     again = seq2seq.config.from_dict(ExperimentConfig, mapped)
-    interrupt_after(4, again, monkeypatch)
+    interrupt_after(3, again, monkeypatch)
     write_config(tmp_path / "again.yaml", again)
     assert main(["train", "--config", str(tmp_path / "again.yaml")]) == 0
     assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "run"))
