@@ -24,14 +24,14 @@ class Config(seq2seq.ExperimentConfig):
     languages: str = ""
     """Names of languages, with commas; empty: all that the folder has."""
 
-    def named(self, suffix: str) -> list[str]:
-        """The languages to train, of files NAME + suffix in the folder of the data."""
+    def named(self, suffix: str, quick: int = 1) -> list[str]:
+        """The languages to train, of files NAME + suffix in the folder of the data. quick: how many on a smoke run."""
         there = sorted(path.name.removesuffix(suffix) for path in Path(str(self.data)).glob(f"*{suffix}"))
         seq2seq.check(bool(there), f"{self.data}: no file *{suffix}; give --data DIR")
         names = [name.strip() for name in self.languages.split(",")] if self.languages else there
         for name in names:
             seq2seq.check(name in there, f"{self.data}: no language '{name}'; there are {', '.join(there)}")
-        return names[:1] if self.quick else names
+        return names[:quick] if self.quick else names
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,14 @@ def evaluate(config: Config, training: Rows, test: Rows) -> seq2seq.Evaluation |
     """Trains on rows, but for some words, and evaluates on those of `test`; None where others do so. Raises UserError
     where the run's folder holds other data."""
     folder = Path(config.output) / "data"
+    write_parts(config, folder, training, test)
+    own = replace(config, data=str(folder), languages="")  # a run does not depend on which others are trained
+    return seq2seq.run(seq2seq.fit_to_data(own))[1]
+
+
+def write_parts(config: Config, folder: Path, training: Rows, test: Rows) -> None:
+    """Writes the words to train on, those that choose the best model, and those of the figures into the folder. Raises
+    UserError where it holds others."""
     folder.mkdir(parents=True, exist_ok=True)
     if config.quick:
         training, test = training[:QUICK_ROWS], test[:QUICK_ROWS]
@@ -73,8 +81,6 @@ def evaluate(config: Config, training: Rows, test: Rows) -> seq2seq.Evaluation |
             seq2seq.check(same, f"{path}: holds other words than this run would train on; choose another --output")
         else:
             path.write_text(content, encoding="utf-8")
-    own = replace(config, data=str(folder), languages="")  # a run does not depend on which others are trained
-    return seq2seq.run(seq2seq.fit_to_data(own))[1]
 
 
 def is_kept(word: str) -> bool:

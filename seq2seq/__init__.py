@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.data.labelled_texts import find_slots as find_slots
     from seq2seq.data.labelled_texts import three_parts as three_parts
     from seq2seq.data.loading import open_any as open_any
+    from seq2seq.data.mixing import CorpusConfig as CorpusConfig
     from seq2seq.data.readers import ReaderConfig as ReaderConfig
     from seq2seq.data.sequences import parts_in_order as parts_in_order
     from seq2seq.data.sequences import read_answered as read_answered
@@ -55,6 +56,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.evaluation.plotting import plot_lines as plot_lines
     from seq2seq.evaluation.spans import span_f1 as span_f1
     from seq2seq.inference.character_model import CharacterModel as CharacterModel
+    from seq2seq.inference.columns import ColumnTranslator as ColumnTranslator
     from seq2seq.inference.decoding import attends as attends
     from seq2seq.inference.load import load as load
     from seq2seq.inference.outputs import Alignment as Alignment
@@ -78,6 +80,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.runs.metrics_log import read_journal as read_journal
     from seq2seq.runtime.distributed import end_other_processes as end_other_processes
     from seq2seq.search.beam import SearchConfig as SearchConfig
+    from seq2seq.tasks.captioning import CaptionTask as CaptionTask
+    from seq2seq.tasks.captioning import draw_image_attention as draw_image_attention
+    from seq2seq.tasks.captioning import read_captioned as read_captioned
     from seq2seq.tasks.configs import ExperimentConfig as ExperimentConfig
     from seq2seq.tasks.configs import GeneratorTask as GeneratorTask
     from seq2seq.tasks.configs import LanguageModelTask as LanguageModelTask
@@ -113,6 +118,7 @@ _NAMES = {
     "data.images": ("CaptionedImages", "backbone", "encode_images", "open_captioned", "pixels"),
     "data.labelled_texts": ("find_labelled_texts", "find_slots", "three_parts"),
     "data.loading": ("open_any",),
+    "data.mixing": ("CorpusConfig",),
     "data.readers": ("ReaderConfig",),
     "data.characters": ("Characters",),
     "data.sequences": ("parts_in_order", "read_answered", "read_sequences"),
@@ -127,6 +133,7 @@ _NAMES = {
     "evaluation.spans": ("span_f1",),
     "inference.decoding": ("attends",),
     "inference.character_model": ("CharacterModel",),
+    "inference.columns": ("ColumnTranslator",),
     "inference.load": ("load",),
     "inference.outputs": ("Alignment", "Translation"),
     "inference.predictor": ("Predictor",),
@@ -144,6 +151,7 @@ _NAMES = {
     "runs.metrics_log": ("read_journal",),
     "runtime.distributed": ("end_other_processes",),
     "search.beam": ("SearchConfig",),
+    "tasks.captioning": ("CaptionTask", "draw_image_attention", "read_captioned"),
     "tasks.configs": ("ExperimentConfig", "GeneratorTask", "LanguageModelTask", "PredictorTask", "WordTask"),
     "tasks.evaluate": ("Evaluation",),
     "tasks.language_modelling": ("train_language_model",),

@@ -3,7 +3,7 @@
 A configuration class declares its options as typed fields with defaults and validates itself in
 ``__post_init__``: types with `check_fields`, which comes first, its numbers with `check_numbers`, the rest with
 `check`. Its annotations may be ``int``, ``float``, ``str``, ``bool``, a ``Literal``, another configuration class, or
-any of these ``| None``.
+any of these ``| None``, or ``tuple[X, ...]`` for a list of them.
 """
 
 import dataclasses
@@ -95,6 +95,8 @@ SEARCH: dict[str, Whole | Real] = {
     "max_length_ratio": Real(0, 1_000, without=(0,)),
 }
 """Of SearchConfig; here, as the command line looks at them before it imports torch."""
+FUSION_WEIGHTS = Real(0, 10)
+"""Of language models that join in a search."""
 
 
 def check_fields(config: Any, section: str) -> None:
@@ -346,7 +348,14 @@ def _convert(annotation: Any, value: Any, where: str, name: str) -> Any:
         return None
     for alternative in alternatives:
         if dataclasses.is_dataclass(alternative):
+            if isinstance(value, alternative):  # type: ignore[arg-type]
+                return value
             return _build(alternative, value, where, name + ".")  # type: ignore[arg-type]
+        if typing.get_origin(alternative) is tuple:
+            if isinstance(value, list | tuple):
+                kind = typing.get_args(alternative)[0]
+                return tuple(_convert(kind, each, where, f"{name}.{number}") for number, each in enumerate(value, 1))
+            continue
         if typing.get_origin(alternative) is Literal:
             # Types are compared too because True == 1 in Python.
             if any(type(choice) is type(value) and choice == value for choice in typing.get_args(alternative)):
@@ -373,6 +382,8 @@ def _described(annotation: Any) -> str:
         return "a mapping of options to values"
     if typing.get_origin(annotation) is Literal:
         return "one of " + ", ".join(json.dumps(choice) for choice in typing.get_args(annotation))
+    if typing.get_origin(annotation) is tuple:
+        return "a list"
     return SCALAR_NAMES.get(annotation, str(annotation))
 
 

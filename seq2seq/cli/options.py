@@ -15,6 +15,7 @@ import yaml
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
 from seq2seq.cli.arguments import BUILD_HELP, dashed, spelled
+from seq2seq.cli.corpora import is_list, several_as_one, with_corpora, with_spelled_corpora
 from seq2seq.cli.user_code import function_in
 from seq2seq.config import (
     BUILD_OPTION,
@@ -73,8 +74,11 @@ def _parser(program: str, description: str, cls: type[Any], defaults: Any) -> Ar
         help="YAML or JSON file of options, such as a run's config.json; those of the command line override it",
     )
     parser.add_class_arguments(cls, None)
+    for action in parser._actions:
+        if action.dest == "data":  # several corpora come as text, see corpora.py; jsonargparse would take it apart
+            vars(action)["_typehint"] = str
     if defaults is not None:
-        parser.set_defaults(to_dict(defaults))
+        parser.set_defaults(with_spelled_corpora(to_dict(defaults)))
     return parser
 
 
@@ -96,7 +100,7 @@ def parse_task(parser: ArgumentParser, arguments: Sequence[str], cls: type[Confi
 def _parse(parser: ArgumentParser, arguments: Sequence[str], cls: type[Any], by_data: bool = False) -> dict[str, Any]:
     """Options on the command line override those of files, these override what is taken from the run that training
     starts from, this what the data chooses, and that the parser's defaults."""
-    words = list(_joined(arguments, cls))
+    words = several_as_one(list(_joined(arguments, cls)))
     files = [Path(word.removeprefix("--config=")) for word in words if word.startswith("--config=")]
     words = [word for word in words if not word.startswith("--config=")]
     given = {name[2:]: value for name, _, value in (word.partition("=") for word in words)}
@@ -110,6 +114,8 @@ def _parse(parser: ArgumentParser, arguments: Sequence[str], cls: type[Any], by_
         parser.set_defaults(_options_of_data(parser, {**of_start, **from_files, **given}))
     parser.set_defaults(of_start)
     parser.set_defaults(from_files)
+    if is_list(given.get("data", from_files.get("data"))):  # whose corpora may name their columns themselves
+        parser.set_defaults({name: "" for name in ("source", "target") if parser.get_default(name) is None})
     try:
         namespace = parser.parse_args(words)
     except ArgumentError as error:
@@ -119,7 +125,7 @@ def _parse(parser: ArgumentParser, arguments: Sequence[str], cls: type[Any], by_
         log.warning("output: %s, from %s", from_files["output"], file)  # no log is set up yet: a warning is shown
     values: dict[str, Any] = namespace.as_dict()
     values.pop("config", None)
-    return values
+    return with_corpora(values)
 
 
 def _joined(arguments: Sequence[str], cls: type[Any]) -> Iterator[str]:
@@ -158,7 +164,7 @@ def _options_in(file: Path, cls: type[Any]) -> dict[str, Any]:
         raise UserError(f"{file}: configures a {kind}, not a {cls.kind}; give the file of a {cls.kind}")
     _refuse_class_paths(mapping, file)
     check_types(cls, mapping, str(file))
-    return flat(mapping)
+    return with_spelled_corpora(flat(mapping))
 
 
 def _refuse_own_model(file: Path) -> None:
@@ -206,8 +212,10 @@ def _options_of_data(parser: ArgumentParser, named: dict[str, Any]) -> dict[str,
     ones. None where the data itself is not named, or wrongly: then the parser says so."""
     types = option_types(DataConfig)
     corpus = {name: named[name] for name in types if name in named}
-    if not all(corpus.get(name) for name in ("data", "source", "target")):
+    several = is_list(corpus.get("data"))
+    if not corpus.get("data") or not (several or (corpus.get("source") and corpus.get("target"))):
         return {}
+    corpus = with_corpora({**({"source": "", "target": ""} if several else {}), **corpus})
     corpus |= {name: _scalar(str(value)) for name, value in corpus.items() if types[name] in (int, float)}
     corpus |= {name: str(value).lower() == "true" for name, value in corpus.items() if types[name] is bool}
     output = str(named.get("output", ""))

@@ -126,3 +126,5 @@ def print_figures(config: ExperimentConfig, _translator: Translator, evaluation:
     """The test figures on stdout."""
     print(f"{config.test_split}\t{evaluation.scores.describe()}")
     print(f"{config.test_split}, lowercased\t{evaluation.lowercased.bleu.describe()}")
+    for corpus, scores in evaluation.corpora.items():
+        print(f"{config.test_split}, {corpus}\t{scores.describe()}")

@@ -7,23 +7,28 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import count, islice, tee
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, number_within, path_named
 from seq2seq.cli.decoding_options import add_decoding_options, decoding_files, decoding_settings
 from seq2seq.cli.features import check_features
 from seq2seq.cli.output_lines import output_lines
+from seq2seq.cli.simultaneous import write_simultaneously
+from seq2seq.cli.tags import Tags, add_tag, tags_of
 from seq2seq.cli.translate_file import add_file_options, check_file_options, translate_file
 from seq2seq.cli.verbs import (
     add_ensemble,
+    add_fusion,
     add_input_length,
     add_search_options,
     add_translator_options,
     add_verb,
+    check_fusion,
     load_translator,
     search_settings,
 )
-from seq2seq.config import SEARCH
+from seq2seq.config import COUNTS, SEARCH
 
 if TYPE_CHECKING:
     from seq2seq.inference.outputs import Translation
@@ -51,6 +56,8 @@ def add_translate(verbs: Any) -> None:
     add_decoding_options(translate)
     add_file_options(translate)
     add_translator_options(translate)
+    add_fusion(translate)
+    add_tag(translate)
     translate.add_argument(
         "--n-best",
         type=number_within(SEARCH["beam_size"]),
@@ -74,6 +81,13 @@ def add_translate(verbs: Any) -> None:
         "word, and where it ends with a space, so does the word",
     )
     translate.add_argument(
+        "--wait-k",
+        type=number_within(COUNTS),
+        metavar="K",
+        help="begin to write after K tokens of the source, and read one more for each that is written, as an "
+        "interpreter does (Ma et al. 2019); greedy; prints the average lagging on stderr",
+    )
+    translate.add_argument(
         "--split-sentences",
         action="store_true",
         help="translate each line sentence by sentence, joined with its own white space; needs the extra serve",
@@ -89,6 +103,7 @@ def add_score(verbs: Any) -> None:
     score.set_defaults(precision="fp32")
     add_ensemble(score)
     add_input_length(score)
+    add_tag(score, "each source")
     score.add_argument(
         "--source-file", type=path_named, required=True, help="source sentences, one per line, UTF-8, or -"
     )
@@ -105,6 +120,12 @@ def _translate(options: argparse.Namespace) -> None:
     check(not (options.interactive and options.files), "--interactive reads standard input: leave the files out")
     check(not (options.interactive and options.prefixes), "--prefixes is for files of lines; leave --interactive out")
     check_file_options(options)
+    for path in options.files:
+        check(not Path(path).is_dir(), f"{path}: a folder, not a file of text; a run stands first: translate RUN FILE")
+    check_fusion(options)
+    if options.wait_k is not None:
+        write_simultaneously(options)
+        return
     text = STDIN if options.input is None and (not options.files or STDIN in options.files) else None
     check_standard_input({"the text": text, "--prefixes": options.prefixes, **decoding_files(options)})
     if options.split_sentences:
@@ -120,14 +141,16 @@ def _translate(options: argparse.Namespace) -> None:
         if options.attention:
             _check_attends(translator, options)
         given = prompted_lines() if options.interactive else lines
-        _write_translations(translator, _checked(translator, given), options, settings)
+        tags = tags_of(translator, options)
+        _write_translations(translator, _checked(translator, given, tags), tags, options, settings)
 
 
-def _checked(translator: Translator, lines: Iterator[str]) -> Iterator[str]:
-    """The lines as they come. Raises UserError at one that lacks the features that the model reads."""
+def _checked(translator: Translator, lines: Iterator[str], tags: Tags) -> Iterator[str]:
+    """The lines as they come, with their tags. Raises UserError at one that lacks the features, or the tag, that the
+    model reads."""
     for number, line in enumerate(lines, 1):
         check_features(translator, line, f"line {number}")
-        yield line
+        yield tags.before(line, f"line {number}")
 
 
 def _check_splitting(options: argparse.Namespace) -> None:
@@ -155,12 +178,12 @@ def _check_attends(translator: Translator, options: argparse.Namespace) -> None:
 
 
 def _write_translations(
-    translator: Translator, given: Iterator[str], options: argparse.Namespace, settings: dict[str, Any]
+    translator: Translator, given: Iterator[str], tags: Tags, options: argparse.Namespace, settings: dict[str, Any]
 ) -> None:
     from seq2seq.cli.attention_file import attention_file
 
     if options.split_sentences:
-        _write_paragraphs(translator, given, options, settings)
+        _write_paragraphs(translator, given, tags, options, settings)
         return
     lines, sources = tee(given)
     if options.interactive:
@@ -175,6 +198,7 @@ def _write_translations(
             sys.stdout.buffer.flush()
             if attention is not None:
                 attention.writelines(line.encode() for line in _attention_lines(translator, group))
+        next(iter(found), None)  # its end, where prefixes that are left over are reported
 
 
 def _prefixes(options: argparse.Namespace) -> list[str] | None:
@@ -184,15 +208,19 @@ def _prefixes(options: argparse.Namespace) -> list[str] | None:
 
 
 def _write_paragraphs(
-    translator: Translator, given: Iterator[str], options: argparse.Namespace, settings: dict[str, Any]
+    translator: Translator, given: Iterator[str], tags: Tags, options: argparse.Namespace, settings: dict[str, Any]
 ) -> None:
-    """Lines, each translated sentence by sentence; the sentences of many lines together."""
+    """Lines, each translated sentence by sentence, every sentence with the line's tag; the sentences of many lines
+    together."""
+    from seq2seq.data.mixing import tagged
     from seq2seq.data.sentences import split_sentences
 
     language = _source_language(options.model)
     while lines := list(islice(given, 1 if options.interactive else PARAGRAPHS_TOGETHER)):
-        parts = [split_sentences(line, language) for line in lines]
-        found = iter(translator.search([sentence for part in parts for sentence in part.sentences], **settings))
+        apart = [tags.apart(line) for line in lines]
+        parts = [split_sentences(text, language) for _, text in apart]
+        sentences = [tagged(each, tag) for (tag, _), part in zip(apart, parts, strict=True) for each in part.sentences]
+        found = iter(translator.search(sentences, **settings))
         for part in parts:
             text = part.joined([next(found)[0].text for _ in part.sentences])
             sys.stdout.buffer.write((text + "\n").encode("utf-8", errors="replace"))
@@ -205,7 +233,7 @@ def _source_language(run: str) -> str:
     from seq2seq.runs.hub import find_run
     from seq2seq.runs.layout import CONFIG_FILE
 
-    return str(read_mapping(find_run(run, {}) / CONFIG_FILE).get("source", "en"))
+    return str(read_mapping(find_run(run, {}) / CONFIG_FILE).get("source") or "en")
 
 
 def _with_progress(found: Iterable[list[Translation]], interactive: bool) -> Iterable[list[Translation]]:
@@ -232,5 +260,8 @@ def _score(options: argparse.Namespace) -> None:
     from seq2seq.cli.lines import paired_lines
 
     sources, targets = paired_lines(options.source_file, options.target_file)
-    for score in load_translator(options).score(sources, targets):
+    translator = load_translator(options)
+    tags = tags_of(translator, options)
+    sources = [tags.before(each, f"{options.source_file}, line {row}") for row, each in enumerate(sources, 1)]
+    for score in translator.score(sources, targets):
         print(f"{score.log_probability:.6f}\t{score.tokens}")

@@ -15,6 +15,8 @@ from seq2seq.cli.arguments import Parser, named, path_named
 from seq2seq.cli.features import check_features, reads_features
 from seq2seq.cli.output_lines import output_lines
 from seq2seq.cli.rows import Rows, rows_of
+from seq2seq.cli.tags import Tags, tags_of
+from seq2seq.cli.verbs import fusion_weights
 
 if TYPE_CHECKING:
     from seq2seq.inference.translator import Translator
@@ -65,8 +67,8 @@ def add_file_options(parser: Parser) -> None:
         "--column",
         type=named,
         metavar="NAME",
-        help="column to translate of an --input of TSV with a header, or JSON lines; the other columns are passed "
-        "through, and a column translation is added (with --scores, score)",
+        help="column to translate of an --input of TSV with a header, or JSON lines, or two with a comma, of sources "
+        "and their features; all columns are passed through, and translation is added (with --scores, score)",
     )
 
 
@@ -112,11 +114,12 @@ def translate_file(load: Callable[[], Translator], options: argparse.Namespace, 
         begins_whole = options.shard is None or options.shard.number == 1
         head = (rows.first_line + "\n").encode() if rows.header and begins_whole and not output.size else b""
         translator, begin = load(), first + output.done
-        if rows.column is not None or reads_features(translator):
-            _check_all(rows, translator)
+        tags = tags_of(translator, options)
+        if rows.columns or reads_features(translator) or tags.needed:
+            _check_all(rows, translator, tags)
         for part in _parts(islice(given, begin, end), begin, end):
             begins = None if prefixes is None else prefixes[begin : begin + len(part)]
-            written = _translated(translator, part, begin, rows, options, {**settings, "prefixes": begins})
+            written = _translated(translator, part, begin, rows, options, tags, {**settings, "prefixes": begins})
             output.append(head + written, len(part))
             head = b""
             begin += len(part)
@@ -126,15 +129,16 @@ def translate_file(load: Callable[[], Translator], options: argparse.Namespace, 
         output.finish()
 
 
-def _check_all(rows: Rows, translator: Translator) -> None:
+def _check_all(rows: Rows, translator: Translator, tags: Tags) -> None:
     """Raises UserError, naming the line, where one cannot be read. This comes before any is translated: a file that is
     mended later is another input, and what was written by then of no use."""
     with rows.path.open("rb") as stream:
         for number, content in enumerate(stream, 1):
             if number > 1 or not rows.header:
                 line = content.removesuffix(b"\n").decode("utf-8", "replace")  # which is warned of where it is read
-                text = rows.text(line.removesuffix("\r") if rows.column else line, number)
+                text = rows.text(line.removesuffix("\r") if rows.columns else line, number)
                 check_features(translator, text, f"{rows.path}, line {number}")
+                tags.before(text, f"{rows.path}, line {number}")
 
 
 def _measured(path: Path) -> tuple[str, int]:
@@ -152,10 +156,11 @@ def _deciding(options: argparse.Namespace, settings: dict[str, Any], digest: str
     from seq2seq.runtime.version import version
     from seq2seq.tasks.evaluation_files import weights_sum
 
-    names = ("scores", "column", "precision", "max_input_length")
+    names = ("scores", "column", "precision", "max_input_length", *(["tag"] if options.tag else []))
     return {
         "input": digest,
         "models": [weights_sum(Path(run)) or run for run in (options.model, *options.ensemble)],
+        "lm": None if options.lm is None else [weights_sum(Path(options.lm)) or options.lm, fusion_weights(options)],
         "version": version(),
         **settings,
         **{name: getattr(options, name) for name in names},
@@ -195,13 +200,15 @@ def _translated(
     begin: int,
     rows: Rows,
     options: argparse.Namespace,
+    tags: Tags,
     settings: dict[str, Any],
 ) -> bytes:
-    lines = [line.removesuffix("\r") for line in lines] if rows.column else lines
+    lines = [line.removesuffix("\r") for line in lines] if rows.columns else lines
     above = 2 if rows.header else 1
-    texts = [rows.text(line, begin + row + above) for row, line in enumerate(lines)]
+    numbered = enumerate(lines, begin + above)
+    texts = [tags.before(rows.text(line, row), f"{rows.path}, line {row}") for row, line in numbered]
     found = translator.search(texts, **settings)
-    if rows.column:
+    if rows.columns:
         written = [
             rows.written(line, best[0].text, best[0].score) + "\n" for line, best in zip(lines, found, strict=True)
         ]

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from seq2seq.config import COUNTS, SIZES, check_fields, check_numbers
 from seq2seq.data.batch import Batch, Batches, Ids, Pair, collate
 from seq2seq.data.loading import list_lengths
+from seq2seq.errors import UserError
 from seq2seq.runtime.distributed import World
 
 if TYPE_CHECKING:
@@ -18,15 +19,21 @@ if TYPE_CHECKING:
 Array = np.ndarray
 Resegment = Callable[[Pair, int, int], Pair]
 """A pair, the epoch and its row to the same pair in other ids."""
+Draw = Callable[[int], Array]
+"""An epoch to the row numbers that it is made of: some several times, some not at all."""
+
+
+AUTO = "auto"
+"""Instead of a number of tokens: as many as fit, see tasks/budget.py."""
 
 
 @dataclass(frozen=True)
 class BatchingConfig:
     """How sentence pairs are grouped into batches."""
 
-    max_tokens_per_batch: int = 2_000
+    max_tokens_per_batch: int | Literal["auto"] = 2_000
     """Padded tokens per batch: rows times the longer of source and target length. Per process; accumulation multiplies
-    it."""
+    it. auto, of text to text: the most that fit the device, tried out when training begins, and recorded."""
     length_step: int = 4
     """Lengths are padded up to multiples of this, so that few shapes occur and kernels prepared for a shape are
     reused."""
@@ -35,7 +42,16 @@ class BatchingConfig:
 
     def __post_init__(self) -> None:
         check_fields(self, "batching")
-        check_numbers(self, "batching", max_tokens_per_batch=COUNTS, length_step=SIZES, row_step=SIZES)
+        if self.max_tokens_per_batch != AUTO:
+            check_numbers(self, "batching", max_tokens_per_batch=COUNTS)
+        check_numbers(self, "batching", length_step=SIZES, row_step=SIZES)
+
+    @property
+    def tokens(self) -> int:
+        """Padded tokens per batch. Raises UserError where they have still to be found."""
+        if self.max_tokens_per_batch == AUTO:
+            raise UserError("batching.max_tokens_per_batch auto is for text to text; give a number")
+        return int(self.max_tokens_per_batch)
 
 
 def cut_into_batches(source_lengths: Array, target_lengths: Array, config: BatchingConfig, order: Array) -> list[Array]:
@@ -51,7 +67,7 @@ def cut_into_batches(source_lengths: Array, target_lengths: Array, config: Batch
     width = width[order]
     batches, start = [], 0
     while start < len(order):
-        rows = _rows_that_fit(width[start : start + config.max_tokens_per_batch], config)
+        rows = _rows_that_fit(width[start : start + config.tokens], config)
         batches.append(order[start : start + rows])
         start += rows
     return batches
@@ -61,7 +77,7 @@ def _rows_that_fit(widths: Array, config: BatchingConfig) -> int:
     """How many of the first rows one batch holds, at least one. widths [n] ascend, so the last row taken is the
     widest."""
     padded = widths * np.arange(1, len(widths) + 1)
-    rows = int(np.searchsorted(padded, config.max_tokens_per_batch, side="right"))
+    rows = int(np.searchsorted(padded, config.tokens, side="right"))
     return max(1, rows - rows % config.row_step if rows > config.row_step else rows)
 
 
@@ -69,19 +85,26 @@ class _Buckets:
     """Batches by length over examples with random access."""
 
     def __init__(
-        self, source_lengths: Array, target_lengths: Array, config: BatchingConfig, seed: int, world: World | None
+        self,
+        source_lengths: Array,
+        target_lengths: Array,
+        config: BatchingConfig,
+        seed: int,
+        world: World | None,
+        draw: Draw | None = None,
     ) -> None:
         self.config, self.seed = config, seed
+        self.draw = draw or (lambda _epoch: np.arange(len(source_lengths)))
         self.world = world or World()
         self.source_lengths, self.target_lengths = source_lengths, target_lengths
         self.batches_per_epoch: int | None = len(self.plan(0)[0 :: self.world.size])
 
     def plan(self, epoch: int) -> list[Array]:
         """All ranks' batches of an epoch as arrays of row numbers, in order."""
-        random = np.random.default_rng((self.seed, epoch))
-        order = random.permutation(len(self.source_lengths))
-        batches = cut_into_batches(self.source_lengths, self.target_lengths, self.config, order)
-        shuffled = [batches[index] for index in random.permutation(len(batches))]
+        random, rows = np.random.default_rng((self.seed, epoch)), self.draw(epoch)
+        lengths = self.source_lengths[rows], self.target_lengths[rows]
+        batches = cut_into_batches(*lengths, self.config, random.permutation(len(rows)))
+        shuffled = [rows[batches[index]] for index in random.permutation(len(batches))]
         size = self.world.size
         # Ranks step together: each needs as many batches. The few left over are others in the next epoch.
         return shuffled[: len(shuffled) - len(shuffled) % size] if len(shuffled) >= size else shuffled[:1] * size
@@ -102,6 +125,8 @@ class BucketedBatches(_Buckets):
 
     resegment: gives other ids for a pair, as a function of epoch and row. Batches stay those of the pairs' own lengths:
     the order of an epoch and the number of batches do not depend on what is drawn, the token budget may be exceeded.
+    draw: gives the rows of an epoch; all, once each, where there is none. Epochs of other rows may have a few batches
+    more or less than the first one, which batches_per_epoch counts.
     """
 
     def __init__(
@@ -111,11 +136,12 @@ class BucketedBatches(_Buckets):
         seed: int,
         world: World | None = None,
         resegment: Resegment | None = None,
+        draw: Draw | None = None,
     ) -> None:
         self.resegment = resegment
         self.table = dataset.with_format("arrow")
         source_lengths, target_lengths = (list_lengths(dataset, side) for side in ("source_ids", "target_ids"))
-        super().__init__(source_lengths, target_lengths, config, seed, world)
+        super().__init__(source_lengths, target_lengths, config, seed, world, draw)
 
     def load(self, rows: Array, epoch: int) -> Batch:
         """Reads and pads these rows."""

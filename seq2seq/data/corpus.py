@@ -7,17 +7,18 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from seq2seq.config import COUNTS, Real, Whole, check_fields, check_numbers
 from seq2seq.data.datasets_errors import cache_errors, quiet
-from seq2seq.data.in_memory import Data, name_of_data
+from seq2seq.data.in_memory import name_of_data
 from seq2seq.data.languages import check_tokenizer
 from seq2seq.data.loading import Columns, Corpus, digest, list_lengths, open_split
+from seq2seq.data.mixing import AnyData, CorpusConfig, data_of, tagged
 from seq2seq.data.units import AnyVocabulary, FeatureUnits, Unicode, Units, columns_of, normalised
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check, check_argument
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+TargetOrder = Literal["left_to_right", "right_to_left"]
 KEPT, EMPTY, TOO_LONG, RATIO = range(4)
 
 
@@ -35,8 +37,10 @@ KEPT, EMPTY, TOO_LONG, RATIO = range(4)
 class DataConfig:
     """Where the parallel text comes from and which training pairs are used."""
 
-    data: Data
-    """Folder, file, or Hub id ("owner/name" or "owner/name:configuration"); in Python a Dataset or DatasetDict, too."""
+    data: AnyData
+    """Folder, file, or Hub id ("owner/name" or "owner/name:configuration"); in Python a Dataset or DatasetDict, too.
+    Several corpora: the option several times, in a file a list; each a name, or {path: DIR, source: en, target: de,
+    tag: <2de>, weight: 1}, of which path alone is needed."""
     source: str
     """Column (or suffix of the text files) of the source language, such as "en"."""
     target: str
@@ -57,6 +61,12 @@ class DataConfig:
     """The same of features: symbols (with ; or spaces between them), characters or subwords."""
     unicode: Unicode = "unchanged"
     """Form that all texts are brought into, those to translate, too: unchanged, NFC or NFD."""
+    target_order: TargetOrder = "left_to_right"
+    """Order in which targets are written: left_to_right, or right_to_left, from the last piece to the first. A model of
+    the second kind orders the n best outputs of one of the first anew (seq2seq rerank)."""
+    mixing_temperature: float = 1.0
+    """Of several corpora without weights: pairs are drawn in proportion to their sizes to the power of 1 / this. 1:
+    each pair once an epoch; the higher, the more often are the small ones seen."""
     train_split: str = "train"
     """Split to train on; slices such as "train[:90%]" are understood."""
     validation_split: str = "validation"
@@ -77,22 +87,58 @@ class DataConfig:
     """Pairs from which a streamed corpus draws at random."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "data", name_of_data(self.data))
+        object.__setattr__(self, "data", data_of(self.data))
         check_fields(self, "")
-        for name in ("data", "source", "target", "train_split", "validation_split"):
+        sides = () if isinstance(self.data, tuple) else ("source", "target")
+        for name in ("data", *sides, "train_split", "validation_split"):
             check(bool(getattr(self, name)), f"option '{name}' must not be empty")
         if self.bleu_tokenizer:
             check_tokenizer(self.bleu_tokenizer)
-        check(self.source != self.target, f"source and target are the same column '{self.source}'")
-        check(
-            self.features not in (self.source, self.target),
-            f"features are a column of their own, not {self.features!r}",
-        )
-        columns_of(self.columns, self.source, self.target, *([self.features] if self.features else []))
+        for corpus in self.corpora():
+            self._check_columns(corpus)
         check_numbers(self, "", max_length=Whole(0, 1_000_000), max_ratio=Real(0, 1_000), shuffle_buffer_size=COUNTS)
+        check_numbers(self, "", mixing_temperature=Real(1, 1_000))
         check(
             self.max_ratio == 0 or self.max_ratio >= 1, f"max_ratio must be 0 (off) or at least 1, got {self.max_ratio}"
         )
+        several = self.corpora()
+        check(
+            not self.streaming or len(several) < 2 or several[0].weight is not None,
+            "streaming: how large the corpora are is not known before their ends; give each a weight",
+        )
+
+    def _check_columns(self, corpus: CorpusConfig) -> None:
+        for side in ("source", "target"):
+            check(
+                bool(getattr(corpus, side)), f"data: {corpus.path} has no {side}; give it one, or set the option {side}"
+            )
+        check(corpus.source != corpus.target, f"source and target are the same column '{corpus.source}'")
+        check(
+            self.features not in (corpus.source, corpus.target),
+            f"features are a column of their own, not {self.features!r}",
+        )
+        columns_of(self.columns, corpus.source, corpus.target, *([self.features] if self.features else []))
+
+    def corpora(self) -> list[CorpusConfig]:
+        """The corpora that are trained on, with their columns: those of `data` whose weight is not 0."""
+        given = self.data if isinstance(self.data, tuple) else (CorpusConfig(self.data),)
+        named = [
+            replace(each, source=each.source or self.source, target=each.target or self.target)
+            for each in given
+            if isinstance(each, CorpusConfig)
+        ]
+        return [each for each in named if each.weight != 0]
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags of all corpora, each once."""
+        return list(dict.fromkeys(each.tag for each in self.corpora() if each.tag))
+
+    @property
+    def language(self) -> str:
+        """The name of the target's column where all corpora have the same, else nothing."""
+        targets = {each.target for each in self.corpora()}
+        return targets.pop() if len(targets) == 1 else ""
 
 
 @dataclass(frozen=True)
@@ -115,25 +161,56 @@ def load_split(config: DataConfig, split: str) -> Corpus:
     """Return a split with exactly the columns ``source`` (text) and ``target`` (text, or a list of references).
 
     ``split`` is a name or a slice of one ("train[:90%]"). The result is a `datasets.Dataset`, or an `IterableDataset`
-    when streaming. Raises `UserError` when the data cannot be found or read, is empty or is not text.
+    when streaming; of several corpora, one after the other. Raises `UserError` when the data cannot be found or read,
+    is empty or is not text.
     """
     check_argument("load_split", "config", config, DataConfig)
     check_argument("load_split", "split", split, str)
-    columns = Columns(config.source, config.target, config.features, columns_of(config.columns))
-    opened = open_split(name_of_data(config.data), split, columns, config.streaming)
-    if config.unicode == "unchanged":
+    return joined([load_corpus(config, corpus, split) for corpus in config.corpora()])
+
+
+def load_corpus(config: DataConfig, corpus: CorpusConfig, split: str) -> Corpus:
+    """`load_split` of one of the corpora of `config`, its sources behind its tag."""
+    columns = Columns(corpus.source, corpus.target, config.features, columns_of(config.columns))
+    opened = open_split(name_of_data(corpus.path), split, columns, config.streaming)
+    if config.unicode == "unchanged" and not corpus.tag:
         return opened
     with quiet(), cache_errors():
-        return opened.map(_normalised, fn_kwargs={"unicode": config.unicode})
+        return opened.map(_prepared, fn_kwargs={"unicode": config.unicode, "tag": corpus.tag})
 
 
-def _normalised(row: dict[str, Any], unicode: Unicode) -> dict[str, Any]:
-    """A row in a Unicode form."""
-    source, targets = (
-        normalised(row["source"], unicode),
-        [normalised(each, unicode) for each in _as_list(row["target"])],
-    )
-    return {"source": source, "target": targets[0] if isinstance(row["target"], str) else targets}
+def joined(parts: list[Corpus]) -> Corpus:
+    """Splits with the columns ``source`` and ``target``, one after the other; where one has lists of references, all
+    have."""
+    if len(parts) == 1:
+        return parts[0]
+    from datasets import Features, Sequence, Value, concatenate_datasets
+
+    text = Value("string")
+    kinds = [next(iter(part))["target"] for part in parts]
+    several = any(isinstance(kind, list) for kind in kinds)
+    features = Features({"source": text, "target": Sequence(text) if several else text})
+    with quiet(), cache_errors():
+        return concatenate_datasets(
+            [
+                part.map(_listed, features=features) if several and isinstance(kind, str) else part
+                for part, kind in zip(parts, kinds, strict=True)
+            ]
+        )
+
+
+def _listed(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose target is a list of references."""
+    return {"source": row["source"], "target": as_list(row["target"])}
+
+
+def _prepared(row: dict[str, Any], unicode: Unicode, tag: str) -> dict[str, Any]:
+    """A row in a Unicode form, the source behind the tag of its corpus."""
+    targets = [normalised(each, unicode) for each in as_list(row["target"])]
+    return {
+        "source": tagged(normalised(row["source"], unicode), tag),
+        "target": targets[0] if isinstance(row["target"], str) else targets,
+    }
 
 
 def tokenise(
@@ -183,11 +260,15 @@ def tokenise(
 
 
 def stream_tokenised(
-    dataset: Corpus, source_vocabulary: AnyVocabulary, target_vocabulary: Vocabulary, config: DataConfig
+    dataset: Corpus,
+    source_vocabulary: AnyVocabulary,
+    target_vocabulary: Vocabulary,
+    config: DataConfig,
+    name: str = "training data",
 ) -> Iterator[tuple[list[int], list[int]]]:
     """Encode pairs as they come; yields (source ids, target ids) of those within the limits of ``config``.
 
-    Says at the end how many pairs that were, and how many were dropped.
+    Says at the end how many pairs that were, and how many were dropped. name: of the corpus, for that message.
     """
     numbers = np.zeros(4, np.int64)
     for batch in dataset.iter(batch_size=256):
@@ -199,14 +280,14 @@ def stream_tokenised(
         numbers += np.bincount(verdicts, minlength=4)
         for position in np.flatnonzero(verdicts == KEPT):
             yield source_ids[position], target_ids[position]
-    log.info("training data, read to its end: %s", FilterCounts(*numbers.tolist()).describe())
+    log.info("%s, read to its end: %s", name, FilterCounts(*numbers.tolist()).describe())
 
 
 def references(dataset: Corpus) -> list[list[str]]:
     """Return the references of every source: one, or several where the target column holds lists; no blank ones."""
     fits, kind = hasattr(dataset, "iter"), type(dataset).__name__
     check(fits, f"references: dataset must be a split as load_split gives it, not of type {kind}")
-    return [_without_blanks(_as_list(target)) for batch in dataset.iter(batch_size=1000) for target in batch["target"]]
+    return [_without_blanks(as_list(target)) for batch in dataset.iter(batch_size=1000) for target in batch["target"]]
 
 
 def to_evaluate(config: DataConfig, dataset: Corpus) -> tuple[list[str], list[list[str]]]:
@@ -236,13 +317,14 @@ def _encode_pairs(
     batch: dict[str, list[Any]], source_vocabulary: AnyVocabulary, target_vocabulary: Vocabulary
 ) -> tuple[list[list[Any]], list[list[int]]]:
     """Encode a batch of rows, a pair for every reference."""
-    targets = [_as_list(target) for target in batch["target"]]
+    targets = [as_list(target) for target in batch["target"]]
     source_ids = source_vocabulary.encode_batch(batch["source"])
     repeated = [ids for ids, several in zip(source_ids, targets, strict=True) for _ in several]
     return repeated, target_vocabulary.encode_batch([text for several in targets for text in several])
 
 
-def _as_list(target: str | list[str]) -> list[str]:
+def as_list(target: str | list[str]) -> list[str]:
+    """The references of a row."""
     return [target] if isinstance(target, str) else list(target)
 
 

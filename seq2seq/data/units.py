@@ -36,23 +36,26 @@ class UnitsConfig(Protocol):
     def feature_units(self) -> FeatureUnits: ...
     @property
     def unicode(self) -> Unicode: ...
+    @property
+    def tags(self) -> Sequence[str]: ...
 
 
-def unit_vocabulary(texts: Iterable[str], units: Units, config: VocabularyConfig, seed: int) -> Vocabulary:
+def unit_vocabulary(
+    texts: Iterable[str], units: Units, config: VocabularyConfig, seed: int, tags: Sequence[str] = ()
+) -> Vocabulary:
     """Learns the vocabulary of texts cut into these units; auto: as `config` says, else with all that occurs, and texts
-    as they stand."""
+    as they stand. tags: words that are a piece each, whatever the units."""
     if units == "auto":
-        return Vocabulary.train(texts, config, seed)
+        return Vocabulary.train(texts, config, seed, tags=tags)
     if units == "subwords":
         kind = config.model_type if config.model_type in ("unigram", "bpe") else "unigram"
-        return Vocabulary.train(texts, replace(config, model_type=kind), seed)
+        return Vocabulary.train(texts, replace(config, model_type=kind), seed, tags=tags)
     lines = list(texts)
     settings = replace(
         config, model_type="word" if units == "symbols" else "char", normalization="identity", character_coverage=1.0
     )
-    return Vocabulary.train(
-        lines, settings, seed, whole=True, clusters=_clusters(lines) if units == "graphemes" else ()
-    )
+    clusters = _clusters(lines) if units == "graphemes" else ()
+    return Vocabulary.train(lines, settings, seed, whole=True, clusters=clusters, tags=tags)
 
 
 def _clusters(lines: list[str]) -> list[str]:
@@ -152,7 +155,8 @@ class SourceVocabulary:
         """Raises UserError, naming the place, where features are to be read and a text that is not blank has none, or
         further columns."""
         _, *columns = text.split("\t")
-        fits = self.features is None or not text.strip() or (len(columns) == 1 and bool(columns[0].strip()))
+        features = features_apart(columns[0], self.feature_units).strip() if len(columns) == 1 else ""
+        fits = self.features is None or not text.strip() or bool(features)
         check(fits, f"{place}: this model reads lines of a source, a tab, and its features, such as walk<tab>V;PST")
 
     def check_features(self, texts: Sequence[str], place: str) -> None:
@@ -199,13 +203,15 @@ def train_unit_vocabularies(
         dataset = dataset.take(settings.max_training_sentences)
     units = config.source_units, config.target_units
     if settings.source_model is not None or (units == ("auto", "auto") and not config.features):
-        source, target = train_vocabularies(dataset, settings, seed)
+        source, target = train_vocabularies(dataset, settings, seed, config.tags)
     else:
         sources = [text.partition("\t")[0] if config.features else text for text in column_texts(dataset, ("source",))]
         targets = list(column_texts(dataset, ("target",)))
         joint = settings.joint and units[0] == units[1]
-        target = unit_vocabulary([*sources, *targets] if joint else targets, units[1], settings, seed)
-        source = target if joint else unit_vocabulary(sources, units[0], settings, seed)
+        target = unit_vocabulary(
+            [*sources, *targets] if joint else targets, units[1], settings, seed, config.tags if joint else ()
+        )
+        source = target if joint else unit_vocabulary(sources, units[0], settings, seed, config.tags)
     return _with_features(source, dataset, config, settings, per_step, seed), target
 
 

@@ -27,6 +27,9 @@ MAX_TRAINING_CHARACTERS = 1000
 SYMBOL_NAME = re.compile(r"<(?=(?:pad|unk|/?s|0x[0-9A-F]{2})>)")
 # The corpora are small enough for this to cost little, and the sums of the EM steps depend on the number of threads.
 TRAINING_THREADS = 4
+# The form of a tag, a token of its own before sources that says what they are or are to become, such as <2de>.
+TAG = re.compile(r"<[^<>\s\u2581]+>")
+SPACE = "\u2581"  # what SentencePiece writes for a space
 EMPTY_TEXT = "cannot train a vocabulary: the training text is empty"
 
 
@@ -111,11 +114,13 @@ class Vocabulary:
         seed: int = 1,
         whole: bool = False,
         clusters: Sequence[str] = (),
+        tags: Sequence[str] = (),
     ) -> Vocabulary:
         """Learn a vocabulary from sentences; the same sentences, configuration and seed give the same bytes.
 
         ``whole``: of words or characters, all that occur, whatever the size, and characters without the mark for a
-        beginning. ``clusters``: sequences of characters that are pieces wherever they stand.
+        beginning. ``clusters``: sequences of characters that are pieces wherever they stand. ``tags``: words of the
+        form of TAG that are one piece each, with the space beside them.
         """
         sentences = _sample(_training_sentences(lines), config.max_training_sentences, seed)
         check(len(sentences) > 0, EMPTY_TEXT)
@@ -131,7 +136,7 @@ class Vocabulary:
                 hard_vocab_limit=False,
                 use_all_vocab=whole or config.model_type == "char",
                 add_dummy_prefix=not (whole and config.model_type == "char"),
-                user_defined_symbols=list(clusters),
+                user_defined_symbols=[*clusters, *_tag_pieces(tags, config, whole)],
                 byte_fallback=config.byte_fallback and subwords,
                 split_digits=config.split_digits,
                 character_coverage=config.character_coverage,
@@ -218,14 +223,26 @@ class Vocabulary:
         texts: list[str] = [self._processor.decode_pieces(list(pieces)) for pieces in batch]
         return [text.replace("\u2581", " ").replace("\n", " ").strip(" ") for text in texts]
 
+    def tags(self) -> list[str]:
+        """The tags that this vocabulary was trained with."""
+        texts = {piece: text.strip(SPACE) for piece, text in enumerate(self.pieces(range(len(self))))}
+        return [text for piece, text in texts.items() if self._is_tag(piece, text)]
+
+    def _is_tag(self, piece: int, text: str) -> bool:
+        # Pieces that were learned have a negative score; those that were given have none.
+        processor = self._processor
+        special = processor.is_control(piece) or processor.is_unknown(piece) or processor.is_byte(piece)
+        return TAG.fullmatch(text) is not None and not special and float(processor.get_score(piece)) == 0.0
+
     def scored_pieces(self) -> tuple[list[str | None], list[float]]:
-        """The text of every id's piece, None of symbols and bytes, and its score: a log-probability, of bpe less the
-        number of the merge that makes it."""
+        """The text of every id's piece, None of symbols, tags and bytes, and its score: a log-probability, of bpe
+        less the number of the merge that makes it."""
         processor = self._processor
         texts: list[str | None] = []
         for piece in range(len(self)):
+            text = str(processor.id_to_piece(piece))
             special = processor.is_control(piece) or processor.is_unknown(piece) or processor.is_byte(piece)
-            texts.append(None if special else processor.id_to_piece(piece))
+            texts.append(None if special or self._is_tag(piece, text.strip(SPACE)) else text)
         return texts, [float(processor.get_score(piece)) for piece in range(len(self))]
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
@@ -245,11 +262,44 @@ class Vocabulary:
         return str(processor.id_to_piece(piece)).replace("\u2581", " ").encode()
 
 
-def train_vocabularies(dataset: Any, config: VocabularyConfig, seed: int = 1) -> tuple[Vocabulary, Vocabulary]:
+class RightToLeft(Vocabulary):
+    """The same pieces in the opposite order: of texts that are written from their end to their beginning."""
+
+    def __init__(self, plain: Vocabulary) -> None:
+        """Takes a vocabulary, which stays as it is."""
+        self.plain = plain
+        self._bytes, self._processor = plain._bytes, plain._processor
+
+    def fingerprint(self) -> str:
+        """As `Vocabulary.fingerprint`; another one than the plain vocabulary's."""
+        return hashlib.sha256(b"right to left" + self._bytes).hexdigest()
+
+    def __reduce__(self) -> tuple[Callable[[Vocabulary], Vocabulary], tuple[Vocabulary]]:  # type: ignore[override]
+        return RightToLeft, (self.plain,)
+
+    def encode_batch(self, texts: Sequence[str], sample_alpha: float = 0.0, seed: int = 0) -> list[list[int]]:
+        """As `Vocabulary.encode_batch`, the last piece first."""
+        return [ids[::-1] for ids in super().encode_batch(texts, sample_alpha, seed)]
+
+    def decode_batch(self, batch: Sequence[Sequence[int]]) -> list[str]:
+        """As `Vocabulary.decode_batch`, of ids whose first is the last piece of the text."""
+        return super().decode_batch([list(ids)[::-1] for ids in batch])
+
+
+def _tag_pieces(tags: Sequence[str], config: VocabularyConfig, whole: bool) -> list[str]:
+    """The pieces of tags, with the space that the text alone would not have: the mark of the word's beginning before
+    them or, where there is none, the space behind them."""
+    bare = whole and config.model_type == "char"
+    return [f"{tag}{SPACE}" if bare else f"{SPACE}{tag}" for tag in tags]
+
+
+def train_vocabularies(
+    dataset: Any, config: VocabularyConfig, seed: int = 1, tags: Sequence[str] = ()
+) -> tuple[Vocabulary, Vocabulary]:
     """Return the source and the target vocabulary for a dataset with columns ``source`` and ``target``.
 
-    They are one object when joint. Model files named by the configuration are loaded instead. Of a streamed dataset
-    the first ``max_training_sentences`` pairs are read.
+    They are one object when joint. tags: of sources, see `Vocabulary.train`. Model files named by the configuration are
+    loaded instead. Of a streamed dataset the first ``max_training_sentences`` pairs are read.
     """
     if config.source_model is not None:
         source = Vocabulary.load(config.source_model)
@@ -257,10 +307,10 @@ def train_vocabularies(dataset: Any, config: VocabularyConfig, seed: int = 1) ->
     if not hasattr(dataset, "__len__"):
         dataset = dataset.take(config.max_training_sentences)
     if config.joint:
-        joint = Vocabulary.train(column_texts(dataset, ("source", "target")), config, seed)
+        joint = Vocabulary.train(column_texts(dataset, ("source", "target")), config, seed, tags=tags)
         return joint, joint
-    source, target = (Vocabulary.train(column_texts(dataset, (name,)), config, seed) for name in ("source", "target"))
-    return source, target
+    source = Vocabulary.train(column_texts(dataset, ("source",)), config, seed, tags=tags)
+    return source, Vocabulary.train(column_texts(dataset, ("target",)), config, seed)
 
 
 def column_texts(dataset: Any, columns: tuple[str, ...]) -> Iterator[str]:

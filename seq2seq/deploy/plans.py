@@ -13,7 +13,7 @@ from seq2seq.config import to_dict
 from seq2seq.data.characters import Characters
 from seq2seq.data.readers import ReaderConfig
 from seq2seq.data.symbols import BOS_ID, EOS_ID
-from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.data.vocabulary import RightToLeft, Vocabulary
 from seq2seq.deploy.graphs import Answer, Continue, Encoder, SequenceNode, Sequences, Step, exportable, state_of
 from seq2seq.deploy.traced import Graph
 from seq2seq.errors import UserError, check
@@ -48,6 +48,8 @@ def plan_of(model: Loaded, sequences: Sequences = SequenceNode) -> Plan:
                 "a run with features, or a Unicode form, has no form outside torch; translate with it here",
             )
             check_alignment(model)
+            forwards = not isinstance(model.target_vocabulary, RightToLeft)
+            check(forwards, "a run that writes from right to left has no form outside torch; rerank with it here")
             source = torch.full((ROWS, STEPS), EOS_ID)
             graphs, state = _search_graphs([model.model, *model.partners], source, STEPS, sequences)
             settings = {
@@ -101,6 +103,7 @@ def check_readable(reader: ReaderConfig) -> None:
         not reader.backbone,
         f"the run reads pictures through {reader.backbone}, a network of its own, which an export does not hold",
     )
+    check(reader.kind != "frames", "an export cannot read folders of frames; use seq2seq predict")
 
 
 def check_predictor(model: Predictor) -> None:

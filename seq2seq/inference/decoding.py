@@ -18,6 +18,7 @@ from seq2seq.model.attention import NoAttention
 from seq2seq.model.hard_attention import HardAttentionDecoder
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runtime.device import in_parts_that_fit
+from seq2seq.runtime.distributed import World
 from seq2seq.runtime.kernels import DECODING_STEP
 from seq2seq.search.beam import SearchConfig, greedy_search
 
@@ -48,12 +49,15 @@ def decode_in_batches(
     most_rows: int = ROWS_PER_BATCH,
     most_steps: int = TOKENS_PER_BATCH,
     blank: Result | None = None,
+    world: World | None = None,
 ) -> list[Result]:
     """What `work` gives for row indices of similar length, in the order of `lengths`. Where memory runs out, `work`
     gets half as many rows at a time.
 
-    blank: the result of rows of length 0, which are not decoded; without it they are decoded like others.
+    blank: the result of rows of length 0, which are not decoded; without it they are decoded like others. world: the
+    processes that share the batches, and all get all results; they call this together.
     """
+    world = world or World()
     results: list[Any] = [blank] * len(lengths)
 
     def decode(rows: list[int]) -> None:
@@ -61,8 +65,13 @@ def decode_in_batches(
             results[row] = result
 
     chosen = {row: length for row, length in enumerate(lengths) if length or blank is None}
-    for rows in like_lengths(chosen, most_rows, most_steps):
+    batches = list(like_lengths(chosen, most_rows, most_steps))
+    own = batches[world.rank :: world.size]
+    for rows in own:
         in_parts_that_fit(rows, decode, half_rows)
+    for rows, decoded in zip(batches, world.in_turn([[results[row] for row in rows] for rows in own]), strict=True):
+        for row, result in zip(rows, decoded, strict=True):
+            results[row] = result
     return results
 
 
@@ -122,9 +131,14 @@ def _forced(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def greedy_texts(
-    model: Seq2Seq, sources: Sequence[Sequence[int]], vocabulary: Vocabulary, config: SearchConfig
+    model: Seq2Seq,
+    sources: Sequence[Sequence[int]],
+    vocabulary: Vocabulary,
+    config: SearchConfig,
+    world: World | None = None,
 ) -> list[str]:
-    """Greedy translations of token ids: what validation during training decodes with."""
+    """Greedy translations of token ids: what validation during training decodes with. world: as `decode_in_batches`
+    takes it."""
     device = next(model.parameters()).device
     prepared = prepare(model)
 
@@ -135,4 +149,4 @@ def greedy_texts(
         return vocabulary.decode_batch(found)
 
     lengths, times = [len(ids) for ids in sources], times_as_many(device)
-    return decode_in_batches(lengths, translate, times * ROWS_PER_BATCH, times * TOKENS_PER_BATCH, blank="")
+    return decode_in_batches(lengths, translate, times * ROWS_PER_BATCH, times * TOKENS_PER_BATCH, "", world)

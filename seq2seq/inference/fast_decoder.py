@@ -23,7 +23,8 @@ from torch import Tensor
 from seq2seq.errors import UserError
 from seq2seq.model.attention import Attention, MemoryKeys, NoAttention, ScoredAttention
 from seq2seq.model.copying import CopyDecoder
-from seq2seq.model.decoder import RecurrentDecoder, WithSource
+from seq2seq.model.decoder import RecurrentDecoder
+from seq2seq.model.decoder_state import WithSource
 from seq2seq.model.lexical import LexicalDecoder
 from seq2seq.model.memory import Memory
 from seq2seq.model.recurrent import LSTMLayer

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seq2seq.data.symbols import PAD_ID
-from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, RecurrentDecoder, WithSource, real_rows_first
+from seq2seq.model.decoder import DecoderConfig, RecurrentDecoder, real_rows_first
+from seq2seq.model.decoder_state import DecoderState, Output, WithSource
 from seq2seq.model.dropout import DropoutRates
 from seq2seq.model.losses import LossSum, loss_in_chunks
 from seq2seq.model.memory import Memory

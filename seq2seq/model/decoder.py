@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from seq2seq.data.symbols import EOS_ID, PAD_ID
 from seq2seq.errors import check
 from seq2seq.model.attention import AttentionKind, build_attention
 from seq2seq.model.cells import build_recurrent
+from seq2seq.model.decoder_state import DecoderState, Dropouts, Output
 from seq2seq.model.dropout import DropoutRates, SequenceDropout, TokenDropout
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.loop_autograd import LoopProduct
@@ -25,7 +26,7 @@ from seq2seq.model.two_attentions import TwoAttentions
 from seq2seq.runtime.device import at_least_fp32, product_type
 
 Coupling = Literal["input_feeding", "bottom_up", "none"]
-Bridge = Literal["projected", "layer_by_layer"]
+Bridge = Literal["projected", "layer_by_layer", "first_input"]
 
 ROW_STEP = 32
 """What batches of usual size have a multiple of: 8 rows times 4 steps."""
@@ -52,7 +53,8 @@ class DecoderConfig:
     bridge: Bridge = "projected"
     """What the decoder starts from. projected: the encoder's last states through a learned projection. layer_by_layer:
     each layer takes over the last states of the encoder's layer of the same height (Sutskever et al. 2014), which needs
-    as many layers of the same width."""
+    as many layers of the same width. first_input: from zeros, and the encoder's last hidden state, projected, is read
+    once, before the first token (Vinyals et al. 2015); with coupling none."""
     heads: int = 1
     """Attentions side by side, each over a part of the projected memory (Vaswani et al. 2017; Chen et al. 2018); more
     than 1 with general or additive."""
@@ -81,64 +83,14 @@ class DecoderConfig:
             "model.decoder.attention none gives upper layers no context; set model.decoder.coupling to none or "
             "input_feeding",
         )
+        check(
+            self.bridge != "first_input" or self.coupling == "none",
+            "model.decoder.bridge first_input reads before anything is attended to; set model.decoder.coupling to none",
+        )
 
     def attention_sizes(self, memory_size: int) -> tuple[AttentionKind, int, int, int]:
         """What `build_attention` takes besides a normaliser."""
         return self.attention, self.hidden_size, memory_size, self.heads
-
-
-class DecoderState(NamedTuple):
-    """All that a step needs. Hypotheses of one sentence stand next to each other: N = B x hypotheses per sentence."""
-
-    hidden: Tensor
-    """[N, L, H]"""
-    cell: Tensor
-    """[N, L, H]; the same as hidden where the cell has no c."""
-    feed: Tensor
-    """[N, E] the last attentional vector (used by input_feeding)."""
-    attention: Any
-    """The attention's own state; what it keeps per sentence, beams share."""
-
-    def reorder(self, hypotheses: Tensor, sentences: Tensor | None = None) -> DecoderState:
-        """Keeps these rows: hypotheses indexes N; sentences indexes B, None where every sentence stays."""
-        hidden, cell, feed = (field.index_select(0, hypotheses) for field in (self.hidden, self.cell, self.feed))
-        return DecoderState(hidden, cell, feed, self.attention.reorder(hypotheses, sentences))
-
-
-class WithSource(NamedTuple):
-    """An attention's state, and beside it what else is read of the source's steps that it looks at."""
-
-    attention: Any
-    source: Tensor
-    """[B, S, ...] embeddings of the source, or ids."""
-
-    def reorder(self, hypotheses: Tensor, sentences: Tensor | None = None) -> WithSource:
-        """As `DecoderState.reorder`; the source belongs to the sentences."""
-        source = self.source if sentences is None else self.source.index_select(0, sentences)
-        return WithSource(self.attention.reorder(hypotheses, sentences), source)
-
-
-class Output(NamedTuple):
-    """What a model gives of a batch under teacher forcing."""
-
-    features: Tensor
-    """[B, T, E] the output layer's input."""
-    attention: Tensor
-    """[B, T, S] weights, 0 on padding; S is 0 where the decoder does not attend."""
-    memory: Memory
-    """What the encoder gave."""
-    source: Tensor | None = None
-    """[B, S, ...] what the encoder read, for decoders that copy from it."""
-
-
-class Dropouts(NamedTuple):
-    """The masks of one unrolled sequence, drawn once (see SequenceDropout): [B, 1, width], or 1.0 where nothing is
-    dropped."""
-
-    embedding: Tensor
-    layers: Tensor
-    """[B, 1, H] on the hidden states that attention and the upper layers read."""
-    readout: Tensor
 
 
 def check_bridge(encoder: EncoderConfig, decoder: DecoderConfig) -> None:
@@ -192,6 +144,7 @@ class RecurrentDecoder(nn.Module):
         check_normalizers(config.output_normalizer)
         self.output_normalizer: Normalizer = config.output_normalizer
         self.bridge_hidden = self.bridge_cell = None
+        self.first_input = nn.Linear(memory_size, width) if config.bridge == "first_input" else None
         if config.bridge == "projected":
             self.bridge_hidden = nn.Linear(memory_size, config.layers * size)
             has_cell = self.recurrent_layers()[0].has_cell
@@ -215,13 +168,26 @@ class RecurrentDecoder(nn.Module):
         """State before the first token, one hypothesis per sentence; h and c come from the encoder's through the
         bridge. source [B, S, ...]: what the memory was made from, for decoders that copy."""
         shape = (memory.states.shape[0], len(self.layers), -1)
-        if self.bridge_hidden is None:
+        if self.first_input is not None:
+            hidden, cell = self._after(self.first_input(memory.final_hidden))
+        elif self.bridge_hidden is None:
             hidden, cell = memory.final_hidden.view(shape), memory.final_cell.view(shape)
         else:
             hidden = torch.tanh(self.bridge_hidden(memory.final_hidden)).view(shape)
             cell = hidden if self.bridge_cell is None else self.bridge_cell(memory.final_cell).view(shape)
         feed = hidden.new_zeros(hidden.shape[0], self.readout.out_features)
         return DecoderState(hidden, cell, feed, self.attention.start(memory))
+
+    def _after(self, summary: Tensor) -> tuple[Tensor, Tensor]:
+        """h and c [B, L, H] after one step from zeros that reads the input's summary [B, E] in place of a token."""
+        states, one = summary[:, None], torch.ones(len(summary), dtype=torch.long, device=summary.device)
+        finals = []
+        for number, layer in enumerate(self.recurrent_layers()):
+            above, *final = layer(states, one)
+            states = self._stacked(number, above, states)
+            finals.append(final)
+        hidden, cell = (torch.stack(each, 1) for each in zip(*finals, strict=True))
+        return hidden, cell
 
     def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """A StepFn, without dropout: token [N] int64 -> log-probabilities of the next token [N, V], fp32 at least, and

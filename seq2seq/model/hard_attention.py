@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.model.attention import Attention, MemoryKeys, ScoredAttention
-from seq2seq.model.decoder import DecoderConfig, DecoderState, Dropouts, Output, RecurrentDecoder
+from seq2seq.model.decoder import DecoderConfig, RecurrentDecoder
+from seq2seq.model.decoder_state import DecoderState, Dropouts, Output
 from seq2seq.model.dropout import DropoutRates
 from seq2seq.model.losses import LossSum
 from seq2seq.model.memory import Memory

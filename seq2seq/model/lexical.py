@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, RecurrentDecoder, WithSource
+from seq2seq.model.decoder import DecoderConfig, RecurrentDecoder
+from seq2seq.model.decoder_state import DecoderState, Output, WithSource
 from seq2seq.model.dropout import DropoutRates
 from seq2seq.model.memory import Memory
 

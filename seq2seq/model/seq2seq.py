@@ -13,7 +13,8 @@ from seq2seq.errors import check, check_argument
 from seq2seq.model.attention import check_sizes
 from seq2seq.model.cells import check_weights_stay
 from seq2seq.model.copying import CopyDecoder
-from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, RecurrentDecoder, check_bridge
+from seq2seq.model.decoder import DecoderConfig, RecurrentDecoder, check_bridge
+from seq2seq.model.decoder_state import DecoderState, Output
 from seq2seq.model.dropout import DropoutRates, DroppedTokens, TokenDropout
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.model.frontends import FactoredEmbedding, FrontEndConfig, TokenEmbedding

@@ -20,6 +20,7 @@ from torch import nn
 from seq2seq.config import from_dict, option_types, read_config, read_mapping, to_dict, write_run_config
 from seq2seq.data.batch import Batches, collate_sequences
 from seq2seq.data.bucketing import ExampleBatches
+from seq2seq.data.mixing import places_of
 from seq2seq.errors import Interrupted, Terminated, UserError, check
 from seq2seq.evaluation import plotting
 from seq2seq.inference.pretrained import Pretrained
@@ -27,7 +28,7 @@ from seq2seq.model.initialisation import parameter_count
 from seq2seq.model.losses import LossSum
 from seq2seq.model.seq2seq import DROPOUTS
 from seq2seq.runs.checkpoints import CheckpointStore, find_fault
-from seq2seq.runs.directory import differences, refuse_other_data, run_log
+from seq2seq.runs.directory import differences, refuse_other_data, refuse_other_objective, run_log
 from seq2seq.runs.layout import (
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
@@ -93,6 +94,7 @@ FREE_IN_TRAINER = {
     "device",
     "nonfinite_patience",
     "cuda_graphs",
+    "sharding",
 }
 """What may differ when a run is taken up again: it alters neither the model nor the order of the data. So may the
 epochs, unless the learning rate falls towards the last one."""
@@ -143,17 +145,18 @@ class Run:
         """
         config, directory = self.config, self.directory
         log.info("model: %s parameters", f"{parameter_count(model):,}")
+        refuse_other_data(config.directory(), fingerprint)
+        refuse_other_objective(config.directory(), own_name(objective))
         trainer = Trainer(config.directory(), config.chosen_trainer(), config.optimizer, self.world)
         if not trainer.store.list():
             load_start(model, config)
         if config.dry_run:
-            refuse_other_data(config.directory(), fingerprint)
             with own_failures_named(self.own_build):
                 step = trainer.begin(model, batches, objective)
                 description = describe(config, step, model, batches, fingerprint)
             raise Described(description)
         if self.world.is_main:
-            self._describe(fingerprint)
+            self._describe(fingerprint, own_name(objective))
         before = trainer.store.list()
         with own_failures_named(self.own_build):
             trainer.fit(model, batches, objective, validate)
@@ -170,13 +173,17 @@ class Run:
         trained.built_by = self.built_by
         return trained
 
-    def _describe(self, fingerprint: str) -> None:
-        """Writes what the run is: config.json, and where it comes from. Raises UserError where it was begun on other
-        data."""
-        refuse_other_data(self.directory, fingerprint)
+    def _describe(self, fingerprint: str, objective: str) -> None:
+        """Writes what the run is: config.json, and where it comes from."""
         write_run_config(self.directory / CONFIG_FILE, to_dict(self.config), self.config.kind, self.built_by)
-        facts = provenance(self.config.trainer.seed, fingerprint, self.world.size)
+        facts = provenance(self.config.trainer.seed, fingerprint, objective, self.world.size)
         write_atomically(self.directory / PROVENANCE_FILE, json.dumps(facts, indent=2) + "\n")
+
+
+def own_name(objective: Objective) -> str:
+    """Module and name of a user's objective; empty where it is one of the library's."""
+    name = builder_name(objective)
+    return "" if name.startswith("seq2seq.") else name
 
 
 @contextmanager
@@ -213,7 +220,8 @@ def open_run(config: TaskConfig, own_build: Build | None = None, further: Iterab
 def refuse_directory(directory: Path, config: TaskConfig, own_build: Build | None, further: Iterable[str]) -> None:
     """Raises UserError where a run cannot be begun or taken up there: among its data, over files of others, with other
     settings. further: as `open_run` takes it."""
-    refuse_data_folder(directory, str(getattr(config, "data", "")))
+    for place in places_of(getattr(config, "data", "")):
+        refuse_data_folder(directory, place)
     refuse_foreign_files(directory, (*WRITTEN, *further))
     refuse_changes(directory, config, own_build)
 
@@ -246,7 +254,8 @@ def start_directory(config: TaskConfig) -> Path:
 
 def check_start_kind(start: Path, kind: Kind) -> None:
     """Raises UserError where no run is there that the training of a model of this kind could start from."""
-    check(begun(start), f"start_from: {start} is not a run directory (it has no {CONFIG_FILE})")
+    reason = f"it has no {CONFIG_FILE}" if start.exists() else "there is no such folder"
+    check(begun(start), f"start_from: {start} is not a run directory ({reason})")
     refuse_other_kind(start, kind, f"training can only start from a {kind}")
 
 
@@ -301,7 +310,7 @@ def warn_of_swapped_columns(config: Any, start: Path) -> None:
     """Logs a warning where the run that training starts from translates the other way."""
     stored = read_mapping(start / CONFIG_FILE)
     columns = stored.get("source"), stored.get("target")
-    if None not in columns and columns == (getattr(config, "target", None), getattr(config, "source", None)):
+    if all(columns) and columns == (getattr(config, "target", None), getattr(config, "source", None)):
         log.warning(
             "start_from: the model in %s was trained from %s to %s, and this run goes from %s to %s; is that meant?",
             start,
@@ -346,7 +355,8 @@ def refuse_changes(directory: Path, config: TaskConfig, own_build: Build | None 
     # A run that started from another one has that one's vocabulary, whatever was recorded.
     free = FREE_TO_CHANGE | ({"vocabulary"} if config.start_from else set())
     free_in_trainer = FREE_IN_TRAINER | (set() if cosine else {"epochs"})
-    changed = list(differences(to_dict(before), to_dict(config), {"": free, "trainer.": free_in_trainer}))
+    stored, now = ({**to_dict(each), "corpora": described_but_place(each)} for each in (before, config))
+    changed = list(differences(stored, now, {"": free, "trainer.": free_in_trainer}))
     if changed:
         further = ""
         if cosine and before.trainer.epochs != config.trainer.epochs:
@@ -355,6 +365,12 @@ def refuse_changes(directory: Path, config: TaskConfig, own_build: Build | None 
             f"{directory} holds a run with other settings: {'; '.join(changed)}. "
             f"Give the old ones, or choose another --output{further}"
         )
+
+
+def described_but_place(config: TaskConfig) -> list[dict[str, Any]]:
+    """What decides what is read from each of several corpora, but where it lies; nothing where there is one."""
+    data = getattr(config, "data", "")
+    return [{**to_dict(each), "path": ""} for each in data] if isinstance(data, tuple) else []
 
 
 def example_batches(

@@ -155,6 +155,10 @@ class ExperimentConfig(TaskConfig, DataConfig):
             "bpe_dropout and segmentation_alpha are two ways of drawing segmentations: choose one",
         )
         check(
+            self.target_order == "left_to_right",
+            "bpe_dropout and segmentation_alpha segment text from left to right: leave target_order out",
+        )
+        check(
             not self.features and self.unicode == "unchanged",
             "bpe_dropout and segmentation_alpha segment text as it is: leave features and unicode out",
         )

@@ -14,6 +14,7 @@ from typing import Any
 
 from seq2seq.config import to_dict
 from seq2seq.data.corpus import DataConfig
+from seq2seq.data.mixing import CorpusConfig, data_of
 from seq2seq.errors import UserError, check
 from seq2seq.evaluation.metrics import Metric, Scores
 from seq2seq.inference.outputs import Translation
@@ -86,13 +87,24 @@ def changed_data(stored: Mapping[str, Any], corpus: DataConfig) -> dict[str, str
     """What differs from the data that a run's stored configuration names: the columns, BLEU's tokenizer, and of the
     data the last part of the name. Nothing where it names none."""
     changed = {}
-    data = str(corpus.data)
-    if "data" in stored and data != stored["data"] and Path(data).resolve() != Path(str(stored["data"])).resolve():
-        changed["data"] = Path(data).resolve().name
+    if "data" in stored and _resolved(corpus.data) != _resolved(data_of(stored["data"])):
+        changed["data"] = "+".join(_shown(each) for each in corpus.corpora())
     own = {name: stored.get(name, getattr(corpus, name)) for name in ("source", "target", "bleu_tokenizer")}
     if "data" in stored:  # runs older than these options have none of them
         own |= {name: stored.get(name, "") for name in ("columns", "features")}
     return changed | {name: getattr(corpus, name) for name, value in own.items() if getattr(corpus, name) != value}
+
+
+def _resolved(data: Any) -> Any:
+    """Data that a configuration names, with the places as they are on this machine."""
+    if isinstance(data, tuple):
+        return [{**to_dict(each), "path": Path(str(each.path)).resolve(), "weight": None} for each in data]
+    return Path(str(data)).resolve()
+
+
+def _shown(corpus: CorpusConfig) -> str:
+    """The last part of its name, and its tag."""
+    return " ".join([Path(str(corpus.path)).resolve().name, *([corpus.tag.strip("<>")] if corpus.tag else [])])
 
 
 def evaluation_name(split: str, changed: Mapping[str, Any]) -> str:
@@ -149,10 +161,11 @@ def read_evaluation(
         figures = json.loads((folder / f"{name}.metrics.json").read_text(encoding="utf-8"))
         lines = (folder / f"{name}.hypotheses.txt").read_text(encoding="utf-8").split("\n")[:-1]
         scores, lowercased = _scores(figures), _scores(figures["lowercased"])
+        corpora = {corpus: _scores(each) for corpus, each in figures.get("corpora", {}).items()}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     translations = [Translation(line, math.nan, math.nan, []) for line in lines]
-    return Evaluation(sources, references, translations, scores, lowercased)
+    return Evaluation(sources, references, translations, scores, lowercased, corpora)
 
 
 def _scores(figures: Mapping[str, Any]) -> Scores:

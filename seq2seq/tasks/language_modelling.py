@@ -70,7 +70,7 @@ def train_language_model(
         if config.sentences:
             batches: Batches = example_batches(_lines(text, units), config, config.batching.length_step, run.world)
         else:
-            tokens, seed = config.batching.max_tokens_per_batch, config.trainer.seed
+            tokens, seed = config.batching.tokens, config.trainer.seed
             batches = TextWindows(ids, config.window, tokens, seed, run.world)
         run.fit(model, batches, objective, validate, fingerprint(_windows(ids, config.window)))
         return run.marked(CharacterModel(model, config.model, units))

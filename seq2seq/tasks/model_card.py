@@ -22,6 +22,7 @@ from seq2seq.runs.stored_model import read_stored
 from seq2seq.runtime.atomic_files import write_atomically
 
 if TYPE_CHECKING:
+    from seq2seq.data.mixing import CorpusConfig
     from seq2seq.model.decoder import DecoderConfig
     from seq2seq.model.encoder import EncoderConfig
     from seq2seq.tasks.configs import ExperimentConfig
@@ -136,10 +137,18 @@ def _own(directory: Path) -> str:
     return f"a model built by `{built_by}`" if built_by else ""
 
 
+def _way(corpus: CorpusConfig) -> str:
+    """From what to what a corpus translates, and what its sources begin with."""
+    tag = f" (sources begin with `{corpus.tag}`)" if corpus.tag else ""
+    return f"`{corpus.source}` to `{corpus.target}`{tag}"
+
+
 def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation | None, beam_size: int) -> str:
     """README.md of a run, as the Hub shows it: licence, task, data, figures with signatures (none where there was no
     test split), how to use and to reproduce. beam_size: of the evaluation."""
-    facts = read_provenance(directory)
+    facts, corpora = read_provenance(directory), config.corpora()
+    ways = ", ".join(dict.fromkeys(_way(each) for each in corpora))
+    places = ", ".join(dict.fromkeys(f"`{Path(str(each.path)).name}`" for each in corpora))
     structure = _own(directory) or f"{_encoder(config.model.encoder)}, {_decoder(config.model.decoder)}"
     return "\n".join(
         [
@@ -147,13 +156,13 @@ def model_card(directory: Path, config: ExperimentConfig, evaluation: Evaluation
             yaml.safe_dump({"license": config.license.lower()}).strip(),
             "library_name: seq2seq",
             "pipeline_tag: translation",
-            *_languages(config.source, config.target),
+            *_languages(*dict.fromkeys(each for corpus in corpora for each in (corpus.source, corpus.target))),
             "---",
-            f"# {config.source} to {config.target}",
+            f"# {', '.join(dict.fromkeys(f'{each.source} to {each.target}' for each in corpora))}",
             "",
-            f"Translates `{config.source}` to `{config.target}`: {structure}.",
+            f"Translates {ways}: {structure}.",
             "",
-            f"Trained on `{Path(str(config.data)).name}` (split {config.train_split}, "
+            f"Trained on {places} (split {config.train_split}, "
             f"fingerprint `{facts['data_fingerprint'][:16]}`), "
             f"seed {facts['seed']}, seq2seq {facts['versions']['seq2seq']}, torch {facts['versions']['torch']}.",
             "",

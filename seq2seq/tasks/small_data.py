@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from seq2seq.config import flat, read_mapping, to_dict
 from seq2seq.data.corpus import DataConfig, load_split
+from seq2seq.data.mixing import untagged
 from seq2seq.data.units import guessed_units
 from seq2seq.data.vocabulary import column_texts
 from seq2seq.errors import check_argument
@@ -62,6 +63,7 @@ def options_by_data(config: DataConfig, vocabulary: Mapping[str, Any], output: s
         return {name: stored[name] for name in CHOSEN if name in stored}
     training = load_split(config, config.train_split)
     sources, targets = (list(islice(column_texts(training, (name,)), LOOKED_AT)) for name in ("source", "target"))
+    sources = [untagged(source, config.tags) for source in sources]
     words = [source.partition("\t")[0] if config.features else source for source in sources]
     guessed = guessed_units(words, targets, bool(config.features))
     units = {"source_units": config.source_units, "target_units": config.target_units}

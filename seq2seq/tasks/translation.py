@@ -1,20 +1,21 @@
 """A whole job from one configuration: data, vocabulary, training, evaluation, and a run directory that documents
 it."""
 
+import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+
+from torch import nn
 
 from seq2seq.config import write_config
-from seq2seq.data.batch import Batches
 from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
-from seq2seq.data.corpus import DataConfig, data_fingerprint, load_split, stream_tokenised, to_evaluate, tokenise
-from seq2seq.data.subword_sampling import pair_sampler, resegmented
+from seq2seq.data.corpus import Corpus, DataConfig, data_fingerprint
+from seq2seq.data.mixing import CorpusConfig
 from seq2seq.data.units import AnyVocabulary, SourceVocabulary, train_unit_vocabularies
-from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.data.vocabulary import RightToLeft, Vocabulary
 from seq2seq.errors import UserError, check, check_argument
 from seq2seq.evaluation import plotting
 from seq2seq.evaluation.metrics import bleu_metric, sentence_chrf
@@ -25,12 +26,16 @@ from seq2seq.model.seq2seq import build_model
 from seq2seq.runs.layout import ATTENTION_FOLDER, EVALUATION_FOLDER, GENERATION_FILE, MODEL_FILE
 from seq2seq.runs.stored_model import Build
 from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies, save_vocabularies
+from seq2seq.runtime.distributed import World
 from seq2seq.tasks.base import Objective, Run, open_run, start_directory
+from seq2seq.tasks.batches import drawn_together, training_batches
+from seq2seq.tasks.budget import find_budget, with_recorded_budget
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.embeddings import begin_with_vectors
-from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
+from seq2seq.tasks.evaluate import Evaluation, Validator, check_scoring, scored, translate_together
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
 from seq2seq.tasks.model_card import write_card
+from seq2seq.tasks.splits import held_out, together, training_splits
 from seq2seq.training.minimum_risk import minimum_risk
 from seq2seq.training.objectives import r_drop, teacher_forcing
 
@@ -40,9 +45,6 @@ log = logging.getLogger(__name__)
 TEXT_FILES = (EVALUATION_FOLDER,)
 """What these runs hold besides the files of every kind of run."""
 
-QUICK_PAIRS, QUICK_SENTENCES = 500, 32
-"""Training pairs, and sentences of validation and test, of a smoke run."""
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -50,7 +52,7 @@ class Prepared:
 
     source_vocabulary: AnyVocabulary
     target_vocabulary: Vocabulary
-    batches: Batches
+    batches: BucketedBatches | StreamedBatches
     validator: Validator
     fingerprint: str
 
@@ -67,18 +69,21 @@ def run(
     check_argument("run", "config", config, ExperimentConfig)
     for name, given in (("build", build), ("objective", objective)):
         check(given is None or callable(given), f"run: {name} must be a function, not {type(given).__name__}")
+    chosen = bool(config.r_drop or config.minimum_risk_samples)
+    check(not (objective and chosen), "r_drop and minimum_risk_samples choose the objective: leave them or it out")
+    config = with_recorded_budget(config)
     with open_run(config, build, TEXT_FILES) as run:
         translator = train(config, run, objective)
-        if not run.world.is_main:
-            return translator, None
-        evaluation = test(translator, config, run.directory)
-        write_card(run.directory, config, evaluation, config.search.beam_size)
+        evaluation = test(translator, config, run.directory, run.world)
+        if run.world.is_main:
+            write_card(run.directory, config, evaluation, config.search.beam_size)
         return translator, evaluation
 
 
 def train(config: ExperimentConfig, run: Run, objective: Objective | None = None) -> Translator:
     """Trains to the end and returns the best model, ready to translate."""
     prepared = prepare(config, run, objective)
+    run = replace(run, config=replace(config, batching=prepared.batches.config))
     source, target = prepared.source_vocabulary, prepared.target_vocabulary
     model = run.build(build_model, len(source), len(target))
     begin_with_vectors(run, model, source)
@@ -106,42 +111,39 @@ def training_objective(config: ExperimentConfig, target: Vocabulary) -> Objectiv
 def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = None) -> Prepared:
     """Reads the data, learns or loads the vocabularies, tokenises, and sets up batches and validation, whose loss is
     `objective`, or else cross-entropy."""
-    bleu_metric(config.target, config.bleu_tokenizer)  # where a package is missing, no data is read
+    corpora = config.corpora()
+    for corpus in corpora:
+        bleu_metric(corpus.target, config.bleu_tokenizer)  # where a package is missing, no data is read
     check_normalizers(config.model.decoder.attention_normalizer, config.model.decoder.output_normalizer)
-    training = shortened(load_split(config, config.train_split), config, QUICK_PAIRS)
-    validation = shortened(load_split(config, config.validation_split), config)
+    training = training_splits(config)
+    validation = held_out(config, config.validation_split)
     if config.test_split not in ("", DataConfig.test_split):  # asked for: training must not end without it
-        load_split(config, config.test_split)
+        held_out(config, config.test_split)
     source_vocabulary, target_vocabulary = vocabularies(config, run, training)
-    seed = config.trainer.seed
-    sampler = pair_sampler(source_vocabulary, target_vocabulary, config.bpe_dropout, config.segmentation_alpha, seed)
-    if config.streaming:
-        batches: Batches = StreamedBatches(
-            lambda epoch: resegmented(
-                stream_tokenised(training, source_vocabulary, target_vocabulary, config), sampler, epoch
-            ),
-            config.batching,
-            config.shuffle_buffer_size,
-            seed,
-            run.world,
-        )
-    else:
-        tokenised, counts = tokenise(
-            training, source_vocabulary, target_vocabulary, config.max_length, config.max_ratio
-        )
-        log.info("training data: %s", counts.describe())
-        batches = BucketedBatches(tokenised, config.batching, seed, run.world, sampler)
-    validator = make_validator(validation, source_vocabulary, target_vocabulary, config, objective or teacher_forcing())
-    return Prepared(source_vocabulary, target_vocabulary, batches, validator, data_fingerprint(training))
+    learned = objective or training_objective(config, target_vocabulary)
+
+    def budget(longest: int, tokens: int) -> int:
+        def make() -> nn.Module:
+            return run.build(build_model, len(source_vocabulary), len(target_vocabulary))
+
+        world = run.world
+        found = find_budget(config, make, learned, world.device, longest, tokens) if world.is_main else 0
+        return world.broadcast_object(found)
+
+    batches = training_batches(config, training, source_vocabulary, target_vocabulary, run.world, budget)
+    objective = objective or teacher_forcing()
+    validator = make_validator(validation, source_vocabulary, target_vocabulary, config, objective, run.world)
+    return Prepared(source_vocabulary, target_vocabulary, batches, validator, fingerprint_of(training))
 
 
-def shortened(split: Any, config: ExperimentConfig, pairs: int = QUICK_SENTENCES) -> Any:
-    """The split, or on a smoke run its first few pairs."""
-    return split.take(pairs) if config.quick else split
+def fingerprint_of(parts: list[Corpus]) -> str:
+    """`data_fingerprint` of the data, of several corpora of all."""
+    fingerprints = [data_fingerprint(part) for part in parts]
+    return fingerprints[0] if len(parts) == 1 else hashlib.sha256(" ".join(fingerprints).encode()).hexdigest()
 
 
-def vocabularies(config: ExperimentConfig, run: Run, training: Any) -> tuple[AnyVocabulary, Vocabulary]:
-    """The run's own vocabularies, or new ones, stored in the run."""
+def vocabularies(config: ExperimentConfig, run: Run, training: list[Corpus]) -> tuple[AnyVocabulary, Vocabulary]:
+    """The run's own vocabularies, or new ones, stored in the run. training: the training split of each corpus."""
     source, target = run.once(
         holds_vocabularies(run.directory),
         lambda: save_vocabularies(run.directory, *new_vocabularies(config, training)),
@@ -154,15 +156,29 @@ def vocabularies(config: ExperimentConfig, run: Run, training: Any) -> tuple[Any
     return source, target
 
 
-def new_vocabularies(config: ExperimentConfig, training: Any) -> tuple[AnyVocabulary, Vocabulary]:
-    """Those of the run that training starts from, or learned from the training split."""
+def new_vocabularies(config: ExperimentConfig, training: list[Corpus]) -> tuple[AnyVocabulary, Vocabulary]:
+    """Those of the run that training starts from, or learned from what is drawn of the training split."""
     if config.start_from:
         start = start_directory(config)
         source, target = load_vocabularies(start)
         _check_read_alike(config, source, start)
+        order = "right_to_left" if isinstance(target, RightToLeft) else "left_to_right"
+        check(order == config.target_order, f"{start}: its model writes {order}; set target_order {order}")
+        _check_tags(config, source, str(start))
         return source, target
     per_step = config.model.features != "tokens"
-    return train_unit_vocabularies(training, config, config.vocabulary, per_step, config.trainer.seed)
+    drawn = drawn_together(config, training)
+    source, target = train_unit_vocabularies(drawn, config, config.vocabulary, per_step, config.trainer.seed)
+    _check_tags(config, source, str(config.vocabulary.source_model))
+    return source, RightToLeft(target) if config.target_order == "right_to_left" else target
+
+
+def _check_tags(config: ExperimentConfig, source: AnyVocabulary, origin: str) -> None:
+    """Raises UserError where a tag is no piece of the vocabulary, which a given one may lack."""
+    known = (source.text if isinstance(source, SourceVocabulary) else source).tags()
+    lacking = [tag for tag in config.tags if tag not in known]
+    problem = f"its vocabulary lacks the tag {lacking[0]}" if lacking else ""
+    check(not lacking, f"{origin}: {problem}; train a vocabulary with it, or leave the tag out")
 
 
 def _check_read_alike(config: ExperimentConfig, source: AnyVocabulary, start: Path) -> None:
@@ -178,12 +194,20 @@ def _check_read_alike(config: ExperimentConfig, source: AnyVocabulary, start: Pa
 
 
 def make_validator(
-    validation: Any, source: AnyVocabulary, target: Vocabulary, config: ExperimentConfig, objective: Objective
+    validation: tuple[list[Corpus], list[CorpusConfig]],
+    source: AnyVocabulary,
+    target: Vocabulary,
+    config: ExperimentConfig,
+    objective: Objective,
+    world: World,
 ) -> Validator:
-    """Validation pairs as ids; the loss, by `objective`, is that of each sentence's first reference."""
-    texts, lines = to_evaluate(config, validation)
+    """Validation pairs as ids, of all corpora that have some; the loss, by `objective`, is that of the first reference
+    of each sentence."""
+    texts, lines, parts = together(config, *validation)
     if isinstance(source, SourceVocabulary):
-        source.check_features(texts, f"{config.data}, split {config.validation_split}")
+        all_rows = [part.rows for part in parts] or [slice(None)]
+        for rows, corpus in zip(all_rows, validation[1], strict=True):
+            source.check_features(texts[rows], f"{corpus.path}, split {config.validation_split}")
     sources = source.encode_batch(texts)
     targets = target.encode_batch([line[0] for line in lines])
     return Validator(
@@ -191,34 +215,45 @@ def make_validator(
         lines,
         target,
         config.search,
-        config.target,
+        config.language,
         config.bleu_tokenizer,
         config.trainer.best_metric,
         objective,
+        parts,
+        world,
     )
 
 
-def test(translator: Translator, config: ExperimentConfig, directory: Path) -> Evaluation | None:
-    """Translates and scores the test split, where the data has one, and writes figures and attention maps; takes those
-    that are there already for this model and these settings."""
+def test(translator: Translator, config: ExperimentConfig, directory: Path, world: World) -> Evaluation | None:
+    """Translates and scores the test split, of all corpora that have one, and writes figures, also of each corpus, and
+    attention maps; takes those that are there already for this model and these settings. Ranks call this together and
+    share the translating; the main one alone writes and returns the evaluation."""
     if not config.test_split:
         return None
     try:
-        split = shortened(load_split(config, config.test_split), config)
+        sources, lines, parts = together(config, *held_out(config, config.test_split))
     except UserError as error:
         log.warning("no test: %s", error)
         return None
-    sources, lines = to_evaluate(config, split)
     folder, name = directory / EVALUATION_FOLDER, config.test_split
-    settings = settings_of(directory, translator, config.search, (config.target, config.bleu_tokenizer), sources, lines)
+    language = (config.language, config.bleu_tokenizer)
+    settings = settings_of(directory, translator, config.search, language, sources, lines)
     drawn = attention_is_drawn(translator, directory)
     stored = read_evaluation(folder, name, settings, sources, lines) if drawn else None
-    if stored is not None:
+    if world.broadcast_object(stored is not None):
+        if stored is None or not world.is_main:
+            return None
         log.info("%s: taken from %s.*, same model and settings: %s", name, folder / name, stored.scores.describe())
         return stored
     log.info("translating the %s split, beam %d", name, config.search.beam_size)
-    evaluation = evaluate(translator, sources, lines, True, config.target, config.bleu_tokenizer)
+    check_scoring(*language)
+    translations = translate_together(translator, sources, world)
+    if not world.is_main:
+        return None
+    evaluation = scored(sources, lines, translations, *language, parts=parts)
     write_evaluation(evaluation, folder, name, settings)
+    for corpus, scores in evaluation.corpora.items():
+        log.info("%s, %s: %s", name, corpus, scores.describe())
     log.info("%s: %s", name, evaluation.scores.describe())
     draw_attention(translator, evaluation, directory)
     return evaluation

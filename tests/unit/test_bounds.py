@@ -58,6 +58,7 @@ WRONG: dict[Any, list[Any]] = {
     str: [3, True, b"text", ["text"], 1.5],
     Literal: ["no such choice", 3, None, True],
     dataclasses.dataclass: [None, {}, "text", 3],
+    tuple: [3, True, b"text", 1.5, [3], [None], ["text", b"text"], [["text"]]],
 }
 """Values that no option of the type takes."""
 
@@ -75,6 +76,8 @@ def _type_of(annotation: Any) -> Any:
         return dataclasses.dataclass
     if typing.get_origin(annotation) is Literal:
         return Literal
+    if any(typing.get_origin(each) is tuple for each in typing.get_args(annotation)):
+        return tuple
     return bool if annotation is bool else str
 
 
@@ -114,7 +117,7 @@ def test_no_field_takes_what_is_no_number_of_sensible_size(cls: type[Any], name:
 
 def test_the_walk_finds_options_of_every_type() -> None:
     found = {(f"{cls.__name__}.{name}", kind) for cls, name, kind in OTHERS}
-    expected = {("ExperimentConfig.streaming", bool), ("ExperimentConfig.license", str), ("DataConfig.data", str)}
+    expected = {("ExperimentConfig.streaming", bool), ("ExperimentConfig.license", str), ("DataConfig.data", tuple)}
     expected |= {("EncoderConfig.cell", Literal), ("VocabularyConfig.source_model", str), ("TaskConfig.quick", bool)}
     expected |= {("ModelConfig.encoder", dataclasses.dataclass), ("TrainerConfig.precision", Literal)}
     assert expected <= found

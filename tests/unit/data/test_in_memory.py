@@ -58,7 +58,7 @@ SLICES = r"--train-split 'train\[:95%\]' --validation-split 'train\[95%:\]'"
 WRONG = [
     (5, "train", "data must be a folder, a file, a Hub id, a datasets.Dataset or a DatasetDict, not of type int"),
     (None, "train", "not of type NoneType"),
-    (["en"], "train", "not of type list"),
+    ({"en"}, "train", "not of type set"),
     ({"train": ["a"]}, "train", "split 'train' is of type list; give a datasets.Dataset for each split"),
     (Dataset.from_dict(ROWS), "validation", SLICES),
     ({"train": Dataset.from_dict(ROWS), "dev": Dataset.from_dict(ROWS)}, "test", "the splits are train, dev"),

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import sentencepiece
 
+from seq2seq.data.units import unit_vocabulary
+from seq2seq.data.vocabulary import VocabularyConfig
 from seq2seq.deploy.web_folder import PAGE
 from seq2seq.exported.inputs import log_mel, read_sound
 from seq2seq.exported.parts import END, Subwords
@@ -162,6 +164,22 @@ def test_the_page_cuts_text_as_sentencepiece_does(kind: str, rule: str, fallback
     wanted = [ours.encode([text])[0] for text in texts]
     assert [(a, b, c) for a, b, c in zip(texts, encoded, wanted, strict=True) if b != c] == []
     assert [(a, b, c) for a, b, c in zip(ids, decoded, ours.decode(ids), strict=True) if b != c] == []
+
+
+@pytest.mark.parametrize(("units", "kind"), [("subwords", "unigram"), ("subwords", "bpe"), ("characters", "unigram")])
+def test_the_page_reads_tags_as_the_program_does(units: str, kind: str, tmp_path: Path) -> None:
+    texts = written_text()
+    config = VocabularyConfig(size=400, model_type=kind)  # type: ignore[arg-type]
+    vocabulary = unit_vocabulary(texts[:700], units, config, 1, tags=["<2de>", "<2fr>"])  # type: ignore[arg-type]
+    vocabulary.save(tmp_path / "model")
+    tagged = [f"{tag}{text}" for tag in ("<2de> ", "<2fr> ", "<2de>", "<x> ") for text in texts[:60]]
+    script = (
+        "const its_own = new its.Subwords(new Uint8Array(fs.readFileSync('model')));"
+        "return given.map((each) => its_own.encode(each));"
+    )
+    wanted = vocabulary.encode_batch(tagged)
+    encoded = node(tmp_path, "subwords", script, tagged)
+    assert [(a, b, c) for a, b, c in zip(tagged, encoded, wanted, strict=True) if b != c] == []
 
 
 @pytest.mark.parametrize(("rate", "bands", "window", "step"), [(8000, 40, 0.025, 0.01), (16000, 80, 0.032, 0.0125)])

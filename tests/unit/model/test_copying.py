@@ -8,7 +8,8 @@ import torch
 from seq2seq.data.batch import collate
 from seq2seq.errors import UserError
 from seq2seq.model import losses
-from seq2seq.model.decoder import DecoderConfig, Output, RecurrentDecoder
+from seq2seq.model.decoder import DecoderConfig, RecurrentDecoder
+from seq2seq.model.decoder_state import Output
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.tasks.configs import ExperimentConfig
