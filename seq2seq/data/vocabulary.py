@@ -285,6 +285,10 @@ class RightToLeft(Vocabulary):
         """As `Vocabulary.decode_batch`, of ids whose first is the last piece of the text."""
         return super().decode_batch([list(ids)[::-1] for ids in batch])
 
+    def decode_pieces(self, batch: Sequence[Sequence[str]]) -> list[str]:
+        """As `Vocabulary.decode_pieces`, the last piece of the text first."""
+        return super().decode_pieces([pieces[::-1] for pieces in batch])
+
 
 def _tag_pieces(tags: Sequence[str], config: VocabularyConfig, whole: bool) -> list[str]:
     """The pieces of tags, with the space that the text alone would not have: the mark of the word's beginning before

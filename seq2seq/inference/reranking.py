@@ -75,7 +75,8 @@ def reranked(pools: Pools, features: Sequence[list[list[float]]], weights: Seque
     results = []
     for row, pool in enumerate(pools):
         sums = [
-            sum(weight * feature[row][place] for weight, feature in zip(weights, features, strict=True))
+            # a score may be -inf, which no weight of 0 takes away
+            sum(weight * feature[row][place] for weight, feature in zip(weights, features, strict=True) if weight)
             for place in range(len(pool))
         ]
         scored = [each._replace(score=score) for each, score in zip(pool, sums, strict=True)]

@@ -88,6 +88,12 @@ class Searcher(Pretrained):
         check_argument("fuse", "language_model", language_model, CharacterModel)
         check_number("weight", weight, FUSION_WEIGHTS)
         check_number("internal_weight", internal_weight, FUSION_WEIGHTS)
+        maps = {getattr(model.decoder, "output_normalizer", "softmax") for model in self._models}
+        check(
+            not internal_weight or maps == {"softmax"},
+            "internal_weight divides by probabilities, of which many are 0 where model.decoder.output_normalizer is not "
+            "softmax: leave it out",
+        )
         units, own = language_model.units, getattr(self, self.vocabularies[-1])
         check(
             isinstance(units, Pieces) and units.vocabulary.fingerprint() == own.fingerprint(),

@@ -99,6 +99,7 @@ def _next_tokens(translator: Translator, source: Tensor, read: list[int], output
     ends = [len(output) for output in outputs]
     padded = [[BOS_ID, *output, *[PAD_ID] * (max(ends) - len(output))] for output in outputs]
     output = model(seen, lengths, torch.tensor(padded, device=device))
-    last = output.features[torch.arange(len(ends), device=device), torch.tensor(ends, device=device)]
-    found: list[int] = model.decoder.log_probs(output._replace(features=last[:, None]))[:, 0].argmax(-1).tolist()
+    places = torch.arange(len(ends), device=device), torch.tensor(ends, device=device)
+    last = output._replace(features=output.features[places][:, None], attention=output.attention[places][:, None])
+    found: list[int] = model.decoder.log_probs(last)[:, 0].argmax(-1).tolist()
     return found

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from seq2seq.data.units import SourceVocabulary, Units, unit_vocabulary
-from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
+from seq2seq.data.vocabulary import RightToLeft, Vocabulary, VocabularyConfig
+from seq2seq.inference.simultaneous import wait_k
 from seq2seq.inference.translator import Translator
 from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.encoder import EncoderConfig
@@ -51,6 +52,23 @@ def test_of_several_the_one_that_attention_goes_to(features: FeatureForm) -> Non
             first, second = weights[before], weights[before + 2]
             expected += "a" if token != 1 else "Ñ" if first >= second else "Ö"
         assert best.text == expected
+
+
+def test_from_right_to_left() -> None:
+    translator = copier()
+    options = {"n_best": 5, "min_length": 3, "max_length": 6}
+    ahead = [each.text for each in translator.search(["ÑaÖb"], **options)[0]]  # type: ignore[arg-type]
+    assert any(text != text[::-1] for text in ahead)
+    translator.target_vocabulary = RightToLeft(translator.target_vocabulary)
+    assert [each.text[::-1] for each in translator.search(["ÑaÖb"], **options)[0]] == ahead  # type: ignore[arg-type]
+
+
+def test_simultaneous_outputs_of_a_model_that_copies() -> None:
+    """One that waits for the whole source writes as greedy search does."""
+    translator = copier()
+    texts = ["abcab", "ca"]
+    expected = [best.tokens for (best,) in translator.search(texts, beam_size=1)]
+    assert [each.tokens for each in wait_k(translator, texts, 20)] == expected
 
 
 def test_models_that_do_not_copy_write_a_mark() -> None:

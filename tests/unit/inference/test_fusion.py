@@ -97,6 +97,9 @@ def test_what_does_not_fit_is_refused() -> None:
     translator.fuse(model)
     with pytest.raises(UserError, match="sampling draws from probabilities"):
         translator.search(["ba"], sampling="ancestral")
+    translator.model.decoder.output_normalizer = "sparsemax"
+    with pytest.raises(UserError, match="internal_weight divides by probabilities, of which many are 0"):
+        translator.fuse(model, 0.2, 0.1)
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
