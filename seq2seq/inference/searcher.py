@@ -91,7 +91,7 @@ class Searcher(Pretrained):
         maps = {getattr(model.decoder, "output_normalizer", "softmax") for model in self._models}
         check(
             not internal_weight or maps == {"softmax"},
-            "internal_weight divides by probabilities, of which many are 0 where model.decoder.output_normalizer is not "
+            "internal_weight divides by probabilities, of which many are 0 unless model.decoder.output_normalizer is "
             "softmax: leave it out",
         )
         units, own = language_model.units, getattr(self, self.vocabularies[-1])
