@@ -14,9 +14,12 @@ from tests.comparison import assert_same, final_state
 from tests.integration.test_resume import interrupt_after
 
 MODELS = {
-    "copy": ["--model.copy=true"],
-    "copy, separate features": ["--model.copy=true", "--model.features=separate"],
-    "sparse": ["--model.decoder.attention-normalizer=entmax15", "--model.decoder.output-normalizer=entmax15"],
+    "copy, separate features": [
+        "--model.copy=true",
+        "--model.features=separate",
+        "--model.decoder.attention-normalizer=sparsemax",
+    ],
+    "sparse": ["--model.decoder.output-normalizer=entmax15"],
     "monotonic": ["--model.alignment=monotonic", "--model.decoder.coupling=none"],
 }
 SIZES = [
@@ -25,7 +28,7 @@ SIZES = [
     "--model.encoder.layers=1",
     "--model.decoder.hidden-size=16",
     "--batching.max-tokens-per-batch=300",
-    "--trainer.epochs=2",
+    "--trainer.epochs=1",
     "--trainer.device=cpu",
     "--test-split=",
 ]
@@ -55,7 +58,7 @@ def test_from_training_to_alignment(
     config = read_config(tmp_path / "whole" / "config.json", ExperimentConfig)
     mapped = seq2seq.config.to_dict(config) | {"output": str(tmp_path / "run")}
     again = seq2seq.config.from_dict(ExperimentConfig, mapped)
-    interrupt_after(3, again, monkeypatch)
+    interrupt_after(2, again, monkeypatch)
     write_config(tmp_path / "again.yaml", again)
     assert main(["train", "--config", str(tmp_path / "again.yaml")]) == 0
     assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "run"))
