@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seq2seq.config import COUNTS, check_number, from_dict, read_config, write_config
 from seq2seq.data.batch import Pair, collate_to_decode
-from seq2seq.data.units import AnyVocabulary, Unicode, normalised
+from seq2seq.data.units import AnyVocabulary, SourceVocabulary, Unicode, normalised
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
 from seq2seq.inference.decoding import (
@@ -112,7 +112,8 @@ class Translator(Searcher):
     @property
     def tags(self) -> list[str]:
         """What inputs may begin with: the tags of the corpora that the model was trained on."""
-        return getattr(self.source_vocabulary, "text", self.source_vocabulary).tags()  # type: ignore[no-any-return]
+        vocabulary = self.source_vocabulary
+        return (vocabulary.text if isinstance(vocabulary, SourceVocabulary) else vocabulary).tags()
 
     @property
     def _unicode(self) -> Unicode:
