@@ -1,11 +1,14 @@
-"""Image captions from any data set of images: a Hub id, or a folder of images with captions in metadata.jsonl.
+"""Image captions from any data set of images: a folder with a list of captions, or a Hub id.
 
-python recipes/captions_images.py [--data DIR_OR_HUB_ID] [--backbone MODEL] [--output DIR] [--quick]
+python recipes/captions_images.py [--data DIR_OR_HUB_ID] [--backbone MODEL] [--attention false] [--output DIR] [--quick]
 
-With --backbone the model reads the feature maps of a pretrained network, a Hub id such as microsoft/resnet-18 or a
-folder, computed once and kept below the run directory; without, a small convolutional net learns from the pixels. For
-Flickr8k: --data jxie/flickr8k --backbone microsoft/resnet-18. Without --data the scenes of captions_shapes.py are
-written to disk as such a folder first.
+DIR holds images, and lists of captions, captions.tsv or metadata.csv or .jsonl with the columns file_name and caption,
+a line per caption; those below folders train, validation and test are of that split, else a tenth is held out. In place
+of images, there may be folders of frames or .npy arrays of features [steps, numbers]. With --backbone the model reads
+the feature maps of a pretrained network, a Hub id such as microsoft/resnet-18 or a folder, computed once and kept below
+the run directory; without, a small convolutional net learns from the pixels. For Flickr8k: --data jxie/flickr8k
+--backbone microsoft/resnet-18. Without --data the generated scenes of captions_shapes.py are written to disk as such a
+folder first; half of its test images show a combination of colour and shape that no training image shows.
 """
 
 import seq2seq
@@ -15,33 +18,20 @@ if __name__ == "__main__":
 
 
 import json
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from captions_shapes import CONFIG as SHAPES
-from generated.scenes import HELD_OUT, PIXELS, THINGS, scenes
+from generated.scenes import HELD_OUT, KNOWN, THINGS, scenes
+
+TESTS = ("seen", "unseen")
+"""What the names of generated test images begin with."""
 
 
 @dataclass(frozen=True)
-class Config(seq2seq.GeneratorTask):
+class Config(seq2seq.CaptionTask):
     """Choices of this script."""
-
-    data: str = ""
-    """Hub id or folder with splits train, validation and test; empty: generated shapes."""
-    image: str = "image"
-    """Column of the images."""
-    captions: str = "caption"
-    """Column of the captions, or what the names of several such columns begin with."""
-    backbone: str = ""
-    """Pretrained network that the images are read through; empty: none."""
-    pixels: int = PIXELS
-    """Edge that images are resized to where there is no backbone."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        seq2seq.check_numbers(self, "", pixels=seq2seq.Whole(1, 10_000))
 
 
 CONFIG = Config(
@@ -57,17 +47,23 @@ def write_shapes(folder: Path, quick: bool) -> None:
     """The scenes of `generated.scenes` as a folder of images per split, in this recipe's own columns."""
     from PIL import Image
 
-    known = [thing for thing in THINGS if thing not in HELD_OUT]
-    sizes = {"train": 64, "validation": 16, "test": 16} if quick else {"train": 4_000, "validation": 200, "test": 300}
-    for seed, (split, count) in enumerate(sizes.items(), 1):
-        made = scenes(count, THINGS, seed, HELD_OUT) if split == "test" else scenes(count, known, seed)
+    train, validation, test = (64, 16, 8) if quick else (4_000, 200, 150)
+    made = {
+        ("train", ""): scenes(train, KNOWN, 1),
+        ("validation", ""): scenes(validation, KNOWN, 2),
+        ("test", TESTS[0]): scenes(test, KNOWN, 3),
+        ("test", TESTS[1]): scenes(test, THINGS, 4, HELD_OUT),
+    }
+    lines: dict[str, list[str]] = {}
+    for (split, begin), drawn in made.items():
         (folder / split).mkdir(parents=True, exist_ok=True)
-        lines = []
-        for number, (image, captions) in enumerate(zip(made.inputs, made.references, strict=True)):
+        for number, (image, captions) in enumerate(zip(drawn.inputs, drawn.references, strict=True)):
             levels = (image.transpose(1, 2, 0) * 255).round().astype(np.uint8)
-            Image.fromarray(levels).save(folder / split / f"{number:05}.png")
-            lines.append(json.dumps({"file_name": f"{number:05}.png", CONFIG.captions: captions}) + "\n")
-        (folder / split / "metadata.jsonl").write_text("".join(lines), encoding="utf-8")
+            name = f"{begin}{number:05}.png"
+            Image.fromarray(levels).save(folder / split / name)
+            lines.setdefault(split, []).append(json.dumps({"file_name": name, CONFIG.captions: captions}) + "\n")
+    for split, rows in lines.items():
+        (folder / split / "metadata.jsonl").write_text("".join(rows), encoding="utf-8")
 
 
 def prepare(config: Config) -> Config:
@@ -79,45 +75,23 @@ def prepare(config: Config) -> Config:
     return replace(config, data=str(folder), image=CONFIG.image, captions=CONFIG.captions)
 
 
-def spoken(caption: str) -> str:
-    """A caption as the field scores it: small letters, words and numbers only."""
-    return " ".join(re.findall(r"[\w']+", caption.lower()))
-
-
 def main(config: Config) -> None:
     """Trains, prints the scores on the test split, and draws where each word looked."""
-    output = Path(config.output)
-    encode = seq2seq.backbone(config.backbone) if config.backbone else seq2seq.pixels(config.pixels)
-    name = config.backbone or f"pixels {config.pixels}"
-
-    def read(split: str) -> tuple[seq2seq.CaptionedImages, seq2seq.Captioned]:
-        opened = seq2seq.open_captioned(config.data, split, config.image, config.captions)
-        features = seq2seq.encode_images(opened, encode, name, output / "features")
-        return opened, seq2seq.Captioned(
-            list(features), [[spoken(text) for text in texts] for texts in opened.captions]
-        )
-
-    (_, training), (_, validation), (images, test) = (read(split) for split in ("train", "validation", "test"))
-    shape = training.inputs[0].shape
-    front_end = seq2seq.FrontEndConfig("features", shape[-1], normalise=True)
-    if not config.backbone:
-        front_end = seq2seq.FrontEndConfig("image", 3, height=shape[1], width=shape[2])
-    model = replace(config.model, front_end=front_end)
-    config = replace(config, model=model, reader=seq2seq.ReaderConfig("image", backbone=config.backbone))
-    generator = seq2seq.train_generator(config, training, validation)
+    ready, parts = seq2seq.read_captioned(config)
+    generator = seq2seq.train_generator(ready, parts.training, parts.validation)
     seq2seq.end_other_processes()
-    captions = generator.generate(test.inputs)
-    print(seq2seq.caption_scores(captions, test.references).describe())
-    if not seq2seq.attends(generator.model):
-        return
-    (output / "attention").mkdir(exist_ok=True)
-    for number, caption in enumerate(captions[: config.count(6, quick=1)]):
-        words, weights = generator.attention(test.inputs[number], generator.vocabulary.encode(caption))
-        side = round(len(weights[0]) ** 0.5)
-        maps = [np.reshape(row[-side * side :], (side, side)) for row in weights]  # a ViT's first state is no place
-        picture = np.asarray(images.images[number]["image"].convert("RGB"))
-        path = output / "attention" / f"{number + 1}.png"
-        seq2seq.plot_image_attention(picture, [word.strip("▁") for word in words], maps, path)
+    captions, output = generator.generate(parts.test.inputs), Path(config.output)
+    names = [next((name for name in TESTS if row.name.startswith(name)), "test") for row in parts.rows]
+    generated = Path(config.data) == output / "data"
+    for group in TESTS if generated else ("test",):
+        rows = [row for row, name in enumerate(names) if name == group or not generated]
+        of_group = [captions[row] for row in rows], [parts.test.references[row] for row in rows]
+        print(f"{group:<7} {seq2seq.caption_scores(*of_group).describe()}")
+    shown = [row for row in parts.rows if row.picture][-config.count(6, quick=1) :]
+    drawn = seq2seq.draw_image_attention(
+        generator, [row.values for row in shown], [row.picture() for row in shown if row.picture], output
+    )
+    for path, caption in drawn.items():
         print(f"{path}\t{caption}")
 
 

@@ -1,11 +1,12 @@
 """Image captions: a small CNN, a BiLSTM over its feature map and an attention decoder describe drawn shapes.
 
-python recipes/captions_shapes.py [--output DIR] [--quick] [--any.config.field VALUE]
+python recipes/captions_shapes.py [--attention false] [--data DIR] [--output DIR] [--quick] [--any.config.field VALUE]
 
-Scenes hold one or two shapes of a colour and a size, drawn with Pillow; each has five captions from the project's own
-grammar (`generated.scenes`). The test scenes hold combinations of shape, colour and size that no training scene shows.
-After Vinyals et al. (2015) and Xu et al. (2015). Attention maps of some test images, word by word, are written below
-the run directory.
+Generated data: scenes of one or two shapes of a colour and a size, drawn with Pillow; each has five captions from the
+project's own grammar (`generated.scenes`). One test is on scenes like those of training, the other one on scenes that
+each show a combination of colour and shape that no training scene shows. With attention each word looks at cells of the
+feature map (Xu et al. 2015), and maps of some test images are drawn below the run directory; without, the decoder reads
+the encoder's summary once, before the first word (Vinyals et al. 2015). DIR is as captions_images.py has it.
 """
 
 import seq2seq
@@ -14,22 +15,20 @@ if __name__ == "__main__":
     seq2seq.guard_imports()
 
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from generated.scenes import HELD_OUT, PIXELS, THINGS, scenes
+from generated.scenes import HELD_OUT, KNOWN, PIXELS, THINGS, scenes
 
 
 @dataclass(frozen=True)
-class Config(seq2seq.GeneratorTask):
+class Config(seq2seq.CaptionTask):
     """Choices of this script."""
 
     training_scenes: int = 6_000
     """Scenes to train on, with five captions each."""
     held_out_scenes: int = 300
-    """Scenes to choose the best model on, and as many to test on."""
+    """Scenes to choose the best model on, and as many for each test."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -37,6 +36,7 @@ class Config(seq2seq.GeneratorTask):
 
 
 CONFIG = Config(
+    pixels=PIXELS,
     model=seq2seq.GeneratorConfig(
         seq2seq.FrontEndConfig("image", input_size=3, height=PIXELS, width=PIXELS, blocks=3),
         embedding_size=128,
@@ -53,25 +53,25 @@ CONFIG = Config(
 
 
 def main(config: Config) -> None:
-    """Trains, prints the scores on unseen combinations, and draws where each word looked."""
-    known = [thing for thing in THINGS if thing not in HELD_OUT]
-    count = config.count(config.held_out_scenes, quick=16)
-    training = scenes(config.count(config.training_scenes), known, seed=1)
-    generator = seq2seq.train_generator(config, training, scenes(count, known, seed=2))
+    """Trains, prints the scores on each test, and draws where each word looked."""
+    if config.data:
+        ready, parts = seq2seq.read_captioned(config)
+        training, validation, tests = parts.training, parts.validation, {"test": parts.test}
+    else:
+        ready, count = config.decoder_chosen(), config.count(config.held_out_scenes, quick=16)
+        training = scenes(config.count(config.training_scenes), KNOWN, seed=1)
+        validation = scenes(count, KNOWN, seed=2)
+        unseen = scenes(count, THINGS, seed=3, needed=HELD_OUT)
+        tests = {"seen combinations": scenes(count, KNOWN, seed=4), "unseen combinations": unseen}
+    generator = seq2seq.train_generator(ready, training, validation)
     seq2seq.end_other_processes()
-    test = scenes(count, THINGS, seed=3, needed=HELD_OUT)
-    captions = generator.generate(test.inputs)
-    print(seq2seq.caption_scores(captions, test.references).describe())
-    if not seq2seq.attends(generator.model):
-        return
-    for number, (image, caption) in enumerate(zip(test.inputs[: config.count(6, quick=1)], captions, strict=False), 1):
-        words, weights = generator.attention(image, generator.vocabulary.encode(caption))
-        cells = math.ceil(PIXELS / 2**config.model.front_end.blocks)
-        maps = [np.reshape(row, (cells, cells)) for row in weights]
-        path = Path(config.output) / "attention" / f"{number}.png"
-        path.parent.mkdir(exist_ok=True)
-        seq2seq.plot_image_attention(image.transpose(1, 2, 0), [word.strip("▁") for word in words], maps, path)
-        print(f"{path}\t{caption}")
+    for name, test in tests.items():
+        print(f"{name:<20} {seq2seq.caption_scores(generator.generate(test.inputs), test.references).describe()}")
+    if ready.model.front_end.kind == "image":
+        inputs = test.inputs[: config.count(6, quick=1)]
+        pictures = [image.transpose(1, 2, 0) for image in inputs]
+        for path, caption in seq2seq.draw_image_attention(generator, inputs, pictures, Path(config.output)).items():
+            print(f"{path}\t{caption}")
 
 
 if __name__ == "__main__":

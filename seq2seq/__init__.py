@@ -80,6 +80,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.runs.metrics_log import read_journal as read_journal
     from seq2seq.runtime.distributed import end_other_processes as end_other_processes
     from seq2seq.search.beam import SearchConfig as SearchConfig
+    from seq2seq.tasks.captioning import CaptionTask as CaptionTask
+    from seq2seq.tasks.captioning import draw_image_attention as draw_image_attention
+    from seq2seq.tasks.captioning import read_captioned as read_captioned
     from seq2seq.tasks.configs import ExperimentConfig as ExperimentConfig
     from seq2seq.tasks.configs import GeneratorTask as GeneratorTask
     from seq2seq.tasks.configs import LanguageModelTask as LanguageModelTask
@@ -148,6 +151,7 @@ _NAMES = {
     "runs.metrics_log": ("read_journal",),
     "runtime.distributed": ("end_other_processes",),
     "search.beam": ("SearchConfig",),
+    "tasks.captioning": ("CaptionTask", "draw_image_attention", "read_captioned"),
     "tasks.configs": ("ExperimentConfig", "GeneratorTask", "LanguageModelTask", "PredictorTask", "WordTask"),
     "tasks.evaluate": ("Evaluation",),
     "tasks.language_modelling": ("train_language_model",),

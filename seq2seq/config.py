@@ -95,6 +95,8 @@ SEARCH: dict[str, Whole | Real] = {
     "max_length_ratio": Real(0, 1_000, without=(0,)),
 }
 """Of SearchConfig; here, as the command line looks at them before it imports torch."""
+FUSION_WEIGHTS = Real(0, 10)
+"""Of language models that join in a search."""
 
 
 def check_fields(config: Any, section: str) -> None:

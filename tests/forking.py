@@ -12,7 +12,14 @@ from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
-    ["seq2seq.cli.script", "seq2seq.tasks.transcription", "torch._dynamo", "torch.utils.tensorboard", "tests.conftest"]
+    [
+        "seq2seq.cli.script",
+        "seq2seq.tasks.transcription",
+        "seq2seq.training.sharding",
+        "torch._dynamo",
+        "torch.utils.tensorboard",
+        "tests.conftest",
+    ]
 )
 
 

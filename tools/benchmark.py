@@ -6,6 +6,7 @@
     tools/benchmark.py latency --data DIR --run RUN one sentence at a time, and from start to first output
     tools/benchmark.py prepare --data DIR           tokenising and batching
     tools/benchmark.py serve --data DIR --run RUN   the server under many clients, beside `seq2seq translate`
+    tools/benchmark.py processes --data DIR         training by 1 and 2 processes, and what of a message is hidden
 
 Reference setting: joint vocabulary of 8,000 pieces, encoder 256 units a direction, decoder 512, embeddings 256, tied
 output, 2,000 padded tokens a batch. `torchrun --nproc-per-node 2 tools/benchmark.py train ...` measures two processes.
@@ -457,6 +458,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["serve"]:
         return benchmark_serve.main(words[1:])
+    if words[:1] == ["processes"]:
+        import benchmark_processes  # which imports this module
+
+        return benchmark_processes.main(words[1:])
 
     def work() -> None:
         chosen = options(words)

@@ -29,8 +29,11 @@ Thing = tuple[str, str, str]
 """Size, colour, shape."""
 
 THINGS = list(itertools.product(SIZES, COLOURS, SHAPES))
-HELD_OUT = THINGS[3::7]
-"""Things that only the test scenes show."""
+UNSEEN = {("red", "diamond"), ("blue", "square"), ("yellow", "circle"), ("grey", "triangle")}
+"""Combinations of colour and shape that no training scene shows."""
+HELD_OUT = [thing for thing in THINGS if thing[1:] in UNSEEN]
+KNOWN = [thing for thing in THINGS if thing[1:] not in UNSEEN]
+"""Things that training scenes show."""
 
 
 def scenes(count: int, things: list[Thing], seed: int, needed: list[Thing] | None = None) -> seq2seq.Captioned:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from seq2seq.cli.arguments import path_named
+from seq2seq.cli.arguments import named, path_named
 from seq2seq.cli.features import features_before
-from seq2seq.cli.verbs import add_input_length, add_verb, load_translator
+from seq2seq.cli.verbs import add_input_length, add_verb, load_other, load_translator
+
+if TYPE_CHECKING:
+    from seq2seq.evaluation.alignments import Links
+    from seq2seq.evaluation.symmetrisation import Symmetrisation
 
 
 def add_align(verbs: Any) -> None:
@@ -33,14 +37,33 @@ def add_align(verbs: Any) -> None:
         metavar="FILE",
         help="print the alignment error rate (AER) against these links instead: 0-0 is sure, 0?0 or 0p0 possible",
     )
+    align.add_argument(
+        "--reverse",
+        type=named,
+        metavar="RUN2",
+        help="a run of the opposite direction: links are those of both directions, symmetrised",
+    )
+    align.add_argument(
+        "--symmetrise",
+        choices=("grow-diag-final-and", "intersection", "union"),
+        help="how links of both directions become one set (default: grow-diag-final-and)",
+    )
+    align.add_argument(
+        "--statistics",
+        action="store_true",
+        help="print entropy, coverage and monotonicity of the attention instead of links, before AER where both are "
+        "asked for",
+    )
 
 
 def _align(options: argparse.Namespace) -> None:
     from seq2seq.cli.lines import check_standard_input, lines_of, paired_lines
+    from seq2seq.errors import check
     from seq2seq.evaluation.alignments import alignment_error_rate, check_gold, hard_links, pharaoh, read_gold
 
     names = ("source_file", "target_file", "gold")
     check_standard_input({f"--{name.replace('_', '-')}": getattr(options, name) for name in names})
+    check(options.reverse or not options.symmetrise, "--symmetrise goes with --reverse: name a run of that direction")
     sources, targets = paired_lines(options.source_file, options.target_file)
     gold = None
     if options.gold is not None:
@@ -48,12 +71,40 @@ def _align(options: argparse.Namespace) -> None:
             gold = read_gold(lines, str(options.gold))
         check_gold(gold, sources, targets, str(options.gold))
     translator = load_translator(options)
+    alignments = translator.align(sources, targets)
+    if options.statistics:
+        from seq2seq.evaluation.attention_statistics import attention_statistics
+
+        for line in attention_statistics([each.weights for each in alignments]).report():
+            print(line)
+        if gold is None:
+            return
     found = [
-        hard_links(*each, features_before(translator, source))
-        for source, each in zip(sources, translator.align(sources, targets), strict=True)
+        hard_links(*each, features_before(translator, source)) for source, each in zip(sources, alignments, strict=True)
     ]
+    if options.reverse:
+        found = _both_ways(options, sources, targets, found)
     if gold is not None:
         print(f"AER {alignment_error_rate(found, gold):.2f} %")
         return
     for links in found:
         print(pharaoh(links))
+
+
+def _both_ways(
+    options: argparse.Namespace, sources: list[str], targets: list[str], forward: list[Links]
+) -> list[Links]:
+    """The links of both directions."""
+    from seq2seq.errors import UserError
+    from seq2seq.evaluation.alignments import hard_links
+    from seq2seq.evaluation.symmetrisation import symmetrised
+
+    reverse = load_other(options, options.reverse, "translator")
+    reverse.max_source_tokens = options.max_input_length or reverse.max_source_tokens
+    try:
+        alignments = reverse.align(targets, [source.partition("\t")[0] for source in sources])
+    except UserError as error:
+        raise UserError(f"--reverse {options.reverse}: {error}") from None
+    way: Symmetrisation = options.symmetrise or "grow-diag-final-and"
+    turned = [{(target, source) for source, target in hard_links(*each)} for each in alignments]
+    return [symmetrised(one, other, way) for one, other in zip(forward, turned, strict=True)]

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from seq2seq.config import Real, Whole
 from seq2seq.errors import UserError
 
+NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|-inf(inity)?|-nan", re.IGNORECASE)
 SWITCH_VALUES = ("true", "false")
 BUILD_HELP = "a function of your own that builds the model, given again whenever the run is used; the file is run"
 
@@ -36,6 +37,10 @@ def spelled(words: Sequence[str], spelling: Callable[[str], str]) -> Iterator[st
 class Parser(argparse.ArgumentParser):
     """argparse's parser, which takes options with dashes or underscores, a switch as `--json`, `--json true`,
     `--json false` or `--json=true`. Complaints are UserErrors."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._negative_number_matcher = NEGATIVE  # argparse's own takes -1e-3 for an option
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse has it."""

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, path_named
 from seq2seq.cli.decoding_options import add_decoding_options, decoding_settings
+from seq2seq.cli.evaluate_report import add_report_options, report_options
 from seq2seq.cli.tags import add_tag
 from seq2seq.cli.verbs import (
+    add_fusion,
     add_input_length,
     add_search_options,
     add_translator_options,
     add_verb,
+    check_fusion,
     load_run,
     search_settings,
 )
@@ -24,15 +27,16 @@ if TYPE_CHECKING:
 
 
 METRICS = ("bleu", "chrf", "chrf++", "ter", "accuracy", "wer", "cer", "per")
-"""Names of figures that --metrics takes."""
+OF_CAPTIONS = ("bleu-1", "bleu-2", "bleu-3", "bleu-4", "meteor", "rouge-l", "cider")
+"""Names of figures that --metrics takes; the latter are of words alone, in small letters."""
 
 
 def metrics_named(text: str) -> list[str]:
     """The type of the option."""
     names = [name.strip().lower() for name in text.split(",")]
-    unknown = [name for name in names if name not in METRICS]
+    unknown = [name for name in names if name not in METRICS + OF_CAPTIONS]
     if unknown:
-        raise argparse.ArgumentTypeError(f"must be some of {', '.join(METRICS)}, got {unknown[0][:40]!r}")
+        raise argparse.ArgumentTypeError(f"must be some of {', '.join(METRICS + OF_CAPTIONS)}, got {unknown[0][:40]!r}")
     return list(dict.fromkeys(names))
 
 
@@ -51,6 +55,7 @@ def add_evaluate(verbs: Any) -> None:
     add_search_options(evaluate)
     add_decoding_options(evaluate)
     add_translator_options(evaluate)
+    add_fusion(evaluate)
     _add_data(evaluate)
     evaluate.add_argument(
         "--bleu-tokenizer",
@@ -61,8 +66,8 @@ def add_evaluate(verbs: Any) -> None:
         "--metrics",
         type=metrics_named,
         metavar="NAME,...",
-        help=f"figures of texts, with commas between them, instead of the usual ones: {', '.join(METRICS)}; they are "
-        "part of the names of the files",
+        help=f"figures of texts, with commas between them, instead of the usual ones: {', '.join(METRICS)}; of "
+        f"captions, without case and punctuation: {', '.join(OF_CAPTIONS)}; they are part of the names of the files",
     )
     evaluate.add_argument(
         "--output",
@@ -70,6 +75,7 @@ def add_evaluate(verbs: Any) -> None:
         help="folder of hypotheses, references, metrics, where data and settings other than the run's own are part of "
         "the names (default: RUN/evaluation; needed with an ensemble, or the Hub id of a model)",
     )
+    add_report_options(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -78,9 +84,9 @@ def _add_data(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--data",
         type=named,
-        help="folder, file or Hub id of inputs with expected answers, a row each; for a language model of texts, or a "
-        "text file (default: what a translator was trained on; of several corpora, those that --source, --target and "
-        "--tag name)",
+        help="folder, file or Hub id of inputs with expected answers, a row each; a folder of images, frames or "
+        "arrays with captions.tsv or metadata.csv; for a language model of texts, or a text file (default: what a "
+        "translator was trained on; of several corpora, those that --source, --target and --tag name)",
     )
     evaluate.add_argument("--split", type=named, default="test", help="split to answer (default: test)")
     evaluate.add_argument(
@@ -112,6 +118,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         check_tokenizer(options.bleu_tokenizer)
     if options.output is None and options.ensemble:
         raise UserError("the figures of an ensemble are not those of one run; name a folder for them with --output")
+    check_fusion(options)
     decoding = decoding_settings(options)
     with quick_imports():
         from seq2seq.cli.evaluate_translator import evaluate_translator
@@ -123,7 +130,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     if isinstance(model, Translator):
         results = evaluate_translator(options, model, search_settings(options), decoding)
     else:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in decoding)
+        names = ", ".join([*(f"--{name.replace('_', '-')}" for name in decoding), *report_options(options)])
         check(not names, f"{names}: for runs that translate text; {options.model} does not")
         from seq2seq.cli.evaluate_examples import evaluate_examples
 

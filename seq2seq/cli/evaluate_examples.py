@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from seq2seq.cli.evaluate_report import check_errors, write_errors
 from seq2seq.cli.evaluation_place import place_of
 from seq2seq.config import read_mapping, to_dict
+from seq2seq.data.captioned import captioned_examples
 from seq2seq.data.corpus import DataConfig
 from seq2seq.data.examples import Examples, read_examples, read_texts
 from seq2seq.data.in_memory import PLACEHOLDER
@@ -67,7 +69,7 @@ def _refuse_unused(options: argparse.Namespace, model: Any, search_options: Mapp
     tables = ", ".join(f"--{name}" for name in ("columns", "features", "tag") if getattr(options, name))
     check(not tables, f"{tables}: for runs that translate; {options.model} does not")
     if not isinstance(model, Generator):
-        names = [*search_options, *(name for name in ("bleu_tokenizer", "metrics") if getattr(options, name))]
+        names = [*search_options, *(name for name in ("bleu_tokenizer", "metrics", "errors") if getattr(options, name))]
         unused = ", ".join(f"--{name.replace('_', '-')}" for name in names)
         check(not unused, f"{unused}: for runs that write text; {options.model} does not")
 
@@ -86,7 +88,9 @@ def _generated(
     changed: Mapping[str, Any],
     search_options: dict[str, Any],
 ) -> Results:
-    examples = read_examples(options.data, options.split, corpus.source, corpus.target)
+    examples = _captioned_examples(options, generator) or read_examples(
+        options.data, options.split, corpus.source, corpus.target
+    )
     references = expected_texts(examples.rows, corpus.target)
     inputs = read_examples_of(generator, examples)
     search, language = replace(generator.search_config, **search_options), (corpus.target, corpus.bleu_tokenizer)
@@ -94,6 +98,7 @@ def _generated(
     settings = settings_of_run(Path(options.model), decisive, fingerprint(list(zip(inputs, references, strict=True))))
     chosen = {"metrics": "+".join(options.metrics)} if options.metrics else {}
     place = place_of(options, {**changed, **changed_settings(generator, search), **chosen}, settings)
+    check_errors(options)
     warn_of_unfit_tokenizer(references, *language)
     names = [row.source for row in examples.rows]
     results: Results
@@ -104,7 +109,15 @@ def _generated(
     else:
         results = evaluate_generator(generator, inputs, names, references, *language, **search_options)
     place.keep(results)
+    write_errors(options, names, results)
     return results
+
+
+def _captioned_examples(options: argparse.Namespace, generator: Generator) -> Examples | None:
+    """The split in the form of a folder of files with a list of captions, where the folder holds that."""
+    if options.source or generator.reader.kind not in ("image", "frames", "array"):
+        return None
+    return captioned_examples(options.data, options.split, options.target or "caption")
 
 
 def _predicted(

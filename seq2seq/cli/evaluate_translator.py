@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from seq2seq.cli.decoding_options import decoding_name
+from seq2seq.cli.evaluate_report import check_report_options, split_of, write_errors, write_requested
 from seq2seq.cli.evaluation_place import place_of
 from seq2seq.cli.tags import tags_of
 from seq2seq.config import read_config, read_mapping, to_dict
 from seq2seq.data.corpus import DataConfig, load_corpus
 from seq2seq.data.mixing import CorpusConfig
+from seq2seq.data.units import SourceVocabulary
 from seq2seq.errors import UserError, check
 from seq2seq.evaluation.metrics import warn_of_unfit_tokenizer
 from seq2seq.inference.translator import Translator
 from seq2seq.runs.layout import CONFIG_FILE, PROVENANCE_FILE
 from seq2seq.runs.provenance import read_provenance
+from seq2seq.tasks.calibration import WithCalibration, calibration_of
 from seq2seq.tasks.chosen_metrics import chosen_figures
 from seq2seq.tasks.configs import ExperimentConfig
-from seq2seq.tasks.evaluate import check_scoring, evaluate
+from seq2seq.tasks.evaluate import Evaluation, Part, check_scoring, evaluate
 from seq2seq.tasks.evaluation_files import changed_data, changed_settings, settings_of
 from seq2seq.tasks.model_card import write_card
 from seq2seq.tasks.results import Results
@@ -45,26 +49,53 @@ def evaluate_translator(
     corpus = _corpus_of(options, stored, path)
     corpora = corpus.corpora()
     sources, lines, parts = together(corpus, [load_corpus(corpus, each, options.split) for each in corpora], corpora)
+    if isinstance(translator.source_vocabulary, SourceVocabulary):
+        translator.source_vocabulary.check_features(sources, f"{corpus.data}, split {options.split}")
     search = replace(translator.search_config, **search_options)
     changed = changed_data(stored, corpus) | changed_settings(translator, search) | decoding_name(decoding)
     changed |= {"metrics": "+".join(options.metrics)} if options.metrics else {}
     run, language = Path(options.model), (corpus.language, corpus.bleu_tokenizer)
-    own = options.output is None and not changed  # an ensemble needs --output
+    own = options.output is None and options.lm is None and not changed  # an ensemble needs --output
     of_the_card = _config_of_card(path, stored) if own else None
     settings = settings_of(run, translator, search, language, sources, lines)
     place = place_of(options, changed, {**settings, "decoding": decoding} if decoding else settings)
+    check_report_options(options)
     warn_of_unfit_tokenizer(lines, *language)
-    if options.metrics:
-        check_scoring(*language)
-        hypotheses = translator.translate(sources, **search_options, **decoding)
-        results = chosen_figures(options.metrics, hypotheses, lines, *language)
-        place.keep(results)
-        return results
-    evaluation = evaluate(translator, sources, lines, True, *language, parts, **{**search_options, **decoding})
-    place.keep(evaluation)
+    judge = partial(_judged, options.metrics, sources, lines, language, parts, {**search_options, **decoding})
+    results = judge(translator)
+    place.keep(results)
     if of_the_card is not None and options.split == of_the_card.test_split:
-        write_card(run, of_the_card, evaluation, search.beam_size)
-    return evaluation
+        assert isinstance(results, Evaluation)  # of chosen figures none is the card's
+        write_card(run, of_the_card, results, search.beam_size)
+    write_errors(options, sources, results, _writes_symbols(stored, corpus))
+    if options.report is not None:
+        split_ = split_of(options, corpus, sources, lines)
+        write_requested(options, split_, translator, results, judge, {**search_options, **decoding})
+    if options.calibration:
+        return WithCalibration(results, calibration_of(translator, sources, results))
+    return results
+
+
+def _writes_symbols(stored: dict[str, Any], corpus: DataConfig) -> bool:
+    """Whether what the run writes are symbols with spaces between them."""
+    words = stored.get("vocabulary", {}).get("model_type") == "word"
+    return corpus.target_units == "symbols" or (corpus.target_units == "auto" and words)
+
+
+def _judged(
+    metrics: list[str] | None,
+    sources: list[str],
+    references: list[list[str]],
+    language: tuple[str, str],
+    parts: list[Part],
+    search: dict[str, Any],
+    translator: Translator,
+) -> Results:
+    """The translations of a run, by the figures named or else by all."""
+    if not metrics:
+        return evaluate(translator, sources, references, True, *language, parts, **search)
+    check_scoring(*language)
+    return chosen_figures(metrics, translator.translate(sources, **search), references, *language)
 
 
 def _config_of_card(path: Path, stored: dict[str, Any]) -> ExperimentConfig | None:
@@ -81,6 +112,8 @@ def _corpus_of(options: argparse.Namespace, stored: dict[str, Any], path: Path) 
     needed = ("data", "source", "target")
     named = {name: getattr(options, name) for name in (*needed, "columns", "features", "bleu_tokenizer")}
     given = {name: value for name, value in named.items() if value}
+    unread = "features" in given and "data" in stored and not stored.get("features")
+    check(not unread, f"--features: the model of {options.model} reads no features; leave it out")
     if not options.data and isinstance(stored.get("data"), list):
         return _some_corpora(options, read_config(path, ExperimentConfig), given)
     if options.tag and (options.data or stored.get("data")):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seq2seq.cli.verbs import fusion_weights
 from seq2seq.errors import UserError
 from seq2seq.runs.layout import EVALUATION_FOLDER
 from seq2seq.tasks.evaluation_files import (
@@ -34,7 +35,7 @@ class Place(NamedTuple):
 
 def place_of(options: argparse.Namespace, changed: Mapping[str, Any], settings: Mapping[str, Any]) -> Place:
     """The place of the results, whose folder is made where it is not there. changed: the settings that are not the
-    run's own; they and the ensemble are part of the name. settings: all that decides the figures.
+    run's own; they, the ensemble and the language model are part of the name. settings: all that decides the figures.
 
     Raises UserError where the folder cannot be made, or where --output names one that holds files of others under these
     names.
@@ -49,6 +50,10 @@ def place_of(options: argparse.Namespace, changed: Mapping[str, Any], settings: 
     if options.ensemble:
         changed = {**changed, "ensemble": "+".join(Path(run).resolve().name for run in options.ensemble)}
         settings = {**settings, "ensemble": [weights_sum(Path(each)) for each in options.ensemble]}
+    if options.lm is not None:
+        weights = fusion_weights(options)
+        changed = {**changed, "lm": Path(options.lm).resolve().name, **weights}
+        settings = {**settings, "lm": [weights_sum(Path(options.lm)), weights]}
     name = evaluation_name(options.split, changed)
     if options.output is not None:
         refuse_foreign_evaluation(folder, name, settings)

@@ -1,4 +1,4 @@
-"""The command line: seq2seq train | translate | predict | sample | score | align | evaluate | serve | verify."""
+"""The command line: seq2seq train | translate | predict | sample | score | align | rerank | evaluate | export | ..."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from seq2seq.cli.arguments import Parser, path_named
 from seq2seq.cli.evaluate import add_evaluate
 from seq2seq.cli.export import add_export
 from seq2seq.cli.predict import add_predict, add_sample
+from seq2seq.cli.rerank import add_rerank
 from seq2seq.cli.serve import add_serve
 from seq2seq.cli.translate import add_score, add_translate
 from seq2seq.runtime.version import version
@@ -25,6 +26,7 @@ VERBS = """verbs:
   sample     go on writing a text:    seq2seq sample RUN "It was"
   score      score given pairs:       seq2seq score RUN --source-file a --target-file b
   align      link words of pairs:     seq2seq align RUN --source-file a --target-file b
+  rerank     order n best anew:       seq2seq rerank NBEST --source-file a --forward RUN
   evaluate   answer and score:        seq2seq evaluate RUN --data DIR --split test
   export     leave torch behind:      seq2seq export RUN DIR
   serve      answer requests:         seq2seq serve RUN --port 5000
@@ -105,6 +107,7 @@ def _parser() -> Parser:
     add_sample(verbs)
     add_score(verbs)
     add_align(verbs)
+    add_rerank(verbs)
     add_evaluate(verbs)
     add_export(verbs)
     add_serve(verbs)

@@ -26,8 +26,9 @@ def add_predict(verbs: Any) -> None:
         default=[],
         type=named,
         metavar="INPUT",
-        help="files of text, a text per line, for a run that reads text; else images, WAV files, or numbers as .npy "
-        "or .csv with a row per step; - is standard input: a text, or a file's name, per line (default: -)",
+        help="files of text, a text per line, for a run that reads text; else images, folders of frames, WAV files, or "
+        "numbers as .npy or .csv with a row per step; - is standard input: a text, or a file's name, per line "
+        "(default: -)",
     )
     add_input_length(predict)
     add_search_options(predict)

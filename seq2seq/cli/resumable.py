@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -36,7 +37,19 @@ class ResumableFile:
         self.done: int = stored["inputs"] if stored else 0
         self.size: int = stored["bytes"] if stored else 0
         """Bytes that count."""
+        self.digest = self._digest_of_part()
+        if stored is not None and stored.get("sha256", self.digest.hexdigest()) != self.digest.hexdigest():
+            raise UserError(f"{self.part}: changed since it was written; remove it and {self.progress.name}")
         self.stream.truncate(self.size)
+
+    def _digest_of_part(self) -> Any:
+        """SHA-256 of the bytes that count."""
+        digest, left = hashlib.sha256(), self.size
+        with self.part.open("rb") as stream:
+            while content := stream.read(min(left, 1 << 20)):
+                digest.update(content)
+                left -= len(content)
+        return digest
 
     def _stored(self) -> dict[str, Any] | None:
         if not self.progress.exists():
@@ -73,7 +86,9 @@ class ResumableFile:
         os.fsync(self.stream.fileno())
         self.done += inputs
         self.size += len(content)
-        state = {"inputs": self.done, "bytes": self.size, "settings": self.settings}
+        self.digest.update(content)
+        counted = {"inputs": self.done, "bytes": self.size, "sha256": self.digest.hexdigest()}
+        state = {**counted, "settings": self.settings}
         write_atomically(self.progress, json.dumps(state, ensure_ascii=False, indent=1) + "\n")
 
     def finish(self) -> None:

@@ -17,34 +17,35 @@ class Rows:
     """How a file's lines hold texts. A blank line stays blank."""
 
     path: Path
-    column: str | None
-    """None: the line is the text."""
+    columns: tuple[str, ...] = ()
+    """The text's, or also its features'; none: the line is the text."""
     header: tuple[str, ...] = ()
     """Columns of a TSV file."""
     scores: bool = False
 
     def text(self, line: str, number: int) -> str:
         """The text to translate. Raises UserError, naming the line of the file, where it cannot be read."""
-        if self.column is None or not line.strip():
+        if not self.columns or not line.strip():
             return line
-        return self._cell(line, number) if self.header else self._member(line, number)
+        return "\t".join(self._cells(line, number) if self.header else self._members(line, number))
 
-    def _cell(self, line: str, number: int) -> str:
+    def _cells(self, line: str, number: int) -> list[str]:
         cells = line.split("\t")
         fits = len(cells) == len(self.header)
         check(fits, f"{self.path}, line {number}: {len(cells)} columns, where the header has {len(self.header)}")
-        return cells[self.header.index(str(self.column))]
+        return [cells[self.header.index(column)] for column in self.columns]
 
-    def _member(self, line: str, number: int) -> str:
+    def _members(self, line: str, number: int) -> list[str]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise UserError(f"{self.path}, line {number}: malformed JSON: {error}") from None
-        text = row.get(self.column) if isinstance(row, dict) else None
-        check(isinstance(text, str), f"{self.path}, line {number}: no object with a text {self.column!r}")
+        texts = [row.get(column) if isinstance(row, dict) else None for column in self.columns]
+        for column, text in zip(self.columns, texts, strict=True):
+            check(isinstance(text, str), f"{self.path}, line {number}: no object with a text {column!r}")
         for name in (TRANSLATION, *([SCORE] if self.scores else [])):
             check(name not in row, f"{self.path}, line {number}: there is a {name!r} already; rename it")
-        return str(text)
+        return list(map(str, texts))
 
     def written(self, line: str, translation: str, score: float) -> str:
         """The line with its translation."""
@@ -63,15 +64,19 @@ class Rows:
 
 
 def rows_of(path: Path, column: str | None, header: str, scores: bool) -> Rows:
-    """How the lines of a file hold texts. header: its first line. Raises UserError where it has no such column."""
+    """How the lines of a file hold texts. column: one, or those of sources and features with a comma. header: the
+    file's first line. Raises UserError where it has no such column."""
     if column is None:
-        return Rows(path, None)
+        return Rows(path)
+    columns = tuple(name.strip() for name in column.split(","))
+    check(len(columns) <= 2 and all(columns), f"--column {column}: must be one column, or two with a comma")
     suffix = path.suffix.lower()
     check(suffix in (".tsv", ".jsonl"), f"--column: {path} must end in .tsv or .jsonl, so that its columns are known")
     if suffix == ".jsonl":
-        return Rows(path, column, scores=scores)
-    names = tuple(header.split("\t"))
-    check(column in names, f"--column {column}: {path} has the columns {', '.join(names)}")
+        return Rows(path, columns, scores=scores)
+    names = tuple(header.removeprefix("\ufeff").split("\t"))
+    for name in columns:
+        check(name in names, f"--column {column}: {path} has the columns {', '.join(names)}")
     for name in (TRANSLATION, *([SCORE] if scores else [])):
         check(name not in names, f"{path}: there is a column {name!r} already; rename it")
-    return Rows(path, column, names, scores)
+    return Rows(path, columns, names, scores)

@@ -7,24 +7,28 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import count, islice, tee
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, number_within, path_named
 from seq2seq.cli.decoding_options import add_decoding_options, decoding_files, decoding_settings
 from seq2seq.cli.features import check_features
 from seq2seq.cli.output_lines import output_lines
+from seq2seq.cli.simultaneous import write_simultaneously
 from seq2seq.cli.tags import Tags, add_tag, tags_of
 from seq2seq.cli.translate_file import add_file_options, check_file_options, translate_file
 from seq2seq.cli.verbs import (
     add_ensemble,
+    add_fusion,
     add_input_length,
     add_search_options,
     add_translator_options,
     add_verb,
+    check_fusion,
     load_translator,
     search_settings,
 )
-from seq2seq.config import SEARCH
+from seq2seq.config import COUNTS, SEARCH
 
 if TYPE_CHECKING:
     from seq2seq.inference.outputs import Translation
@@ -52,6 +56,7 @@ def add_translate(verbs: Any) -> None:
     add_decoding_options(translate)
     add_file_options(translate)
     add_translator_options(translate)
+    add_fusion(translate)
     add_tag(translate)
     translate.add_argument(
         "--n-best",
@@ -74,6 +79,13 @@ def add_translate(verbs: Any) -> None:
         metavar="FILE",
         help="what each translation begins with, a line for each input line, blank for anything; it may end within a "
         "word, and where it ends with a space, so does the word",
+    )
+    translate.add_argument(
+        "--wait-k",
+        type=number_within(COUNTS),
+        metavar="K",
+        help="begin to write after K tokens of the source, and read one more for each that is written, as an "
+        "interpreter does (Ma et al. 2019); greedy; prints the average lagging on stderr",
     )
     translate.add_argument(
         "--split-sentences",
@@ -108,6 +120,12 @@ def _translate(options: argparse.Namespace) -> None:
     check(not (options.interactive and options.files), "--interactive reads standard input: leave the files out")
     check(not (options.interactive and options.prefixes), "--prefixes is for files of lines; leave --interactive out")
     check_file_options(options)
+    for path in options.files:
+        check(not Path(path).is_dir(), f"{path}: a folder, not a file of text; a run stands first: translate RUN FILE")
+    check_fusion(options)
+    if options.wait_k is not None:
+        write_simultaneously(options)
+        return
     text = STDIN if options.input is None and (not options.files or STDIN in options.files) else None
     check_standard_input({"the text": text, "--prefixes": options.prefixes, **decoding_files(options)})
     if options.split_sentences:
@@ -180,6 +198,7 @@ def _write_translations(
             sys.stdout.buffer.flush()
             if attention is not None:
                 attention.writelines(line.encode() for line in _attention_lines(translator, group))
+        next(iter(found), None)  # its end, where prefixes that are left over are reported
 
 
 def _prefixes(options: argparse.Namespace) -> list[str] | None:

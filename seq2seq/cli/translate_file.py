@@ -16,6 +16,7 @@ from seq2seq.cli.features import check_features, reads_features
 from seq2seq.cli.output_lines import output_lines
 from seq2seq.cli.rows import Rows, rows_of
 from seq2seq.cli.tags import Tags, tags_of
+from seq2seq.cli.verbs import fusion_weights
 
 if TYPE_CHECKING:
     from seq2seq.inference.translator import Translator
@@ -66,8 +67,8 @@ def add_file_options(parser: Parser) -> None:
         "--column",
         type=named,
         metavar="NAME",
-        help="column to translate of an --input of TSV with a header, or JSON lines; the other columns are passed "
-        "through, and a column translation is added (with --scores, score)",
+        help="column to translate of an --input of TSV with a header, or JSON lines, or two with a comma, of sources "
+        "and their features; all columns are passed through, and translation is added (with --scores, score)",
     )
 
 
@@ -114,7 +115,7 @@ def translate_file(load: Callable[[], Translator], options: argparse.Namespace, 
         head = (rows.first_line + "\n").encode() if rows.header and begins_whole and not output.size else b""
         translator, begin = load(), first + output.done
         tags = tags_of(translator, options)
-        if rows.column is not None or reads_features(translator) or tags.needed:
+        if rows.columns or reads_features(translator) or tags.needed:
             _check_all(rows, translator, tags)
         for part in _parts(islice(given, begin, end), begin, end):
             begins = None if prefixes is None else prefixes[begin : begin + len(part)]
@@ -135,7 +136,7 @@ def _check_all(rows: Rows, translator: Translator, tags: Tags) -> None:
         for number, content in enumerate(stream, 1):
             if number > 1 or not rows.header:
                 line = content.removesuffix(b"\n").decode("utf-8", "replace")  # which is warned of where it is read
-                text = rows.text(line.removesuffix("\r") if rows.column else line, number)
+                text = rows.text(line.removesuffix("\r") if rows.columns else line, number)
                 check_features(translator, text, f"{rows.path}, line {number}")
                 tags.before(text, f"{rows.path}, line {number}")
 
@@ -159,6 +160,7 @@ def _deciding(options: argparse.Namespace, settings: dict[str, Any], digest: str
     return {
         "input": digest,
         "models": [weights_sum(Path(run)) or run for run in (options.model, *options.ensemble)],
+        "lm": None if options.lm is None else [weights_sum(Path(options.lm)) or options.lm, fusion_weights(options)],
         "version": version(),
         **settings,
         **{name: getattr(options, name) for name in names},
@@ -201,12 +203,12 @@ def _translated(
     tags: Tags,
     settings: dict[str, Any],
 ) -> bytes:
-    lines = [line.removesuffix("\r") for line in lines] if rows.column else lines
+    lines = [line.removesuffix("\r") for line in lines] if rows.columns else lines
     above = 2 if rows.header else 1
     numbered = enumerate(lines, begin + above)
     texts = [tags.before(rows.text(line, row), f"{rows.path}, line {row}") for row, line in numbered]
     found = translator.search(texts, **settings)
-    if rows.column:
+    if rows.columns:
         written = [
             rows.written(line, best[0].text, best[0].score) + "\n" for line, best in zip(lines, found, strict=True)
         ]

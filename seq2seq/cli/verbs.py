@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from seq2seq.cli.arguments import BUILD_HELP, Parser, named, number_within
-from seq2seq.config import SEARCH, Whole
+from seq2seq.config import FUSION_WEIGHTS, SEARCH, Whole
 
 if TYPE_CHECKING:
     from seq2seq.inference.load import Loaded
     from seq2seq.inference.searcher import Searcher
     from seq2seq.inference.translator import Translator
-    from seq2seq.runs.stored_model import Build, Kind
+    from seq2seq.runs.stored_model import Kind
 
 INPUT_LENGTHS = Whole(1, 1_000_000)
 """Tokens that --max-input-length may allow."""
@@ -62,6 +62,37 @@ def add_translator_options(parser: Parser) -> None:
         default="fp32",
         help="int8: quantised, 1.5 to 1.8 times as fast on CPUs with VNNI; a few outputs differ (default: fp32)",
     )
+
+
+def add_fusion(parser: Parser) -> None:
+    """A language model that joins in the search."""
+    group = parser.add_argument_group("language model", "a model of the language that is written joins in the search")
+    group.add_argument(
+        "--lm",
+        type=named,
+        metavar="RUN",
+        help="run of a language model with the vocabulary that this run writes with: recipes/character_lm.py --units "
+        "subwords --sentences --vocabulary.source-model RUN/joint.spm.model",
+    )
+    group.add_argument(
+        "--lm-weight",
+        type=number_within(FUSION_WEIGHTS),
+        metavar="W",
+        help="what its log-probabilities count beside the model's (default: 0.2)",
+    )
+    group.add_argument(
+        "--ilm-weight",
+        type=number_within(FUSION_WEIGHTS),
+        metavar="W",
+        help="what is taken off for that which the model itself knows of the language: the weight of its "
+        "log-probabilities without a source (default: 0)",
+    )
+
+
+def fusion_weights(options: argparse.Namespace) -> dict[str, float]:
+    """The weights of the language model, as `Searcher.fuse` takes them."""
+    given = {"weight": options.lm_weight, "internal_weight": options.ilm_weight}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def add_search_options(parser: Parser) -> None:
@@ -125,13 +156,20 @@ def load_run(options: argparse.Namespace, kind: Kind | None = None) -> Loaded:
 
     build, any_kind = own_build(options), cast("Any", kind)
     model: Loaded = load(options.model, options.device, kind=any_kind, build=build)
-    options_of_search = {"--ensemble": options.ensemble, "--precision": options.precision != "fp32"}
+    language_model = getattr(options, "lm", None)
+    options_of_search = {
+        "--ensemble": options.ensemble,
+        "--precision": options.precision != "fp32",
+        "--lm": language_model,
+    }
     unused = [name for name, given in options_of_search.items() if given and not isinstance(model, Searcher)]
     check(not unused, f"{', '.join(unused)}: for runs that write text; {options.model} does not")
     if isinstance(model, Searcher):
         model.precision = options.precision
         for run in options.ensemble:
-            _join(model, run, options.device, build)
+            _join(model, run, options)
+        if language_model is not None:
+            _fuse(model, language_model, options)
     if isinstance(model, Translator):
         model.max_source_tokens = options.max_input_length or model.max_source_tokens
     else:
@@ -140,19 +178,44 @@ def load_run(options: argparse.Namespace, kind: Kind | None = None) -> Loaded:
     return model
 
 
-def _join(model: Searcher, run: str, device: str, build: Build | None) -> None:
+def _join(model: Searcher, run: str, options: argparse.Namespace) -> None:
     """Makes an ensemble of a model and the run at `run`."""
     from seq2seq.errors import UserError
+
+    other = load_other(options, run, model.kind)
+    try:
+        model.join(other)
+    except UserError as error:
+        raise UserError(f"--ensemble {run}: {error}") from None
+
+
+def _fuse(model: Searcher, run: str, options: argparse.Namespace) -> None:
+    """Lets the language model at `run` join in a model's search."""
+    from seq2seq.errors import UserError
+
+    language_model = load_other(options, run, "language_model")
+    try:
+        model.fuse(language_model, **fusion_weights(options))
+    except UserError as error:
+        raise UserError(f"--lm {run}: {error}") from None
+
+
+def check_fusion(options: argparse.Namespace) -> None:
+    """Raises UserError where a weight has nothing to weigh."""
+    from seq2seq.errors import check
+
+    idle = options.lm is None and bool(fusion_weights(options))
+    check(not idle, "--lm-weight and --ilm-weight go with --lm: name the run of a language model")
+
+
+def load_other(options: argparse.Namespace, run: str, kind: str) -> Any:
+    """A further run, of that kind, beside the one that the options name first."""
     from seq2seq.inference.load import load
     from seq2seq.runs.hub import find_run
     from seq2seq.runs.stored_model import read_stored
 
     standard = not read_stored(find_run(run, {})).built_by
-    other: Any = load(run, device, kind=cast("Any", model.kind), build=None if standard else build)
-    try:
-        model.join(other)
-    except UserError as error:
-        raise UserError(f"--ensemble {run}: {error}") from None
+    return load(run, options.device, kind=cast("Any", kind), build=None if standard else own_build(options))
 
 
 def own_build(options: argparse.Namespace) -> Callable[..., Any] | None:

@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+TargetOrder = Literal["left_to_right", "right_to_left"]
 KEPT, EMPTY, TOO_LONG, RATIO = range(4)
 
 
@@ -60,6 +61,9 @@ class DataConfig:
     """The same of features: symbols (with ; or spaces between them), characters or subwords."""
     unicode: Unicode = "unchanged"
     """Form that all texts are brought into, those to translate, too: unchanged, NFC or NFD."""
+    target_order: TargetOrder = "left_to_right"
+    """Order in which targets are written: left_to_right, or right_to_left, from the last piece to the first. A model of
+    the second kind orders the n best outputs of one of the first anew (seq2seq rerank)."""
     mixing_temperature: float = 1.0
     """Of several corpora without weights: pairs are drawn in proportion to their sizes to the power of 1 / this. 1:
     each pair once an epoch; the higher, the more often are the small ones seen."""

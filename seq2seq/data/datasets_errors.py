@@ -49,7 +49,12 @@ def _reason(cause: BaseException) -> str:
     if unknown is not None:
         return f"; the splits are {unknown[1]}".replace("'", "")
     if text.startswith("Couldn't cast") or type(cause).__name__ == "DatasetGenerationCastError":
-        return ": its rows differ in their columns, or in the types of these"
+        return (
+            ": its rows differ in their columns, or in the types of these; does a file that is none of the data lie "
+            "beside it?"
+        )
+    if isinstance(cause, UnicodeDecodeError):
+        return ": it holds a file that is not UTF-8 text"
     if isinstance(cause, ImportError) and "torchcodec" in text:  # with it, they would still be in no known form
         return ": it holds sound files"
     insides = (LookupError, TypeError, AttributeError, AssertionError)

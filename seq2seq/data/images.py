@@ -114,18 +114,23 @@ def encode_images(data: CaptionedImages, encode: Encode, name: str, cache: Path)
     """
     check_argument("encode_images", "data", data, CaptionedImages)
     path = cache / f"{digest(data.images._fingerprint, name)}.npy"
+    return stored_rows(path, len(data.images), lambda rows: encode([_image(data, row) for row in rows]))
+
+
+def stored_rows(path: Path, count: int, make: Callable[[range], Array]) -> Array:
+    """The memory-mapped array [count, ...] float32 at `path`; where there is none yet, it is put there, of what `make`
+    gives for some rows at a time."""
     if path.exists():
         try:
             return np.load(path, mmap_mode="r")
         except (ValueError, OSError, EOFError) as error:
             log.warning("%s is damaged (%s): the images are encoded again", path, error)
-    cache.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    count = len(data.images)
     stored: np.memmap[Any, Any] | None = None
     try:
         for start in tqdm(range(0, count, IMAGES_AT_ONCE), desc="images", unit="batch", disable=None):
-            encoded = encode([_image(data, row) for row in range(start, min(start + IMAGES_AT_ONCE, count))])
+            encoded = make(range(start, min(start + IMAGES_AT_ONCE, count)))
             if stored is None:
                 shape = (count, *encoded.shape[1:])
                 stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)

@@ -111,7 +111,7 @@ def open_any(data: str, split: str, wanted: str = "") -> "datasets.Dataset":
         if not is_local(data):
             return _from_hub(data, split, streaming=False)
         path = checked_path(Path(data).expanduser(), "data", "a folder or a Hub id")
-        check(path.is_dir(), f"{path}: no such folder")
+        check(path.is_dir(), f"{path}: {'a file, not a' if path.exists() else 'no such'} folder")
         with loading_errors(f"{path}: no split '{split}' that can be loaded", f"; give {wanted}" if wanted else ""):
             return load_dataset(str(path), split=split)
 
@@ -192,6 +192,8 @@ def _chosen(splits: Mapping[str, Any], split: str, place: str) -> Any:
 def _splits_there(splits: Iterable[str], wanted: str) -> str:
     """Which splits are there, in place of the one that is wanted; how to make it where there is train only."""
     names = list(splits)
+    if not names:
+        return "there are no splits"
     hint = f"; {_slices('train', wanted)}" if names == ["train"] else ""
     return (
         f"the splits are {', '.join(names)}{hint}" if len(names) > 1 else f"the only split is {', '.join(names)}{hint}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,9 +28,10 @@ class ReaderConfig:
     """How an input becomes what the model reads, and what the numbers of its answer mean; kept with the run for those
     who use the model on files and texts of their own."""
 
-    kind: Literal["array", "image", "sound", "characters", "subwords", "words"] = "array"
-    """array: a .npy file, or a .csv file of numbers with a row per step; image: a picture; sound: a recording of one
-    channel, read as log-mel frames; characters, subwords, words: a text, words with spaces between them."""
+    kind: Literal["array", "image", "frames", "sound", "characters", "subwords", "words"] = "array"
+    """array: a .npy file, or a .csv file of numbers with a row per step; image: a picture; frames: a folder of
+    pictures, each a step; sound: a recording of one channel, read as log-mel frames; characters, subwords, words: a
+    text, words with spaces between them."""
     rate: int = 0
     """Samples per second of recordings (sound)."""
     bands: int = 40
@@ -46,12 +48,15 @@ class ReaderConfig:
     """A value of the answer is the model's output times this, plus offset."""
     offset: float = 0.0
     """See scale."""
+    pixels: int = 0
+    """Edge that frames are resized to (frames)."""
 
     def __post_init__(self) -> None:
         check_fields(self, "reader")
         check_numbers(
             self,
             "reader",
+            pixels=Whole(1 if self.kind == "frames" else 0, 10_000),
             rate=Whole(1 if self.kind == "sound" else 0, 10_000_000),
             bands=Whole(1, 10_000),
             window_seconds=Real(0, 60, without=(0,)),
@@ -73,6 +78,8 @@ def read_file(config: ReaderConfig, path: Path) -> Any:
     """An array, or a Pillow image, of a file. Raises UserError naming the file where it cannot be read, or is of
     another kind than this reader's."""
     check(path.exists(), f"{path}: no such file")
+    if config.kind == "frames":
+        return read_frames(path, config.pixels)
     check(not path.is_dir(), f"{path}: is a folder; give the files in it")
     check(path.stat().st_size > 0 or not path.is_file(), f"{path}: is empty")
     match config.kind:
@@ -96,8 +103,10 @@ def read_array(path: Path) -> Array:
                 return np.array(found)
             except UserError:
                 raise
-            except Exception:  # the library raises many unrelated types, and speaks of its own options
-                raise UserError(f"{path}: cannot be read as a .npy file of numbers; it may be damaged") from None
+            except Exception as error:  # the library raises many unrelated types, and speaks of its own options
+                pickled = "Object arrays" in str(error) or "Python objects" in str(error)
+                reason = "holds Python objects (a pickle), which are never loaded" if pickled else "may be damaged"
+                raise UserError(f"{path}: cannot be read as a .npy file of numbers; it {reason}") from None
         case ".csv":
             return _read_csv(path)
     raise UserError(f"{path}: this run reads arrays: give .npy files, or .csv files of numbers with a row per step")
@@ -143,6 +152,22 @@ def read_image(path: Path) -> Any:
     except Exception as error:  # Pillow's decoders raise many unrelated types
         reason = str(error).split("\n")[0][:200]
         raise UserError(f"{path}: cannot be read as a picture ({reason})") from None
+
+
+def read_frames(folder: Path, pixels: int) -> Array:
+    """The pictures of a folder, by name, in which 2 comes before 10: [S, pixels * pixels * 3] float32 in [0, 1]. Raises
+    UserError naming the file that cannot be read."""
+    check(folder.is_dir(), f"{folder}: is no folder of frames; this run reads a folder of pictures as one input")
+    files = sorted((file for file in folder.iterdir() if not file.name.startswith(".")), key=_by_number)
+    check(bool(files), f"{folder}: holds no frames")
+    frames = [np.asarray(read_image(file).resize((pixels, pixels)), np.float32) / 255 for file in files]
+    return np.stack(frames).reshape(len(frames), -1)
+
+
+def _by_number(file: Path) -> list[tuple[int, str]]:
+    """Digits in a name count as numbers."""
+    parts = re.split(r"([0-9]+)", file.name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def read_sound(config: ReaderConfig, path: Path) -> Array:

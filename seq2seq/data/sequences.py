@@ -56,7 +56,12 @@ def read_answered(folder: Path) -> list[tuple[Sequence, Sequence]]:
     names, as `read_sequences` takes them. Raises UserError naming the file that lacks its counterpart, or differs from
     it in its number of steps."""
     folder = checked_path(folder, "folder", "that of inputs and targets")
-    check(folder.is_dir(), f"{folder}: no such folder; it must hold inputs and targets")
+    check(
+        folder.is_dir(),
+        f"{folder}: no such folder (of inputs and targets)"
+        if not folder.exists()
+        else f"{folder}: a file, not a folder of inputs and targets",
+    )
     sides = [_side(folder, name) for name in ("inputs", "targets")]
     if sides[0].is_dir() and sides[1].is_dir():
         names = [{file.name for file in side.iterdir()} for side in sides]

@@ -12,7 +12,7 @@ import numpy as np
 
 from seq2seq.data import formats
 from seq2seq.data.loading import open_any
-from seq2seq.data.split_files import VALIDATION_NAMES
+from seq2seq.data.split_files import SPLITS, split_of
 from seq2seq.errors import UserError, check, check_argument
 
 Array = np.ndarray
@@ -21,7 +21,6 @@ TEXT_COLUMNS = ("text", "transcription")
 """Names that the column of transcripts has."""
 METADATA = ("metadata.csv", "metadata.jsonl")
 """Files that name sound files and their transcripts, as the folders of `datasets` have them."""
-SPLITS = ("train", "validation", "test")
 UNKNOWN_LENGTH = 0x7FFF0000
 """A header that gives so many bytes or more was written before the length was known, as programs write to a pipe."""
 SHORTENED = re.compile(r"^ *(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -94,16 +93,8 @@ def _listed(path: Path, folder: Path) -> Iterator[Sound]:
         check(isinstance(text, str) and bool(text.strip()), f"{place}: has no text in {column}")
         file = path.parent / str(name)
         check(file.is_file(), f"{place}: no such file: {file}")
-        split = _split_of(path.parent.relative_to(folder) / str(name))
+        split = split_of(path.parent.relative_to(folder) / str(name))
         yield Sound(f"{place}: {file}", str(name), file, " ".join(str(text).split()), split)
-
-
-def _split_of(name: Path) -> str:
-    """The split that a folder on the way to a file is named after; else train."""
-    for part in name.parts[:-1]:
-        if part in VALIDATION_NAMES or part in SPLITS:
-            return "validation" if part in VALIDATION_NAMES else part
-    return "train"
 
 
 def _loaded(data: str, wanted: str) -> Iterator[Sound]:

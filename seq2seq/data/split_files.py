@@ -9,6 +9,7 @@ from seq2seq.data import formats
 from seq2seq.errors import UserError
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
+SPLITS = ("train", "validation", "test")
 ROW_FORMATS = (*formats.ROW_SUFFIXES, ".parquet", ".arrow")
 
 
@@ -70,3 +71,11 @@ def _stem(path: Path) -> str:
     """The name without the suffix of a compression, and without the one before it."""
     name = path.stem if path.suffix.lower() in formats.COMPRESSIONS else path.name
     return name.rpartition(".")[0]
+
+
+def split_of(name: Path) -> str:
+    """The split that a folder on the way to a file is named after; else train."""
+    for part in name.parts[:-1]:
+        if part in VALIDATION_NAMES or part in SPLITS:
+            return "validation" if part in VALIDATION_NAMES else part
+    return "train"

@@ -145,11 +145,18 @@ class SourceVocabulary:
         given = normalised(text, self.unicode).partition("\t")[2]
         return len(self.features.encode(features_apart(given, self.feature_units)))
 
+    def spellings(self, texts: Sequence[str]) -> list[list[str]]:
+        """As `Vocabulary` has it; features have none."""
+        texts = [normalised(text, self.unicode) for text in texts]
+        words = self.text.spellings([text.partition("\t")[0] if self.features else text for text in texts])
+        return [[""] * self.tokens_before(text) + each for text, each in zip(texts, words, strict=True)]
+
     def check_source(self, text: str, place: str) -> None:
         """Raises UserError, naming the place, where features are to be read and a text that is not blank has none, or
         further columns."""
         _, *columns = text.split("\t")
-        fits = self.features is None or not text.strip() or (len(columns) == 1 and bool(columns[0].strip()))
+        features = features_apart(columns[0], self.feature_units).strip() if len(columns) == 1 else ""
+        fits = self.features is None or not text.strip() or bool(features)
         check(fits, f"{place}: this model reads lines of a source, a tab, and its features, such as walk<tab>V;PST")
 
     def check_features(self, texts: Sequence[str], place: str) -> None:

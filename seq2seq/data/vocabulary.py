@@ -210,6 +210,19 @@ class Vocabulary:
         # Byte pieces can spell a line feed, which would shift all lines after it: a sentence is one line.
         return [text.replace("\n", " ").strip(" ") for text in texts]
 
+    def spellings(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return, for every id of every text, what stands there in the text where the piece is unknown, else ""."""
+        known: list[list[str]] = self._processor.encode(list(texts), out_type=str)
+        return [
+            [piece if number == UNK_ID else "" for piece, number in zip(pieces, ids, strict=True)]
+            for pieces, ids in zip(known, self.encode_batch(texts), strict=True)
+        ]
+
+    def decode_pieces(self, batch: Sequence[Sequence[str]]) -> list[str]:
+        """Return the text of every sequence of pieces, those of `spellings` among them."""
+        texts: list[str] = [self._processor.decode_pieces(list(pieces)) for pieces in batch]
+        return [text.replace("\u2581", " ").replace("\n", " ").strip(" ") for text in texts]
+
     def tags(self) -> list[str]:
         """The tags that this vocabulary was trained with."""
         texts = {piece: text.strip(SPACE) for piece, text in enumerate(self.pieces(range(len(self))))}
@@ -249,6 +262,30 @@ class Vocabulary:
         if processor.is_control(piece) or processor.is_unknown(piece) or processor.is_unused(piece):
             return b""
         return str(processor.id_to_piece(piece)).replace("\u2581", " ").encode()
+
+
+class RightToLeft(Vocabulary):
+    """The same pieces in the opposite order: of texts that are written from their end to their beginning."""
+
+    def __init__(self, plain: Vocabulary) -> None:
+        """Takes a vocabulary, which stays as it is."""
+        self.plain = plain
+        self._bytes, self._processor = plain._bytes, plain._processor
+
+    def fingerprint(self) -> str:
+        """As `Vocabulary.fingerprint`; another one than the plain vocabulary's."""
+        return hashlib.sha256(b"right to left" + self._bytes).hexdigest()
+
+    def __reduce__(self) -> tuple[Callable[[Vocabulary], Vocabulary], tuple[Vocabulary]]:  # type: ignore[override]
+        return RightToLeft, (self.plain,)
+
+    def encode_batch(self, texts: Sequence[str], sample_alpha: float = 0.0, seed: int = 0) -> list[list[int]]:
+        """As `Vocabulary.encode_batch`, the last piece first."""
+        return [ids[::-1] for ids in super().encode_batch(texts, sample_alpha, seed)]
+
+    def decode_batch(self, batch: Sequence[Sequence[int]]) -> list[str]:
+        """As `Vocabulary.decode_batch`, of ids whose first is the last piece of the text."""
+        return super().decode_batch([list(ids)[::-1] for ids in batch])
 
 
 def _tag_pieces(tags: Sequence[str], config: VocabularyConfig, whole: bool) -> list[str]:

@@ -13,7 +13,7 @@ from seq2seq.config import to_dict
 from seq2seq.data.characters import Characters
 from seq2seq.data.readers import ReaderConfig
 from seq2seq.data.symbols import BOS_ID, EOS_ID
-from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.data.vocabulary import RightToLeft, Vocabulary
 from seq2seq.deploy.graphs import Answer, Continue, Encoder, SequenceNode, Sequences, Step, exportable, state_of
 from seq2seq.deploy.traced import Graph
 from seq2seq.errors import UserError, check
@@ -23,6 +23,7 @@ from seq2seq.inference.predictor import Predictor
 from seq2seq.inference.transcriber import Generator
 from seq2seq.inference.translator import Translator
 from seq2seq.model.frontends import FrontEnd, Tokens
+from seq2seq.model.hard_attention import HardAttentionDecoder
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runs.layout import SOURCE_FILE, TARGET_FILE
 
@@ -46,6 +47,9 @@ def plan_of(model: Loaded, sequences: Sequences = SequenceNode) -> Plan:
                 isinstance(model.source_vocabulary, Vocabulary),
                 "a run with features, or a Unicode form, has no form outside torch; translate with it here",
             )
+            check_alignment(model)
+            forwards = not isinstance(model.target_vocabulary, RightToLeft)
+            check(forwards, "a run that writes from right to left has no form outside torch; rerank with it here")
             source = torch.full((ROWS, STEPS), EOS_ID)
             graphs, state = _search_graphs([model.model, *model.partners], source, STEPS, sequences)
             settings = {
@@ -87,12 +91,19 @@ def plan_of(model: Loaded, sequences: Sequences = SequenceNode) -> Plan:
             return _language_plan(model, sequences)
 
 
+def check_alignment(translator: Translator) -> None:
+    """Raises UserError where alignments are summed over, which no graph here does."""
+    hard = any(isinstance(model.decoder, HardAttentionDecoder) for model in [translator.model, *translator.partners])
+    check(not hard, "a run with model.alignment hard or monotonic has no form outside torch; translate with it here")
+
+
 def check_readable(reader: ReaderConfig) -> None:
     """Raises UserError where the inputs need another network first."""
     check(
         not reader.backbone,
         f"the run reads pictures through {reader.backbone}, a network of its own, which an export does not hold",
     )
+    check(reader.kind != "frames", "an export cannot read folders of frames; use seq2seq predict")
 
 
 def check_predictor(model: Predictor) -> None:

@@ -1,15 +1,20 @@
-"""Figures of image captioning: BLEU-1 to BLEU-4 against several references (sacreBLEU's), and CIDEr."""
+"""Figures of image captioning: BLEU-1 to BLEU-4 against several references (sacreBLEU's), METEOR, ROUGE-L, CIDEr."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 from sacrebleu.metrics import BLEU
 
+from seq2seq.errors import UserError
+from seq2seq.evaluation.caption_metrics import caption_words, cider, meteor, rouge_l
 from seq2seq.evaluation.metrics import exact_match, reference_streams
+
+ORDERS = (1, 2, 3, 4)
+"""Words of BLEU's longest n-grams."""
+WITHOUT_METEOR = "needs Java and pip install 'seq2seq[captions]'"
 
 
 @dataclass(frozen=True)
@@ -18,33 +23,60 @@ class CaptionScores:
 
     bleu: list[float]
     """BLEU-1 to BLEU-4, 0 to 100."""
-    cider: float | None
-    """Consensus with the references (Vedantam et al. 2015), 0 to 10; None where pycocoevalcap is not installed."""
+    meteor: float | None
+    """METEOR 1.5, 0 to 100; None where pycocoevalcap or Java is missing."""
+    rouge_l: float
+    """0 to 100"""
+    cider: float
+    """CIDEr-D, consensus with the references (Vedantam et al. 2015), 0 to 10."""
     exact_match: float
     """Percentage of captions equal to one of their references."""
 
     def describe(self) -> str:
         """One line for people."""
         orders = ", ".join(f"BLEU-{order} {score:.1f}" for order, score in enumerate(self.bleu, 1))
-        shown = "not measured (pip install pycocoevalcap)" if self.cider is None else f"{self.cider:.2f}"
-        return f"{orders}, CIDEr {shown}, exact match {self.exact_match:.1f} %"
+        shown = f"not measured ({WITHOUT_METEOR})" if self.meteor is None else f"{self.meteor:.1f}"
+        figures = f"METEOR {shown}, ROUGE-L {self.rouge_l:.1f}, CIDEr {self.cider:.2f}"
+        return f"{orders}, {figures}, exact match {self.exact_match:.1f} %"
 
 
 def caption_scores(captions: Sequence[str], references: Sequence[Sequence[str]]) -> CaptionScores:
-    """Scores captions, tokens separated by spaces, against one or more references each."""
+    """Scores captions against one or more references each, words alone, in small letters. Raises UserError where there
+    are none, or one has no reference."""
+    reference_streams(captions, references)  # refuses what cannot be compared
+    plain, lines = [caption_words(each) for each in captions], [list(map(caption_words, each)) for each in references]
+    scores = [_bleu(order, plain, lines) for order in ORDERS]
+    return CaptionScores(
+        scores, meteor(plain, lines), rouge_l(plain, lines), cider(plain, lines), exact_match(plain, lines)
+    )
+
+
+def _bleu(order: int, captions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     streams: Any = reference_streams(captions, references)
-    scores = [
-        float(BLEU(max_ngram_order=order, tokenize="none", references=streams).corpus_score(list(captions), None).score)
-        for order in (1, 2, 3, 4)
-    ]
-    return CaptionScores(scores, _cider(captions, references), exact_match(captions, references))
+    metric = BLEU(max_ngram_order=order, tokenize="none", references=streams)
+    return float(metric.corpus_score(list(captions), None).score)
 
 
-def _cider(captions: Sequence[str], references: Sequence[Sequence[str]]) -> float | None:
-    if find_spec("pycocoevalcap") is None:
-        return None
-    from pycocoevalcap.cider.cider import Cider
+def caption_figure(name: str, captions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """One of CAPTION_METRICS. Raises UserError where it cannot be computed here."""
+    plain, lines = [caption_words(each) for each in captions], [list(map(caption_words, each)) for each in references]
+    match name:
+        case "rouge-l":
+            return rouge_l(plain, lines)
+        case "cider":
+            return cider(plain, lines)
+        case "meteor":
+            score = meteor(plain, lines)
+            if score is None:
+                raise UserError(f"--metrics meteor: METEOR's program {WITHOUT_METEOR}; leave it out")
+            return score
+    return _bleu(int(name[-1]), plain, lines)
 
-    numbered = {number: list(lines) for number, lines in enumerate(references)}
-    score, _ = Cider().compute_score(numbered, {number: [caption] for number, caption in enumerate(captions)})
-    return float(score)
+
+CAPTION_METRICS = {
+    **{f"bleu-{order}": f"BLEU-{order}" for order in ORDERS},
+    "meteor": "METEOR",
+    "rouge-l": "ROUGE-L",
+    "cider": "CIDEr",
+}
+"""Figures of captions by the names that choose them, with their names for people."""

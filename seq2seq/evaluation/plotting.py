@@ -53,7 +53,7 @@ def plot_lines(lines: Mapping[str, Sequence[tuple[float, float]]], path: Path, x
     """Writes named lines of (x, y) points into one PNG."""
     check_argument("plot_lines", "lines", lines, Mapping)
     path = checked_path(path, "path", "that of a picture")
-    figure = _new_figure(8, 4.8)
+    figure = new_figure(8, 4.8)
     axes = figure.subplots()
     for name, points in lines.items():
         axes.plot([x for x, _ in points], [y for _, y in points], label=name)
@@ -74,7 +74,7 @@ def plot_image_attention(image: Any, words: Sequence[str], maps: Sequence[Any], 
     written = lettering(words)
     rows = min(-(-(len(words) + 1) // columns), int(MOST_INCHES / 1.9))
     left_out = max(0, len(words) + 1 - rows * columns)
-    figure = _new_figure(1.7 * columns, 1.9 * rows)
+    figure = new_figure(1.7 * columns, 1.9 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for place in axes:
         place.axis("off")
@@ -96,7 +96,7 @@ def plot_sequence_attention(features: Any, words: Sequence[str], weights: Any, p
     S' may be smaller than S, where the encoder joins steps.
     """
     written = lettering(words)
-    figure = _new_figure(8, 2.6 + 0.3 * len(words))
+    figure = new_figure(8, 2.6 + 0.3 * len(words))
     room = figure.get_figheight() - 2.6
     above, below = figure.subplots(2, 1, height_ratios=(2, 1 + room))
     above.imshow(np.transpose(features), cmap="magma", aspect="auto", origin="lower", interpolation="nearest")
@@ -113,7 +113,7 @@ def plot_frames(rows: Mapping[str, Any], path: Path) -> None:
     """Writes named rows of grey pictures, [S, height, width] with 0 black and 1 white, one above the other."""
     check_argument("plot_frames", "rows", rows, Mapping)
     path = checked_path(path, "path", "that of a picture")
-    figure = _new_figure(0.6 * max(len(row) for row in rows.values()) + 0.8, 0.7 * len(rows))
+    figure = new_figure(0.6 * max(len(row) for row in rows.values()) + 0.8, 0.7 * len(rows))
     axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for place, (name, frames) in zip(axes, rows.items(), strict=True):
         framed = np.pad(frames, ((0, 0), (1, 1), (1, 1)), constant_values=0.5)
@@ -126,7 +126,7 @@ def plot_frames(rows: Mapping[str, Any], path: Path) -> None:
 
 def curves_figure(records: Sequence[Mapping[str, Any]], best_metric: str = "bleu") -> Figure:
     """The figure that `plot_curves` writes."""
-    figure = _new_figure(8, 4.8)
+    figure = new_figure(8, 4.8)
     losses = figure.subplots()
     for name, colour, style in (("train_loss", TRAINING, "o-"), ("validation_loss", VALIDATION, "o-")):
         _draw_curve(losses, _points(records, name), name.replace("_", " "), colour, style)
@@ -200,7 +200,7 @@ def attention_figure(
     # Room for everything but the map; labels of columns are oblique.
     beside = max(2.2, 1.7 + 0.1 * label_width(rows), 2.9 if written.note else 0)
     above = max(1.8, 1.2 + 0.09 * label_width(columns)) + (0.3 if written.note else 0)
-    figure = _new_figure(beside + 0.34 * len(columns), above + 0.3 * len(rows))
+    figure = new_figure(beside + 0.34 * len(columns), above + 0.3 * len(rows))
     axes = figure.subplots()
     image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     shown = _labelled(len(columns), figure.get_figwidth() - beside)
@@ -228,7 +228,8 @@ def _annotate(figure: Figure, *notes: str) -> None:
         figure.supxlabel(text, fontsize="small")
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of that many inches, or as many as a screen shows. Raises UserError without matplotlib."""
     check_available()
     from matplotlib.figure import Figure
 

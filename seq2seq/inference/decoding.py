@@ -15,8 +15,10 @@ from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check, check_argument
 from seq2seq.inference.fast_decoder import prepare
 from seq2seq.model.attention import NoAttention
+from seq2seq.model.hard_attention import HardAttentionDecoder
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runtime.device import in_parts_that_fit
+from seq2seq.runtime.distributed import World
 from seq2seq.runtime.kernels import DECODING_STEP
 from seq2seq.search.beam import SearchConfig, greedy_search
 
@@ -47,12 +49,15 @@ def decode_in_batches(
     most_rows: int = ROWS_PER_BATCH,
     most_steps: int = TOKENS_PER_BATCH,
     blank: Result | None = None,
+    world: World | None = None,
 ) -> list[Result]:
     """What `work` gives for row indices of similar length, in the order of `lengths`. Where memory runs out, `work`
     gets half as many rows at a time.
 
-    blank: the result of rows of length 0, which are not decoded; without it they are decoded like others.
+    blank: the result of rows of length 0, which are not decoded; without it they are decoded like others. world: the
+    processes that share the batches, and all get all results; they call this together.
     """
+    world = world or World()
     results: list[Any] = [blank] * len(lengths)
 
     def decode(rows: list[int]) -> None:
@@ -60,8 +65,13 @@ def decode_in_batches(
             results[row] = result
 
     chosen = {row: length for row, length in enumerate(lengths) if length or blank is None}
-    for rows in like_lengths(chosen, most_rows, most_steps):
+    batches = list(like_lengths(chosen, most_rows, most_steps))
+    own = batches[world.rank :: world.size]
+    for rows in own:
         in_parts_that_fit(rows, decode, half_rows)
+    for rows, decoded in zip(batches, world.in_turn([[results[row] for row in rows] for rows in own]), strict=True):
+        for row, result in zip(rows, decoded, strict=True):
+            results[row] = result
     return results
 
 
@@ -98,28 +108,37 @@ def check_attends(model: Seq2Seq) -> None:
 def score_pairs(model: Seq2Seq, batch: Batch, *others: Seq2Seq) -> tuple[Tensor, Tensor, Tensor]:
     """Forced decoding: log-probability of each target [B] fp32, its tokens [B] (eos included), attention [B, T, S].
 
-    others: an ensemble's further models; a token's probability is the mean of all, attention the first model's.
+    others: an ensemble's further models; a token's probability is the mean of all, attention the first model's, with
+    hard attention its most probable alignment.
     """
     real = batch.target_output != PAD_ID
     picked, attention = _forced(model, batch)
     if others:
         every = torch.stack([picked, *(_forced(each, batch)[0] for each in others)])
         picked = every.logsumexp(0) - math.log(len(every))
-    return (picked * real).sum(1), real.sum(1), attention
+    return picked.masked_fill(~real, 0.0).sum(1), real.sum(1), attention  # of padding it may be -inf
 
 
 def _forced(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Tensor]:
     """Log-probability of each token of the targets [B, T] fp32, padding among them, and attention [B, T, S]."""
     output = model(batch.source, batch.source_lengths, batch.target_input)
     log_probs = model.decoder.log_probs(output).float()
-    return log_probs.gather(-1, batch.target_output[..., None])[..., 0], output.attention
+    attention = output.attention
+    if isinstance(model.decoder, HardAttentionDecoder):
+        attention = model.decoder.best_alignment(batch.target_input, batch.target_output, output.memory)
+    return log_probs.gather(-1, batch.target_output[..., None])[..., 0], attention
 
 
 @torch.inference_mode()
 def greedy_texts(
-    model: Seq2Seq, sources: Sequence[Sequence[int]], vocabulary: Vocabulary, config: SearchConfig
+    model: Seq2Seq,
+    sources: Sequence[Sequence[int]],
+    vocabulary: Vocabulary,
+    config: SearchConfig,
+    world: World | None = None,
 ) -> list[str]:
-    """Greedy translations of token ids: what validation during training decodes with."""
+    """Greedy translations of token ids: what validation during training decodes with. world: as `decode_in_batches`
+    takes it."""
     device = next(model.parameters()).device
     prepared = prepare(model)
 
@@ -130,4 +149,4 @@ def greedy_texts(
         return vocabulary.decode_batch(found)
 
     lengths, times = [len(ids) for ids in sources], times_as_many(device)
-    return decode_in_batches(lengths, translate, times * ROWS_PER_BATCH, times * TOKENS_PER_BATCH, blank="")
+    return decode_in_batches(lengths, translate, times * ROWS_PER_BATCH, times * TOKENS_PER_BATCH, "", world)

@@ -22,11 +22,14 @@ from torch import Tensor
 
 from seq2seq.errors import UserError
 from seq2seq.model.attention import Attention, MemoryKeys, NoAttention, ScoredAttention
+from seq2seq.model.copying import CopyDecoder
 from seq2seq.model.decoder import RecurrentDecoder
-from seq2seq.model.lexical import LexicalDecoder, WithWords
+from seq2seq.model.decoder_state import WithSource
+from seq2seq.model.lexical import LexicalDecoder
 from seq2seq.model.memory import Memory
 from seq2seq.model.recurrent import LSTMLayer
 from seq2seq.model.seq2seq import Seq2Seq
+from seq2seq.model.two_attentions import TwoAttentions, TwoStates
 from seq2seq.runtime.device import at_least_fp32
 from seq2seq.runtime.kernels import DecodingPrecision, Product, product_of, tanh_
 
@@ -44,8 +47,8 @@ class InferenceState(NamedTuple):
     feed: Tensor | None
     """[N, E] the last attentional vector; only for input_feeding."""
     attention: Any
-    """What the hypotheses of a sentence share: `MemoryKeys`, its values [B, S, P] projected for each of their readers;
-    `NoState` where the decoder does not attend."""
+    """What the hypotheses of a sentence share: `MemoryKeys`, or `TwoStates` of them, the values [B, S, P] projected for
+    each of their readers; `NoState` where the decoder does not attend."""
 
     def reorder(self, hypotheses: Tensor, sentences: Tensor | None = None) -> InferenceState:
         """Keeps these rows: hypotheses indexes N; sentences indexes B, None where every sentence stays."""
@@ -73,7 +76,7 @@ def prepare(model: Seq2Seq, precision: DecodingPrecision = "fp32") -> SearchMode
     Made anew whenever the weights have changed. Raises UserError where the model or the hardware lacks that precision.
     """
     own_step = type(model).step is not Seq2Seq.step or type(model).start_from is not Seq2Seq.start_from
-    own_step = own_step or type(model.decoder) not in (RecurrentDecoder, LexicalDecoder)
+    own_step = own_step or type(model.decoder) not in (RecurrentDecoder, LexicalDecoder, CopyDecoder)
     if not own_step and _is_stateless(model.decoder.attention):
         return InferenceDecoder(model.decoder, precision)
     if precision != "fp32":
@@ -85,6 +88,8 @@ def _is_stateless(attention: Attention) -> bool:
     """Whether contexts depend on the query and on keys and values alone, so that values may be projected beforehand."""
     if type(attention) is NoAttention:
         return True
+    if type(attention) is TwoAttentions:
+        return _is_stateless(attention.first) and _is_stateless(attention.second)
     kind = type(attention)
     inherited = (kind.forward is ScoredAttention.forward, kind.start is ScoredAttention.start)
     if not isinstance(attention, ScoredAttention) or not all(inherited):
@@ -152,7 +157,7 @@ class InferenceDecoder:
         if decoder.output.weight.dtype in (torch.float16, torch.bfloat16):
             decoder = copy.deepcopy(decoder).float()  # the states between steps are kept in fp32, so its weights are
         self.decoder = decoder
-        self.attention = decoder.attention if isinstance(decoder.attention, ScoredAttention) else None
+        self.attentions = scored_parts(decoder.attention)
         self.feeding = decoder.coupling == "input_feeding"
         self.bottom_up = decoder.coupling == "bottom_up"
         self.layers: list[PreparedLayer] = []
@@ -182,22 +187,34 @@ class InferenceDecoder:
         if self.lexical is not None:  # what its weights meet lies within [-2, 2]
             weight = torch.cat((weight, 2 * self.lexical.lexical_output.weight), 1)
         self.output = product_of(weight, precision)
+        self.copying = decoder if isinstance(decoder, CopyDecoder) else None
 
     def start_from(self, memory: Memory, source: Tensor | None = None) -> InferenceState:
         """The state before the first token, one hypothesis per sentence."""
-        states, mask, *final = memory
-        plain = self.decoder.start(Memory(at_least_fp32(states), mask, *map(at_least_fp32, final)), source)
-        attention = plain.attention if self.lexical is None else plain.attention.attention
+        plain = self.decoder.start(_in_fp32(memory), source)
+        attention, source_read = plain.attention, None
+        if isinstance(attention, WithSource):
+            attention, source_read = attention
         # Under a caller's autocast products are of a half precision again.
         hidden, cell = (tuple(at_least_fp32(field).unbind(1)) for field in (plain.hidden, plain.cell))
         feed = at_least_fp32(plain.feed) if self.feeding else None
-        if self.attention is None:
+        if not self.attentions:
             return InferenceState(hidden, cell, feed, attention)
-        values = self.attention.projected(attention.values, self.readers)
-        prepared = MemoryKeys(at_least_fp32(attention.keys), at_least_fp32(values), mask)
-        if self.lexical is not None:
-            return InferenceState(hidden, cell, feed, WithWords(prepared, at_least_fp32(plain.attention.words)))
-        return InferenceState(hidden, cell, feed, prepared)
+        prepared = self._projected(attention)
+        if source_read is None:
+            return InferenceState(hidden, cell, feed, prepared)
+        source_read = at_least_fp32(source_read) if source_read.is_floating_point() else source_read
+        return InferenceState(hidden, cell, feed, WithSource(prepared, source_read))
+
+    def _projected(self, state: MemoryKeys | TwoStates) -> MemoryKeys | TwoStates:
+        """The state of an attention, or of two, with its values projected for each of their readers."""
+        states = state if isinstance(state, TwoStates) else (state,)
+        readers = self.readers.split([each.context_size for each in self.attentions])
+        prepared = [
+            MemoryKeys(at_least_fp32(keys), at_least_fp32(attention.projected(values, reader)), mask)
+            for attention, (keys, values, mask), reader in zip(self.attentions, states, readers, strict=True)
+        ]
+        return TwoStates(*prepared) if isinstance(state, TwoStates) else prepared[0]
 
     def step(self, token: Tensor, state: InferenceState) -> tuple[Tensor, InferenceState]:
         """A StepFn: token [N] int64 -> log-probabilities of the next token [N, V], and the state after it."""
@@ -221,16 +238,19 @@ class InferenceDecoder:
                 contexts, weights = self._contexts(below, state)
         bias = self.decoder.readout.bias
         features = self.readout(read, bias if self.token_readout is None else self.token_readout[token])
-        if self.attention is not None:
+        if self.attentions:
             if weights is None:
                 contexts, weights = self._contexts(below, state)
             features.add_(contexts[-1])
         features = tanh_(features)
         feed = features if self.feeding else None
-        if self.lexical is not None and weights is not None:
-            by_word = self.lexical.translated(weights, state.attention.words).flatten(0, 1)
+        after = state._replace(hidden=tuple(hidden), cell=tuple(cell), feed=feed)
+        if weights is not None and self.lexical is not None:
+            by_word = self.lexical.translated(weights, state.attention.source).flatten(0, 1)
             features = torch.cat((features, by_word / 2), 1)
-        return self._log_probs(features), state._replace(hidden=tuple(hidden), cell=tuple(cell), feed=feed)
+        if weights is not None and self.copying is not None:
+            return self._with_copies(features, weights, state.attention.source), after
+        return self._log_probs(features), after
 
     def largest(self, layers: int) -> int:
         """How large a number the states of so many layers, as the next one reads them, can have: a sum where there are
@@ -244,16 +264,46 @@ class InferenceDecoder:
         size = CHUNK_ROWS_ON_GPU if features.is_cuda else CHUNK_ROWS
         for start in range(0, len(features), size):
             rows = slice(start, start + size)
-            torch.log_softmax(at_least_fp32(self.output(features[rows], bias)), -1, out=found[rows])
+            logits = at_least_fp32(self.output(features[rows], bias))
+            if self.decoder.output_normalizer == "softmax":
+                torch.log_softmax(logits, -1, out=found[rows])
+            else:
+                found[rows] = self.decoder.normalised(logits)
         return found
 
+    def _with_copies(self, features: Tensor, weights: Tensor, ids: Tensor) -> Tensor:
+        """`_log_probs` of a decoder that copies. weights [B, N / B, S], ids [B, S]."""
+        assert self.copying is not None
+        ids, weights = ids.repeat_interleave(weights.shape[1], 0), weights.flatten(0, 1)
+        size = CHUNK_ROWS_ON_GPU if features.is_cuda else CHUNK_ROWS
+        rows = zip(*(each.split(size) for each in (features, weights, ids)), strict=True)
+        bias = self.decoder.output.bias
+        return torch.cat([self.copying.mixed(self.output(each[0], bias), *each) for each in rows])
+
     def _contexts(self, query: Tensor, state: InferenceState) -> tuple[list[Tensor], Tensor]:
-        """query [N, H] -> for each reader of the context its projection [N, P'], and attention [B, N / B, S]."""
-        assert self.attention is not None
-        keys, values, mask = state.attention if self.lexical is None else state.attention.attention
-        queries = query.view(len(keys), -1, query.shape[-1])
-        projected, weights = self.attention.read(queries, keys, values, mask)
+        """query [N, H] -> for each reader of the context its projection [N, P'], and attention [B, N / B, S]; of two
+        attentions the first's."""
+        held = state.attention.attention if isinstance(state.attention, WithSource) else state.attention
+        states = held if isinstance(held, TwoStates) else (held,)
+        queries = query.view(len(states[0].keys), -1, query.shape[-1])
+        read = [attention.read(queries, *each) for attention, each in zip(self.attentions, states, strict=True)]
+        projected, weights = read[0]
+        for further, _ in read[1:]:
+            projected = projected + further
         return list(projected.flatten(0, 1).split(self.reader_sizes, 1)), weights
+
+
+def scored_parts(attention: Attention) -> list[ScoredAttention]:
+    """The attentions that a decoder's consists of: one, two, or none."""
+    parts = [attention.first, attention.second] if isinstance(attention, TwoAttentions) else [attention]
+    return [each for each in parts if isinstance(each, ScoredAttention)]
+
+
+def _in_fp32(memory: Memory) -> Memory:
+    """The memory, and that beside it, in fp32 at least."""
+    beside = None if memory.beside is None else _in_fp32(memory.beside)
+    states, hidden, cell = map(at_least_fp32, (memory.states, memory.final_hidden, memory.final_cell))
+    return Memory(states, memory.mask, hidden, cell, beside)
 
 
 def _as_it_is(weight: Tensor) -> Tensor:

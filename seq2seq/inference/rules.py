@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.data.symbols import EOS_ID, UNK_ID
-from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.data.vocabulary import RightToLeft, Vocabulary
 from seq2seq.errors import UserError, check
 from seq2seq.inference.terminology import Terms
 from seq2seq.search.decoding_config import DecodingConfig
@@ -74,6 +74,7 @@ def banned_phrases(vocabulary: Vocabulary, texts: Sequence[str]) -> BannedPhrase
     """The rule that none of these words and phrases appears. Raises UserError for a blank one."""
     if not texts:
         return None
+    check(not isinstance(vocabulary, RightToLeft), "ban: this model writes from right to left; use ban_pieces")
     ids = vocabulary.encode_batch(texts)
     for number, text in enumerate(texts, 1):
         check(bool(text.strip()), f"banned text {number} is blank; leave it out")

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
+from torch import Tensor
 
+from seq2seq.config import FUSION_WEIGHTS, check_number
 from seq2seq.data.batch import Batch
+from seq2seq.data.language_units import Pieces
 from seq2seq.errors import check, check_argument
-from seq2seq.inference.fast_decoder import PreparedModels
+from seq2seq.inference.fast_decoder import PreparedModels, SearchModel
 from seq2seq.inference.pretrained import Pretrained
 from seq2seq.model.memory import Memory
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runtime.device import compute_type
+from seq2seq.runtime.distributed import World
 from seq2seq.runtime.kernels import DecodingPrecision
 from seq2seq.search.beam import SearchConfig
 from seq2seq.search.ensemble import EnsembleState, ensemble
+from seq2seq.search.shallow_fusion import FusedState, InternalState, shallow_fusion, without_internal
 from seq2seq.search.step import StepFn
+
+if TYPE_CHECKING:
+    from seq2seq.inference.character_model import CharacterModel
+    from seq2seq.model.language_model import LanguageModel
+
+
+class Fusion(NamedTuple):
+    """A language model that joins in the search."""
+
+    model: LanguageModel
+    weight: float
+    internal_weight: float
+    """Of the internal language model, whose log-probabilities are taken off."""
 
 
 class Searcher(Pretrained):
@@ -36,6 +54,10 @@ class Searcher(Pretrained):
         """int8: 1.5 to 1.8 times as fast on CPUs with VNNI instructions, at the price of a few outputs that differ."""
         self.partners: list[Seq2Seq] = []
         """Further models of an ensemble, see `join`."""
+        self.fusion: Fusion | None = None
+        """A language model that joins in, see `fuse`."""
+        self.world = World()
+        """Processes that share the inputs of each search, which they all begin together, and all get every output."""
         self._prepared = PreparedModels()
 
     @property
@@ -57,20 +79,73 @@ class Searcher(Pretrained):
             )
         self.partners += [other.model, *other.partners]
 
+    def fuse(self, language_model: CharacterModel, weight: float = 0.2, internal_weight: float = 0.0) -> None:
+        """Lets a language model join in all searches: a token's score is log P(model) + weight x log P(language model)
+        - internal_weight x log P(this model without a source). Scores shown are then of that sum. Raises UserError
+        where vocabularies or devices differ."""
+        from seq2seq.inference.character_model import CharacterModel
+
+        check_argument("fuse", "language_model", language_model, CharacterModel)
+        check_number("weight", weight, FUSION_WEIGHTS)
+        check_number("internal_weight", internal_weight, FUSION_WEIGHTS)
+        units, own = language_model.units, getattr(self, self.vocabularies[-1])
+        check(
+            isinstance(units, Pieces) and units.vocabulary.fingerprint() == own.fingerprint(),
+            "the language model is not of the vocabulary that this run writes with: train it with --units subwords "
+            "--sentences --vocabulary.source-model on that run's .spm.model",
+        )
+        ours, theirs = self.device, language_model.device
+        check(ours == theirs, f"load both models on one device, not on {ours} and {theirs}")
+        self.fusion = Fusion(language_model.model, weight, internal_weight)
+
     @torch.inference_mode()
     def _started(self, batch: Batch) -> tuple[StepFn[Any], Any, Memory]:
-        """The step of all models together, their state before the first token, and this model's encoded inputs."""
+        """The step of all models together, their state before the first token, and this model's encoded inputs. With a
+        language model the step gives scores, which are no probabilities."""
         prepared = self._prepared.of(self._models, self.precision)
         encoding = compute_type("auto", self.device) if self.precision == "int8" else torch.float32
         with torch.autocast(self.device.type, encoding, enabled=encoding != torch.float32):
             memories = [model.encode(batch.source, batch.source_lengths) for model in self._models]
             states = [each.start_from(memory, batch.source) for each, memory in zip(prepared, memories, strict=True)]
-        if len(states) == 1:
-            return prepared[0].step, states[0], memories[0]
-        return ensemble([each.step for each in prepared]), EnsembleState(tuple(states)), memories[0]
+        step, state = together(prepared, states)
+        if self.fusion is not None:
+            step, state = self._fused(step, state, prepared, batch.source, memories)
+        return step, state, memories[0]
+
+    def _fused(
+        self, step: StepFn[Any], state: Any, prepared: list[SearchModel], source: Tensor, memories: list[Memory]
+    ) -> tuple[StepFn[Any], Any]:
+        """The step of the models, with the language model."""
+        assert self.fusion is not None
+        if self.fusion.internal_weight:
+            nothing = torch.zeros_like(source[:, :1])
+            states = [each.start_from(empty(memory), nothing) for each, memory in zip(prepared, memories, strict=True)]
+            step = without_internal(step, self.fusion.internal_weight)
+            state = InternalState(state, together(prepared, states)[1])
+        language = self.fusion.model
+        return shallow_fusion(step, language.step, self.fusion.weight), FusedState(state, language.start(len(source)))
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
         """As the Hub's habit is. Raises UserError, before a file is touched, where this is an ensemble, or a training
         run or files of others lie in the directory; and where the model cannot be written there."""
         check(not self.partners, "an ensemble is not saved as one model; save each of its models")
+        check(self.fusion is None, "a model is not saved with the language model that joins in; load it without that")
         return super().save_pretrained(save_directory, **options)
+
+
+def together(prepared: list[SearchModel], states: list[Any]) -> tuple[StepFn[Any], Any]:
+    """The step of one model, or of an ensemble, and its state."""
+    if len(states) == 1:
+        return prepared[0].step, states[0]
+    return ensemble([each.step for each in prepared]), EnsembleState(tuple(states))
+
+
+def empty(memory: Memory) -> Memory:
+    """A memory of nothing, for as many sentences: one step of zeros, so that any context is zero."""
+    return Memory(
+        torch.zeros_like(memory.states[:, :1]),
+        torch.ones_like(memory.mask[:, :1]),
+        torch.zeros_like(memory.final_hidden),
+        torch.zeros_like(memory.final_cell),
+        None if memory.beside is None else empty(memory.beside),
+    )

@@ -37,10 +37,11 @@ class Terminology:
 
     def of(self, text: str) -> Terms:
         """What the translation of a text must hold: of each source term that stands in it as a word or words of its
-        own, and in no longer one."""
+        own, and in no longer one. Behind a tab stand no words, but features."""
         if not self.ids:
             return []
-        met = dict.fromkeys(found[0] for found in self.pattern.finditer(normalised(text, self.unicode)))
+        words = normalised(text, self.unicode).partition("\t")[0]
+        met = dict.fromkeys(found[0] for found in self.pattern.finditer(words))
         return [self.ids[source] for source in met]
 
 

@@ -16,8 +16,9 @@ from torch import Tensor
 from seq2seq.config import COUNTS, check_number, from_dict, read_config, write_config
 from seq2seq.data.batch import Pair, collate_to_decode
 from seq2seq.data.units import AnyVocabulary, SourceVocabulary, Unicode, normalised
-from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.data.vocabulary import RightToLeft, Vocabulary
 from seq2seq.errors import UserError, check
+from seq2seq.inference.copied_text import unknown_copied
 from seq2seq.inference.decoding import (
     TOKENS_PER_BATCH,
     check_attends,
@@ -112,14 +113,19 @@ class Translator(Searcher):
     @property
     def tags(self) -> list[str]:
         """What inputs may begin with: the tags of the corpora that the model was trained on."""
-        vocabulary = self.source_vocabulary
-        return (vocabulary.text if isinstance(vocabulary, SourceVocabulary) else vocabulary).tags()
+        source = self.source_vocabulary
+        return (source.text if isinstance(source, SourceVocabulary) else source).tags()
 
     @property
     def _unicode(self) -> Unicode:
         """The form that all texts of the training had, those of the target, too."""
         form: Unicode = getattr(self.source_vocabulary, "unicode", "unchanged")
         return form
+
+    def _check_order(self, name: str) -> None:
+        """Raises UserError where a rule of texts as they are read is asked of a model that writes from their end."""
+        forwards = not isinstance(self.target_vocabulary, RightToLeft)
+        check(forwards, f"{name}: this model writes from right to left; use one that writes from left to right")
 
     def _plan(self, n_best: int, options: Mapping[str, Any]) -> SearchPlan:
         return plan_of(self.search_config, self.target_vocabulary, n_best, options, self._unicode)
@@ -137,11 +143,20 @@ class Translator(Searcher):
     ) -> list[list[Translation]]:
         if plan.decoding.coverage_penalty:
             check_attends(self.model)
+        if self.fusion is not None:
+            off = plan.decoding.sampling == "off"
+            check(
+                off, "sampling draws from probabilities; with a language model there are scores: leave one of them out"
+            )
         sources, cut = self._encode_sources(texts)
         rules = self._with_terms(self._rules(prefixes, len(sources), plan), texts, plan, terms)
 
+        vocabularies = self.source_vocabulary, self.target_vocabulary
+
         def translate(rows: list[int]) -> list[list[Translation]]:
-            found = self._translations(self._decode([sources[row] for row in rows], plan, rules.of(rows)))
+            ids = [sources[row] for row in rows]
+            found = self._translations(self._decode(ids, plan, rules.of(rows)))
+            found = unknown_copied(self.model, vocabularies, [texts[row] for row in rows], ids, found)
             if plan.decoding.mbr != "off":
                 found = [by_bayes_risk(best, plan.decoding) for best in found]
             return [
@@ -151,7 +166,8 @@ class Translator(Searcher):
 
         most_rows = rows_for_beam(plan.width, self.device)
         most_steps = times_as_many(self.device) * TOKENS_PER_BATCH
-        return decode_in_batches([len(ids) for ids in sources], translate, most_rows, most_steps, [BLANK])
+        lengths = [len(ids) for ids in sources]
+        return decode_in_batches(lengths, translate, most_rows, most_steps, [BLANK], self.world)
 
     def stream(
         self, texts: Iterable[str], n_best: int = 1, prefixes: Iterable[str] | None = None, **search_options: Any
@@ -173,7 +189,10 @@ class Translator(Searcher):
             prefixes = None if begins is None else list(islice(begins, len(chunk)))
             missing = 0 if prefixes is None else len(chunk) - len(prefixes)
             read += len(chunk)
-            check(not missing, f"there are more texts than prefixes, of which there are {read - missing}")
+            check(
+                not missing,
+                f"there are more texts than prefixes, of which there are {read - missing}: give one for each",
+            )
             yield from self._search(chunk, prefixes, plan)
         check(begins is None or next(begins, None) is None, f"there are more prefixes than texts, which are {read}")
 
@@ -219,9 +238,10 @@ class Translator(Searcher):
 
     def _rules(self, prefixes: list[str] | None, count: int, plan: SearchPlan) -> Rules:
         """The rules of `count` texts. Raises UserError where the numbers differ, or a prefix cannot be written."""
+        check(prefixes is None or len(prefixes) == count, f"{count} texts but {len(prefixes or [])} prefixes")
         if prefixes is None or not any(prefixes):
             return plan.rules
-        check(len(prefixes) == count, f"{count} texts but {len(prefixes)} prefixes")
+        self._check_order("prefixes")
         written = prefix_texts(self.target_vocabulary, self._target_texts(prefixes), self.max_source_tokens)
         return replace(plan.rules, prefixes=written, pieces=PieceTexts(self.target_vocabulary.piece_texts()))
 
@@ -232,6 +252,7 @@ class Translator(Searcher):
         if terms is None and plan.terminology is None:
             return rules
         check_terms_fit(plan.decoding)
+        self._check_order("terms")
         wanted = [[] if plan.terminology is None else plan.terminology.of(text) for text in texts]
         if terms is not None:
             lists = [list_of_texts(each, "term") for each in items_of(terms, "lists of strings", "term list")]
@@ -283,7 +304,10 @@ class Translator(Searcher):
             [*vocabulary.pieces(ids), "</s>"]
             for vocabulary, ids in zip((self.source_vocabulary, self.target_vocabulary), pair, strict=True)
         )
-        return Alignment(source, target, weights[: len(target), : len(source)].float().tolist())
+        rows = weights[: len(target), : len(source)].float().tolist()
+        if isinstance(self.target_vocabulary, RightToLeft):  # shown as they are read; the end of sentence stays last
+            target[:-1], rows[:-1] = target[-2::-1], rows[-2::-1]
+        return Alignment(source, target, rows)
 
     # Files
 

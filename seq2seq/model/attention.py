@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from seq2seq.errors import check
 from seq2seq.model.loop_autograd import loop_over_rows
 from seq2seq.model.memory import Memory
+from seq2seq.model.normalizers import Normalizer, check_normalizers, probabilities
 from seq2seq.runtime.device import at_least_fp32
 
 AttentionKind = Literal["dot", "general", "additive", "none"]
@@ -80,7 +81,8 @@ class MemoryKeys(NamedTuple):
 
 
 class ScoredAttention(Attention):
-    """Softmax over a score of query and key, and the mean of the values by it. A subclass defines `keys` and `scores`.
+    """Softmax (or a sparse map, see normalizers.py) over a score of query and key, and the mean of the values by it. A
+    subclass defines `keys` and `scores`.
 
     Prepared search takes `projected` and `read` in place of `unroll`: a context's product with a matrix is the same
     mean of the values' products with it. Where a subclass overrides `unroll` without `read`, search is plain.
@@ -88,6 +90,9 @@ class ScoredAttention(Attention):
     A subclass that overrides `scores` must override `loop_scores` too where that is not made of `scores`: training with
     input feeding calls only the latter.
     """
+
+    normalizer: Normalizer = "softmax"
+    """How scores become weights."""
 
     def keys(self, states: Tensor) -> Tensor:
         """[B, S, H] -> [B, S, K], what queries are compared with; computed once per sentence."""
@@ -116,7 +121,7 @@ class ScoredAttention(Attention):
 
     def unroll(self, queries: Tensor, state: MemoryKeys) -> tuple[Tensor, Tensor]:
         """queries [B, Q, H] -> contexts [B, Q, H'], weights [B, Q, S]."""
-        return attend(self.scores(queries, state.keys), state.values, state.mask)
+        return attend(self.scores(queries, state.keys), state.values, state.mask, self.normalizer)
 
     def projected(self, values: Tensor, readers: Tensor) -> Tensor:
         """values [B, S, H'], a matrix that reads contexts [H', P] -> what `read` takes."""
@@ -124,7 +129,7 @@ class ScoredAttention(Attention):
 
     def read(self, queries: Tensor, keys: Tensor, projected: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """queries [B, Q, H], keys and mask of a state -> contexts' products [B, Q, P], weights [B, Q, S]."""
-        return attend(self.scores(queries, keys), projected, mask)
+        return attend(self.scores(queries, keys), projected, mask, self.normalizer)
 
     def loop(self, state: MemoryKeys, steps: int) -> AttendLoop:
         """Products with keys and values whose gradient is one product over all steps (see loop_autograd)."""
@@ -132,7 +137,7 @@ class ScoredAttention(Attention):
         contexts = loop_over_rows(state.values, steps)
 
         def attend_next(query: Tensor) -> tuple[Tensor, Tensor]:
-            weights = attention_weights(scores(query[:, None]), state.mask, state.values.dtype)
+            weights = attention_weights(scores(query[:, None]), state.mask, state.values.dtype, self.normalizer)
             return contexts(weights)[:, 0], weights[:, 0]
 
         return attend_next
@@ -219,7 +224,8 @@ class MultiHeadAttention(ScoredAttention):
 
     def unroll(self, queries: Tensor, state: MemoryKeys) -> tuple[Tensor, Tensor]:
         """queries [B, Q, H] -> contexts [B, Q, H'], weights [B, Q, S]."""
-        weights = attention_weights(self.scores(queries, state.keys), state.mask[:, None], state.values.dtype)
+        scores = self.scores(queries, state.keys)
+        weights = attention_weights(scores, state.mask[:, None], state.values.dtype, self.normalizer)
         return (weights @ self._by_head(state.values)).transpose(1, 2).flatten(2), weights.mean(1)
 
     def projected(self, values: Tensor, readers: Tensor) -> Tensor:
@@ -229,7 +235,7 @@ class MultiHeadAttention(ScoredAttention):
 
     def read(self, queries: Tensor, keys: Tensor, projected: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """queries [B, Q, H], keys and mask of a state -> contexts' products [B, Q, P], weights [B, Q, S]."""
-        weights = attention_weights(self.scores(queries, keys), mask[:, None], projected.dtype)
+        weights = attention_weights(self.scores(queries, keys), mask[:, None], projected.dtype, self.normalizer)
         return weights.transpose(1, 2).flatten(2) @ projected, weights.mean(1)
 
     def loop(self, state: MemoryKeys, steps: int) -> AttendLoop:
@@ -302,9 +308,19 @@ def check_sizes(kind: AttentionKind, query_size: int, memory_size: int, heads: i
     )
 
 
-def build_attention(kind: AttentionKind, query_size: int, memory_size: int, heads: int = 1) -> Attention:
-    """The attention of that name. Raises UserError where the sizes do not fit it."""
+def build_attention(
+    kind: AttentionKind, query_size: int, memory_size: int, heads: int = 1, normalizer: Normalizer = "softmax"
+) -> Attention:
+    """The attention of that name. Raises UserError where the sizes do not fit it, or a package is missing."""
     check_sizes(kind, query_size, memory_size, heads)
+    check_normalizers(normalizer)
+    attention = _attention(kind, query_size, memory_size, heads)
+    if isinstance(attention, ScoredAttention):
+        attention.normalizer = normalizer
+    return attention
+
+
+def _attention(kind: AttentionKind, query_size: int, memory_size: int, heads: int) -> Attention:
     if heads > 1:
         several = MultiHeadAdditiveAttention if kind == "additive" else MultiHeadAttention
         return several(query_size, memory_size, heads)
@@ -319,18 +335,20 @@ def build_attention(kind: AttentionKind, query_size: int, memory_size: int, head
             return NoAttention()
 
 
-def attend(scores: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Softmax over the real source steps and the weighted mean of the values.
+def attend(scores: Tensor, values: Tensor, mask: Tensor, normalizer: Normalizer = "softmax") -> tuple[Tensor, Tensor]:
+    """Softmax, or another map, over the real source steps and the weighted mean of the values.
 
     scores [B, Q, S], values [B, S, H], mask [B, S] bool -> context [B, Q, H], weights [B, Q, S] (0 on padding).
     """
-    weights = attention_weights(scores, mask, values.dtype)
+    weights = attention_weights(scores, mask, values.dtype, normalizer)
     return weights @ values, weights
 
 
-def attention_weights(scores: Tensor, mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """scores [B, Q, S], mask [B, S] bool -> softmax over the real source steps [B, Q, S], 0 on padding.
+def attention_weights(scores: Tensor, mask: Tensor, dtype: torch.dtype, normalizer: Normalizer = "softmax") -> Tensor:
+    """scores [B, Q, S], mask [B, S] bool -> softmax, or another map, over the real source steps [B, Q, S], 0 on
+    padding.
 
     It runs in fp32 at least: bf16 has 8 bits of mantissa and long sources lose weights.
     """
-    return at_least_fp32(scores).masked_fill(~mask[:, None, :], -math.inf).softmax(-1).to(dtype)
+    real = at_least_fp32(scores).masked_fill(~mask[:, None, :], -math.inf)
+    return probabilities(real, normalizer).to(dtype)

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from seq2seq.config import LAYERS, SIZES, Whole, check_fields, check_numbers
-from seq2seq.data.symbols import PAD_ID
+from seq2seq.data.symbols import EOS_ID, PAD_ID
 from seq2seq.errors import check
 from seq2seq.model.attention import AttentionKind, build_attention
 from seq2seq.model.cells import build_recurrent
+from seq2seq.model.decoder_state import DecoderState, Dropouts, Output
 from seq2seq.model.dropout import DropoutRates, SequenceDropout, TokenDropout
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.loop_autograd import LoopProduct
-from seq2seq.model.losses import LossSum, consistent_cross_entropy, cross_entropy
+from seq2seq.model.losses import LossSum, consistent_cross_entropy, cross_entropy, loss_in_chunks
 from seq2seq.model.memory import Memory
+from seq2seq.model.normalizers import Normalizer, check_normalizers, log_probabilities, sparse_loss
 from seq2seq.model.recurrent import Cell, RecurrentLayer, dropped
+from seq2seq.model.two_attentions import TwoAttentions
 from seq2seq.runtime.device import at_least_fp32, product_type
 
 Coupling = Literal["input_feeding", "bottom_up", "none"]
-Bridge = Literal["projected", "layer_by_layer"]
+Bridge = Literal["projected", "layer_by_layer", "first_input"]
 
 ROW_STEP = 32
 """What batches of usual size have a multiple of: 8 rows times 4 steps."""
@@ -49,7 +53,8 @@ class DecoderConfig:
     bridge: Bridge = "projected"
     """What the decoder starts from. projected: the encoder's last states through a learned projection. layer_by_layer:
     each layer takes over the last states of the encoder's layer of the same height (Sutskever et al. 2014), which needs
-    as many layers of the same width."""
+    as many layers of the same width. first_input: from zeros, and the encoder's last hidden state, projected, is read
+    once, before the first token (Vinyals et al. 2015); with coupling none."""
     heads: int = 1
     """Attentions side by side, each over a part of the projected memory (Vaswani et al. 2017; Chen et al. 2018); more
     than 1 with general or additive."""
@@ -58,6 +63,12 @@ class DecoderConfig:
     deep_output: bool = False
     """Whether the attentional vector is made of the last token's embedding, too (Pascanu et al. 2014; Bahdanau et al.
     2015; Sennrich et al. 2017)."""
+    attention_normalizer: Normalizer = "softmax"
+    """How attention's scores become weights: softmax, or sparsemax or entmax15, which leave steps out (Peters et al.
+    2019; package entmax)."""
+    output_normalizer: Normalizer = "softmax"
+    """How the output layer's scores become probabilities, and with that the loss: softmax with cross-entropy, or
+    sparsemax or entmax15 with their own, of which most tokens have probability 0 (Peters et al. 2019)."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model.decoder")
@@ -72,51 +83,14 @@ class DecoderConfig:
             "model.decoder.attention none gives upper layers no context; set model.decoder.coupling to none or "
             "input_feeding",
         )
+        check(
+            self.bridge != "first_input" or self.coupling == "none",
+            "model.decoder.bridge first_input reads before anything is attended to; set model.decoder.coupling to none",
+        )
 
     def attention_sizes(self, memory_size: int) -> tuple[AttentionKind, int, int, int]:
-        """What `build_attention` takes."""
+        """What `build_attention` takes besides a normaliser."""
         return self.attention, self.hidden_size, memory_size, self.heads
-
-
-class DecoderState(NamedTuple):
-    """All that a step needs. Hypotheses of one sentence stand next to each other: N = B x hypotheses per sentence."""
-
-    hidden: Tensor
-    """[N, L, H]"""
-    cell: Tensor
-    """[N, L, H]; the same as hidden where the cell has no c."""
-    feed: Tensor
-    """[N, E] the last attentional vector (used by input_feeding)."""
-    attention: Any
-    """The attention's own state; what it keeps per sentence, beams share."""
-
-    def reorder(self, hypotheses: Tensor, sentences: Tensor | None = None) -> DecoderState:
-        """Keeps these rows: hypotheses indexes N; sentences indexes B, None where every sentence stays."""
-        hidden, cell, feed = (field.index_select(0, hypotheses) for field in (self.hidden, self.cell, self.feed))
-        return DecoderState(hidden, cell, feed, self.attention.reorder(hypotheses, sentences))
-
-
-class Output(NamedTuple):
-    """What a model gives of a batch under teacher forcing."""
-
-    features: Tensor
-    """[B, T, E] the output layer's input."""
-    attention: Tensor
-    """[B, T, S] weights, 0 on padding; S is 0 where the decoder does not attend."""
-    memory: Memory
-    """What the encoder gave."""
-    source: Tensor | None = None
-    """[B, S, ...] what the encoder read, for decoders that copy from it."""
-
-
-class Dropouts(NamedTuple):
-    """The masks of one unrolled sequence, drawn once (see SequenceDropout): [B, 1, width], or 1.0 where nothing is
-    dropped."""
-
-    embedding: Tensor
-    layers: Tensor
-    """[B, 1, H] on the hidden states that attention and the upper layers read."""
-    readout: Tensor
 
 
 def check_bridge(encoder: EncoderConfig, decoder: DecoderConfig) -> None:
@@ -148,21 +122,29 @@ class RecurrentDecoder(nn.Module):
         config: DecoderConfig,
         dropout: float | DropoutRates,
         tied: bool,
+        beside_size: int = 0,
     ) -> None:
+        """beside_size: width of a second memory's states; 0: there is none."""
         super().__init__()
         width, size = embedding.embedding_dim, config.hidden_size
         self.coupling: Coupling = config.coupling
         self.embedding = embedding
         first = width + (width if config.coupling == "input_feeding" else 0)
-        later = size + (memory_size if config.coupling == "bottom_up" else 0)
+        later = size + (memory_size + beside_size if config.coupling == "bottom_up" else 0)
         rates = DropoutRates.of(dropout)
         self.layers = nn.ModuleList(
             build_recurrent(config.cell, first if layer == 0 else later, size, rates.weights)
             for layer in range(config.layers)
         )
         self.residual = config.residual
-        self.attention = build_attention(*config.attention_sizes(memory_size))
+        self.attention = build_attention(*config.attention_sizes(memory_size), config.attention_normalizer)
+        if beside_size:
+            beside = build_attention(*config.attention_sizes(beside_size), config.attention_normalizer)
+            self.attention = TwoAttentions(self.attention, beside)
+        check_normalizers(config.output_normalizer)
+        self.output_normalizer: Normalizer = config.output_normalizer
         self.bridge_hidden = self.bridge_cell = None
+        self.first_input = nn.Linear(memory_size, width) if config.bridge == "first_input" else None
         if config.bridge == "projected":
             self.bridge_hidden = nn.Linear(memory_size, config.layers * size)
             has_cell = self.recurrent_layers()[0].has_cell
@@ -186,7 +168,9 @@ class RecurrentDecoder(nn.Module):
         """State before the first token, one hypothesis per sentence; h and c come from the encoder's through the
         bridge. source [B, S, ...]: what the memory was made from, for decoders that copy."""
         shape = (memory.states.shape[0], len(self.layers), -1)
-        if self.bridge_hidden is None:
+        if self.first_input is not None:
+            hidden, cell = self._after(self.first_input(memory.final_hidden))
+        elif self.bridge_hidden is None:
             hidden, cell = memory.final_hidden.view(shape), memory.final_cell.view(shape)
         else:
             hidden = torch.tanh(self.bridge_hidden(memory.final_hidden)).view(shape)
@@ -194,11 +178,22 @@ class RecurrentDecoder(nn.Module):
         feed = hidden.new_zeros(hidden.shape[0], self.readout.out_features)
         return DecoderState(hidden, cell, feed, self.attention.start(memory))
 
+    def _after(self, summary: Tensor) -> tuple[Tensor, Tensor]:
+        """h and c [B, L, H] after one step from zeros that reads the input's summary [B, E] in place of a token."""
+        states, one = summary[:, None], torch.ones(len(summary), dtype=torch.long, device=summary.device)
+        finals = []
+        for number, layer in enumerate(self.recurrent_layers()):
+            above, *final = layer(states, one)
+            states = self._stacked(number, above, states)
+            finals.append(final)
+        hidden, cell = (torch.stack(each, 1) for each in zip(*finals, strict=True))
+        return hidden, cell
+
     def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """A StepFn, without dropout: token [N] int64 -> log-probabilities of the next token [N, V], fp32 at least, and
         the state after it."""
         features, _, state = self.advance(token, state)
-        return at_least_fp32(self.logits(features)).log_softmax(-1), state
+        return self.normalised(self.logits(features)), state
 
     def advance(self, token: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, DecoderState]:
         """A step up to the output layer: token [N] int64 -> what it reads [N, E], attention [N, S], the next state."""
@@ -243,7 +238,11 @@ class RecurrentDecoder(nn.Module):
 
     def log_probs(self, output: Output) -> Tensor:
         """Log-probabilities of every token at every step, [B, T, V], fp32 at least."""
-        return at_least_fp32(self.logits(output.features)).log_softmax(-1)
+        return self.normalised(self.logits(output.features))
+
+    def normalised(self, logits: Tensor) -> Tensor:
+        """logits [..., V] -> log-probabilities [..., V], fp32 at least; those of a sparse map may be -inf."""
+        return log_probabilities(at_least_fp32(logits), self.output_normalizer, EOS_ID)
 
     def logits(self, features: Tensor) -> Tensor:
         """The output layer: [..., E] -> [..., V]."""
@@ -258,9 +257,17 @@ class RecurrentDecoder(nn.Module):
         real = targets != PAD_ID
         rows, flat = output.features.flatten(0, 1), targets.flatten()
         if not rows.is_cuda:  # where the host would have to wait for the number of real rows
-            chosen = _real_rows_first(real)
+            chosen = real_rows_first(real)
             rows, flat = rows[chosen], flat[chosen]
         weight, bias = self.output_weights()
+        if self.output_normalizer != "softmax":
+
+            def chunk_loss(features: Tensor, labels: Tensor) -> Tensor:
+                logits = at_least_fp32(functional.linear(features, weight, bias))
+                losses = sparse_loss(logits, labels, self.output_normalizer, label_smoothing)
+                return (losses * (labels != PAD_ID)).sum()
+
+            return LossSum(loss_in_chunks(chunk_loss, [rows, flat], [weight, bias]), real.sum())
         return LossSum(cross_entropy(rows, weight, bias, flat, label_smoothing, ignored=PAD_ID), real.sum())
 
     def consistent_loss(self, output: Output, targets: Tensor, share: float, label_smoothing: float = 0.0) -> LossSum:
@@ -269,7 +276,7 @@ class RecurrentDecoder(nn.Module):
         real = targets != PAD_ID
         rows, flat = output.features.unflatten(0, (2, -1)).flatten(1, 2), targets.flatten()
         if not rows.is_cuda:
-            chosen = _real_rows_first(real)
+            chosen = real_rows_first(real)
             rows, flat = rows[:, chosen], flat[chosen]
         loss = consistent_cross_entropy(rows, *self.output_weights(), flat, share, label_smoothing, ignored=PAD_ID)
         return LossSum(loss, real.sum())
@@ -348,7 +355,7 @@ class RecurrentDecoder(nn.Module):
         )
 
 
-def _real_rows_first(real: Tensor) -> Tensor:
+def real_rows_first(real: Tensor) -> Tensor:
     """real [B, T] bool -> places in B * T: the real ones, then padding up to a multiple of 32, where there is as much.
 
     So that few sizes of products occur, for each of which oneDNN prepares kernels.

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, RecurrentDecoder
+from seq2seq.model.decoder import DecoderConfig, RecurrentDecoder
+from seq2seq.model.decoder_state import DecoderState, Output, WithSource
 from seq2seq.model.dropout import DropoutRates
 from seq2seq.model.memory import Memory
-from seq2seq.runtime.device import at_least_fp32
-
-
-class WithWords(NamedTuple):
-    """An attention's state, and beside it the words that it looks at."""
-
-    attention: Any
-    words: Tensor
-    """[B, S, E] embeddings of the source."""
-
-    def reorder(self, hypotheses: Tensor, sentences: Tensor | None = None) -> WithWords:
-        """As `DecoderState.reorder`; words belong to the sentences."""
-        words = self.words if sentences is None else self.words.index_select(0, sentences)
-        return WithWords(self.attention.reorder(hypotheses, sentences), words)
 
 
 class LexicalDecoder(RecurrentDecoder):
@@ -54,15 +39,15 @@ class LexicalDecoder(RecurrentDecoder):
         assert source is not None
         state = super().start(memory, source)
         words = self.source_embedding(source).to(memory.states.dtype)
-        return state._replace(attention=WithWords(state.attention, words))
+        return state._replace(attention=WithSource(state.attention, words))
 
     def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """As RecurrentDecoder's."""
         attention, words = state.attention
         features, weights, after = self.advance(token, state._replace(attention=attention))
         by_word = self.translated(weights.view(len(words), -1, weights.shape[-1]), words).flatten(0, 1)
-        log_probs = at_least_fp32(self.logits(torch.cat((features, by_word), -1))).log_softmax(-1)
-        return log_probs, after._replace(attention=WithWords(after.attention, words))
+        log_probs = self.normalised(self.logits(torch.cat((features, by_word), -1)))
+        return log_probs, after._replace(attention=WithSource(after.attention, words))
 
     def unroll(self, tokens: Tensor, memory: Memory, source: Tensor | None = None) -> Output:
         """As RecurrentDecoder's; features [B, T, 2E]."""

@@ -3,7 +3,7 @@ held, and CTC."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -179,6 +179,53 @@ def _accumulate(
         by_weight.addmm_(compact.t(), rows)
     else:
         by_weight += compact.t() @ rows
+
+
+def loss_in_chunks(loss: Callable[..., Tensor], rows: Sequence[Tensor], parameters: Sequence[Tensor]) -> Tensor:
+    """The sum of `loss` over rows, of which it takes some at a time, without holding what it makes of all of them.
+
+    rows: tensors [N, ...], of which loss takes as many rows each as it computes together; their number is that of its
+    arguments. parameters: what loss reads besides and has a gradient -> [].
+    """
+    return _ChunkedLoss.apply(loss, len(rows), torch.is_grad_enabled(), *rows, *parameters)
+
+
+class _ChunkedLoss(torch.autograd.Function):
+    """As `_FusedLoss`, of any loss: each chunk's gradients are computed right behind its loss, by autograd."""
+
+    @staticmethod
+    def forward(ctx: Any, loss: Callable[..., Tensor], count: int, training: bool, *tensors: Tensor) -> Tensor:
+        """tensors: so many of rows, then the parameters."""
+        wanted = [training and needed for needed in ctx.needs_input_grad[3:]]
+        parameters = [each for each, needed in zip(tensors[count:], wanted[count:], strict=True) if needed]
+        by_rows: list[list[Tensor]] = [[] for needed in wanted[:count] if needed]
+        by_parameter = [torch.zeros_like(each) for each in parameters]
+        totals = []
+        size = _chunk_rows(tensors[0])
+        # Weights that autocast keeps in half precision would keep the last chunk's graph.
+        device = tensors[0].device.type
+        half, enabled = torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
+        with torch.set_grad_enabled(any(wanted)), torch.autocast(device, half, enabled, cache_enabled=False):
+            for parts in zip(*(each.detach().split(size) for each in tensors[:count]), strict=True):
+                leaves = [each.requires_grad_() for each, needed in zip(parts, wanted, strict=False) if needed]
+                total = loss(*parts)
+                totals.append(total.detach())
+                if any(wanted):
+                    found = torch.autograd.grad(total, [*leaves, *parameters])
+                    for chunks, each in zip(by_rows, found, strict=False):
+                        chunks.append(each)
+                    for place, each in zip(by_parameter, found[len(leaves) :], strict=True):
+                        place += each
+        ctx.wanted = wanted
+        ctx.save_for_backward(*map(torch.cat, by_rows), *by_parameter)
+        return torch.stack(totals).sum()
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        """All gradients are linear in the upstream one, a scalar."""
+        saved = iter(ctx.saved_tensors)
+        scaled = ((at_least_fp32(each) * upstream[0]).to(each.dtype) for each in saved)
+        return (None, None, None, *(next(scaled) if needed else None for needed in ctx.wanted))
 
 
 def ctc_loss(logits: Tensor, mask: Tensor, targets: Tensor) -> LossSum:

@@ -24,6 +24,8 @@ class Memory(NamedTuple):
     decoder takes over layer by layer, [B, L H]: that of every layer, the lowest first."""
     final_cell: Tensor
     """[B, H] the same of the cell state c; it is handed over too, never dropped."""
+    beside: Memory | None = None
+    """A second memory, such as that of features, for decoders that look at two."""
 
 
 def length_mask(lengths: Tensor, max_length: int) -> Tensor:

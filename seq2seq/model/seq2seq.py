@@ -8,14 +8,17 @@ from typing import Literal
 from torch import Tensor, nn
 
 from seq2seq.config import DROPOUT, SIZES, Real, Whole, check_fields, check_numbers
-from seq2seq.data.symbols import PAD_ID
+from seq2seq.data.symbols import EOS_ID, PAD_ID
 from seq2seq.errors import check, check_argument
 from seq2seq.model.attention import check_sizes
 from seq2seq.model.cells import check_weights_stay
-from seq2seq.model.decoder import DecoderConfig, DecoderState, Output, RecurrentDecoder, check_bridge
+from seq2seq.model.copying import CopyDecoder
+from seq2seq.model.decoder import DecoderConfig, RecurrentDecoder, check_bridge
+from seq2seq.model.decoder_state import DecoderState, Output
 from seq2seq.model.dropout import DropoutRates, DroppedTokens, TokenDropout
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.model.frontends import FactoredEmbedding, FrontEndConfig, TokenEmbedding
+from seq2seq.model.hard_attention import AlignmentKind, HardAttentionDecoder
 from seq2seq.model.heads import StepHead
 from seq2seq.model.initialisation import initialise_model, initialise_uniformly
 from seq2seq.model.lexical import LexicalDecoder
@@ -23,7 +26,7 @@ from seq2seq.model.memory import Memory
 from seq2seq.runtime.device import at_least_fp32
 
 Tie = Literal["none", "two_way", "three_way"]
-FeatureForm = Literal["tokens", "sum", "concatenate"]
+FeatureForm = Literal["tokens", "sum", "concatenate", "separate"]
 
 UNIT_DROPOUTS = ("embedding_dropout", "state_dropout", "output_dropout")
 """Probabilities of ModelConfig that are those of `dropout` where they are not set."""
@@ -49,7 +52,8 @@ class ModelConfig:
     """The attentional LSTM decoder."""
     features: FeatureForm = "tokens"
     """How features join the source, where the data has some: tokens before it, or at each of its steps (Sennrich &
-    Haddow 2016), their embeddings added up and added to the token's (sum) or beside it (concatenate)."""
+    Haddow 2016), their embeddings added up and added to the token's (sum) or beside it (concatenate); separate: read by
+    an encoder of one layer of their own, to which the decoder attends, too (Zoph & Knight 2016)."""
     feature_size: int = 32
     """Width of what stands for the features beside a token (concatenate); embedding_size holds for both together."""
     initial_range: float = 0.0
@@ -74,6 +78,13 @@ class ModelConfig:
     lexical: bool = False
     """Whether the output layer also reads the embeddings of the source that attention looks at, which translates rare
     words (Nguyen & Chiang 2018); one more matrix of vocabulary times embedding_size."""
+    copy: bool = False
+    """Whether the decoder may copy the source's tokens that attention looks at (pointer-generator: See et al. 2017,
+    Sharma et al. 2018); source and target need a joint vocabulary of the same units."""
+    alignment: AlignmentKind = "soft"
+    """What of the source a token is written from. soft: a mean of its steps (Bahdanau et al. 2015). hard: one of them,
+    of which training sums over all (Wu et al. 2018). monotonic: the same, but never one before the last token's (Wu &
+    Cotterell 2019). The latter two are for words; they need model.decoder.coupling none."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model")
@@ -95,6 +106,46 @@ class ModelConfig:
             "model.lexical translates the words that attention looks at: it needs a model.decoder.attention other than "
             "none, and model.encoder.subsampling 1",
         )
+        self._check_decoder()
+
+    def _check_decoder(self) -> None:
+        """Raises UserError where ways of writing are chosen that do not go together."""
+        decoder = self.decoder
+        check(
+            not self.copy or (self.decoder.attention != "none" and self.encoder.subsampling == 1 and not self.lexical),
+            "model.copy copies the tokens that attention looks at: it needs a model.decoder.attention other than none, "
+            "and model.encoder.subsampling 1, and goes without model.lexical",
+        )
+        check(
+            self.alignment == "soft"
+            or (decoder.coupling == "none" and decoder.attention != "none" and decoder.heads == 1),
+            f"model.alignment {self.alignment} needs model.decoder.coupling none, model.decoder.heads 1 and a "
+            "model.decoder.attention other than none",
+        )
+        check(
+            self.alignment == "soft" or not (self.lexical or self.copy),
+            f"model.alignment {self.alignment} goes with neither model.lexical nor model.copy",
+        )
+        check(
+            self.features != "separate" or (self.alignment == "soft" and decoder.attention != "none"),
+            "model.features separate needs a model.decoder.attention other than none, and model.alignment soft",
+        )
+        if self.features == "separate":
+            check_sizes(*decoder.attention_sizes(self.feature_encoder().top.output_size))
+        normalizers = {decoder.attention_normalizer, decoder.output_normalizer}
+        check(
+            self.alignment == "soft" or normalizers == {"softmax"},
+            f"model.alignment {self.alignment} sums over probabilities by softmax: leave model.decoder."
+            "attention_normalizer and output_normalizer out",
+        )
+        check(
+            not self.copy or decoder.output_normalizer == "softmax",
+            "model.copy mixes with a softmax: leave model.decoder.output_normalizer out",
+        )
+
+    def feature_encoder(self) -> EncoderConfig:
+        """The encoder of features (separate)."""
+        return EncoderConfig(self.encoder.hidden_size, layers=1, cell=self.encoder.cell)
 
     def rates(self) -> DropoutRates:
         """Probabilities of dropout, each with its own value or else that of `dropout`."""
@@ -168,6 +219,10 @@ def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_voca
         "model.features concatenate makes the source's embeddings narrower than the target's: model.tie three_way "
         "cannot share them; use two_way",
     )
+    check(
+        not config.copy or source_vocabulary_size >= target_vocabulary_size,
+        "model.copy needs a source vocabulary that begins with the target's pieces: a joint one",
+    )
     target = nn.Embedding(target_vocabulary_size, config.embedding_size, padding_idx=PAD_ID)
     shared = config.tie == "three_way"
     beside = config.feature_size if config.features == "concatenate" else 0
@@ -175,20 +230,59 @@ def assemble_model(config: ModelConfig, source_vocabulary_size: int, target_voca
     source = target if shared else nn.Embedding(source_vocabulary_size, width, padding_idx=PAD_ID)
     rates = config.rates()
     encoder = _encoder(config, rates)
-    sizes = (target, encoder.output_size, config.decoder, rates, config.tie != "none")
-    decoder = LexicalDecoder(source, *sizes) if config.lexical else RecurrentDecoder(*sizes)
-    front_end = (
-        TokenEmbedding(source, rates.embedding, TokenDropout(rates.source_tokens, rates.dropped_tokens))
-        if config.features == "tokens"
-        else FactoredEmbedding(source, beside, rates.embedding)
-    )
-    return Seq2Seq(front_end, encoder, decoder)
+    decoder = _decoder(config, source, target, encoder.output_size, rates)
+    if config.features in ("sum", "concatenate"):
+        return Seq2Seq(FactoredEmbedding(source, beside, rates.embedding), encoder, decoder)
+    front_end = TokenEmbedding(source, rates.embedding, TokenDropout(rates.source_tokens, rates.dropped_tokens))
+    if config.features == "tokens":
+        return Seq2Seq(front_end, encoder, decoder)
+    feature_encoder = BiLSTMEncoder(config.embedding_size, config.feature_encoder(), rates)
+    return FeatureSeq2Seq(front_end, encoder, decoder, TokenEmbedding(source, rates.embedding), feature_encoder)
+
+
+def _decoder(
+    config: ModelConfig, source: nn.Embedding, target: nn.Embedding, memory_size: int, rates: DropoutRates
+) -> RecurrentDecoder:
+    """The decoder that the configuration chooses."""
+    sizes = (target, memory_size, config.decoder, rates, config.tie != "none")
+    beside = config.feature_encoder().top.output_size if config.features == "separate" else 0
+    if config.alignment != "soft":
+        return HardAttentionDecoder(*sizes, config.alignment)
+    if config.lexical:
+        return LexicalDecoder(source, *sizes)
+    return CopyDecoder(*sizes, beside) if config.copy else RecurrentDecoder(*sizes, beside)
 
 
 def _encoder(config: ModelConfig | GeneratorConfig, dropout: float | DropoutRates) -> BiLSTMEncoder:
     """The encoder, which hands over what the decoder starts from."""
     all_layers = config.decoder.bridge == "layer_by_layer"
     return BiLSTMEncoder(config.embedding_size, config.encoder, dropout, all_layers)
+
+
+class FeatureSeq2Seq(Seq2Seq):
+    """A Seq2Seq with a second encoder, for what stands beside every token of the source: the features of a word. The
+    decoder looks at both memories."""
+
+    def __init__(
+        self,
+        front_end: nn.Module,
+        encoder: nn.Module,
+        decoder: RecurrentDecoder,
+        feature_front_end: nn.Module,
+        feature_encoder: nn.Module,
+    ) -> None:
+        super().__init__(front_end, encoder, decoder)
+        self.feature_front_end, self.feature_encoder = feature_front_end, feature_encoder
+
+    def encode(self, source: Tensor, lengths: Tensor) -> Memory:
+        """source [B, S, 1 + F] int64: a token, then the features, PAD_ID after the last; read at the first step, and
+        ended by EOS_ID. Where all rows are empty but for their end, [B, S]."""
+        rows = source if source.dim() > 2 else source[..., None]
+        features = nn.functional.pad(rows[:, 0, 1:], (0, 1), value=PAD_ID)
+        counts = (features != PAD_ID).sum(1)
+        features = features.scatter(1, counts[:, None], EOS_ID)
+        beside: Memory = self.feature_encoder(self.feature_front_end(features), counts + 1)
+        return super().encode(rows[..., 0], lengths)._replace(beside=beside)
 
 
 class CTCSeq2Seq(Seq2Seq):

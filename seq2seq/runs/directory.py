@@ -19,15 +19,29 @@ from seq2seq.runtime.distributed import World
 
 def refuse_other_data(directory: Path, fingerprint: str) -> None:
     """Raises UserError where a run in the directory was begun on data of another content, wherever that lay."""
-    try:
-        before = json.loads((directory / PROVENANCE_FILE).read_text(encoding="utf-8"))["data_fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # none yet, or damaged: it is written anew
-        return
-    if before != fingerprint:
+    before = _fact(directory, "data_fingerprint")
+    if before not in (None, fingerprint):
         raise UserError(
             f"{directory} holds a run on other data (fingerprint {before[:12]}, now {fingerprint[:12]}). "
             "Give the same data, or choose another --output"
         )
+
+
+def refuse_other_objective(directory: Path, objective: str) -> None:
+    """Raises UserError where a run in the directory learned by another objective. objective: name of the user's
+    function; empty: one of the library's, which the configuration names."""
+    before = _fact(directory, "objective")
+    if before not in (None, objective):
+        learned = f"the objective {before}" if before else "an objective of the library"
+        raise UserError(f"{directory} holds a run that learned by {learned}: give it again, or choose another --output")
+
+
+def _fact(directory: Path, name: str) -> Any:
+    """What provenance.json says; None where there is none yet, or it is damaged: then it is written anew."""
+    try:
+        return json.loads((directory / PROVENANCE_FILE).read_text(encoding="utf-8"))[name]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def differences(

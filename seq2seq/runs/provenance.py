@@ -19,13 +19,14 @@ from seq2seq.runs.layout import PROVENANCE_FILE
 PACKAGES = ("seq2seq", "torch", "sentencepiece", "sacrebleu", "jiwer", "datasets", "numpy")
 
 
-def provenance(seed: int, data_fingerprint: str, processes: int) -> dict[str, Any]:
-    """Facts that reproduce a run, ready for JSON."""
+def provenance(seed: int, data_fingerprint: str, objective: str, processes: int) -> dict[str, Any]:
+    """Facts that reproduce a run, ready for JSON. objective: name of the user's own; empty: one of the library's."""
     return {
         "format": FORMAT,
         "command": sys.argv,
         "seed": seed,
         "data_fingerprint": data_fingerprint,
+        "objective": objective,
         "git_revision": git_revision(),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "machine": {

@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from seq2seq.data.characters import CHARACTERS_FILE, Characters
 from seq2seq.data.language_units import Pieces, Units
 from seq2seq.data.units import AnyVocabulary, SourceVocabulary
-from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.data.vocabulary import RightToLeft, Vocabulary
 from seq2seq.errors import UserError, check
 from seq2seq.runs.layout import FEATURES_FILE, JOINT_FILE, SOURCE_FILE, TARGET_FILE, UNITS_FILE
 from seq2seq.runtime.atomic_files import write_atomically
@@ -20,15 +21,20 @@ FILES = (JOINT_FILE, SOURCE_FILE, TARGET_FILE, FEATURES_FILE, UNITS_FILE)
 
 def save_vocabularies(directory: str | PathLike[str], source: AnyVocabulary, target: Vocabulary) -> None:
     """Write one joint model file when source and target are one vocabulary, two files otherwise, instead of what lies
-    there; beside them the features and settings of a `SourceVocabulary`."""
+    there; beside them the features and settings of a `SourceVocabulary`, and that targets are written from right to
+    left."""
     folder = Path(directory)
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
+    settings: dict[str, Any] = {}
     if isinstance(source, SourceVocabulary):
         if source.features is not None:
             source.features.save(folder / FEATURES_FILE)
-        write_atomically(folder / UNITS_FILE, json.dumps(source.settings()) + "\n")
-        source = source.text
+        settings, source = source.settings(), source.text
+    if isinstance(target, RightToLeft):
+        settings, target = settings | {"right_to_left": True}, target.plain
+    if settings:
+        write_atomically(folder / UNITS_FILE, json.dumps(settings) + "\n")
     if source is target:
         source.save(folder / JOINT_FILE)
     else:
@@ -50,6 +56,10 @@ def load_vocabularies(directory: str | PathLike[str]) -> tuple[AnyVocabulary, Vo
         return source, target
     try:
         settings = json.loads(units.read_text(encoding="utf-8"))
+        if settings.pop("right_to_left", False):
+            target = RightToLeft(target)
+            if not settings:
+                return source, target
         loaded = Vocabulary.load(features) if settings.pop("features") else None
         return SourceVocabulary(source, loaded, **settings), target
     except UserError:

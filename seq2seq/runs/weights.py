@@ -108,7 +108,8 @@ def stored_config(directory: Path) -> dict[str, Any]:
     """All of a run's config.json, which has a mapping `model`. Raises UserError otherwise."""
     path = directory / CONFIG_FILE
     if not path.is_file():
-        raise UserError(f"{directory}: not a run directory (it has no {CONFIG_FILE})")
+        reason = f"it has no {CONFIG_FILE}" if directory.exists() else "there is no such folder"
+        raise UserError(f"{directory}: not a run directory ({reason})")
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

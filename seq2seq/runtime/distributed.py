@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed
@@ -19,7 +19,7 @@ from seq2seq.runtime.device import device_named
 
 T = TypeVar("T")
 LONGEST_WAIT = timedelta(hours=12)
-"""For rank 0, which alone learns the vocabulary, validates and evaluates; NCCL's own limit is ten minutes. Where a
+"""For rank 0, which alone learns the vocabulary, and scores; NCCL's own limit is ten minutes. Where a
 process dies, torchrun ends the others at once."""
 ENVIRONMENT = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
 """What torchrun sets, with the values of a process that it did not start."""
@@ -64,6 +64,15 @@ class World:
         box = [value]
         distributed.broadcast_object_list(box, 0)
         return box[0]
+
+    def in_turn(self, own: Sequence[T]) -> list[T]:
+        """The results of all ranks, on every rank, in the order of the work, where rank r of N has done each N-th piece
+        from the r-th on (pickled between processes of this job)."""
+        if self.size == 1:
+            return list(own)
+        shares: list[Any] = [None] * self.size
+        distributed.all_gather_object(shares, list(own))
+        return [share[row] for row in range(len(shares[0])) for share in shares if row < len(share)]
 
     def barrier(self) -> None:
         """Waits for all ranks."""

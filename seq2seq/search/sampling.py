@@ -63,7 +63,8 @@ def tempered(
         if top_p < 1:
             ordered, tokens = log_probs.sort(dim=-1, descending=True, stable=True)
             probs = ordered.exp()
-            outside = probs.cumsum(-1) - probs >= top_p  # of those before it: the first is always inside
+            outside = probs.cumsum(-1) - probs >= top_p  # of those before it
+            outside[..., 0] = False  # also where top_p is so small that single precision rounds it to 0
             log_probs = torch.full_like(log_probs, -math.inf).scatter_(
                 1, tokens, ordered.masked_fill(outside, -math.inf)
             )

@@ -1,4 +1,5 @@
-"""Shallow fusion: a language model joins in another model's search (Gulcehre et al. 2015, section 4.1)."""
+"""Shallow fusion: a language model joins in another model's search (Gulcehre et al. 2015, section 4.1). What that model
+has learned of its own language may be taken off (Variani et al. 2020; Meng et al. 2021)."""
 
 from __future__ import annotations
 
@@ -36,3 +37,28 @@ def shallow_fusion(
         return scores + weight * log_probs, FusedState(inner, language)
 
     return fused
+
+
+class InternalState(NamedTuple):
+    """The state of a model, and that of the same model without a source."""
+
+    model: Any
+    internal: Any
+
+    def reorder(self, hypotheses: Tensor, sentences: Tensor | None = None) -> InternalState:
+        """As `SearchState.reorder`."""
+        return InternalState(self.model.reorder(hypotheses, sentences), self.internal.reorder(hypotheses, sentences))
+
+
+def without_internal(
+    step: StepFn[Any], weight: float
+) -> Callable[[Tensor, InternalState], tuple[Tensor, InternalState]]:
+    """A StepFn that scores log P(model given the source) - weight x log P(model given nothing): what the model knows of
+    its language without any source is its internal language model (Meng et al. 2021, section 3)."""
+
+    def reduced(token: Tensor, state: InternalState) -> tuple[Tensor, InternalState]:
+        scores, inner = step(token, state.model)
+        log_probs, internal = step(token, state.internal)
+        return scores - weight * log_probs, InternalState(inner, internal)
+
+    return reduced

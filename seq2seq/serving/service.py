@@ -67,8 +67,11 @@ class Service:
         loaded = [(source, open_(source, config.load)) for source in config.sources]
         places = [self._place(source, backend) for source, backend in loaded]
         names = [name for name, _ in places]
-        for (source, _), name in zip(loaded, names, strict=True):
-            check(names.count(name) == 1, f"{source.path}: another run is served as {name}, too; write NAME=RUN")
+        for (source, backend), name in zip(loaded, names, strict=True):
+            other = (
+                f"en:de={source.path} for other languages" if backend.kind == "translator" else f"NAME={source.path}"
+            )
+            check(names.count(name) == 1, f"{source.path}: another run is served as {name}, too; write {other}")
         self.models: dict[str, Model] = {}
         for (source, backend), (name, languages) in zip(loaded, places, strict=True):
             batcher = Batcher(name, backend, self.limits.queue, metrics.observer(name))
@@ -158,7 +161,8 @@ class Service:
             return source.name or source.path.rstrip("/").rpartition("/")[2], None
         pair: Sequence[str] = source.name.split(":") if source.name else backend.languages or ()
         if len(pair) != 2 or not all(pair):
-            raise UserError(f"{source.path}: does not say its languages; write them before it: en:de={source.path}")
+            problem = f"{source.name} is no pair of languages" if source.name else "does not say its languages"
+            raise UserError(f"{source.path}: {problem}; write them before it: en:de={source.path}")
         languages = (self._codes.get(pair[0], pair[0]), self._codes.get(pair[1], pair[1]))
         check(languages[0] != "auto", f"{source.path}: a language cannot be called auto; write en:de={source.path}")
         return f"{languages[0]}-{languages[1]}", languages

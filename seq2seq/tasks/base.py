@@ -28,7 +28,7 @@ from seq2seq.model.initialisation import parameter_count
 from seq2seq.model.losses import LossSum
 from seq2seq.model.seq2seq import DROPOUTS
 from seq2seq.runs.checkpoints import CheckpointStore, find_fault
-from seq2seq.runs.directory import differences, refuse_other_data, run_log
+from seq2seq.runs.directory import differences, refuse_other_data, refuse_other_objective, run_log
 from seq2seq.runs.layout import (
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
@@ -94,6 +94,7 @@ FREE_IN_TRAINER = {
     "device",
     "nonfinite_patience",
     "cuda_graphs",
+    "sharding",
 }
 """What may differ when a run is taken up again: it alters neither the model nor the order of the data. So may the
 epochs, unless the learning rate falls towards the last one."""
@@ -144,17 +145,18 @@ class Run:
         """
         config, directory = self.config, self.directory
         log.info("model: %s parameters", f"{parameter_count(model):,}")
+        refuse_other_data(config.directory(), fingerprint)
+        refuse_other_objective(config.directory(), own_name(objective))
         trainer = Trainer(config.directory(), config.chosen_trainer(), config.optimizer, self.world)
         if not trainer.store.list():
             load_start(model, config)
         if config.dry_run:
-            refuse_other_data(config.directory(), fingerprint)
             with own_failures_named(self.own_build):
                 step = trainer.begin(model, batches, objective)
                 description = describe(config, step, model, batches, fingerprint)
             raise Described(description)
         if self.world.is_main:
-            self._describe(fingerprint)
+            self._describe(fingerprint, own_name(objective))
         before = trainer.store.list()
         with own_failures_named(self.own_build):
             trainer.fit(model, batches, objective, validate)
@@ -171,13 +173,17 @@ class Run:
         trained.built_by = self.built_by
         return trained
 
-    def _describe(self, fingerprint: str) -> None:
-        """Writes what the run is: config.json, and where it comes from. Raises UserError where it was begun on other
-        data."""
-        refuse_other_data(self.directory, fingerprint)
+    def _describe(self, fingerprint: str, objective: str) -> None:
+        """Writes what the run is: config.json, and where it comes from."""
         write_run_config(self.directory / CONFIG_FILE, to_dict(self.config), self.config.kind, self.built_by)
-        facts = provenance(self.config.trainer.seed, fingerprint, self.world.size)
+        facts = provenance(self.config.trainer.seed, fingerprint, objective, self.world.size)
         write_atomically(self.directory / PROVENANCE_FILE, json.dumps(facts, indent=2) + "\n")
+
+
+def own_name(objective: Objective) -> str:
+    """Module and name of a user's objective; empty where it is one of the library's."""
+    name = builder_name(objective)
+    return "" if name.startswith("seq2seq.") else name
 
 
 @contextmanager
@@ -248,7 +254,8 @@ def start_directory(config: TaskConfig) -> Path:
 
 def check_start_kind(start: Path, kind: Kind) -> None:
     """Raises UserError where no run is there that the training of a model of this kind could start from."""
-    check(begun(start), f"start_from: {start} is not a run directory (it has no {CONFIG_FILE})")
+    reason = f"it has no {CONFIG_FILE}" if start.exists() else "there is no such folder"
+    check(begun(start), f"start_from: {start} is not a run directory ({reason})")
     refuse_other_kind(start, kind, f"training can only start from a {kind}")
 
 

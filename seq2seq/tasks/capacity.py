@@ -42,8 +42,10 @@ def fresh_model(
 
 
 def training_bytes(parameters: int, trainer: TrainerConfig, optimizer: OptimizerConfig) -> int:
-    """Memory for weights, gradients, the optimiser's moments and the running average."""
-    copies = 2 + MOMENTS[optimizer.name] + (trainer.average_decay > 0)
+    """Memory for weights, gradients, the optimiser's moments and the running average; of a model in shares, whatever
+    their number, for weights and gradients, which are whole during a step."""
+    shared_out = MOMENTS[optimizer.name] + (trainer.average_decay > 0)
+    copies = 2 + (shared_out if trainer.sharding == "none" else 0)
     return BYTES * copies * parameters
 
 

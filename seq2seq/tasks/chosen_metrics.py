@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seq2seq.evaluation.captions import CAPTION_METRICS, caption_figure
 from seq2seq.evaluation.error_rates import character_error_rate, error_rates
 from seq2seq.evaluation.metrics import Metric, exact_match, metric_of
 
@@ -28,16 +29,24 @@ class ChosenFigures:
     """sacreBLEU's"""
     rates: dict[str, float]
     """In percent, by their names for people."""
+    of_captions: dict[str, float]
+    """Figures of captions (see CAPTION_METRICS), by their names for people."""
 
     def figures(self) -> dict[str, Any]:
         """All figures with their signatures, for JSON."""
         rates = {name.replace(" ", "_"): rate for name, rate in self.rates.items()}
-        return {"sentences": len(self.hypotheses), **{each.name: vars(each) for each in self.metrics}, **rates}
+        return {
+            "sentences": len(self.hypotheses),
+            **{each.name: vars(each) for each in self.metrics},
+            **rates,
+            **self.of_captions,
+        }
 
     def report(self) -> list[str]:
         """All figures, for people: a line each, sacreBLEU's with their signatures."""
         metrics = [f"{each.describe()}\t{each.signature}" for each in self.metrics]
-        return [*metrics, *(f"{name} {rate:.2f} %" for name, rate in self.rates.items())]
+        rates = (f"{name} {rate:.2f} %" for name, rate in self.rates.items())
+        return [*metrics, *rates, *(f"{name} {figure:.2f}" for name, figure in self.of_captions.items())]
 
 
 def chosen_figures(
@@ -47,9 +56,12 @@ def chosen_figures(
     target_language: str = "",
     bleu_tokenizer: str = "",
 ) -> ChosenFigures:
-    """The figures of these names, of METRICS (sacreBLEU's, with intervals) and RATES."""
-    metrics = [
-        metric_of(name, hypotheses, references, target_language, bleu_tokenizer) for name in names if name not in RATES
-    ]
+    """The figures of these names: sacreBLEU's, with intervals, RATES, and CAPTION_METRICS. Raises UserError where one
+    needs what is not installed."""
+    of_captions = {
+        CAPTION_METRICS[name]: caption_figure(name, hypotheses, references) for name in names if name in CAPTION_METRICS
+    }
+    by_sacrebleu = [name for name in names if name not in RATES and name not in CAPTION_METRICS]
+    metrics = [metric_of(name, hypotheses, references, target_language, bleu_tokenizer) for name in by_sacrebleu]
     rates = {RATES[name][0]: RATES[name][1](hypotheses, references) for name in names if name in RATES}
-    return ChosenFigures(hypotheses, references, metrics, rates)
+    return ChosenFigures(hypotheses, references, metrics, rates, of_captions)

@@ -113,8 +113,17 @@ class ExperimentConfig(TaskConfig, DataConfig):
         )
         self._check_segmentation()
         check(
+            self.model.decoder.output_normalizer == "softmax" or not (self.r_drop or self.minimum_risk_samples),
+            "r_drop and minimum_risk_samples compare logarithms of probabilities, which are 0 in part with "
+            f"model.decoder.output_normalizer {self.model.decoder.output_normalizer}: leave them out",
+        )
+        check(
             self.model.tie != "three_way" or self.shares_vocabulary,
             "model.tie three_way needs one joint vocabulary; with separate ones, or features, use two_way",
+        )
+        check(
+            not self.model.copy or (self.vocabulary.joint and self.source_units == self.target_units),
+            "model.copy writes the source's pieces: set vocabulary.joint true, and source_units and target_units alike",
         )
         check(
             self.model.features == "tokens" or bool(self.features),
@@ -144,6 +153,10 @@ class ExperimentConfig(TaskConfig, DataConfig):
         check(
             not (self.bpe_dropout and self.segmentation_alpha),
             "bpe_dropout and segmentation_alpha are two ways of drawing segmentations: choose one",
+        )
+        check(
+            self.target_order == "left_to_right",
+            "bpe_dropout and segmentation_alpha segment text from left to right: leave target_order out",
         )
         check(
             not self.features and self.unicode == "unchanged",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -27,6 +27,7 @@ from seq2seq.inference.decoding import greedy_texts
 from seq2seq.inference.outputs import Translation
 from seq2seq.inference.translator import Translator
 from seq2seq.model.seq2seq import Seq2Seq
+from seq2seq.runtime.distributed import World
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.results import write_results
 from seq2seq.training.objectives import ComputeLoss, loss_per_token, teacher_forcing
@@ -75,6 +76,9 @@ class Validator:
     """What the loss is."""
     parts: Sequence[Part] = ()
     """Corpora that get figures of their own, too."""
+    world: World = field(default_factory=World)
+    """The processes that share the pairs; the main one has all figures, the others the loss."""
+    every_rank: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         bleu_metric(self.target_language, self.bleu_tokenizer)  # where its package is missing, training does not begin
@@ -84,11 +88,15 @@ class Validator:
     def __call__(self, model: Seq2Seq) -> dict[str, float]:
         """loss: of the objective, by default nats per target token without label smoothing; bleu: greedy, detokenised,
         sacreBLEU's defaults; the others: of the same texts, in percent; then those of `parts`."""
-        hypotheses = greedy_texts(model, [source for source, _ in self.pairs], self.target_vocabulary, self.search)
+        sources = [source for source, _ in self.pairs]
+        hypotheses = greedy_texts(model, sources, self.target_vocabulary, self.search, self.world)
+        loss = self._loss(model)
+        if not self.world.is_main:
+            return {"loss": loss}
         score = bleu(hypotheses, self.references, self.target_language, self.bleu_tokenizer)
         chosen = {name: ON_DEMAND[name] for name in (self.best_metric,) if name in ON_DEMAND}
         further = {name: figure(hypotheses, self.references) for name, figure in chosen.items()}
-        return {"loss": self._loss(model), "bleu": score, **further, **self._of_parts(hypotheses)}
+        return {"loss": loss, "bleu": score, **further, **self._of_parts(hypotheses)}
 
     def _of_parts(self, hypotheses: list[str]) -> dict[str, float]:
         """Of each corpus the figure that chooses the best model, where it is one of decoded text, else BLEU."""
@@ -107,7 +115,7 @@ class Validator:
         ordered = sorted(self.pairs, key=lambda pair: (len(pair[1]), len(pair[0])))
         starts = range(0, len(ordered), PAIRS_PER_BATCH)
         batches = (collate(ordered[start : start + PAIRS_PER_BATCH]) for start in starts)
-        return loss_per_token(model, batches, self.objective)
+        return loss_per_token(model, batches, self.objective, self.world)
 
 
 @dataclass(frozen=True)
@@ -162,6 +170,15 @@ def evaluate(
     check_scoring(target_language, bleu_tokenizer)
     translations = [best[0] for best in translator.search(sources, **search_options)]
     return scored(sources, references, translations, target_language, bleu_tokenizer, confidence, parts)
+
+
+def translate_together(translator: Translator, sources: list[str], world: World) -> list[Translation]:
+    """The best translations, on every rank, of sources that the ranks share. They call this together."""
+    translator.world = world
+    try:
+        return [best[0] for best in translator.search(sources)]
+    finally:
+        translator.world = World()
 
 
 def check_scoring(target_language: str, bleu_tokenizer: str) -> None:

@@ -15,22 +15,24 @@ from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
 from seq2seq.data.corpus import Corpus, DataConfig, data_fingerprint
 from seq2seq.data.mixing import CorpusConfig
 from seq2seq.data.units import AnyVocabulary, SourceVocabulary, train_unit_vocabularies
-from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.data.vocabulary import RightToLeft, Vocabulary
 from seq2seq.errors import UserError, check, check_argument
 from seq2seq.evaluation import plotting
 from seq2seq.evaluation.metrics import bleu_metric, sentence_chrf
 from seq2seq.inference.decoding import attends
 from seq2seq.inference.translator import Translator
+from seq2seq.model.normalizers import check_normalizers
 from seq2seq.model.seq2seq import build_model
 from seq2seq.runs.layout import ATTENTION_FOLDER, EVALUATION_FOLDER, GENERATION_FILE, MODEL_FILE
 from seq2seq.runs.stored_model import Build
 from seq2seq.runs.vocabularies import holds_vocabularies, load_vocabularies, save_vocabularies
+from seq2seq.runtime.distributed import World
 from seq2seq.tasks.base import Objective, Run, open_run, start_directory
 from seq2seq.tasks.batches import drawn_together, training_batches
 from seq2seq.tasks.budget import find_budget, with_recorded_budget
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.embeddings import begin_with_vectors
-from seq2seq.tasks.evaluate import Evaluation, Validator, evaluate
+from seq2seq.tasks.evaluate import Evaluation, Validator, check_scoring, scored, translate_together
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
 from seq2seq.tasks.model_card import write_card
 from seq2seq.tasks.splits import held_out, together, training_splits
@@ -67,13 +69,14 @@ def run(
     check_argument("run", "config", config, ExperimentConfig)
     for name, given in (("build", build), ("objective", objective)):
         check(given is None or callable(given), f"run: {name} must be a function, not {type(given).__name__}")
+    chosen = bool(config.r_drop or config.minimum_risk_samples)
+    check(not (objective and chosen), "r_drop and minimum_risk_samples choose the objective: leave them or it out")
     config = with_recorded_budget(config)
     with open_run(config, build, TEXT_FILES) as run:
         translator = train(config, run, objective)
-        if not run.world.is_main:
-            return translator, None
-        evaluation = test(translator, config, run.directory)
-        write_card(run.directory, config, evaluation, config.search.beam_size)
+        evaluation = test(translator, config, run.directory, run.world)
+        if run.world.is_main:
+            write_card(run.directory, config, evaluation, config.search.beam_size)
         return translator, evaluation
 
 
@@ -110,7 +113,8 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
     `objective`, or else cross-entropy."""
     corpora = config.corpora()
     for corpus in corpora:
-        bleu_metric(corpus.target, config.bleu_tokenizer)  # where its package is missing, no data is read
+        bleu_metric(corpus.target, config.bleu_tokenizer)  # where a package is missing, no data is read
+    check_normalizers(config.model.decoder.attention_normalizer, config.model.decoder.output_normalizer)
     training = training_splits(config)
     validation = held_out(config, config.validation_split)
     if config.test_split not in ("", DataConfig.test_split):  # asked for: training must not end without it
@@ -127,7 +131,8 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
         return world.broadcast_object(found)
 
     batches = training_batches(config, training, source_vocabulary, target_vocabulary, run.world, budget)
-    validator = make_validator(validation, source_vocabulary, target_vocabulary, config, objective or teacher_forcing())
+    objective = objective or teacher_forcing()
+    validator = make_validator(validation, source_vocabulary, target_vocabulary, config, objective, run.world)
     return Prepared(source_vocabulary, target_vocabulary, batches, validator, fingerprint_of(training))
 
 
@@ -157,13 +162,15 @@ def new_vocabularies(config: ExperimentConfig, training: list[Corpus]) -> tuple[
         start = start_directory(config)
         source, target = load_vocabularies(start)
         _check_read_alike(config, source, start)
+        order = "right_to_left" if isinstance(target, RightToLeft) else "left_to_right"
+        check(order == config.target_order, f"{start}: its model writes {order}; set target_order {order}")
         _check_tags(config, source, str(start))
         return source, target
     per_step = config.model.features != "tokens"
     drawn = drawn_together(config, training)
     source, target = train_unit_vocabularies(drawn, config, config.vocabulary, per_step, config.trainer.seed)
     _check_tags(config, source, str(config.vocabulary.source_model))
-    return source, target
+    return source, RightToLeft(target) if config.target_order == "right_to_left" else target
 
 
 def _check_tags(config: ExperimentConfig, source: AnyVocabulary, origin: str) -> None:
@@ -192,6 +199,7 @@ def make_validator(
     target: Vocabulary,
     config: ExperimentConfig,
     objective: Objective,
+    world: World,
 ) -> Validator:
     """Validation pairs as ids, of all corpora that have some; the loss, by `objective`, is that of the first reference
     of each sentence."""
@@ -212,12 +220,14 @@ def make_validator(
         config.trainer.best_metric,
         objective,
         parts,
+        world,
     )
 
 
-def test(translator: Translator, config: ExperimentConfig, directory: Path) -> Evaluation | None:
+def test(translator: Translator, config: ExperimentConfig, directory: Path, world: World) -> Evaluation | None:
     """Translates and scores the test split, of all corpora that have one, and writes figures, also of each corpus, and
-    attention maps; takes those that are there already for this model and these settings."""
+    attention maps; takes those that are there already for this model and these settings. Ranks call this together and
+    share the translating; the main one alone writes and returns the evaluation."""
     if not config.test_split:
         return None
     try:
@@ -230,11 +240,17 @@ def test(translator: Translator, config: ExperimentConfig, directory: Path) -> E
     settings = settings_of(directory, translator, config.search, language, sources, lines)
     drawn = attention_is_drawn(translator, directory)
     stored = read_evaluation(folder, name, settings, sources, lines) if drawn else None
-    if stored is not None:
+    if world.broadcast_object(stored is not None):
+        if stored is None or not world.is_main:
+            return None
         log.info("%s: taken from %s.*, same model and settings: %s", name, folder / name, stored.scores.describe())
         return stored
     log.info("translating the %s split, beam %d", name, config.search.beam_size)
-    evaluation = evaluate(translator, sources, lines, True, *language, parts)
+    check_scoring(*language)
+    translations = translate_together(translator, sources, world)
+    if not world.is_main:
+        return None
+    evaluation = scored(sources, lines, translations, *language, parts=parts)
     write_evaluation(evaluation, folder, name, settings)
     for corpus, scores in evaluation.corpora.items():
         log.info("%s, %s: %s", name, corpus, scores.describe())

@@ -1,6 +1,7 @@
 """What a user chooses of a training: its length, what is watched, what is kept."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from seq2seq.config import COUNTS, COUNTS_OR_NONE, SEEDS, Real, Whole, check_fields, check_numbers
 from seq2seq.runtime.device import Precision
@@ -53,6 +54,11 @@ class TrainerConfig:
     """On GPUs: whether forward and backward pass are recorded for each shape of batch and replayed, which spares the
     host launching their kernels one by one: several times the speed, for up to twice the memory. Models and objectives
     of your own run as they are."""
+    sharding: Literal["none", "full"] = "none"
+    """What each of several processes holds: all of weights, gradients, optimiser state and average (none), or its share
+    of each, gathering the weights for the time of a step (full), for models too large for one device."""
+    bf16_messages: bool = False
+    """Whether processes that train together send gradients as bf16: half the bytes, 3 significant digits of each."""
     seed: int = 1
     """Seed of initial weights, dropout and the order of batches."""
 
@@ -76,7 +82,8 @@ class TrainerConfig:
             seed=SEEDS,
         )
 
-    def total_steps(self, batches_per_epoch: int | None) -> int:
-        """Optimiser steps of the whole training; 0 where they are not known (a stream without max_steps)."""
-        steps = self.epochs * -(-batches_per_epoch // self.accumulation) if batches_per_epoch else 0
+    def total_steps(self, batches_per_epoch: int | None, further: int = 0) -> int:
+        """Optimiser steps of the whole training; 0 where they are not known (a stream without max_steps). further:
+        steps besides those that the epochs take."""
+        steps = self.epochs * -(-batches_per_epoch // self.accumulation) + further if batches_per_epoch else 0
         return min(steps, self.max_steps) if steps and self.max_steps else steps or self.max_steps

@@ -25,6 +25,8 @@ from seq2seq.training.step import TrainingStep
 log = logging.getLogger(__name__)
 
 Validate = Callable[[Any], Mapping[str, float]]
+"""A model to its figures. The main process alone calls it, or every rank where it has an attribute `every_rank` that is
+true, and shares the work; the main one's figures count in any case."""
 
 
 class TrainingLoop:
@@ -133,11 +135,14 @@ class TrainingLoop:
         self._save()
 
     def _figures(self) -> dict[str, float]:
-        """The validation figures of the average, worked out by the main process. Speed leaves out the time that they
-        take. Raises UserError where the one that chooses the best model is not among them."""
+        """The validation figures of the average. Speed leaves out the time that they take. Raises UserError where the
+        one that chooses the best model is not among them."""
         began = time.perf_counter()
-        self.step.average.eval()
-        figures = dict(self.validate(self.step.average)) if self.world.is_main else {}
+        average = self.step.averaged()
+        shared = getattr(self.validate, "every_rank", False)
+        if shared:  # running statistics, which each rank has of its own batches
+            self.world.broadcast(list(average.buffers()))
+        figures = dict(self.validate(average)) if shared or self.world.is_main else {}
         figures = self.world.broadcast_object(figures)
         self.step.model.train()
         self.step.window.started += time.perf_counter() - began
@@ -156,7 +161,7 @@ class TrainingLoop:
         progress, path = self.progress, self.directory / MODEL_FILE
         if not self.world.broadcast_object(self.world.is_main and model_is_lost(self.directory)):
             return
-        best, tensors = copy.deepcopy(self.step.average), self.store.load_step(progress.best_step)
+        best, tensors = copy.deepcopy(self.step.averaged()), self.store.load_step(progress.best_step)
         if tensors is not None:
             log.warning("%s is missing: stored again from the checkpoint of step %d", path, progress.best_step)
             load_model_tensors(best, tensors.get("average", tensors["model"]), str(self.store.directory))
@@ -214,12 +219,14 @@ class TrainingLoop:
     def _save(self) -> None:
         """Writes a checkpoint from which training goes on as if it had never stopped."""
         self.progress.skipped = int(self.step.skipped)
-        if self.world.is_main and self.saved != self.progress:
+        if self.saved != self.progress:
             state = {
                 "progress": asdict(self.progress),
                 "scaler": self.step.scaler.state_dict(),
                 "world_size": self.world.size,
             }
-            self.store.save(self.progress.step, self.step.tensors(), state)
+            tensors = self.step.tensors()
+            if self.world.is_main:
+                self.store.save(self.progress.step, tensors, state)
         self.saved = replace(self.progress)
         self.world.barrier()

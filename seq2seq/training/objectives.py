@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from seq2seq.model.losses import LossSum, ctc_loss
 from seq2seq.model.seq2seq import CTCSeq2Seq, Seq2Seq
 from seq2seq.model.sequence_model import SequenceModel
 from seq2seq.runtime.device import in_parts_that_fit
+from seq2seq.runtime.distributed import World
 
 IGNORED = -100
 """A label that does not count."""
@@ -158,16 +160,27 @@ def joint_attention_ctc(ctc_weight: float, label_smoothing: float = 0.0) -> Comp
 
 
 @torch.inference_mode()
-def loss_per_token(model: Any, batches: Iterable[AnyBatch], compute_loss: Callable[[Any, AnyBatch], LossSum]) -> float:
-    """The loss over all batches, per token or value; of halves of a batch where memory runs out."""
+def loss_per_token(
+    model: Any,
+    batches: Iterable[AnyBatch],
+    compute_loss: Callable[[Any, AnyBatch], LossSum],
+    world: World | None = None,
+) -> float:
+    """The loss over all batches, per token or value; of halves of a batch where memory runs out.
+
+    world: the processes that share the batches, and all get the loss; they call this together.
+    """
     device = next(model.parameters()).device
-    total = count = 0.0
+    world = world or World()
+    sums: list[tuple[float, float]] = []
 
     def add(batch: AnyBatch) -> None:
-        nonlocal total, count
         loss = compute_loss(model, batch.to(device))
-        total, count = total + float(loss.total), count + float(loss.tokens)
+        total, count = sums[-1]
+        sums[-1] = total + float(loss.total), count + float(loss.tokens)
 
-    for batch in batches:
+    for batch in islice(batches, world.rank, None, world.size):
+        sums.append((0.0, 0.0))
         in_parts_that_fit(batch, add, halves)
-    return total / max(1.0, count)
+    sums = world.in_turn(sums)
+    return sum(total for total, _ in sums) / max(1.0, sum(count for _, count in sums))

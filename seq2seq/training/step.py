@@ -4,7 +4,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from seq2seq.training.config import TrainerConfig
 from seq2seq.training.cuda_graphs import Recordings, recordable
 from seq2seq.training.objectives import ComputeLoss
 from seq2seq.training.optimizer import OptimizerConfig, build_optimizer, learning_rate
+from seq2seq.training.parallel import OneMessage, Replicated, trainable
 from seq2seq.training.stopping import StopRequest
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class Progress:
     """Times that memory ran out and batches were halved."""
     seconds: float = 0.0
     """Time trained, over all resumes."""
+    further_steps: int = 0
+    """Steps made besides those that as many processes as now would have made; negative where there were more before."""
 
     def epochs(self, batches_per_epoch: int | None) -> float:
         """Epochs done, with the part of the current one where its length is known."""
@@ -81,6 +84,9 @@ class TrainingStep:
     stop: sent to the other ranks along with the gradients.
     """
 
+    records = True
+    """Whether its passes may be recorded as CUDA graphs."""
+
     def __init__(
         self,
         model: nn.Module,
@@ -93,31 +99,42 @@ class TrainingStep:
         stop: StopRequest,
     ) -> None:
         device = world.device
-        self.model, self.compute_loss = model.to(device), compute_loss
+        self.model = model.to(device)
         self.config, self.optimizer_config, self.total_steps = config, optimizer, total_steps
         self.world, self.progress, self.stop = world, progress, stop
         world.broadcast([*(parameter.data for parameter in model.parameters()), *model.buffers()])
-        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.average = copy.deepcopy(model).eval() if config.average_decay else model
-        self.optimizer = build_optimizer(self.parameters, optimizer)
         self.dtype = compute_type(config.precision, device)
         # In bf16 too: autocast runs cuDNN's recurrent layers in fp16, whatever its own type.
         scaling = self.dtype == torch.float16 or (self.dtype == torch.bfloat16 and device.type == "cuda")
-        self.scaler = torch.amp.GradScaler(device.type, enabled=scaling)
+        self.scaler = self._scaler(scaling)
         recorded = config.cuda_graphs and device.type == "cuda" and recordable(model, compute_loss)
-        self.recordings = Recordings() if recorded else None
+        self.recordings = Recordings() if recorded and self.records else None
+        self.passes = self._set_up(compute_loss)
+        self.parameters = self.passes.parameters
+        self.optimizer = build_optimizer(self.parameters, optimizer)
         self.window = Window.on(device)
         self.skipped = torch.full((), progress.skipped, dtype=torch.int64, device=device)
         self.skipped_in_a_row = torch.zeros_like(self.skipped)
         self.ranks_stopping = torch.zeros((), device=device)
         """Ranks that had been asked to stop when the last step's gradients were added up."""
 
+    def _scaler(self, enabled: bool) -> torch.amp.GradScaler:
+        return torch.amp.GradScaler(self.world.device.type, enabled=enabled)
+
+    def _set_up(self, compute_loss: ComputeLoss) -> OneMessage:
+        """How gradients are worked out and added up; sets up the average, too."""
+        self.average = copy.deepcopy(self.model).eval() if self.config.average_decay else self.model
+        self.averages: Sequence[Tensor] = trainable(self.average)
+        """The running averages of the parameters, in their order."""
+        engine = OneMessage if self.world.size == 1 or self.recordings else Replicated
+        return engine(self.model, compute_loss, self.world, self.config.bf16_messages)
+
     def take(self, group: list[Batch]) -> None:
         """One optimiser step over the group's micro-batches and all ranks."""
         self._seed_dropout()
         total, count = self.gradients(group)
         self.scaler.unscale_(self.optimizer)  # before clipping: the norm must be that of the true gradient
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm or math.inf)
+        norm = self.passes.clip(self.config.clip_norm or math.inf)
         self.progress.step += 1
         rate = learning_rate(self.optimizer_config, self.progress.step, self.total_steps, self.progress.cuts)
         for options in self.optimizer.param_groups:
@@ -142,11 +159,11 @@ class TrainingStep:
         """
         total, count = self._sum_gradients_that_fit(group)
         for parameter in self.parameters:
-            if parameter.grad is None:  # not reached by the loss; every rank must send the same tensors
+            if parameter.grad is None:  # not reached by the loss
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         self.ranks_stopping = torch.full_like(total, float(bool(self.stop.number)))
-        self.world.sum_tensors([*gradients, total, count, self.ranks_stopping])
+        self.world.sum_tensors([total, count, self.ranks_stopping])
         torch._foreach_div_(gradients, count.clamp(min=1.0))
         return total, count
 
@@ -157,10 +174,13 @@ class TrainingStep:
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
 
     def _sum_gradients_that_fit(self, group: list[Batch]) -> tuple[Tensor, Tensor]:
-        """`_sum_gradients`, of batches half as large as often as memory runs out."""
+        """`_sum_gradients` over all ranks, of batches half as large as often as memory runs out. Returns the loss sum
+        and token count of this rank."""
+        sends = self.passes.sends_along(group)
         while True:
             try:
-                return self._sum_gradients(group)
+                total, count = self._sum_gradients(group, sends)
+                break
             except RuntimeError as error:
                 if "does not have a deterministic implementation" in str(error):
                     raise UserError(f"trainer.deterministic cannot be kept here: {error}") from None
@@ -168,16 +188,20 @@ class TrainingStep:
                     raise
                 too_large = str(error)
             # Outside the handler, whose traceback keeps the failed step's tensors alive.
-            group = self._halved(group, too_large)
+            group = self._halved(group, too_large, sends)
+        self.passes.finish(group, sends)
+        return total, count
 
-    def _sum_gradients(self, group: list[Batch]) -> tuple[Tensor, Tensor]:
-        """Leaves the sum of this rank's gradients in the parameters; returns its loss sum and token count."""
+    def _sum_gradients(self, group: list[Batch], sends: bool) -> tuple[Tensor, Tensor]:
+        """Leaves the sum of this rank's gradients in the parameters, or, where the last pass sends them, that of all;
+        returns this rank's loss sum and token count."""
         self.optimizer.zero_grad(set_to_none=self.recordings is None)  # a graph adds to them where they are
         device = self.world.device
         total, count = torch.zeros((), device=device), torch.zeros((), device=device)
-        for batch in group:
+        for number, batch in enumerate(group, 1):
             moved, recordings = batch.to(device), self.recordings
-            loss = recordings.run(self._add_gradients, moved) if recordings else self._add_gradients(moved)
+            with self.passes.passing(sends and number == len(group)):
+                loss = recordings.run(self._add_gradients, moved) if recordings else self._add_gradients(moved)
             total += loss.total
             count += loss.tokens
         return total, count
@@ -185,14 +209,15 @@ class TrainingStep:
     def _add_gradients(self, batch: Batch) -> LossSum:
         """Adds a batch's gradients to those in the parameters; returns its loss."""
         with torch.autocast(self.world.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            loss = self.compute_loss(self.model, batch)
+            loss = self.passes.loss(batch)
         self.scaler.scale(loss.total).backward()
         return LossSum(loss.total.detach(), loss.tokens)
 
-    def _halved(self, group: list[Batch], error: str) -> list[Batch]:
-        """The same rows in batches half as large. Raises UserError where that does not help any more."""
+    def _halved(self, group: list[Batch], error: str, sent: bool) -> list[Batch]:
+        """The same rows in batches half as large. Raises UserError where that does not help any more, or gradients may
+        have been sent."""
         advice = "lower batching.max_tokens_per_batch (and raise trainer.accumulation to make up for it)"
-        if self.world.size > 1:  # the other ranks are about to wait for this one: all end
+        if sent:  # the other ranks wait for the rest of this one's messages: all end
             raise UserError(f"out of memory on rank {self.world.rank} ({error}); {advice}")
         if max(map(row_count, group)) == 1:
             raise UserError(f"out of memory with a single example ({error}); lower max_length or the model's sizes")
@@ -216,12 +241,11 @@ class TrainingStep:
     @torch.no_grad()
     def _update_average(self) -> None:
         """Moves the average towards the weights, faster in the first steps: those weights are hardly trained."""
-        if self.average is self.model:
+        if not self.config.average_decay:
             return
         step = self.progress.step
         decay = min(self.config.average_decay, (1 + step) / (10 + step))
-        averaged: list[Tensor] = [each for each in self.average.parameters() if each.requires_grad]
-        torch._foreach_lerp_(averaged, list[Tensor](self.parameters), 1 - decay)
+        torch._foreach_lerp_(list(self.averages), list[Tensor](self.parameters), 1 - decay)
         for kept, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
             kept.copy_(buffer)  # running statistics are averages already
 
@@ -240,18 +264,25 @@ class TrainingStep:
         window, self.window = self.window, Window.on(self.world.device)
         return window
 
+    def averaged(self) -> nn.Module:
+        """The model with averaged weights, ready to be used. All ranks call this together."""
+        return self.average.eval()
+
     def tensors(self) -> dict[str, dict[str, Tensor]]:
-        """Weights, optimiser state and average, as a checkpoint stores them."""
+        """Weights, optimiser state and average, as a checkpoint stores them. All ranks call this together."""
         groups = {"model": model_tensors(self.model), "optimizer": optimizer_tensors(self.optimizer)}
-        if self.average is not self.model:
+        if self.config.average_decay:
             groups["average"] = model_tensors(self.average)
         return groups
 
     def load(self, tensors: Mapping[str, Mapping[str, Tensor]], scaler: dict[str, Any], where: str) -> None:
         """Puts back what `tensors` gave, and the scaler's state. where: names the checkpoint in errors."""
-        load_model_tensors(self.model, tensors["model"], where)
-        if self.average is not self.model:
-            load_model_tensors(self.average, tensors.get("average", tensors["model"]), where)
-        load_optimizer_tensors(self.optimizer, tensors["optimizer"])
+        self._load_tensors(tensors, where)
         if self.scaler.is_enabled() and scaler:  # which is empty where the run needed none, as on a CPU
             self.scaler.load_state_dict(scaler)
+
+    def _load_tensors(self, tensors: Mapping[str, Mapping[str, Tensor]], where: str) -> None:
+        load_model_tensors(self.model, tensors["model"], where)
+        if self.config.average_decay:
+            load_model_tensors(self.average, tensors.get("average", tensors["model"]), where)
+        load_optimizer_tensors(self.optimizer, tensors["optimizer"])

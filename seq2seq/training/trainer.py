@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from seq2seq.data.batch import Batches
-from seq2seq.errors import UserError, check
+from seq2seq.errors import check
 from seq2seq.runs.checkpoints import CheckpointStore
 from seq2seq.runs.layout import CHECKPOINTS_FOLDER
 from seq2seq.runs.metrics_log import Journal
@@ -27,8 +27,6 @@ from seq2seq.training.step import Progress, TrainingStep
 from seq2seq.training.stopping import StopRequest
 
 log = logging.getLogger(__name__)
-
-Checkpoint = tuple[dict[str, dict[str, Tensor]], dict[str, Any]]
 
 
 class Trainer:
@@ -70,9 +68,9 @@ class Trainer:
             self.config.max_seconds == 0 or self.world.size == 1,
             "trainer.max_seconds is for one process, as several would not end at the same step; set trainer.max_steps",
         )
-        total_steps = self.config.total_steps(batches.batches_per_epoch)
+        total_steps = self.config.total_steps(batches.batches_per_epoch, self.progress.further_steps)
         check_end(self.optimizer_config, known=total_steps > 0)
-        return TrainingStep(
+        return self._kind_of_step()(
             model,
             compute_loss,
             self.config,
@@ -83,13 +81,22 @@ class Trainer:
             self.stop,
         )
 
+    def _kind_of_step(self) -> type[TrainingStep]:
+        if self.config.sharding == "none" or self.world.size == 1:
+            return TrainingStep
+        from seq2seq.training.sharding import ShardedStep  # what it takes of torch is long to import
+
+        return ShardedStep
+
     def _resume(self, model: nn.Module, batches: Batches, compute_loss: ComputeLoss) -> TrainingStep:
         """`begin`, from the newest whole checkpoint if there is one."""
-        checkpoint = self.load_checkpoint()
+        checkpoint = self.store.load_latest()
         if checkpoint is None:
             return self.begin(model, batches, compute_loss)
         tensors, state = checkpoint
         self.progress = Progress(**state["progress"])
+        if state["world_size"] != self.world.size:
+            self._share_out_anew(state["world_size"], batches.batches_per_epoch)
         step = self.begin(model, batches, compute_loss)
         step.load(tensors, state["scaler"], str(self.store.directory))
         if self.world.is_main:
@@ -97,16 +104,23 @@ class Trainer:
             log.info("resuming at step %d, epoch %.2f", self.progress.step, epochs)
         return step
 
-    def load_checkpoint(self) -> Checkpoint | None:
-        """Tensors and state of the newest whole checkpoint; None where there is none. Raises UserError where it was
-        trained by another number of processes."""
-        checkpoint = self.store.load_latest()
-        if checkpoint is not None and checkpoint[1]["world_size"] != self.world.size:
-            raise UserError(
-                f"{self.store.directory}: trained by {checkpoint[1]['world_size']} processes, not {self.world.size}: "
-                "the order of the data would change; go on with as many, or choose another --output"
+    def _share_out_anew(self, before: int, batches_per_epoch: int | None) -> None:
+        """Goes on with another number of processes than before: from the batch where all were, and with as many steps
+        as the epochs that are left take now."""
+        progress, size = self.progress, self.world.size
+        if self.world.is_main:
+            log.warning(
+                "%s: trained by %d processes, goes on with %d: the order of the data and the tokens per step change, "
+                "so the model will not be bit for bit that of as many processes as before",
+                self.store.directory,
+                before,
+                size,
             )
-        return checkpoint
+        progress.cursor = progress.cursor * before // size  # a few batches come twice rather than never
+        if batches_per_epoch:
+            done = progress.epoch * -(-batches_per_epoch // self.config.accumulation)
+            done += progress.cursor // self.config.accumulation
+            progress.further_steps = progress.step - done
 
     @contextlib.contextmanager
     def _journal(self) -> Iterator[Journal]:

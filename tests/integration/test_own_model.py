@@ -217,6 +217,15 @@ def test_an_objective_of_ones_own_is_trained_and_validated(toy_data: Path, tmp_p
         entries = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         losses.append([entry[key] for entry in entries for key in ("train_loss", "loss") if key in entry])
     assert losses[1] == pytest.approx([9 * loss for loss in losses[0]], rel=1e-3)
+    for name, objective, said in (
+        ("ninefold", None, "learned by the objective .*ninefold"),
+        ("usual", ninefold, "of the library"),
+    ):
+        config = toy_config(toy_data, tmp_path / name, max_steps=4, clip_norm=1e-6)
+        with pytest.raises(UserError, match=said):
+            run(replace(config, label_smoothing=0.0), objective=objective)
+    with pytest.raises(UserError, match="choose the objective"):
+        run(replace(toy_config(toy_data, tmp_path / "both"), r_drop=1.0), objective=ninefold)
 
 
 def shifted(module: Any) -> Any:

@@ -19,8 +19,8 @@ from seq2seq.data.corpus import load_split
 from seq2seq.data.vocabulary import train_vocabularies
 from seq2seq.errors import Interrupted, UserError
 from seq2seq.model.seq2seq import Seq2Seq
+from seq2seq.runs.checkpoints import CheckpointStore
 from seq2seq.runs.vocabularies import save_vocabularies
-from seq2seq.runtime.distributed import World
 from seq2seq.tasks import batches
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.evaluate import Validator
@@ -29,7 +29,6 @@ from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.optimizer import OptimizerConfig
 from seq2seq.training.step import TrainingStep
 from seq2seq.training.stopping import STOP_SIGNALS, StopRequest
-from seq2seq.training.trainer import Trainer
 from tests.comparison import assert_same, final_state
 from tests.conftest import toy_config, write_toy_data
 
@@ -186,14 +185,26 @@ def test_training_under_nohup_goes_on_when_the_terminal_closes() -> None:
         signal.signal(signal.SIGHUP, former)
 
 
-def test_another_number_of_processes_is_refused(
-    toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_another_number_of_processes_goes_on_and_says_so(
+    toy_data: Path,
+    uninterrupted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """As if two had trained so far: twice as many batches are done, so that fewer steps are left."""
     config = toy_config(toy_data, tmp_path / "run", epochs=3)
     interrupt_after(3, config, monkeypatch)
-    trainer = Trainer(tmp_path / "run", config.trainer, config.optimizer, World(0, 2))
-    with pytest.raises(UserError, match="by 1 processes, not 2"):
-        trainer.load_checkpoint()
+    store, whole = (CheckpointStore(folder / "checkpoints") for folder in (tmp_path / "run", uninterrupted))
+    loaded, ended = store.load_latest(), whole.load_latest()
+    assert loaded is not None and ended is not None
+    store.save(3, loaded[0], {**loaded[1], "world_size": 2})
+    run(config)
+    assert "trained by 2 processes, goes on with 1" in caplog.text
+    loaded = store.load_latest()
+    assert loaded is not None
+    assert loaded[1]["step"] == ended[1]["step"] - 3
+    assert loaded[1]["progress"]["epoch"] == 3
 
 
 def interrupt_after(step: int, config: ExperimentConfig, monkeypatch: pytest.MonkeyPatch) -> None:

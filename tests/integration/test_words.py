@@ -62,6 +62,9 @@ def test_inflection_from_files_of_a_shared_task(
     assert translated(run, "ab\tN;UP\nabc\n", monkeypatch, capsys)[0].count("line 2: this model reads lines of") == 1
     assert main(["evaluate", str(run), "--split", "validation"]) == 0
     assert "exact match" in capsys.readouterr().out
+    (tmp_path / "test.tsv").write_text("N;UP\tABC\tabc\nN;UP\tCC\tcc\n")
+    assert main(["evaluate", str(run), "--data", str(tmp_path), *COLUMNS[2:], "--columns", "lemma,form,features"]) == 2
+    assert "no feature of 'abc' occurs in training; are the columns in another order" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["sum", "concatenate"])

@@ -226,13 +226,17 @@ Image.effect_noise((64, 64), 50).save(PICTURE, "png")
 SOUND = io.BytesIO()
 soundfile.write(SOUND, np.zeros(2_000), 8_000, format="WAV")
 BROKEN_MEDIA: dict[str, tuple[str, Break, str]] = {
-    "a picture that is none": ("captions_images", lambda f: pictures(f, b"no picture"), r"train: the image of row 2"),
+    "a picture that is none": (
+        "captions_images",
+        lambda f: pictures(f, b"no picture"),
+        r"train/metadata\.jsonl, line 2: .*1\.png: cannot be read",
+    ),
     "a picture cut off": (
         "captions_images",
         lambda f: pictures(f, PICTURE.getvalue()[:900]),
-        r"train: the image of row 2",
+        r"train/metadata\.jsonl, line 2: .*1\.png: cannot be read",
     ),
-    "a picture missing": ("captions_images", lambda f: pictures(f, None), r"1\.png"),
+    "a picture missing": ("captions_images", lambda f: pictures(f, None), r"line 2: no such file: .*1\.png"),
     "sound that is none": ("speech_digits", lambda f: recording(f, b"RIFF no sound"), r"1_a_11\.wav"),
     "sound cut off": ("speech_digits", lambda f: recording(f, SOUND.getvalue()[:900]), r"1_a_11\.wav: is cut off"),
     "sound without bytes": ("speech_digits", lambda f: recording(f, b""), r"1_a_11\.wav"),

@@ -28,6 +28,7 @@ def texts(tmp_path: Path) -> Path:
         "pieces": ["▁BA"],
         "prefixes": ["KO", "", "", "N"],
         "short": ["a"],
+        "long": ["", "", "", "", "KO"],
     }
     files |= {"terms": ["ba\tRA", "", "lu te\tNE LU"], "one": ["ba RA"], "two": ["ba\tRA", "ba\tSO"]}
     for name, lines in files.items():
@@ -97,6 +98,18 @@ def test_mistakes_get_one_line(
     complaint = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert len(complaint) == 1
     assert said in complaint[0]
+
+
+def test_prefixes_left_over_are_reported_behind_all_outputs(
+    texts: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(texts)
+    assert main(["translate", str(STORED), "in", "--prefixes", "long"]) == 2
+    output = capsys.readouterr()
+    assert output.out.splitlines() == seq2seq.load(STORED).translate(LINES)
+    assert "there are more prefixes than texts, which are 4" in output.err
+    with pytest.raises(seq2seq.UserError, match="4 texts but 0 prefixes"):
+        seq2seq.load(STORED).search(LINES, prefixes=[])
 
 
 def test_an_evaluation_is_named_by_how_it_was_decoded(texts: Path, capsys: pytest.CaptureFixture[str]) -> None:

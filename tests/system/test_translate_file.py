@@ -214,19 +214,54 @@ def test_mistakes_get_one_line(name: str, capsys: pytest.CaptureFixture[str]) ->
     assert not list(Path().glob("out*"))
 
 
-def test_a_line_without_its_features_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def run_with_features(tmp_path: Path) -> Path:
     stored = seq2seq.Translator.from_pretrained(STORED)
     features = Vocabulary.train(["V PST"], VocabularyConfig(size=8, model_type="word"))
     source = SourceVocabulary(stored.source_vocabulary, features, factors=0)  # type: ignore[arg-type]
     config = replace(stored.config, tie="two_way")
     model = build_model(config, len(source), len(stored.target_vocabulary))
     seq2seq.Translator(model, config, source, stored.target_vocabulary).save_pretrained(tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_sources_and_features_from_two_columns(run_with_features: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = seq2seq.load(run_with_features).translate(["ba\tV", "ko\tPST"])
+    words = ["translate", str(run_with_features), "--output", "out"]
+    Path("in.tsv").write_text("\ufefflemma\tid\tfeats\nba\t1\tV\nko\t2\tPST\n", encoding="utf-8")
+    assert main([*words, "--input", "in.tsv", "--column", "lemma,feats"]) == 0
+    assert Path("out").read_text(encoding="utf-8").splitlines()[1:] == [
+        f"ba\t1\tV\t{expected[0]}",
+        f"ko\t2\tPST\t{expected[1]}",
+    ]
+    Path("out").unlink()
+    Path("in.jsonl").write_text('{"l": "ba", "f": "V"}\n{"l": "ko", "f": "PST"}\n')
+    assert main([*words, "--input", "in.jsonl", "--column", "l, f"]) == 0
+    assert [json.loads(line)["translation"] for line in Path("out").read_text().splitlines()] == expected
+    Path("out").unlink()
+    for column, said in (("l,", "must be one column"), ("l,x", "line 1: no object with a text 'x'")):
+        assert main([*words, "--input", "in.jsonl", "--column", column]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_a_part_that_was_changed_is_not_gone_on_with(capsys: pytest.CaptureFixture[str]) -> None:
+    with ResumableFile(Path("out"), {}) as output:
+        output.append(b"BA\n", 1)
+    with ResumableFile(Path("out"), {}) as output:
+        output.append(b"KO\n", 1)
+    Path("out.part").write_bytes(b"BA\nXO\n")
+    with pytest.raises(seq2seq.UserError, match=r"out\.part: changed since it was written"):
+        ResumableFile(Path("out"), {})
+    assert Path("out.part").read_bytes() == b"BA\nXO\n"
+
+
+def test_a_line_without_its_features_is_named(run_with_features: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"text": "ba\tV"}, {"text": ""}, {"text": "ba ko"}]
-    for wrong in ("ba ko", "ba ko\t ", "ba\tko\tV"):
+    for wrong in ("ba ko", "ba ko\t ", "ba ko\t;;", "ba\tko\tV"):
         rows[2]["text"] = wrong
         Path("in.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
         words = ["--input", "in.jsonl", "--output", "out", "--column", "text"]
-        assert main(["translate", str(tmp_path / "run"), *words]) == 2
+        assert main(["translate", str(run_with_features), *words]) == 2
         assert "error: in.jsonl, line 3: this model reads lines of a source, a tab, and its" in capsys.readouterr().err
     assert not list(Path().glob("out*"))
 

@@ -49,6 +49,8 @@ def test_options_are_spelled_with_dashes_or_underscores_and_values_stay_as_they_
         (["--beam-size", "1e9"], "--beam-size must be a whole number from 1 to 9, got '1e9'"),
         (["--beam_size", "0"], "--beam-size must be a whole number from 1 to 9, got '0'"),
         (["--penalty", "inf"], "--penalty must be a number from 0 to 2, got 'inf'"),
+        (["--penalty", "-1e308"], "--penalty must be a number from 0 to 2, got '-1e308'"),
+        (["--penalty", "-inf"], "--penalty must be a number from 0 to 2, got '-inf'"),
         (["--penalty", "nan"], "--penalty must be a number from 0 to 2, got 'nan'"),
         (["--beam-size", "9" * 5_000], "--beam-size must be a whole number from 1 to 9, got '9999"),
         (["--as-json=maybe"], "--as-json must be true or false, got 'maybe'"),

@@ -8,6 +8,7 @@ from datasets import Dataset, DatasetDict
 
 from seq2seq.cli.main import main
 from seq2seq.data.corpus import DataConfig, load_split
+from seq2seq.data.loading import open_any
 from seq2seq.errors import UserError
 
 ROW = '{"en": "a", "de": "A"}\n'
@@ -54,6 +55,12 @@ def test_no_insides_of_datasets_are_shown(tmp_path: Path) -> None:
     (tmp_path / "b" / "data" / "train-0.jsonl").write_text(ROW + '{"en": "b", "fr": "B"}\n')
     (tmp_path / "b" / "data" / "train-1.jsonl").write_text('{"en": 1, "fr": ["B"]}\n')
     assert "its rows differ in their columns" in complaint(tmp_path / "b", "train")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "train.txt").write_bytes(b"a \xff\n")
+    with pytest.raises(UserError, match="it holds a file that is not UTF-8 text"):
+        open_any(str(tmp_path / "c"), "train")
+    with pytest.raises(UserError, match=r"train\.txt: a file, not a folder"):
+        open_any(str(tmp_path / "c" / "train.txt"), "train")
 
 
 def test_what_is_taken_of_several_files_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

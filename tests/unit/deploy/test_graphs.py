@@ -27,7 +27,10 @@ pytest.importorskip("onnxscript")
 
 V = 23
 MODELS = (
-    (EncoderConfig(5, 2, subsampling=2, forward_layers=1), DecoderConfig(6, 2, "general", "bottom_up", residual=True)),
+    (
+        EncoderConfig(5, 2, subsampling=2, forward_layers=1),
+        DecoderConfig(6, 2, residual=True, attention_normalizer="sparsemax", output_normalizer="entmax15"),
+    ),
     (
         EncoderConfig(4, cell="gru", merge="sum"),
         DecoderConfig(5, 1, "additive", "input_feeding", "gru", deep_output=True),
@@ -42,7 +45,10 @@ MODELS = (
 def models() -> list[Seq2Seq]:
     torch.manual_seed(1)
     built = [
-        build_model(ModelConfig(8, 0.3, "two_way", *sizes, lexical=sizes is MODELS[2]), V, V).eval() for sizes in MODELS
+        build_model(
+            ModelConfig(8, 0.3, "two_way", *sizes, lexical=sizes is MODELS[2], copy=sizes is MODELS[1]), V, V
+        ).eval()
+        for sizes in MODELS
     ]
     for model in built:  # peepholes begin at 0, which would hide a wrong order of them
         for name, weight in model.named_parameters():

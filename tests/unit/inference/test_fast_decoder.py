@@ -13,7 +13,8 @@ from seq2seq.errors import UserError
 from seq2seq.inference.decoding import score_pairs
 from seq2seq.inference.fast_decoder import InferenceDecoder, prepare
 from seq2seq.model.attention import Attention, AttentionKind, GeneralAttention, MemoryKeys
-from seq2seq.model.decoder import Coupling, DecoderConfig, DecoderState, RecurrentDecoder
+from seq2seq.model.decoder import Coupling, DecoderConfig, RecurrentDecoder
+from seq2seq.model.decoder_state import DecoderState
 from seq2seq.model.memory import Memory, mean_memory
 from seq2seq.model.recurrent import Cell
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model

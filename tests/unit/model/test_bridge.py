@@ -53,6 +53,28 @@ def test_it_equals_torchs_stacked_lstms() -> None:
             torch.testing.assert_close(found, expected[:, place], rtol=1e-6, atol=1e-6)
 
 
+@torch.no_grad()
+def test_the_input_is_read_once_before_the_first_token() -> None:
+    """Vinyals et al. 2015: x of step -1 is the projected input, from states of zeros, as one run of torch's LSTM."""
+    torch.manual_seed(2)
+    decoder_config = replace(CONFIG.decoder, bridge="first_input")
+    model = build_model(replace(CONFIG, decoder=decoder_config), 30, 30).double().eval()
+    source, lengths = torch.tensor([[5, 6, 7, 8], [9, 10, 0, 0]]), torch.tensor([4, 2])
+    target = torch.tensor([[2, 11, 12], [2, 13, 14]])
+    output = model(source, lengths, target)
+    first = model.decoder.first_input(output.memory.final_hidden)
+    inputs = torch.cat((first[:, None], model.decoder.embedding(target)), 1)
+    hidden, _ = stacked(list(model.decoder.layers))(inputs)
+    torch.testing.assert_close(output.features, torch.tanh(model.decoder.readout(hidden[:, 1:])), rtol=1e-9, atol=1e-9)
+    prepared, expected = prepare(model), model.decoder.log_probs(output)
+    state = prepared.start_from(output.memory, source)
+    for place in range(target.shape[1]):
+        found, state = prepared.step(target[:, place], state)
+        torch.testing.assert_close(found, expected[:, place], rtol=1e-6, atol=1e-6)
+    with pytest.raises(UserError, match=r"first_input reads before anything is attended to; set model\.decoder\.coup"):
+        replace(decoder_config, coupling="input_feeding")
+
+
 def test_layers_that_do_not_fit_are_refused() -> None:
     for encoder in (EncoderConfig(5, 2, direction="backward"), EncoderConfig(5, 3), EncoderConfig(4, 3)):
         with pytest.raises(UserError, match="layer_by_layer needs encoder layers like the decoder's 3 of 5"):

@@ -27,6 +27,12 @@ LEVERS: dict[str, dict[str, Any]] = {
     "heads": {"heads": 3},
     "additive heads": {"heads": 2, "attention": "additive"},
     "lexical": {"model": {"lexical": True}},
+    "copy": {"model": {"copy": True}},
+    "sparse": {"attention_normalizer": "sparsemax", "heads": 2},
+    "copy, all": {
+        "decoder": {"deep_output": True, "residual": True, "layers": 3, "attention": "additive", "heads": 2},
+        "model": {"copy": True},
+    },
     "all": {
         "decoder": {"deep_output": True, "residual": True, "layers": 3, "attention": "additive", "heads": 2},
         "encoder": {"layers": 2, "residual": True},

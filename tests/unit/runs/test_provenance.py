@@ -24,7 +24,7 @@ def card(
     folder: Path, source: str, target: str, encoder: EncoderConfig, license: str = "unknown"
 ) -> tuple[dict[str, Any], str]:
     """The front matter, as YAML 1.1 reads it, and the text."""
-    (folder / "provenance.json").write_text(json.dumps(provenance(1, "0" * 64, 1)))
+    (folder / "provenance.json").write_text(json.dumps(provenance(1, "0" * 64, "", 1)))
     config = toy_config(folder / "data", folder)
     config = replace(
         config, source=source, target=target, license=license, model=replace(config.model, encoder=encoder)
@@ -64,7 +64,7 @@ def test_languages_are_codes_that_yaml_takes_for_text(
 )
 def test_the_figure_that_chose_the_best_model_comes_first(metric: str, first: str, tmp_path: Path) -> None:
     config = toy_config(tmp_path / "data", tmp_path, best_metric=metric)
-    (tmp_path / "provenance.json").write_text(json.dumps(provenance(1, "0" * 64, 1)))
+    (tmp_path / "provenance.json").write_text(json.dumps(provenance(1, "0" * 64, "", 1)))
     scores = corpus_scores(["B AH", "K"], [["B IH"], ["K"]])
     evaluation = Evaluation(["b u", "k"], [["B IH"], ["K"]], [], scores, scores)
     text = model_card(tmp_path, config, evaluation, beam_size=5)
@@ -75,7 +75,7 @@ def test_the_figure_that_chose_the_best_model_comes_first(metric: str, first: st
 
 
 def test_the_card_of_g2p_begins_with_its_phoneme_error_rate(tmp_path: Path) -> None:
-    (tmp_path / "provenance.json").write_text(json.dumps(provenance(1, "0" * 64, 1)))
+    (tmp_path / "provenance.json").write_text(json.dumps(provenance(1, "0" * 64, "", 1)))
     scores = corpus_scores(["B AH", "K"], [["B IH"], ["K"]])
     text = model_card(tmp_path, g2p.CONFIG, Evaluation(["b u", "k"], [["B IH"], ["K"]], [], scores, scores), 5)
     assert [line for line in text.split("\n") if line.startswith("| ")][1].startswith("| word error rate")
@@ -104,7 +104,7 @@ def test_the_encoder_is_named_as_it_is(encoder: EncoderConfig, named: str, tmp_p
     ],
 )
 def test_the_decoder_is_named_as_it_is(decoder: DecoderConfig, named: str, tmp_path: Path) -> None:
-    (tmp_path / "provenance.json").write_text(json.dumps(provenance(1, "0" * 64, 1)))
+    (tmp_path / "provenance.json").write_text(json.dumps(provenance(1, "0" * 64, "", 1)))
     config = toy_config(tmp_path / "data", tmp_path)
     config = replace(config, model=replace(config.model, decoder=decoder))
     assert named in model_card(tmp_path, config, None, 5)

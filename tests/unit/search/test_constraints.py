@@ -11,6 +11,7 @@ from torch import Tensor
 
 import seq2seq
 from seq2seq.errors import UserError
+from seq2seq.inference.terminology import Terminology
 from seq2seq.search.beam import SearchConfig
 from seq2seq.search.constraints import constrained_beam_search
 from tests.unit.search.exhaustive import BOS, EOS, WORDS, Chain, all_outputs, chains, same_scores, search, step
@@ -97,6 +98,7 @@ def test_a_terminology_asks_for_the_terms_of_each_text() -> None:
     texts = ["ba ko", "lu te so", "te mi", "ko"]
     expected = translator.search(texts, terms=[["RA"], ["NE NE"], ["SO"], []])
     assert translator.search(texts, terminology=terminology) == expected
+    assert not Terminology(translator.target_vocabulary, terminology).of("so\tba"), "behind a tab stand features"
 
 
 def test_wrong_terms_are_refused() -> None:

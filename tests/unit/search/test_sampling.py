@@ -157,6 +157,7 @@ def test_translations_are_drawn(kind: str) -> None:
     assert together == drawn(TEXTS[::-1])[::-1] == [drawn([text])[0] for text in TEXTS]
     assert together != drawn(TEXTS, seed=2)
     assert drawn(TEXTS, top_k=1)[0][0] == translator.translate(TEXTS[:1], beam_size=1)[0]
+    assert drawn(TEXTS, top_p=1e-320) == drawn(TEXTS, top_k=1), "a number that single precision rounds to 0"
     assert all("KO" not in text.split() for best in drawn(TEXTS, ban=["KO"]) for text in best)
     assert all(text.startswith("RA") for text in drawn(["so"], prefixes=["RA"])[0])
 

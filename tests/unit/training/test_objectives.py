@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from seq2seq.data.batch import SequenceBatch, collate, collate_sequences
-from seq2seq.model.decoder import DecoderConfig, Output, RecurrentDecoder
+from seq2seq.model.decoder import DecoderConfig, RecurrentDecoder
+from seq2seq.model.decoder_state import Output
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.model.frontends import TokenEmbedding
 from seq2seq.model.heads import StepHead

@@ -1,0 +1,44 @@
+"""translate --wait-k."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from itertools import islice
+
+from seq2seq.cli.decoding_options import decoding_settings
+from seq2seq.cli.verbs import load_translator, search_settings
+
+LINES_TOGETHER = 256
+OTHERS = ("ensemble", "lm", "interactive", "split_sentences", "n_best", "scores", "attention", "prefixes", "output")
+"""Options that do not go with it."""
+
+
+def write_simultaneously(options: argparse.Namespace) -> None:
+    """Translates lines as they would come in, and reports the average lagging. Raises UserError where options do not go
+    together."""
+    from seq2seq.cli.features import check_features
+    from seq2seq.cli.lines import lines_of
+    from seq2seq.errors import check
+
+    given = [name for name in OTHERS if getattr(options, name)] + [
+        *search_settings(options),
+        *decoding_settings(options),
+    ]
+    given += ["precision"] * (options.precision != "fp32")
+    spelled = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+    check(not given, f"--wait-k is a greedy search of one model: leave {spelled} out")
+    total, count, done = 0.0, 0, 0
+    with lines_of(options.files, "the sentences to translate") as lines:
+        translator = load_translator(options)
+        from seq2seq.inference.simultaneous import wait_k
+
+        while group := list(islice(lines, LINES_TOGETHER)):
+            for number, line in enumerate(group, done + 1):
+                check_features(translator, line, f"line {number}")
+            for each in wait_k(translator, group, options.wait_k):
+                sys.stdout.buffer.write((each.text + "\n").encode("utf-8", errors="replace"))
+                total, count = total + each.average_lagging, count + bool(each.reads)
+            sys.stdout.buffer.flush()
+            done += len(group)
+    print(f"seq2seq: average lagging {total / max(1, count):.2f} source tokens, of {count} sentences", file=sys.stderr)
