@@ -241,10 +241,11 @@ def _started(options: argparse.Namespace) -> Any:
         import ray.data
     except ImportError as error:
         raise UserError(f"Ray is not installed here ({error}): pip install 'seq2seq[ray]'") from None
-    if options.address:
-        ray.init(address=options.address)
-    else:
-        ray.init(num_cpus=options.num_cpus, include_dashboard=False, log_to_driver=False)
+    place = {"address": options.address} if options.address else {"num_cpus": options.num_cpus}
+    try:
+        ray.init(**place, include_dashboard=None if options.address else False, log_to_driver=False)
+    except Exception as error:  # Ray raises a dozen unrelated types
+        raise UserError(f"Ray cannot be started, or reached: {str(error).split(chr(10))[0]}") from None
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False  # of operators; without a terminal they are lines of a log

@@ -229,10 +229,12 @@ class Vocabulary:
         return [text for piece, text in texts.items() if self._is_tag(piece, text)]
 
     def _is_tag(self, piece: int, text: str) -> bool:
+        if TAG.fullmatch(text) is None:
+            return False
         # Pieces that were learned have a negative score; those that were given have none.
         processor = self._processor
         special = processor.is_control(piece) or processor.is_unknown(piece) or processor.is_byte(piece)
-        return TAG.fullmatch(text) is not None and not special and float(processor.get_score(piece)) == 0.0
+        return not special and float(processor.get_score(piece)) == 0.0
 
     def scored_pieces(self) -> tuple[list[str | None], list[float]]:
         """The text of every id's piece, None of symbols, tags and bytes, and its score: a log-probability, of bpe

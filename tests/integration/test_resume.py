@@ -21,7 +21,7 @@ from seq2seq.errors import Interrupted, UserError
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runs.checkpoints import CheckpointStore
 from seq2seq.runs.vocabularies import save_vocabularies
-from seq2seq.tasks import translation
+from seq2seq.tasks import batches
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.evaluate import Validator
 from seq2seq.tasks.translation import run
@@ -165,7 +165,7 @@ def test_a_stop_while_data_is_prepared_ends_at_once(
     write_config(tmp_path / "config.yaml", toy_config(toy_data, tmp_path / "run", epochs=3))
     words = ["train", "--config", str(tmp_path / "config.yaml")]
     with monkeypatch.context() as patch:
-        patch.setattr(translation, "tokenise", lambda *_: signal.raise_signal(signal.Signals[name]))
+        patch.setattr(batches, "tokenise", lambda *_: signal.raise_signal(signal.Signals[name]))
         assert main(words) == 128 + signal.Signals[name]
     told = f"seq2seq: stopped by {name}; the state is saved, the same command continues from there\n"
     assert capsys.readouterr().err.endswith(told)
