@@ -55,7 +55,7 @@ def tiny(coupling):
     torch.manual_seed(0)
     config = ModelConfig(16, 0.0, "three_way", EncoderConfig(12), DecoderConfig(20, 1, coupling=coupling))
     model = build_model(config, 20, 20).double()
-    model.never, model.rare = (nn.Parameter(torch.ones(3, dtype=torch.float64)) for _ in range(2))
+    model.never, model.rare = (nn.Parameter(torch.ones(size, dtype=torch.float64)) for size in (3, 1))
     return model
 
 
@@ -233,6 +233,7 @@ def train(name, stop_at=0, **options):
     config = ModelConfig(16, 0.1, "three_way", EncoderConfig(12), DecoderConfig(20, 1, coupling="none"))
     model = build_model(config, 20, 20).double()
     model.still = nn.Parameter(torch.ones(3, dtype=torch.float64), requires_grad=False)
+    model.single = nn.Parameter(torch.ones(1, dtype=torch.float64))  # of which most shares are empty
     settings = {"epochs": 2, "accumulation": 2, "precision": "fp32", "best_metric": "loss", "average_decay": 0.9}
     settings |= {"clip_norm": 0.5, "log_every_steps": 1, **options}
     trainer = Trainer(folder / name, TrainerConfig(**settings), OptimizerConfig(warmup_steps=0), here)
@@ -240,7 +241,8 @@ def train(name, stop_at=0, **options):
     def objective(model, batch):
         if trainer.progress.step == stop_at - 1 and here.rank == 1:
             trainer.stop.number = signal.SIGTERM
-        return teacher_forcing(0.1)(model, batch)
+        loss = teacher_forcing(0.1)(model, batch)
+        return loss._replace(total=loss.total + model.single.square().sum())
 
     def validate(model):
         return {"loss": loss_per_token(model, Shared.batches, teacher_forcing())}
