@@ -99,7 +99,8 @@ def _next_tokens(translator: Translator, source: Tensor, read: list[int], output
     ends = [len(output) for output in outputs]
     padded = [[BOS_ID, *output, *[PAD_ID] * (max(ends) - len(output))] for output in outputs]
     output = model(seen, lengths, torch.tensor(padded, device=device))
-    places = torch.arange(len(ends), device=device), torch.tensor(ends, device=device)
-    last = output._replace(features=output.features[places][:, None], attention=output.attention[places][:, None])
+    place = torch.arange(len(ends), device=device), torch.tensor(ends, device=device)
+    features, attention = (each[place][:, None] for each in (output.features, output.attention))
+    last = output._replace(features=features, attention=attention)  # of the last steps alone: all V at each cost time
     found: list[int] = model.decoder.log_probs(last)[:, 0].argmax(-1).tolist()
     return found
