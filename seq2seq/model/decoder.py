@@ -180,14 +180,15 @@ class RecurrentDecoder(nn.Module):
 
     def _after(self, summary: Tensor) -> tuple[Tensor, Tensor]:
         """h and c [B, L, H] after one step from zeros that reads the input's summary [B, E] in place of a token."""
-        states, one = summary[:, None], torch.ones(len(summary), dtype=torch.long, device=summary.device)
-        finals = []
+        hiddens, cells = [], []
+        below = summary
         for number, layer in enumerate(self.recurrent_layers()):
-            above, *final = layer(states, one)
-            states = self._stacked(number, above, states)
-            finals.append(final)
-        hidden, cell = (torch.stack(each, 1) for each in zip(*finals, strict=True))
-        return hidden, cell
+            zeros = summary.new_zeros(summary.shape[0], layer.hidden_size)
+            hidden, cell = layer.step(below, zeros, zeros)
+            hiddens.append(hidden)
+            cells.append(cell)
+            below = self._stacked(number, hidden, below)
+        return torch.stack(hiddens, 1), torch.stack(cells, 1)
 
     def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """A StepFn, without dropout: token [N] int64 -> log-probabilities of the next token [N, V], fp32 at least, and

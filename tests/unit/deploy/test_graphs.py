@@ -35,7 +35,7 @@ MODELS = (
         EncoderConfig(4, cell="gru", merge="sum"),
         DecoderConfig(5, 1, "additive", "input_feeding", "gru", deep_output=True),
     ),
-    (EncoderConfig(6, cell="rnn", direction="backward"), DecoderConfig(6, 1, "dot", "none", "rnn")),
+    (EncoderConfig(6, cell="rnn", direction="backward"), DecoderConfig(6, 1, "dot", "none", "rnn", "first_input")),
     (EncoderConfig(4, cell="peephole", merge="multiply"), DecoderConfig(5, 1, "none", "input_feeding", "peephole")),
 )
 """Exported as one ensemble: that is one pass of the exporter for all of them."""
