@@ -88,9 +88,8 @@ class Searcher(Pretrained):
         check_argument("fuse", "language_model", language_model, CharacterModel)
         check_number("weight", weight, FUSION_WEIGHTS)
         check_number("internal_weight", internal_weight, FUSION_WEIGHTS)
-        maps = {getattr(model.decoder, "output_normalizer", "softmax") for model in self._models}
         check(
-            not internal_weight or maps == {"softmax"},
+            not internal_weight or not self._gives_zeros,
             "internal_weight divides by probabilities, of which many are 0 unless model.decoder.output_normalizer is "
             "softmax: leave it out",
         )
@@ -103,6 +102,11 @@ class Searcher(Pretrained):
         ours, theirs = self.device, language_model.device
         check(ours == theirs, f"load both models on one device, not on {ours} and {theirs}")
         self.fusion = Fusion(language_model.model, weight, internal_weight)
+
+    @property
+    def _gives_zeros(self) -> bool:
+        """Whether tokens may have a probability of 0."""
+        return any(getattr(model.decoder, "output_normalizer", "softmax") != "softmax" for model in self._models)
 
     @torch.inference_mode()
     def _started(self, batch: Batch) -> tuple[StepFn[Any], Any, Memory]:
