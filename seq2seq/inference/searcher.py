@@ -11,6 +11,7 @@ from torch import Tensor
 from seq2seq.config import FUSION_WEIGHTS, check_number
 from seq2seq.data.batch import Batch
 from seq2seq.data.language_units import Pieces
+from seq2seq.data.vocabulary import RightToLeft
 from seq2seq.errors import check, check_argument
 from seq2seq.inference.fast_decoder import PreparedModels, SearchModel
 from seq2seq.inference.pretrained import Pretrained
@@ -94,6 +95,8 @@ class Searcher(Pretrained):
             "softmax: leave it out",
         )
         units, own = language_model.units, getattr(self, self.vocabularies[-1])
+        forwards = not isinstance(own, RightToLeft)
+        check(forwards, "this run writes from right to left, which no language model does: rerank with one instead")
         check(
             isinstance(units, Pieces) and units.vocabulary.fingerprint() == own.fingerprint(),
             "the language model is not of the vocabulary that this run writes with: train it with --units subwords "
@@ -102,6 +105,11 @@ class Searcher(Pretrained):
         ours, theirs = self.device, language_model.device
         check(ours == theirs, f"load both models on one device, not on {ours} and {theirs}")
         self.fusion = Fusion(language_model.model, weight, internal_weight)
+
+    @property
+    def _scores_fall(self) -> bool:
+        """Whether the scores of search are sums of log-probabilities, from which nothing is taken off."""
+        return self.fusion is None or not self.fusion.internal_weight
 
     @property
     def _gives_zeros(self) -> bool:

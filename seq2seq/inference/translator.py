@@ -289,7 +289,7 @@ class Translator(Searcher):
         if rules.force and self._gives_zeros:
             step = without_zeros(step)
         started = rules.applied(step, state, limits)
-        found = found_by(plan, started, sources, rules.terms)
+        found = found_by(plan, started, sources, rules.terms, self._scores_fall)
         if plan.decoding.rescores:
             return rescored(self.model, sources, found, plan.decoding)
         return found
