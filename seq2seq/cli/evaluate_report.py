@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, path_named
+from seq2seq.cli.features import reads_features
 from seq2seq.errors import UserError, check
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ def report_options(options: argparse.Namespace) -> list[str]:
 def check_report_options(options: argparse.Namespace) -> None:
     """Raises UserError, before anything is translated, where what is asked for could not be written."""
     check(options.compare is None or options.report is not None, "--compare goes with --report: name a folder")
+    if options.compare is not None:
+        from seq2seq.runs.hub import find_run
+        from seq2seq.runs.stored_model import read_stored
+
+        kind = read_stored(find_run(options.compare, {})).kind
+        check(kind == "translator", f"--compare {options.compare}: holds a {kind}; name a run that translates")
     if options.report is not None:
         from seq2seq.tasks.report import check_report
 
@@ -114,6 +121,8 @@ def write_requested(
     if options.compare is not None:
         other = load_other(options, options.compare, "translator")
         other.precision, other.max_source_tokens = translator.precision, translator.max_source_tokens
+        alike = reads_features(other) == reads_features(translator)
+        check(alike, f"--compare {options.compare}: one of both runs reads features, the other does not")
         try:
             runs.append(Answered(names[1], Path(options.compare), other, judge(other), search))
         except UserError as error:

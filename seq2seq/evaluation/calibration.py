@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -36,11 +37,11 @@ class Calibration(NamedTuple):
         tokens = sum(each.tokens for each in self.bins)
         return 100 * sum(each.tokens * abs(each.accuracy - each.confidence) for each in self.bins) / max(1, tokens)
 
-    def figures(self) -> dict[str, float]:
-        """For JSON."""
+    def figures(self) -> dict[str, float | None]:
+        """For JSON, which has no nan."""
         return {
             "expected_calibration_error": self.expected_error,
-            "score_chrf_rank_correlation": self.rank_correlation,
+            "score_chrf_rank_correlation": None if math.isnan(self.rank_correlation) else self.rank_correlation,
         }
 
     def report(self) -> list[str]:

@@ -74,3 +74,5 @@ def test_evaluate_prints_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert figures.pop("expected_calibration_error") == pytest.approx(Calibration(bins, 0.0).expected_error, abs=1e-3)
     assert -1 <= figures.pop("score_chrf_rank_correlation") <= 1
     assert figures == plain
+    undefined = Calibration(bins, rank_correlation([1.0, 1.0], [1.0, 2.0])).figures()
+    assert json.loads(json.dumps(undefined, allow_nan=False))["score_chrf_rank_correlation"] is None
