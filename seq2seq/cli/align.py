@@ -64,6 +64,8 @@ def _align(options: argparse.Namespace) -> None:
     names = ("source_file", "target_file", "gold")
     check_standard_input({f"--{name.replace('_', '-')}": getattr(options, name) for name in names})
     check(options.reverse or not options.symmetrise, "--symmetrise goes with --reverse: name a run of that direction")
+    idle = options.statistics and options.reverse and options.gold is None
+    check(not idle, "--statistics describes the attention of one run: leave --reverse out, or give --gold, too")
     sources, targets = paired_lines(options.source_file, options.target_file)
     gold = None
     if options.gold is not None:

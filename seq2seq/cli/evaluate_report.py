@@ -92,11 +92,17 @@ def write_errors(options: argparse.Namespace, sources: list[str], results: Resul
         print(f"seq2seq: errors: {options.errors}", file=sys.stderr)
 
 
+def shown_data(corpus: DataConfig) -> str:
+    """Where the data lies, of several corpora each."""
+    return ", ".join(dict.fromkeys(str(each.path) for each in corpus.corpora()))
+
+
 def split_of(options: argparse.Namespace, corpus: DataConfig, sources: list[str], references: list[list[str]]) -> Split:
     """What the report is about."""
     from seq2seq.tasks.report import Split
 
-    name = f"{corpus.data}, {options.split}, {corpus.source} to {corpus.target}"
+    ways = (f"{each.source} to {each.target}" for each in corpus.corpora())
+    name = f"{shown_data(corpus)}, {options.split}, {', '.join(dict.fromkeys(ways))}"
     training = _training_texts(corpus)
     return Split(name, sources, references, (corpus.target, corpus.bleu_tokenizer), training)
 

@@ -12,7 +12,11 @@ import pytest
 import sacrebleu
 
 import seq2seq
+from seq2seq.cli.evaluate_report import shown_data
 from seq2seq.cli.main import main
+from seq2seq.data.corpus import DataConfig
+from seq2seq.data.mixing import CorpusConfig
+from seq2seq.evaluation.page_figures import bars_figure, inline_svg
 from seq2seq.inference.outputs import Translation
 from seq2seq.model.seq2seq import build_model
 from seq2seq.tasks.evaluate import Part, scored
@@ -192,3 +196,10 @@ def test_figures_of_single_corpora_are_those_of_each_run(tmp_path: Path) -> None
         for text, run in zip(row, runs, strict=True):
             assert text == f"{part.name}: {run.results.corpora[part.name].describe()}"  # type: ignore[attr-defined]
         assert "BLEU 100.00" in row[0] and "BLEU 100.00" not in row[1]
+
+
+def test_names_on_the_page_are_readable() -> None:
+    corpora = (CorpusConfig("a/x", "en", "de", "<up>"), CorpusConfig("a/x", "de", "en", "<down>"), CorpusConfig("b"))
+    assert shown_data(DataConfig(corpora, "en", "de")) == "a/x, b"
+    svg = inline_svg(bars_figure(["1"], {"_run": [1.0], "$a$": [2.0]}, "x", "y"), "bars")
+    assert "_run" in svg and "$a$" in svg

@@ -96,3 +96,5 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out.splitlines() == attention_statistics(maps).report()
     assert main([*words, "--symmetrise", "union"]) == 2
     assert "--symmetrise goes with --reverse: name a run of that direction" in capsys.readouterr().err
+    assert main([*words, "--statistics", "--reverse", str(STORED)]) == 2
+    assert "--statistics describes the attention of one run: leave --reverse out" in capsys.readouterr().err
