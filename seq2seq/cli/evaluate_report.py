@@ -49,7 +49,8 @@ def add_report_options(evaluate: argparse.ArgumentParser) -> None:
         type=path_named,
         metavar="FILE",
         help="write a TSV of the texts that are wrong: line, source, output, nearest reference, and the edits between "
-        "these by characters, or by symbols where the run writes symbols; FILE.confusions counts the edits",
+        "these by characters, or by symbols where the run writes symbols; beside errors.tsv, errors.confusions.tsv "
+        "counts the edits",
     )
 
 

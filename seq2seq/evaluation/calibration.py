@@ -65,7 +65,10 @@ def binned(confidences: Sequence[float], right: Sequence[bool]) -> list[Bin]:
 
 
 def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
-    """Spearman's: Pearson's correlation of ranks, of equal values their mean rank."""
+    """Spearman's: Pearson's correlation of ranks, of equal values their mean rank; nan where there are none, or all of
+    one are alike."""
+    if not len(one):
+        return float("nan")
     ranks = [_ranks(np.asarray(each, np.float64)) for each in (one, other)]
     deviations = [each - each.mean() for each in ranks]
     size = float(np.sqrt((deviations[0] ** 2).sum() * (deviations[1] ** 2).sum()))
