@@ -128,8 +128,8 @@ def write_requested(
     if options.compare is not None:
         other = load_other(options, options.compare, "translator")
         other.precision, other.max_source_tokens = translator.precision, translator.max_source_tokens
-        alike = reads_features(other) == reads_features(translator)
-        check(alike, f"--compare {options.compare}: one of both runs reads features, the other does not")
+        alike = reads_features(other) == reads_features(translator) and {*other.tags} == {*translator.tags}
+        check(alike, f"--compare {options.compare}: one of both runs reads features, or tags, that the other does not")
         try:
             runs.append(Answered(names[1], Path(options.compare), other, judge(other), search))
         except UserError as error:
