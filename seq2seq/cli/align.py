@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, path_named
-from seq2seq.cli.features import features_before
+from seq2seq.cli.features import check_features, features_before
 from seq2seq.cli.verbs import add_input_length, add_verb, load_other, load_translator
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def _align(options: argparse.Namespace) -> None:
     names = ("source_file", "target_file", "gold")
     check_standard_input({f"--{name.replace('_', '-')}": getattr(options, name) for name in names})
     check(options.reverse or not options.symmetrise, "--symmetrise goes with --reverse: name a run of that direction")
+    idle = options.statistics and options.reverse and options.gold is None
+    check(not idle, "--statistics describes the attention of one run: leave --reverse out, or give --gold, too")
     sources, targets = paired_lines(options.source_file, options.target_file)
     gold = None
     if options.gold is not None:
@@ -101,6 +103,8 @@ def _both_ways(
 
     reverse = load_other(options, options.reverse, "translator")
     reverse.max_source_tokens = options.max_input_length or reverse.max_source_tokens
+    for number, target in enumerate(targets, 1):
+        check_features(reverse, target, f"--reverse {options.reverse}: {options.target_file}, line {number}")
     try:
         alignments = reverse.align(targets, [source.partition("\t")[0] for source in sources])
     except UserError as error:

@@ -116,6 +116,10 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     if options.bleu_tokenizer:
         check_tokenizer(options.bleu_tokenizer)
+    if options.metrics and {*options.metrics} & {*OF_CAPTIONS}:  # refused here, not when all has been answered
+        from seq2seq.evaluation.captions import check_caption_metrics
+
+        check_caption_metrics(options.metrics)
     if options.output is None and options.ensemble:
         raise UserError("the figures of an ensemble are not those of one run; name a folder for them with --output")
     check_fusion(options)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, path_named
+from seq2seq.cli.features import reads_features
 from seq2seq.errors import UserError, check
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def add_report_options(evaluate: argparse.ArgumentParser) -> None:
         type=path_named,
         metavar="FILE",
         help="write a TSV of the texts that are wrong: line, source, output, nearest reference, and the edits between "
-        "these by characters, or by symbols where the run writes symbols; FILE.confusions counts the edits",
+        "these by characters, or by symbols where the run writes symbols; beside errors.tsv, errors.confusions.tsv "
+        "counts the edits",
     )
 
 
@@ -60,6 +62,12 @@ def report_options(options: argparse.Namespace) -> list[str]:
 def check_report_options(options: argparse.Namespace) -> None:
     """Raises UserError, before anything is translated, where what is asked for could not be written."""
     check(options.compare is None or options.report is not None, "--compare goes with --report: name a folder")
+    if options.compare is not None:
+        from seq2seq.runs.hub import find_run
+        from seq2seq.runs.stored_model import read_stored
+
+        kind = read_stored(find_run(options.compare, {})).kind
+        check(kind == "translator", f"--compare {options.compare}: holds a {kind}; name a run that translates")
     if options.report is not None:
         from seq2seq.tasks.report import check_report
 
@@ -85,11 +93,17 @@ def write_errors(options: argparse.Namespace, sources: list[str], results: Resul
         print(f"seq2seq: errors: {options.errors}", file=sys.stderr)
 
 
+def shown_data(corpus: DataConfig) -> str:
+    """Where the data lies, of several corpora each."""
+    return ", ".join(dict.fromkeys(str(each.path) for each in corpus.corpora()))
+
+
 def split_of(options: argparse.Namespace, corpus: DataConfig, sources: list[str], references: list[list[str]]) -> Split:
     """What the report is about."""
     from seq2seq.tasks.report import Split
 
-    name = f"{corpus.data}, {options.split}, {corpus.source} to {corpus.target}"
+    ways = (f"{each.source} to {each.target}" for each in corpus.corpora())
+    name = f"{shown_data(corpus)}, {options.split}, {', '.join(dict.fromkeys(ways))}"
     training = _training_texts(corpus)
     return Split(name, sources, references, (corpus.target, corpus.bleu_tokenizer), training)
 
@@ -114,6 +128,8 @@ def write_requested(
     if options.compare is not None:
         other = load_other(options, options.compare, "translator")
         other.precision, other.max_source_tokens = translator.precision, translator.max_source_tokens
+        alike = reads_features(other) == reads_features(translator) and {*other.tags} == {*translator.tags}
+        check(alike, f"--compare {options.compare}: one of both runs reads features, or tags, that the other does not")
         try:
             runs.append(Answered(names[1], Path(options.compare), other, judge(other), search))
         except UserError as error:

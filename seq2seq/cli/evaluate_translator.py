@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.cli.decoding_options import decoding_name
-from seq2seq.cli.evaluate_report import check_report_options, split_of, write_errors, write_requested
+from seq2seq.cli.evaluate_report import check_report_options, shown_data, split_of, write_errors, write_requested
 from seq2seq.cli.evaluation_place import place_of
 from seq2seq.cli.tags import tags_of
 from seq2seq.config import read_config, read_mapping, to_dict
@@ -50,7 +50,7 @@ def evaluate_translator(
     corpora = corpus.corpora()
     sources, lines, parts = together(corpus, [load_corpus(corpus, each, options.split) for each in corpora], corpora)
     if isinstance(translator.source_vocabulary, SourceVocabulary):
-        translator.source_vocabulary.check_features(sources, f"{corpus.data}, split {options.split}")
+        translator.source_vocabulary.check_features(sources, f"{shown_data(corpus)}, split {options.split}")
     search = replace(translator.search_config, **search_options)
     changed = changed_data(stored, corpus) | changed_settings(translator, search) | decoding_name(decoding)
     changed |= {"metrics": "+".join(options.metrics)} if options.metrics else {}

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, number_within, path_named
+from seq2seq.cli.features import check_features
+from seq2seq.cli.tags import add_tag, tags_of
 from seq2seq.config import SEARCH, Real
 
 if TYPE_CHECKING:
     from seq2seq.inference.reranking import Pools
+    from seq2seq.inference.translator import Translator
 
 WEIGHTS = Real(-1_000, 1_000)
 KINDS = {
@@ -56,6 +59,7 @@ def add_rerank_options(parser: argparse.ArgumentParser) -> None:
     for name, text in KINDS.items():
         spelled = f"--{name.replace('_', '-')}"
         parser.add_argument(spelled, nargs="+", action="extend", default=[], type=named, metavar="RUN", help=text)
+    add_tag(parser, "each source that --forward reads")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
 
 
@@ -83,12 +87,23 @@ def features_of(options: argparse.Namespace, sources: list[str], pools: Pools) -
     prepare_process()
     found = {"score": [[each.score for each in pool] for pool in pools], "words": lengths(pools)}
     for run in options.forward:
-        found[f"forward {run}"] = forward_scores(load(run, options.device, kind="translator"), sources, pools)
+        translator = load(run, options.device, kind="translator")
+        found[f"forward {run}"] = forward_scores(translator, _read_by(translator, run, options, sources), pools)
+    words = [source.partition("\t")[0] for source in sources]  # behind a tab stand features, which none writes
     for run in options.reverse:
-        found[f"reverse {run}"] = reverse_scores(load(run, options.device, kind="translator"), sources, pools)
+        found[f"reverse {run}"] = reverse_scores(load(run, options.device, kind="translator"), words, pools)
     for run in options.language_model:
         found[f"language_model {run}"] = language_scores(load(run, options.device, kind="language_model"), pools)
     return found
+
+
+def _read_by(translator: Translator, run: str, options: argparse.Namespace, sources: list[str]) -> list[str]:
+    """The sources as that run reads them. Raises UserError, naming the line, where one lacks features or a tag."""
+    tags = tags_of(translator, argparse.Namespace(model=run, tag=options.tag))
+    places = [f"{options.source_file}, line {number}" for number in range(1, len(sources) + 1)]
+    for source, place in zip(sources, places, strict=True):
+        check_features(translator, source, place)
+    return [tags.before(source, place) for source, place in zip(sources, places, strict=True)]
 
 
 def default_weights(names: Any) -> dict[str, float]:

@@ -68,13 +68,13 @@ def rows_of(path: Path, column: str | None, header: str, scores: bool) -> Rows:
     file's first line. Raises UserError where it has no such column."""
     if column is None:
         return Rows(path)
-    columns = tuple(name.strip() for name in column.split(","))
-    check(len(columns) <= 2 and all(columns), f"--column {column}: must be one column, or two with a comma")
     suffix = path.suffix.lower()
     check(suffix in (".tsv", ".jsonl"), f"--column: {path} must end in .tsv or .jsonl, so that its columns are known")
+    names = tuple(header.removeprefix("\ufeff").split("\t")) if suffix == ".tsv" else ()
+    columns = (column,) if column in names else tuple(name.strip() for name in column.split(","))
+    check(len(columns) <= 2 and all(columns), f"--column {column}: must be one column, or two with a comma")
     if suffix == ".jsonl":
         return Rows(path, columns, scores=scores)
-    names = tuple(header.removeprefix("\ufeff").split("\t"))
     for name in columns:
         check(name in names, f"--column {column}: {path} has the columns {', '.join(names)}")
     for name in (TRANSLATION, *([SCORE] if scores else [])):

@@ -7,6 +7,7 @@ import sys
 from itertools import islice
 
 from seq2seq.cli.decoding_options import decoding_settings
+from seq2seq.cli.tags import tags_of
 from seq2seq.cli.verbs import load_translator, search_settings
 
 LINES_TOGETHER = 256
@@ -33,10 +34,12 @@ def write_simultaneously(options: argparse.Namespace) -> None:
         translator = load_translator(options)
         from seq2seq.inference.simultaneous import wait_k
 
+        tags = tags_of(translator, options)
         while group := list(islice(lines, LINES_TOGETHER)):
             for number, line in enumerate(group, done + 1):
                 check_features(translator, line, f"line {number}")
-            for each in wait_k(translator, group, options.wait_k):
+            texts = [tags.before(line, f"line {number}") for number, line in enumerate(group, done + 1)]
+            for each in wait_k(translator, texts, options.wait_k):
                 sys.stdout.buffer.write((each.text + "\n").encode("utf-8", errors="replace"))
                 total, count = total + each.average_lagging, count + bool(each.reads)
             sys.stdout.buffer.flush()

@@ -212,7 +212,8 @@ class Vocabulary:
 
     def spellings(self, texts: Sequence[str]) -> list[list[str]]:
         """Return, for every id of every text, what stands there in the text where the piece is unknown, else ""."""
-        known: list[list[str]] = self._processor.encode(list(texts), out_type=str)
+        texts = [text.encode("utf-8", "replace").decode() for text in texts]  # lone surrogates have no UTF-8 form
+        known: list[list[str]] = self._processor.encode(texts, out_type=str)
         return [
             [piece if number == UNK_ID else "" for piece, number in zip(pieces, ids, strict=True)]
             for pieces, ids in zip(known, self.encode_batch(texts), strict=True)
@@ -286,6 +287,10 @@ class RightToLeft(Vocabulary):
     def decode_batch(self, batch: Sequence[Sequence[int]]) -> list[str]:
         """As `Vocabulary.decode_batch`, of ids whose first is the last piece of the text."""
         return super().decode_batch([list(ids)[::-1] for ids in batch])
+
+    def spellings(self, texts: Sequence[str]) -> list[list[str]]:
+        """As `Vocabulary.spellings`, of ids whose first is the last piece of the text."""
+        return [spelled[::-1] for spelled in self.plain.spellings(texts)]
 
     def decode_pieces(self, batch: Sequence[Sequence[str]]) -> list[str]:
         """As `Vocabulary.decode_pieces`, the last piece of the text first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -36,11 +37,11 @@ class Calibration(NamedTuple):
         tokens = sum(each.tokens for each in self.bins)
         return 100 * sum(each.tokens * abs(each.accuracy - each.confidence) for each in self.bins) / max(1, tokens)
 
-    def figures(self) -> dict[str, float]:
-        """For JSON."""
+    def figures(self) -> dict[str, float | None]:
+        """For JSON, which has no nan."""
         return {
             "expected_calibration_error": self.expected_error,
-            "score_chrf_rank_correlation": self.rank_correlation,
+            "score_chrf_rank_correlation": None if math.isnan(self.rank_correlation) else self.rank_correlation,
         }
 
     def report(self) -> list[str]:
@@ -64,7 +65,10 @@ def binned(confidences: Sequence[float], right: Sequence[bool]) -> list[Bin]:
 
 
 def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
-    """Spearman's: Pearson's correlation of ranks, of equal values their mean rank."""
+    """Spearman's: Pearson's correlation of ranks, of equal values their mean rank; nan where there are none, or all of
+    one are alike."""
+    if not len(one):
+        return float("nan")
     ranks = [_ranks(np.asarray(each, np.float64)) for each in (one, other)]
     deviations = [each - each.mean() for each in ranks]
     size = float(np.sqrt((deviations[0] ** 2).sum() * (deviations[1] ** 2).sum()))

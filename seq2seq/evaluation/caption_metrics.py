@@ -7,6 +7,7 @@ import functools
 import math
 import re
 import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -28,7 +29,9 @@ References = Sequence[Sequence[str]]
 
 def caption_words(text: str) -> str:
     """A caption as the field scores it: small letters, words and numbers alone, a space between them."""
-    return " ".join(re.findall(r"[\w']+", text.lower()))
+    text = text.lower()
+    marks = "".join(each for each in set(text) if unicodedata.category(each)[0] == "M")  # vowels of Hindi, for one
+    return " ".join(re.findall(rf"[\w'{marks}]+", text))
 
 
 def rouge_l(captions: Sequence[str], references: References) -> float:
@@ -104,10 +107,15 @@ def _cosine(caption: Weights, reference: Weights) -> float:
     return product / norms if norms else 0.0
 
 
+def meteor_is_there() -> bool:
+    """Whether METEOR can be computed here."""
+    return find_spec("pycocoevalcap") is not None and shutil.which("java") is not None
+
+
 def meteor(captions: Sequence[str], references: References) -> float | None:
     """METEOR 1.5 (Denkowski & Lavie 2014), 0 to 100, by its authors' program; None where pycocoevalcap, which brings
     it, or Java is missing."""
-    if find_spec("pycocoevalcap") is None or shutil.which("java") is None:
+    if not meteor_is_there():
         return None
     numbered = {number: list(lines) for number, lines in enumerate(references)}
     score, _ = _meteor_program().compute_score(numbered, {number: [caption] for number, caption in enumerate(captions)})

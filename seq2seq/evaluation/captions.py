@@ -8,8 +8,8 @@ from typing import Any
 
 from sacrebleu.metrics import BLEU
 
-from seq2seq.errors import UserError
-from seq2seq.evaluation.caption_metrics import caption_words, cider, meteor, rouge_l
+from seq2seq.errors import check
+from seq2seq.evaluation.caption_metrics import caption_words, cider, meteor, meteor_is_there, rouge_l
 from seq2seq.evaluation.metrics import exact_match, reference_streams
 
 ORDERS = (1, 2, 3, 4)
@@ -57,8 +57,16 @@ def _bleu(order: int, captions: Sequence[str], references: Sequence[Sequence[str
     return float(metric.corpus_score(list(captions), None).score)
 
 
+def check_caption_metrics(names: Sequence[str]) -> None:
+    """Raises UserError where one of these figures cannot be computed here."""
+    missing = "meteor" in names and not meteor_is_there()
+    check(not missing, f"--metrics meteor: METEOR's program {WITHOUT_METEOR}; leave it out")
+
+
 def caption_figure(name: str, captions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """One of CAPTION_METRICS. Raises UserError where it cannot be computed here."""
+    """One of CAPTION_METRICS. Raises UserError where it cannot be computed here, or as `caption_scores`."""
+    check_caption_metrics([name])
+    reference_streams(captions, references)
     plain, lines = [caption_words(each) for each in captions], [list(map(caption_words, each)) for each in references]
     match name:
         case "rouge-l":
@@ -67,8 +75,7 @@ def caption_figure(name: str, captions: Sequence[str], references: Sequence[Sequ
             return cider(plain, lines)
         case "meteor":
             score = meteor(plain, lines)
-            if score is None:
-                raise UserError(f"--metrics meteor: METEOR's program {WITHOUT_METEOR}; leave it out")
+            assert score is not None  # it is there
             return score
     return _bleu(int(name[-1]), plain, lines)
 

@@ -47,7 +47,7 @@ def bars_figure(labels: Sequence[str], series: Mapping[str, Sequence[float]], x_
     width = 0.8 / len(series)
     for number, (name, values) in enumerate(series.items()):
         places = [place + width * (number - (len(series) - 1) / 2) for place in range(len(labels))]
-        bars = axes.bar(places, values, width * 0.92, color=BARS[number % 2], label=name.replace("$", r"\$"))
+        bars = axes.bar(places, values, width * 0.92, color=BARS[number % 2], label=_plain(name))
         axes.bar_label(bars, fmt="%.1f", fontsize="small")
     axes.set_xticks(range(len(labels)), labels)
     axes.set(xlabel=x_label, ylabel=y_label)
@@ -56,3 +56,9 @@ def bars_figure(labels: Sequence[str], series: Mapping[str, Sequence[float]], x_
     if len(series) > 1:
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
+
+
+def _plain(name: str) -> str:
+    """A name as a legend shows it: matplotlib reads formulas between dollar signs, and leaves names out that begin with
+    an underscore, which a character without width before it prevents."""
+    return "\u200b" * name.startswith("_") + name.replace("$", r"\$")

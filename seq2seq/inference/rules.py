@@ -50,6 +50,11 @@ class Rules:
         terms = [] if self.terms is None else [self.terms[row] for row in rows]
         return replace(self, prefixes=prefixes, terms=terms if any(terms) else None)
 
+    @property
+    def force(self) -> bool:
+        """Whether some tokens must be written, however improbable."""
+        return self.decoding.min_length > 1 or self.prefixes is not None or self.terms is not None
+
     def applied(self, step: StepFn[Any], state: Any, limits: Tensor) -> Started:
         """The step that obeys the rules, of the plain one."""
         decoding, device = self.decoding, limits.device

@@ -11,6 +11,7 @@ from torch import Tensor
 from seq2seq.config import FUSION_WEIGHTS, check_number
 from seq2seq.data.batch import Batch
 from seq2seq.data.language_units import Pieces
+from seq2seq.data.vocabulary import RightToLeft
 from seq2seq.errors import check, check_argument
 from seq2seq.inference.fast_decoder import PreparedModels, SearchModel
 from seq2seq.inference.pretrained import Pretrained
@@ -88,13 +89,14 @@ class Searcher(Pretrained):
         check_argument("fuse", "language_model", language_model, CharacterModel)
         check_number("weight", weight, FUSION_WEIGHTS)
         check_number("internal_weight", internal_weight, FUSION_WEIGHTS)
-        maps = {getattr(model.decoder, "output_normalizer", "softmax") for model in self._models}
         check(
-            not internal_weight or maps == {"softmax"},
+            not internal_weight or not self._gives_zeros,
             "internal_weight divides by probabilities, of which many are 0 unless model.decoder.output_normalizer is "
             "softmax: leave it out",
         )
         units, own = language_model.units, getattr(self, self.vocabularies[-1])
+        forwards = not isinstance(own, RightToLeft)
+        check(forwards, "this run writes from right to left, which no language model does: rerank with one instead")
         check(
             isinstance(units, Pieces) and units.vocabulary.fingerprint() == own.fingerprint(),
             "the language model is not of the vocabulary that this run writes with: train it with --units subwords "
@@ -103,6 +105,16 @@ class Searcher(Pretrained):
         ours, theirs = self.device, language_model.device
         check(ours == theirs, f"load both models on one device, not on {ours} and {theirs}")
         self.fusion = Fusion(language_model.model, weight, internal_weight)
+
+    @property
+    def _scores_fall(self) -> bool:
+        """Whether the scores of search are sums of log-probabilities, from which nothing is taken off."""
+        return self.fusion is None or not self.fusion.internal_weight
+
+    @property
+    def _gives_zeros(self) -> bool:
+        """Whether tokens may have a probability of 0."""
+        return any(getattr(model.decoder, "output_normalizer", "softmax") != "softmax" for model in self._models)
 
     @torch.inference_mode()
     def _started(self, batch: Batch) -> tuple[StepFn[Any], Any, Memory]:

@@ -92,7 +92,8 @@ class Generator(Searcher):
                 log_probs = self._ctc_model().ctc_log_probs(memory)
                 step, state = joint_step(step, ctc_weight), start_joint(state, log_probs, memory.mask)
             limits = config.limits(batch.source_lengths)
-            return beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP)
+            falling = self._scores_fall
+            return beam_search(step, state, limits, config, BOS_ID, EOS_ID, n_best, DECODING_STEP, falling)
 
         most_rows = rows_for_beam(config.beam_size, self.device, INPUTS_PER_BATCH)
         return decode_in_batches([len(array) for array in inputs], decode, most_rows, STEPS_PER_BATCH)

@@ -41,6 +41,7 @@ from seq2seq.runs.stored_model import Build, load_model
 from seq2seq.runs.vocabularies import load_vocabularies, save_vocabularies
 from seq2seq.search.beam import Hypothesis, SearchConfig
 from seq2seq.search.prefix import PieceTexts
+from seq2seq.search.restrictions import without_zeros
 
 log = logging.getLogger(__name__)
 
@@ -285,8 +286,10 @@ class Translator(Searcher):
         batch = collate_to_decode([(source, ()) for source in sources]).to(self.device)
         limits = plan.search.limits(batch.source_lengths)
         step, state = self._started(batch)[:2]  # what the encoder gave is not kept while searching
+        if rules.force and self._gives_zeros:
+            step = without_zeros(step)
         started = rules.applied(step, state, limits)
-        found = found_by(plan, started, sources, rules.terms)
+        found = found_by(plan, started, sources, rules.terms, self._scores_fall)
         if plan.decoding.rescores:
             return rescored(self.model, sources, found, plan.decoding)
         return found

@@ -17,20 +17,27 @@ from seq2seq.search.sampling import LimitedState, ending_in_time, sample, stocha
 
 
 def found_by(
-    plan: SearchPlan, started: Started, sources: Sequence[Sequence[int]], terms: Sequence[Terms] | None = None
+    plan: SearchPlan,
+    started: Started,
+    sources: Sequence[Sequence[int]],
+    terms: Sequence[Terms] | None = None,
+    falling: bool = True,
 ) -> list[list[Hypothesis]]:
-    """plan.found outputs of each sentence. sources: their tokens. terms: what the outputs must hold."""
+    """plan.found outputs of each sentence. sources: their tokens. terms: what the outputs must hold. falling: as
+    `beam_search` takes it."""
     step, state, limits = started
     decoding = plan.decoding
     if terms is not None:
         return constrained_beam_search(
-            step, state, limits, plan.search, BOS_ID, EOS_ID, plan.found, terms, DECODING_STEP
+            step, state, limits, plan.search, BOS_ID, EOS_ID, plan.found, terms, DECODING_STEP, falling
         )
     if decoding.beam_groups > 1:
         groups = (decoding.beam_groups, decoding.diversity)
-        return diverse_beam_search(step, state, limits, plan.search, BOS_ID, EOS_ID, plan.found, *groups, DECODING_STEP)
+        return diverse_beam_search(
+            step, state, limits, plan.search, BOS_ID, EOS_ID, plan.found, *groups, DECODING_STEP, falling
+        )
     if decoding.sampling == "off":
-        return beam_search(step, state, limits, plan.search, BOS_ID, EOS_ID, plan.found, DECODING_STEP)
+        return beam_search(step, state, limits, plan.search, BOS_ID, EOS_ID, plan.found, DECODING_STEP, falling)
     draw = sample if decoding.sampling == "ancestral" else stochastic_beam_search
     seeds = [seed_of(source, decoding.seed) for source in sources]
     shaped = tempered(ending_in_time(step, EOS_ID), decoding.temperature, decoding.top_k, decoding.top_p)

@@ -90,6 +90,7 @@ def beam_search(
     eos: int,
     n_best: int = 1,
     row_step: int = 1,
+    falling: bool = True,
 ) -> list[list[Hypothesis]]:
     """Beam search; each sentence's `n_best` best finished hypotheses, best score first.
 
@@ -99,13 +100,14 @@ def beam_search(
     penalty is largest at the longest length, so log P / penalty(limit) bounds what a live hypothesis may reach.
     limits [B]: most tokens of output, eos included; a hypothesis that gets there is ended by eos, at eos's own
     log-probability. row_step: finished sentences leave the batch so many at a time, so that few sizes of batch occur.
+    falling: whether the step gives nothing above 0, as log-probabilities are; else a sentence ends with its slots only.
     Raises UserError where n_best is not from 1 to beam_size.
     """
     check(
         Whole(1, config.beam_size).admits(n_best),
         f"n_best must be from 1 to beam_size ({config.beam_size}), not {n_best}",
     )
-    return searched(Beam(limits, config, bos, n_best, row_step), step, state, eos)
+    return searched(Beam(limits, config, bos, n_best, row_step, falling), step, state, eos)
 
 
 def searched(beam: Beam, step: StepFn[State], state: State, eos: int) -> list[list[Hypothesis]]:
@@ -141,9 +143,11 @@ class Beam:
     by_sentence: ClassVar[tuple[str, ...]] = ("sentences", "limits", "tokens", "history", "totals", "ended", "worst")
     """Attributes with a row for each sentence."""
 
-    def __init__(self, limits: Tensor, config: SearchConfig, bos: int, n_best: int, row_step: int) -> None:
+    def __init__(
+        self, limits: Tensor, config: SearchConfig, bos: int, n_best: int, row_step: int, falling: bool = True
+    ) -> None:
         count, device = len(limits), limits.device
-        self.config, self.n_best, self.row_step = config, n_best, row_step
+        self.config, self.n_best, self.row_step, self.falling = config, n_best, row_step, falling
         self.finished: list[list[Hypothesis]] = [[] for _ in range(count)]
         self.sentences = torch.arange(count, device=device)
         self.limits = limits
@@ -212,8 +216,9 @@ class Beam:
         if not self.any_ended and self.history.shape[2] < self.shortest_limit:
             return None
         best_live = self.totals.amax(1)
-        bound = self.config.normalise(best_live, self.limits)
-        done = (best_live == -math.inf) | (bound <= self.worst) | (self.limits <= self.history.shape[2])
+        done = (best_live == -math.inf) | (self.limits <= self.history.shape[2])
+        if self.falling:
+            done |= self.config.normalise(best_live, self.limits) <= self.worst
         self.totals = self.totals.masked_fill(done[:, None], -math.inf)
         self.limits = self.limits.masked_fill(done, NO_LIMIT)
         keep = rows_that_stay(done, self.row_step)

@@ -28,6 +28,7 @@ def constrained_beam_search(
     n_best: int,
     phrases: Sequence[Sequence[Sequence[int]]],
     row_step: int = 1,
+    falling: bool = True,
 ) -> list[list[Hypothesis]]:
     """Beam search among the outputs that hold all of their sentence's phrases, each a list of tokens; they may overlap.
 
@@ -37,7 +38,7 @@ def constrained_beam_search(
     """
     longest = [sum(map(len, each)) + 1 for each in phrases]
     limits = torch.maximum(limits, torch.tensor(longest, dtype=limits.dtype, device=limits.device))
-    return searched(_ConstrainedBeam(limits, config, bos, n_best, row_step, phrases), step, state, eos)
+    return searched(_ConstrainedBeam(limits, config, bos, n_best, row_step, phrases, falling), step, state, eos)
 
 
 class _Candidates(NamedTuple):
@@ -66,8 +67,9 @@ class _ConstrainedBeam(Beam):
         n_best: int,
         row_step: int,
         phrases: Sequence[Sequence[Sequence[int]]],
+        falling: bool,
     ) -> None:
-        super().__init__(limits, config, bos, n_best, row_step)
+        super().__init__(limits, config, bos, n_best, row_step, falling)
         most, longest = max(map(len, phrases)), max((len(each) for row in phrases for each in row), default=0)
         rows = [[[*each, *[NONE] * (longest - len(each))] for each in row] for row in phrases]
         rows = [[*row, *[[NONE] * longest] * (most - len(row))] for row in rows]

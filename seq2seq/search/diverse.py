@@ -25,6 +25,7 @@ def diverse_beam_search(
     groups: int,
     strength: float,
     row_step: int = 1,
+    falling: bool = True,
 ) -> list[list[Hypothesis]]:
     """Beam search in groups, of beam_size / groups slots each. At each step the groups choose one after the other, and
     a continuation counts `strength` less for each time that an earlier group has just chosen its token (Hamming
@@ -34,7 +35,7 @@ def diverse_beam_search(
     """
     width = config.beam_size
     check(width % groups == 0, f"beam_groups {groups} must divide beam_size {width}: choose another one of them")
-    found = searched(_GroupedBeam(limits, config, bos, groups, strength, row_step), step, state, eos)
+    found = searched(_GroupedBeam(limits, config, bos, groups, strength, row_step, falling), step, state, eos)
     return [_different(pool)[:n_best] for pool in found]
 
 
@@ -46,9 +47,16 @@ class _GroupedBeam(Beam):
     """Slots of one group next to each other: G groups of k slots. `ended` [b, G] counts by group."""
 
     def __init__(
-        self, limits: Tensor, config: SearchConfig, bos: int, groups: int, strength: float, row_step: int
+        self,
+        limits: Tensor,
+        config: SearchConfig,
+        bos: int,
+        groups: int,
+        strength: float,
+        row_step: int,
+        falling: bool,
     ) -> None:
-        super().__init__(limits, config, bos, config.beam_size, row_step)
+        super().__init__(limits, config, bos, config.beam_size, row_step, falling)
         self.groups, self.strength = groups, strength
         self.ended = torch.zeros((len(limits), groups), dtype=torch.int64, device=limits.device)
 

@@ -42,6 +42,18 @@ def minimum_length(
     return longer
 
 
+def without_zeros(step: StepFn[Any]) -> Callable[[Tensor, Any], tuple[Tensor, Any]]:
+    """A StepFn in which tokens of probability 0 have the least one that there is, so that they can be forced. Its state
+    is the one of `step`."""
+
+    def possible(token: Tensor, state: Any) -> tuple[Tensor, Any]:
+        log_probs, state = step(token, state)
+        least = math.log(torch.finfo(log_probs.dtype).tiny)
+        return log_probs.masked_fill(log_probs == -math.inf, least), state
+
+    return possible
+
+
 def without_tokens(step: StepFn[Any], banned: Tensor) -> Callable[[Tensor, Any], tuple[Tensor, Any]]:
     """A StepFn without these tokens, ids [n]. Its state is the one of `step`."""
 

@@ -152,8 +152,14 @@ def write_report(folder: Path, split: Split, runs: Sequence[Answered]) -> Path:
 
 def _figures(runs: Sequence[Answered]) -> list[tuple[list[str], str]]:
     """Of each figure the text of each run, and the signature."""
-    reports = [[line.partition("\t") for line in run.results.report()] for run in runs]
-    return [([text for text, _, _ in each], each[0][2]) for each in zip(*reports, strict=True)]
+    reports = [[_cells(line, run.results) for line in run.results.report()] for run in runs]
+    return [([text for text, _ in each], each[0][1]) for each in zip(*reports, strict=True)]
+
+
+def _cells(line: str, results: Results) -> tuple[str, str]:
+    """A line of figures as text and signature. Lines of single corpora have no signature, but all their figures."""
+    text, _, rest = line.partition("\t")
+    return (f"{text}: {rest}", "") if text in getattr(results, "corpora", ()) else (text, rest)
 
 
 def _comparisons(split: Split, runs: Sequence[Answered]) -> list[Comparison]:

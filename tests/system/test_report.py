@@ -12,8 +12,15 @@ import pytest
 import sacrebleu
 
 import seq2seq
+from seq2seq.cli.evaluate_report import shown_data
 from seq2seq.cli.main import main
+from seq2seq.data.corpus import DataConfig
+from seq2seq.data.mixing import CorpusConfig
+from seq2seq.evaluation.page_figures import bars_figure, inline_svg
+from seq2seq.inference.outputs import Translation
 from seq2seq.model.seq2seq import build_model
+from seq2seq.tasks.evaluate import Part, scored
+from seq2seq.tasks.report import Answered, _figures
 from tests.browser import CHROMIUM, DRIVER, browser
 
 STORED = Path(__file__).parents[1] / "fixtures" / "translator-0.1.0-format2"
@@ -112,7 +119,12 @@ def test_the_page_of_two_runs(words: list[str], tmp_path: Path, capsys: pytest.C
     assert (tmp_path / "page" / "index.html").read_text() == "mine"
     assert main([*words, "--compare", str(tmp_path / "untrained")]) == 2
     assert "--compare goes with --report" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "page")
     generator = STORED.with_name("generator-0.1.0-format2")
+    for other, said in ((tmp_path / "none", str(tmp_path / "none")), (generator, "holds a generator; name a run that")):
+        assert main([*words, "--report", str(tmp_path / "page"), "--compare", str(other)]) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "page").exists(), "refused before anything is translated"
     assert main(["evaluate", str(generator), "--data", str(tmp_path), "--report", str(tmp_path / "p")]) == 2
     assert "--report: for runs that translate text" in capsys.readouterr().err
 
@@ -167,3 +179,27 @@ def test_a_browser_shows_it_from_disk(words: list[str], tmp_path: Path) -> None:
             colours.append(opened.run("return getComputedStyle(document.body).backgroundColor;"))
         assert colours[0] != colours[1]
         assert opened.console() == []
+
+
+def test_figures_of_single_corpora_are_those_of_each_run(tmp_path: Path) -> None:
+    translator, sources = seq2seq.load(STORED), [source for source, _ in PAIRS]
+    references = [[target] for _, target in PAIRS]
+    parts = [Part("one", slice(0, 2), "de"), Part("two", slice(2, 5), "de")]
+    runs = []
+    for name, texts in (("good", [target for _, target in PAIRS]), ("bad", ["BA"] * 5)):
+        outputs = [Translation(text, 0.0, 0.0, []) for text in texts]
+        results = scored(sources, references, outputs, "de", confidence=False, parts=parts)
+        runs.append(Answered(name, tmp_path, translator, results, {}))
+    cells = [texts for texts, signature in _figures(runs) if texts[0].startswith(("one", "two"))]
+    assert len(cells) == 2
+    for row, part in zip(cells, parts, strict=True):
+        for text, run in zip(row, runs, strict=True):
+            assert text == f"{part.name}: {run.results.corpora[part.name].describe()}"  # type: ignore[attr-defined]
+        assert "BLEU 100.00" in row[0] and "BLEU 100.00" not in row[1]
+
+
+def test_names_on_the_page_are_readable() -> None:
+    corpora = (CorpusConfig("a/x", "en", "de", "<up>"), CorpusConfig("a/x", "de", "en", "<down>"), CorpusConfig("b"))
+    assert shown_data(DataConfig(corpora, "en", "de")) == "a/x, b"
+    svg = inline_svg(bars_figure(["1"], {"_run": [1.0], "$a$": [2.0]}, "x", "y"), "bars")
+    assert "_run" in svg and "$a$" in svg

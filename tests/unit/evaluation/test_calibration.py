@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,8 @@ def test_rank_correlation() -> None:
     assert rank_correlation([1, 2, 3, 9], [0.1, 0.2, 0.3, 0.4]) == pytest.approx(1)
     assert rank_correlation([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
     assert math.isnan(rank_correlation([1, 1], [1, 2]))
+    with warnings.catch_warnings(action="error"):
+        assert math.isnan(rank_correlation([], []))
     stats = pytest.importorskip("scipy.stats")
     random = np.random.default_rng(1)
     for _ in range(20):
@@ -74,3 +77,5 @@ def test_evaluate_prints_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert figures.pop("expected_calibration_error") == pytest.approx(Calibration(bins, 0.0).expected_error, abs=1e-3)
     assert -1 <= figures.pop("score_chrf_rank_correlation") <= 1
     assert figures == plain
+    undefined = Calibration(bins, rank_correlation([1.0, 1.0], [1.0, 2.0])).figures()
+    assert json.loads(json.dumps(undefined, allow_nan=False))["score_chrf_rank_correlation"] is None

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from seq2seq.cli.evaluate import OF_CAPTIONS
+from seq2seq.cli.main import main
 from seq2seq.errors import UserError
 from seq2seq.evaluation.caption_metrics import caption_words, cider, meteor, rouge_l
 from seq2seq.evaluation.captions import CAPTION_METRICS, caption_figure, caption_scores
@@ -55,6 +56,27 @@ def test_case_and_punctuation_do_not_count() -> None:
     assert caption_words("A dog's ball, (two) T-shirts.") == "a dog's ball two t shirts"
     scores = caption_scores(["A dog."], [["a dog", "The cat!"]])
     assert (scores.bleu[1], scores.rouge_l, scores.exact_match) == (pytest.approx(100), pytest.approx(100), 100)
+
+
+def test_words_of_other_scripts_stay_whole() -> None:
+    assert caption_words("हिन्दी, क्या?") == "हिन्दी क्या"
+    assert caption_words("Cafe\u0301-Bar!") == "cafe\u0301 bar"
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    for name in ("rouge-l", "cider", "bleu-4"):
+        with pytest.raises(UserError, match="there is nothing to score"):
+            caption_figure(name, [], [])
+        with pytest.raises(UserError):
+            caption_figure(name, ["a"], [["a"], ["b"]])
+
+
+def test_meteor_is_refused_before_anything_is_answered(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert main(["evaluate", "no-such-run", "--metrics", "accuracy,meteor"]) == 2
+    assert "--metrics meteor: METEOR's program needs Java" in capsys.readouterr().err
 
 
 def test_figures_are_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

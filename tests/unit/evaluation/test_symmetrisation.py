@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import seq2seq
 from seq2seq.cli.main import main
+from seq2seq.data.units import SourceVocabulary, unit_vocabulary
+from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.errors import UserError
 from seq2seq.evaluation.alignments import Links, hard_links, pharaoh
 from seq2seq.evaluation.attention_statistics import attention_statistics
 from seq2seq.evaluation.symmetrisation import symmetrised
+from seq2seq.model.seq2seq import build_model
 
 STORED = Path(__file__).parents[2] / "fixtures" / "translator-0.1.0-format2"
 SIZE = 5
@@ -96,3 +100,26 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out.splitlines() == attention_statistics(maps).report()
     assert main([*words, "--symmetrise", "union"]) == 2
     assert "--symmetrise goes with --reverse: name a run of that direction" in capsys.readouterr().err
+    assert main([*words, "--statistics", "--reverse", str(STORED)]) == 2
+    assert "--statistics describes the attention of one run: leave --reverse out" in capsys.readouterr().err
+
+
+def test_runs_that_read_features_are_not_given_lines_without(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    translator = seq2seq.load(STORED)
+    vocabulary, config = translator.source_vocabulary, replace(translator.config, tie="two_way")
+    assert isinstance(vocabulary, Vocabulary)
+    reading = SourceVocabulary(vocabulary, unit_vocabulary(["V N"], "symbols", VocabularyConfig(), 1), 0)
+    model = build_model(config, len(reading), len(translator.target_vocabulary))
+    run = tmp_path / "features"
+    seq2seq.Translator(model, config, reading, translator.target_vocabulary).save_pretrained(run)
+    (tmp_path / "lines").write_text("ba ko\n")
+    files = ["--source-file", str(tmp_path / "lines"), "--target-file", str(tmp_path / "lines")]
+    assert main(["align", str(STORED), *files, "--reverse", str(run)]) == 2
+    assert "lines, line 1: this model reads lines of a source, a tab, and its features" in capsys.readouterr().err
+    (tmp_path / "test.jsonl").write_text('{"s": "ba ko", "t": "BA KO"}\n')
+    data = ["--data", str(tmp_path / "test.jsonl"), "--source", "s", "--target", "t", "--metrics", "accuracy"]
+    page = ["--report", str(tmp_path / "page"), "--compare", str(run), "--output", str(tmp_path)]
+    assert main(["evaluate", str(STORED), *data, *page]) == 2
+    assert "one of both runs reads features, or tags, that the other does not" in capsys.readouterr().err

@@ -63,6 +63,15 @@ def test_from_right_to_left() -> None:
     assert [each.text[::-1] for each in translator.search(["ÑaÖb"], **options)[0]] == ahead  # type: ignore[arg-type]
 
 
+def test_spellings_stand_in_the_order_of_the_ids() -> None:
+    plain = copier().target_vocabulary
+    for vocabulary in (plain, RightToLeft(plain)):
+        for text in ("ÑaÖb", "a\ud800"):
+            (ids,), (spelled,) = vocabulary.encode_batch([text]), vocabulary.spellings([text])
+            assert [bool(each) for each in spelled] == [each == 1 for each in ids]
+    assert RightToLeft(plain).spellings(["ÑaÖb"]) == [["", "Ö", "", "Ñ"]]
+
+
 def test_simultaneous_outputs_of_a_model_that_copies() -> None:
     """One that waits for the whole source writes as greedy search does."""
     translator = copier()

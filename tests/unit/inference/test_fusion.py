@@ -14,6 +14,7 @@ from seq2seq.cli.main import main
 from seq2seq.data.characters import Characters
 from seq2seq.data.language_units import Pieces
 from seq2seq.data.symbols import BOS_ID, EOS_ID
+from seq2seq.data.vocabulary import RightToLeft
 from seq2seq.errors import UserError
 from seq2seq.model.language_model import LanguageModelConfig, build_language_model
 from seq2seq.model.memory import Memory
@@ -87,6 +88,10 @@ def test_the_best_is_that_of_exhaustive_search() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     translator, model = seq2seq.load(STORED), language_model()
+    backwards = RightToLeft(translator.target_vocabulary)
+    turned = seq2seq.Translator(translator.model, translator.config, translator.source_vocabulary, backwards)
+    with pytest.raises(UserError, match="this run writes from right to left, which no language model does"):
+        turned.fuse(model)
     strange = seq2seq.CharacterModel(model.model, model.config, Characters("abc"))
     with pytest.raises(UserError, match="the language model is not of the vocabulary that this run writes with"):
         translator.fuse(strange)

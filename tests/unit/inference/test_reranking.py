@@ -15,7 +15,7 @@ import seq2seq
 from seq2seq.cli.main import main
 from seq2seq.data.language_units import Pieces
 from seq2seq.data.symbols import BOS_ID, EOS_ID
-from seq2seq.data.vocabulary import RightToLeft, Vocabulary
+from seq2seq.data.vocabulary import RightToLeft, Vocabulary, VocabularyConfig
 from seq2seq.deploy.plans import plan_of
 from seq2seq.errors import UserError
 from seq2seq.evaluation.weight_search import search_weights
@@ -29,6 +29,7 @@ from seq2seq.inference.reranking import (
     reverse_scores,
 )
 from seq2seq.model.language_model import LanguageModelConfig, build_language_model
+from seq2seq.model.seq2seq import build_model
 from seq2seq.tasks.translation import run
 from tests.conftest import toy_config
 
@@ -134,6 +135,28 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     (tmp_path / "in").write_text("ba\n")
     assert main(["rerank", *given]) == 2
     assert "in has 1 lines, " in capsys.readouterr().err
+
+
+def test_sources_are_read_as_each_run_reads_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a tag where --tag says so; backwards without features."""
+    vocabulary = Vocabulary.train(["ba ko mi", "lu so"], VocabularyConfig(model_type="char"), tags=["<up>"])
+    stored = seq2seq.load(STORED)
+    model = build_model(stored.config, len(vocabulary), len(vocabulary))
+    translator = seq2seq.Translator(model, stored.config, vocabulary, vocabulary)
+    translator.save_pretrained(tmp_path / "run")
+    (tmp_path / "in").write_text("ba\tV;PST\n")
+    (tmp_path / "nbest").write_text("1\t1\t-1\tko\n")
+    given = [str(tmp_path / "nbest"), "--source-file", str(tmp_path / "in"), "--n-best", "1"]
+    for words, pair in (
+        (["--forward", str(tmp_path / "run"), "--tag", "<up>"], ("<up> ba\tV;PST", "ko")),
+        (["--reverse", str(tmp_path / "run")], ("ko", "ba")),
+    ):
+        assert main(["rerank", *given, *words]) == 0
+        (score,) = translator.score([pair[0]], [pair[1]])
+        written = float(capsys.readouterr().out.split("\t")[2])
+        assert written == pytest.approx(-1 + score.log_probability / score.tokens, abs=1e-5)
+    assert main(["rerank", *given, "--forward", str(STORED), "--tag", "<up>"]) == 2
+    assert f"--tag: {STORED} was trained without tags" in capsys.readouterr().err
 
 
 def test_a_run_that_writes_from_right_to_left(toy_data: Path, tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ import torch
 import seq2seq
 from seq2seq.cli.main import main
 from seq2seq.data.symbols import BOS_ID, EOS_ID
-from seq2seq.data.vocabulary import RightToLeft
+from seq2seq.data.vocabulary import RightToLeft, Vocabulary, VocabularyConfig
 from seq2seq.errors import UserError
 from seq2seq.inference.simultaneous import Simultaneous, wait_k
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.seq2seq import ModelConfig, build_model
 
 STORED = Path(__file__).parents[2] / "fixtures" / "translator-0.1.0-format2"
 TEXTS = ["ba ko mi", "so", "", "ne ba ra", "lu te"]
@@ -83,6 +86,23 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert f"average lagging {mean:.2f} source tokens, of 4 sentences" in printed.err
     assert main(["translate", str(STORED), str(tmp_path / "in"), "--wait-k", "2", "--beam-size", "3", "--scores"]) == 2
     assert "--wait-k is a greedy search of one model: leave --scores, --beam-size out" in capsys.readouterr().err
+
+
+def test_lines_get_their_tags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = VocabularyConfig(model_type="char", byte_fallback=False)
+    vocabulary = Vocabulary.train(["ba ko mi", "so"], config, tags=["<up>", "<down>"])
+    torch.manual_seed(1)
+    sizes = ModelConfig(8, 0.0, "two_way", EncoderConfig(6), DecoderConfig(12))
+    model = build_model(sizes, len(vocabulary), len(vocabulary))
+    translator = seq2seq.Translator(model, sizes, vocabulary, vocabulary)
+    translator.save_pretrained(tmp_path / "run")
+    (tmp_path / "in").write_text("ba ko\n<down> mi\n")
+    options = ["--wait-k", "2", "--max-input-length", "50"]
+    assert main(["translate", str(tmp_path / "run"), str(tmp_path / "in"), *options, "--tag", "<up>"]) == 0
+    expected = [each.text for each in wait_k(translator, ["<up> ba ko", "<down> mi"], 2)]
+    assert capsys.readouterr().out.splitlines() == expected
+    assert expected[0] != wait_k(translator, ["ba ko"], 2)[0].text
+    assert main(["translate", str(tmp_path / "run"), str(tmp_path / "in"), *options, "--tag", "<left>"]) == 2
 
 
 def test_what_does_not_go_with_it_is_refused() -> None:

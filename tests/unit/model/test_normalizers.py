@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from seq2seq.data.batch import collate, collate_to_decode
+from seq2seq.data.units import unit_vocabulary
+from seq2seq.data.vocabulary import VocabularyConfig
 from seq2seq.errors import UserError
 from seq2seq.inference.decoding import score_pairs
 from seq2seq.inference.fast_decoder import InferenceDecoder, prepare
+from seq2seq.inference.translator import Translator
 from seq2seq.model.attention import attention_weights
 from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.encoder import EncoderConfig
@@ -188,3 +191,18 @@ def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_end_always_has_some_probability() -> None:
     found = log_probabilities(torch.tensor([[9.0, 0, 0, 0]]), "sparsemax", last=3)
     assert found[0, 0] == 0 and found[0, 3].isfinite() and (found[0, 1:3] == -math.inf).all()
+
+
+@pytest.mark.parametrize("options", [{"prefixes": ["cc"]}, {"terms": [["c"]]}, {"min_length": 4}])
+def test_what_is_asked_for_is_written_though_its_probability_is_zero(options: dict[str, Any]) -> None:
+    vocabulary = unit_vocabulary(["a b c", "abc ac"], "characters", VocabularyConfig(), 1)
+    torch.manual_seed(1)
+    config = ModelConfig(8, 0.0, "two_way", EncoderConfig(6), DecoderConfig(12, output_normalizer="sparsemax"))
+    model = build_model(config, len(vocabulary), len(vocabulary))
+    model.decoder.output.bias.data[vocabulary.encode("b")[0]] = 30.0
+    model.decoder.output.bias.data[3] = 60.0  # all is end of sentence, whatever was written
+    translator = Translator(model, config, vocabulary, vocabulary)
+    assert translator.translate(["ab"]) == [""]
+    (best,) = translator.search(["ab"], max_length=6, **options)[0]
+    assert len(best.tokens) >= 3 if "min_length" in options else "c" in best.text
+    assert best.score > -math.inf

@@ -150,3 +150,14 @@ def test_an_n_best_that_the_beam_cannot_give_is_refused(n_best: int) -> None:
 def test_an_unknown_length_penalty_is_refused() -> None:
     with pytest.raises(UserError, match='length_penalty_kind\' must be one of "average", "gnmt", got "Average"'):
         SearchConfig(length_penalty_kind="Average")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+def test_scores_that_rise_are_searched_to_the_end(penalty: float) -> None:
+    """As they do where an internal language model is taken off: no score so far bounds that of the whole."""
+    config, tables = SearchConfig(beam_size=40, length_penalty=penalty), chains(20, seed=7) + 2.5
+    found = beam_search(step, ChainState(tables), torch.full((20,), 4), config, BOS, EOS, falling=False)
+    missed = beam_search(step, ChainState(tables), torch.full((20,), 4), config, BOS, EOS)
+    best = [exhaustive(table, 4, config)[0].score for table in tables]
+    assert [pool[0].score for pool in found] == pytest.approx(best, abs=1e-4)
+    assert [pool[0].score for pool in missed] != pytest.approx(best, abs=1e-4)
