@@ -167,9 +167,15 @@ def test_a_mix_by_the_command_line(
         answers.append(capfdbinary.readouterr().out)
     assert answers[0].count(b"\n") == 3
     assert answers[0] == answers[1] == answers[2]
+    for words in (["bare", "--tag", "<up>"], ["tagged"]):
+        assert main(["translate", str(output), str(tmp_path / words[0]), *words[1:], "--wait-k", "2"]) == 0
+        answers.append(capfdbinary.readouterr().out)
+    assert answers[-1] == answers[-2]
     for words, message in (
         ([], b"line 1: begins with none of the tags that this model reads, <up>, <down>; give --tag"),
+        (["--wait-k", "2"], b"line 1: begins with none of the tags that this model reads, <up>, <down>; give --tag"),
         (["--tag", "<left>"], b"--tag must be one of <up>, <down>"),
+        (["--wait-k", "2", "--tag", "<left>"], b"--tag must be one of <up>, <down>"),
     ):
         assert main(["translate", str(output), str(tmp_path / "bare"), *words]) == 2
         assert message in capfdbinary.readouterr().err
