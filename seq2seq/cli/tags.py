@@ -34,13 +34,19 @@ class Tags(NamedTuple):
     def before(self, line: str, place: str) -> str:
         """The line with its tag. Raises UserError, naming the place, where it has none and the model needs one."""
         from seq2seq.data.mixing import tagged
+
+        if self.apart(line)[0]:
+            return line
+        line = tagged(line, self.given)
+        self.check(line, place)
+        return line
+
+    def check(self, line: str, place: str) -> None:
+        """Raises UserError, naming the place, where a line that is not blank has no tag and the model needs one."""
         from seq2seq.errors import check
 
-        if not line.strip() or self.apart(line)[0]:
-            return line
         problem = f"begins with none of the tags that this model reads, {', '.join(self.known)}; give --tag"
-        check(bool(self.given) or not self.needed, f"{place}: {problem}")
-        return tagged(line, self.given)
+        check(not self.needed or not line.strip() or bool(self.apart(line)[0]), f"{place}: {problem}")
 
     def apart(self, line: str) -> tuple[str, str]:
         """The tag that a line begins with, empty where there is none, and the rest."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -100,6 +100,12 @@ def _corpus_of(one: Any, where: str) -> CorpusConfig:
     if isinstance(one, Mapping) and not any(hasattr(each, "column_names") for each in one.values()):
         return from_dict(CorpusConfig, dict(one), where)
     return CorpusConfig(name_of_data(one))
+
+
+def with_columns(corpora: Sequence[CorpusConfig], source: str, target: str) -> list[CorpusConfig]:
+    """The corpora whose weight is not 0, with their columns: where one names none, these."""
+    named = [replace(each, source=each.source or source, target=each.target or target) for each in corpora]
+    return [each for each in named if each.weight != 0]
 
 
 def corpus_names(corpora: Sequence[CorpusConfig]) -> list[str]:

@@ -29,12 +29,18 @@ def _shortened(split: Any, config: ExperimentConfig, pairs: int) -> Any:
 
 
 def held_out(config: ExperimentConfig, split: str) -> tuple[list[Corpus], list[CorpusConfig]]:
+    """`corpora_with`, on a smoke run the first few sentences of each."""
+    found, corpora = corpora_with(config, split)
+    return [_shortened(each, config, QUICK_SENTENCES) for each in found], corpora
+
+
+def corpora_with(config: DataConfig, split: str) -> tuple[list[Corpus], list[CorpusConfig]]:
     """That split of each corpus that has it, and these corpora; the log says which have not. Raises UserError where
     none has it."""
     found, problems = [], []
     for corpus in config.corpora():
         try:
-            found.append((_shortened(load_corpus(config, corpus, split), config, QUICK_SENTENCES), corpus))
+            found.append((load_corpus(config, corpus, split), corpus))
         except UserError as error:
             problems.append(error)
     if not found:

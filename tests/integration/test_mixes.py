@@ -184,6 +184,9 @@ def test_a_mix_by_the_command_line(
     assert figures["sentences"] == 24
     assert main(["evaluate", str(output), "--target", "fr"]) == 2
     assert b"was trained on no corpus of --target fr" in capfdbinary.readouterr().err
+    untagged = ["--data", str(toy_data), "--source", "en", "--target", "de"]
+    assert main(["evaluate", str(output), *untagged]) == 2
+    assert b"split test, source 1: begins with none of the tags that this model reads" in capfdbinary.readouterr().err
 
 
 def test_one_model_of_several_languages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
