@@ -50,8 +50,9 @@ class Tags(NamedTuple):
 
     def apart(self, line: str) -> tuple[str, str]:
         """The tag that a line begins with, empty where there is none, and the rest."""
-        first, _, rest = line.lstrip().partition(" ")
-        return (first, rest) if first in self.known else ("", line)
+        from seq2seq.data.mixing import tag_apart
+
+        return tag_apart(line, self.known)
 
 
 def tags_of(translator: Translator, options: argparse.Namespace) -> Tags:

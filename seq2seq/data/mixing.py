@@ -71,8 +71,13 @@ def tagged(source: str, tag: str) -> str:
 
 def untagged(source: str, tags: Collection[str]) -> str:
     """A source without the tag that it may begin with."""
-    first, _, rest = source.partition(" ")
-    return rest if first in tags else source
+    return tag_apart(source, tags)[1]
+
+
+def tag_apart(source: str, tags: Collection[str]) -> tuple[str, str]:
+    """Which of the tags a source begins with, empty where it is none of them, and the rest."""
+    first, _, rest = source.lstrip().partition(" ")
+    return (first, rest) if first in tags else ("", source)
 
 
 def data_of(data: Any) -> str | tuple[CorpusConfig, ...]:

@@ -167,6 +167,9 @@ def test_a_mix_by_the_command_line(
         answers.append(capfdbinary.readouterr().out)
     assert answers[0].count(b"\n") == 3
     assert answers[0] == answers[1] == answers[2]
+    texts = {name: (tmp_path / name).read_text().split("\n")[:-1] for name in ("bare", "tagged")}
+    found = [seq2seq.ColumnTranslator(output, "en", tag="<up>")({"en": each}) for each in texts.values()]
+    assert found[0]["translation"] == found[1]["translation"] == seq2seq.load(output).translate(texts["tagged"])
     for words in (["bare", "--tag", "<up>"], ["tagged"]):
         assert main(["translate", str(output), str(tmp_path / words[0]), *words[1:], "--wait-k", "2"]) == 0
         answers.append(capfdbinary.readouterr().out)
