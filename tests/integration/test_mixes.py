@@ -17,6 +17,8 @@ from seq2seq.data.mixing import CorpusConfig
 from seq2seq.data.vocabulary import VocabularyConfig
 from seq2seq.errors import UserError
 from seq2seq.runtime.distributed import World
+from seq2seq.serving.backend import LoadOptions, Source
+from seq2seq.serving.torch_backend import open_run
 from seq2seq.tasks.base import Run
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.translation import prepare, run
@@ -170,6 +172,7 @@ def test_a_mix_by_the_command_line(
     texts = {name: (tmp_path / name).read_text().split("\n")[:-1] for name in ("bare", "tagged")}
     found = [seq2seq.ColumnTranslator(output, "en", tag="<up>")({"en": each}) for each in texts.values()]
     assert found[0]["translation"] == found[1]["translation"] == seq2seq.load(output).translate(texts["tagged"])
+    assert open_run(Source(str(output)), LoadOptions()).tags == ["<up>", "<down>"]
     for words in (["bare", "--tag", "<up>"], ["tagged"]):
         assert main(["translate", str(output), str(tmp_path / words[0]), *words[1:], "--wait-k", "2"]) == 0
         answers.append(capfdbinary.readouterr().out)
