@@ -21,6 +21,7 @@ from seq2seq.serving.backend import LoadOptions, Source
 from seq2seq.serving.torch_backend import open_run
 from seq2seq.tasks.base import Run
 from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.splits import held_out
 from seq2seq.tasks.translation import prepare, run
 from tests.comparison import assert_same, final_state
 from tests.conftest import toy_config
@@ -92,6 +93,10 @@ def test_a_corpus_without_validation_data_is_only_trained_on(
     assert len(prepared.validator.pairs) == 24
     assert prepared.batches.batches_per_epoch > 10
     assert f"no validation data of one corpus: {made}: no split 'validation'" in caplog.text
+    (made / "validation.jsonl").write_text("{")  # which is a mistake, not an absence
+    with pytest.raises(UserError, match=r"made.*validation\.jsonl"):
+        held_out(config, "validation")
+    (made / "validation.jsonl").unlink()
     with pytest.raises(UserError, match="no split 'validation'"):
         prepare(mixed([made, made], tmp_path / "run"), Run(config, tmp_path / "run", World()))
 
