@@ -186,11 +186,13 @@ def joined(parts: list[Corpus]) -> Corpus:
     several = any(isinstance(kind, list) for kind in kinds)
     features = Features({"source": text, "target": Sequence(text) if several else text})
     with quiet(), cache_errors():
+        listed = [
+            part.map(_listed, features=features) if several and isinstance(kind, str) else part
+            for part, kind in zip(parts, kinds, strict=True)
+        ]
+        # Of Parquet files texts may be of a type for large ones, which does not join with the usual one.
         return concatenate_datasets(
-            [
-                part.map(_listed, features=features) if several and isinstance(kind, str) else part
-                for part, kind in zip(parts, kinds, strict=True)
-            ]
+            [each if each.features in (None, features) else each.cast(features) for each in listed]
         )
 
 
