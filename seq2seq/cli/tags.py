@@ -58,6 +58,7 @@ class Tags(NamedTuple):
 def tags_of(translator: Translator, options: argparse.Namespace) -> Tags:
     """The tags of a run. Raises UserError where --tag is none of them."""
     from seq2seq.config import read_mapping
+    from seq2seq.data.mixing import every_tagged
     from seq2seq.errors import check
     from seq2seq.runs.hub import find_run
     from seq2seq.runs.layout import CONFIG_FILE
@@ -68,6 +69,5 @@ def tags_of(translator: Translator, options: argparse.Namespace) -> Tags:
         not given or given in known, f"--tag must be one of {', '.join(known)}, which {options.model} was trained with"
     )
     path = find_run(options.model, {}) / CONFIG_FILE
-    corpora = read_mapping(path).get("data") if known and path.is_file() else None
-    tags = [each.get("tag") for each in corpora if each.get("weight") != 0] if isinstance(corpora, list) else [None]
-    return Tags(given, tuple(known), all(tags))
+    needed = bool(known) and path.is_file() and every_tagged(read_mapping(path))
+    return Tags(given, tuple(known), needed)

@@ -80,6 +80,12 @@ def tag_apart(source: str, tags: Collection[str]) -> tuple[str, str]:
     return (first, rest) if first in tags else ("", source)
 
 
+def every_tagged(stored: Mapping[str, Any]) -> bool:
+    """Whether all corpora that a run's stored configuration names, but those of weight 0, have a tag."""
+    corpora = stored.get("data")
+    return isinstance(corpora, list) and all(each.get("tag") for each in corpora if each.get("weight") != 0)
+
+
 def data_of(data: Any) -> str | tuple[CorpusConfig, ...]:
     """What a configuration keeps of its `data`: a list as the corpora that it names, all else as `name_of_data` has it.
     Raises UserError for what is neither, and where only some corpora have a weight, or none has one above 0."""

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seq2seq.data.mixing import is_tag, tag_apart, tagged
+from seq2seq.config import read_mapping
+from seq2seq.data.mixing import every_tagged, is_tag, tag_apart, tagged
 from seq2seq.errors import check
 from seq2seq.inference.translator import Translator
 from seq2seq.runs.hub import find_run
-from seq2seq.runs.layout import MODEL_FILE
+from seq2seq.runs.layout import CONFIG_FILE, MODEL_FILE
 from seq2seq.runs.weights import CHECKSUM, stored_shapes
 from seq2seq.runtime.device import device_named, prepare_process
 
@@ -53,6 +54,9 @@ class ColumnTranslator:
         self.device, self.search_options = str(device_named(device)), search_options
         self.checksum = stored_shapes(directory / MODEL_FILE)[1].get(CHECKSUM, "")
         """Of the weights. datasets, which keeps what a function gave, knows by it a model that was trained further."""
+        stored = directory / CONFIG_FILE
+        self.needs_tag = stored.is_file() and every_tagged(read_mapping(stored))
+        """Whether the model never saw a text without a tag."""
         self._translator: Translator | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -85,9 +89,16 @@ class ColumnTranslator:
         for text in given:
             check(isinstance(text, str), f"column {self.column!r} must hold text, but there is {text!r:.60}")
         translator = self._loaded()
-        if self.tag:
+        if self.tag or self.needs_tag:
             known = translator.tags
             given = [text if tag_apart(text, known)[0] else tagged(text, self.tag) for text in given]
+            for text in given:
+                fits = not self.needs_tag or not text.strip() or bool(tag_apart(text, known)[0])
+                check(
+                    fits,
+                    f"column {self.column!r}: {text!r:.60} begins with none of the tags that this model reads, "
+                    f"{', '.join(known)}; give a tag",
+                )
         return translator.translate(given, **self.search_options)
 
     def _loaded(self) -> Translator:

@@ -177,6 +177,8 @@ def test_a_mix_by_the_command_line(
     texts = {name: (tmp_path / name).read_text().split("\n")[:-1] for name in ("bare", "tagged")}
     found = [seq2seq.ColumnTranslator(output, "en", tag="<up>")({"en": each}) for each in texts.values()]
     assert found[0]["translation"] == found[1]["translation"] == seq2seq.load(output).translate(texts["tagged"])
+    with pytest.raises(UserError, match="'ba ko' begins with none of the tags that this model reads, <up>, <down>"):
+        seq2seq.ColumnTranslator(output, "en")({"en": texts["bare"]})
     assert open_run(Source(str(output)), LoadOptions()).tags == ["<up>", "<down>"]
     for words in (["bare", "--tag", "<up>"], ["tagged"]):
         assert main(["translate", str(output), str(tmp_path / words[0]), *words[1:], "--wait-k", "2"]) == 0
