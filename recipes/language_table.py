@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import seq2seq
+from seq2seq.runtime.atomic_files import write_atomically
 
 HELD_OUT = 12
 """Of so many words of the training file one is kept out of training, to choose the best model."""
@@ -80,7 +81,7 @@ def write_parts(config: Config, folder: Path, training: Rows, test: Rows) -> Non
             same = path.read_text(encoding="utf-8") == content
             seq2seq.check(same, f"{path}: holds other words than this run would train on; choose another --output")
         else:
-            path.write_text(content, encoding="utf-8")
+            write_atomically(path, content)  # of several processes each writes it, or reads the whole
 
 
 def is_kept(word: str) -> bool:

@@ -48,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def print_made_up(options: argparse.Namespace) -> None:
     """Prints rows. Raises UserError where no word of the file has a stem."""
+    check(bool(options.columns.strip()), "--columns must name the columns of the file")
+    check(options.source != options.target, f"--source and --target are the same column {options.source!r}")
     names = columns_of(options.columns, options.source, options.target)
     sides = names.index(options.source), names.index(options.target)
     check(options.count > 0, "--count must be at least 1")

@@ -22,7 +22,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seq2seq.cli.arguments import number_within
 from seq2seq.cli.exit_status import guarded
+from seq2seq.config import SEARCH
 from seq2seq.errors import UserError, check
 from seq2seq.inference.columns import ColumnTranslator
 
@@ -50,7 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--column", default="text", help="column to translate (default: text)")
     parser.add_argument("--into", default="translation", help="column that is added (default: translation)")
     parser.add_argument("--tag", default="", help="what stands before each text, such as '<2de>'")
-    parser.add_argument("--beam-size", type=int, help="hypotheses kept per sentence (default: the run's)")
+    parser.add_argument(
+        "--beam-size",
+        type=number_within(SEARCH["beam_size"]),
+        help="hypotheses kept per sentence (default: the run's)",
+    )
     parser.add_argument("--actors", type=int, default=2, help="processes that translate (default: 2)")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda: a GPU for each of them (default: cpu)")
     parser.add_argument(
@@ -75,11 +81,14 @@ def translate(options: argparse.Namespace) -> None:
     checksum = ColumnTranslator(options.run, **arguments).checksum
     kind, path = _kind_and_path(options.input)
     files = _files(path)
+    inside = "://" not in path + options.output and Path(options.output).resolve().is_relative_to(Path(path).resolve())
+    check(not inside, f"--output {options.output}: lies in the input, whose files it would join; choose another folder")
     shards = Shards(options.output)
-    shards.begin({**arguments, "input": options.input, "model": checksum, "rows_per_shard": options.rows_per_shard})
+    deciding = {"input": options.input, "files": list(map(list, files.items())), "model": checksum}
+    shards.begin({**arguments, **deciding, "rows_per_shard": options.rows_per_shard})
     ray = _started(options)
     try:
-        rests = _not_done(_reader(ray.data, kind), files, shards.rows())
+        rests = _not_done(_reader(ray.data, kind), list(files), shards.rows())
         tables = (table for rest in rests for table in _translated(rest, options, arguments))
         shards.write(tables, options.rows_per_shard)
     finally:
@@ -112,13 +121,7 @@ class Shards:
 
     def __init__(self, place: str) -> None:
         """place: a folder, or its address."""
-        from pyarrow.fs import FileSystem, LocalFileSystem
-
-        self.files: FileSystem
-        if "://" in place:
-            self.files, self.folder = FileSystem.from_uri(place)
-        else:
-            self.files, self.folder = LocalFileSystem(), str(Path(place).resolve())
+        self.files, self.folder = _opened("--output", place)
         self.count = 0
 
     def begin(self, settings: dict[str, Any]) -> None:
@@ -134,7 +137,11 @@ class Shards:
             )
             self._store(path, json.dumps(settings, indent=2, sort_keys=True).encode() + b"\n")
         with self.files.open_input_stream(path) as stream:
-            stored = json.loads(stream.read())
+            content = stream.read()
+        try:
+            stored = dict(json.loads(content))
+        except (ValueError, TypeError, RecursionError):
+            raise UserError(f"{path}: is damaged; restore it, or choose another --output") from None
         changed = [name for name in settings if stored.get(name) != settings[name]]
         check(
             not changed,
@@ -176,18 +183,27 @@ class Shards:
 
 def _of_length(tables: Iterator[pyarrow.Table], rows: int) -> Iterator[pyarrow.Table]:
     """The rows of tables in tables of so many rows; the last one has fewer."""
-    import pyarrow
-
     held: list[pyarrow.Table] = []
     for table in tables:
         held.append(table)
         while sum(map(len, held)) >= rows:
-            together = pyarrow.concat_tables(held)
+            together = _joined(held)
             yield together.slice(0, rows)
             held = [together.slice(rows)]
-    together = pyarrow.concat_tables(held) if held else None
+    together = _joined(held) if held else None
     if together is not None and len(together):
         yield together
+
+
+def _joined(tables: list[pyarrow.Table]) -> pyarrow.Table:
+    """Tables, one after the other. Of JSON lines and CSV a column that is empty in one of them has no type there."""
+    import pyarrow
+
+    try:
+        return pyarrow.concat_tables(tables, promote_options="default")
+    except pyarrow.ArrowException as error:
+        problem = str(error).split("\n")[0]
+        raise UserError(f"the input's columns are not of the same types everywhere: {problem}") from None
 
 
 def _kind_and_path(given: str) -> tuple[str, str]:
@@ -203,22 +219,35 @@ def _reader(data: Any, kind: str) -> Callable[[list[str]], Any]:
     return readers.get(kind) or functools.partial(data.read_text, drop_empty_lines=False)
 
 
-def _files(path: str) -> list[str]:
-    """The files of the input, in the order of their names."""
-    from pyarrow.fs import FileSelector, FileSystem, FileType
+def _opened(option: str, place: str) -> tuple[FileSystem, str]:
+    """What holds a path or an address, and the path there. Raises UserError, naming the option, where an address
+    cannot be read."""
+    from pyarrow.fs import FileSystem
 
-    files, name = FileSystem.from_uri(path if "://" in path else Path(path).resolve().as_uri())
+    try:
+        return FileSystem.from_uri(place if "://" in place else Path(place).resolve().as_uri())
+    except ValueError as error:  # pyarrow's own kind of it
+        raise UserError(f"{option} {place}: {str(error).split(chr(10))[0]}") from None
+
+
+def _files(path: str) -> dict[str, int]:
+    """The files of the input, in the order of their names, and their bytes."""
+    from pyarrow.fs import FileSelector, FileType
+
+    files, name = _opened("--input", path)
     scheme = path.partition("://")[0] + "://" if "://" in path else ""
     info = files.get_file_info(name)
     check(info.type != FileType.NotFound, f"--input {path}: no such file or folder")
     if info.type == FileType.File:
-        return [f"{scheme}{name}"]
+        return {f"{scheme}{name}": info.size}
     inside = files.get_file_info(FileSelector(name, recursive=True))
-    found = sorted(
-        each.path for each in inside if each.type == FileType.File and not each.base_name.startswith((".", "_"))
-    )
+    found = {
+        each.path: each.size
+        for each in sorted(inside, key=lambda each: str(each.path))
+        if each.type == FileType.File and not each.base_name.startswith((".", "_"))
+    }
     check(bool(found), f"--input {path}: the folder is empty")
-    return [f"{scheme}{each}" for each in found]
+    return {f"{scheme}{each}": size for each, size in found.items()}
 
 
 def _not_done(read: Callable[[list[str]], Any], files: list[str], done: int) -> Iterator[Any]:

@@ -13,7 +13,7 @@ from seq2seq.cli.evaluate_report import check_report_options, shown_data, split_
 from seq2seq.cli.evaluation_place import place_of
 from seq2seq.cli.tags import tags_of
 from seq2seq.config import read_config, read_mapping, to_dict
-from seq2seq.data.corpus import DataConfig, load_corpus
+from seq2seq.data.corpus import DataConfig
 from seq2seq.data.mixing import CorpusConfig
 from seq2seq.data.units import SourceVocabulary
 from seq2seq.errors import UserError, check
@@ -28,7 +28,7 @@ from seq2seq.tasks.evaluate import Evaluation, Part, check_scoring, evaluate
 from seq2seq.tasks.evaluation_files import changed_data, changed_settings, settings_of
 from seq2seq.tasks.model_card import write_card
 from seq2seq.tasks.results import Results
-from seq2seq.tasks.splits import together
+from seq2seq.tasks.splits import corpora_with, together
 
 READ_ALIKE = ("columns", "features", "source_units", "target_units", "feature_units", "unicode", "bleu_tokenizer")
 """Options of a run that hold for other data, too."""
@@ -43,12 +43,13 @@ def evaluate_translator(
     With the run's own settings they are RUN/evaluation/SPLIT.*, and those of its test split go into the model card too;
     with others the names say which. options.output takes them instead of RUN/evaluation.
     """
-    tags_of(translator, options)  # a wrong tag is refused before data is read
+    tags = tags_of(translator, options)  # a wrong one is refused before data is read
     path = Path(options.model) / CONFIG_FILE
     stored = read_mapping(path) if path.is_file() else {}
     corpus = _corpus_of(options, stored, path)
-    corpora = corpus.corpora()
-    sources, lines, parts = together(corpus, [load_corpus(corpus, each, options.split) for each in corpora], corpora)
+    sources, lines, parts = together(corpus, *corpora_with(corpus, options.split))
+    for row, source in enumerate(sources, 1):
+        tags.check(source, f"split {options.split}, source {row}")
     if isinstance(translator.source_vocabulary, SourceVocabulary):
         translator.source_vocabulary.check_features(sources, f"{shown_data(corpus)}, split {options.split}")
     search = replace(translator.search_config, **search_options)

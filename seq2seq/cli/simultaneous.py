@@ -32,14 +32,14 @@ def write_simultaneously(options: argparse.Namespace) -> None:
     total, count, done = 0.0, 0, 0
     with lines_of(options.files, "the sentences to translate") as lines:
         translator = load_translator(options)
+        tags = tags_of(translator, options)
         from seq2seq.inference.simultaneous import wait_k
 
-        tags = tags_of(translator, options)
         while group := list(islice(lines, LINES_TOGETHER)):
             for number, line in enumerate(group, done + 1):
                 check_features(translator, line, f"line {number}")
-            texts = [tags.before(line, f"line {number}") for number, line in enumerate(group, done + 1)]
-            for each in wait_k(translator, texts, options.wait_k):
+            sources = [tags.before(line, f"line {number}") for number, line in enumerate(group, done + 1)]
+            for each in wait_k(translator, sources, options.wait_k):
                 sys.stdout.buffer.write((each.text + "\n").encode("utf-8", errors="replace"))
                 total, count = total + each.average_lagging, count + bool(each.reads)
             sys.stdout.buffer.flush()

@@ -34,23 +34,31 @@ class Tags(NamedTuple):
     def before(self, line: str, place: str) -> str:
         """The line with its tag. Raises UserError, naming the place, where it has none and the model needs one."""
         from seq2seq.data.mixing import tagged
+
+        if self.apart(line)[0]:
+            return line
+        line = tagged(line, self.given)
+        self.check(line, place)
+        return line
+
+    def check(self, line: str, place: str) -> None:
+        """Raises UserError, naming the place, where a line that is not blank has no tag and the model needs one."""
         from seq2seq.errors import check
 
-        if not line.strip() or self.apart(line)[0]:
-            return line
         problem = f"begins with none of the tags that this model reads, {', '.join(self.known)}; give --tag"
-        check(bool(self.given) or not self.needed, f"{place}: {problem}")
-        return tagged(line, self.given)
+        check(not self.needed or not line.strip() or bool(self.apart(line)[0]), f"{place}: {problem}")
 
     def apart(self, line: str) -> tuple[str, str]:
         """The tag that a line begins with, empty where there is none, and the rest."""
-        first, _, rest = line.lstrip().partition(" ")
-        return (first, rest) if first in self.known else ("", line)
+        from seq2seq.data.mixing import tag_apart
+
+        return tag_apart(line, self.known)
 
 
 def tags_of(translator: Translator, options: argparse.Namespace) -> Tags:
     """The tags of a run. Raises UserError where --tag is none of them."""
     from seq2seq.config import read_mapping
+    from seq2seq.data.mixing import every_tagged
     from seq2seq.errors import check
     from seq2seq.runs.hub import find_run
     from seq2seq.runs.layout import CONFIG_FILE
@@ -61,6 +69,5 @@ def tags_of(translator: Translator, options: argparse.Namespace) -> Tags:
         not given or given in known, f"--tag must be one of {', '.join(known)}, which {options.model} was trained with"
     )
     path = find_run(options.model, {}) / CONFIG_FILE
-    corpora = read_mapping(path).get("data") if known and path.is_file() else None
-    tags = [each.get("tag") for each in corpora if each.get("weight") != 0] if isinstance(corpora, list) else [None]
-    return Tags(given, tuple(known), all(tags))
+    needed = bool(known) and path.is_file() and every_tagged(read_mapping(path))
+    return Tags(given, tuple(known), needed)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from seq2seq.data.datasets_errors import cache_errors, quiet
 from seq2seq.data.in_memory import name_of_data
 from seq2seq.data.languages import check_tokenizer
 from seq2seq.data.loading import Columns, Corpus, digest, list_lengths, open_split
-from seq2seq.data.mixing import AnyData, CorpusConfig, data_of, tagged
+from seq2seq.data.mixing import AnyData, CorpusConfig, data_of, tagged, with_columns
 from seq2seq.data.units import AnyVocabulary, FeatureUnits, Unicode, Units, columns_of, normalised
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check, check_argument
@@ -122,12 +122,7 @@ class DataConfig:
     def corpora(self) -> list[CorpusConfig]:
         """The corpora that are trained on, with their columns: those of `data` whose weight is not 0."""
         given = self.data if isinstance(self.data, tuple) else (CorpusConfig(self.data),)
-        named = [
-            replace(each, source=each.source or self.source, target=each.target or self.target)
-            for each in given
-            if isinstance(each, CorpusConfig)
-        ]
-        return [each for each in named if each.weight != 0]
+        return with_columns([each for each in given if isinstance(each, CorpusConfig)], self.source, self.target)
 
     @property
     def tags(self) -> list[str]:
@@ -191,11 +186,13 @@ def joined(parts: list[Corpus]) -> Corpus:
     several = any(isinstance(kind, list) for kind in kinds)
     features = Features({"source": text, "target": Sequence(text) if several else text})
     with quiet(), cache_errors():
+        listed = [
+            part.map(_listed, features=features) if several and isinstance(kind, str) else part
+            for part, kind in zip(parts, kinds, strict=True)
+        ]
+        # Of Parquet files texts may be of a type for large ones, which does not join with the usual one.
         return concatenate_datasets(
-            [
-                part.map(_listed, features=features) if several and isinstance(kind, str) else part
-                for part, kind in zip(parts, kinds, strict=True)
-            ]
+            [each if each.features in (None, features) else each.cast(features) for each in listed]
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -71,8 +71,19 @@ def tagged(source: str, tag: str) -> str:
 
 def untagged(source: str, tags: Collection[str]) -> str:
     """A source without the tag that it may begin with."""
-    first, _, rest = source.partition(" ")
-    return rest if first in tags else source
+    return tag_apart(source, tags)[1]
+
+
+def tag_apart(source: str, tags: Collection[str]) -> tuple[str, str]:
+    """Which of the tags a source begins with, empty where it is none of them, and the rest."""
+    first, _, rest = source.lstrip().partition(" ")
+    return (first, rest) if first in tags else ("", source)
+
+
+def every_tagged(stored: Mapping[str, Any]) -> bool:
+    """Whether all corpora that a run's stored configuration names, but those of weight 0, have a tag."""
+    corpora = stored.get("data")
+    return isinstance(corpora, list) and all(each.get("tag") for each in corpora if each.get("weight") != 0)
 
 
 def data_of(data: Any) -> str | tuple[CorpusConfig, ...]:
@@ -100,6 +111,12 @@ def _corpus_of(one: Any, where: str) -> CorpusConfig:
     if isinstance(one, Mapping) and not any(hasattr(each, "column_names") for each in one.values()):
         return from_dict(CorpusConfig, dict(one), where)
     return CorpusConfig(name_of_data(one))
+
+
+def with_columns(corpora: Sequence[CorpusConfig], source: str, target: str) -> list[CorpusConfig]:
+    """The corpora whose weight is not 0, with their columns: where one names none, these."""
+    named = [replace(each, source=each.source or source, target=each.target or target) for each in corpora]
+    return [each for each in named if each.weight != 0]
 
 
 def corpus_names(corpora: Sequence[CorpusConfig]) -> list[str]:

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,17 @@ class Subwords:
     def decode(self, batch: Sequence[Sequence[int]]) -> list[str]:
         """A text, in one line, of each list of ids."""
         return [text.replace("\n", " ").strip(" ") for text in self.processor.decode([list(ids) for ids in batch])]
+
+    def tags(self) -> list[str]:
+        """What texts may begin with: words in pointed brackets that were given as pieces, not learned, which shows in
+        their scores."""
+        own, found = self.processor, []
+        for number in range(len(self)):
+            text = own.id_to_piece(number).strip("\u2581")
+            learned = own.is_control(number) or own.is_unknown(number) or own.is_byte(number) or own.get_score(number)
+            if re.fullmatch(r"<[^<>\s\u2581]+>", text) and not learned:
+                found.append(text)
+        return found
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The piece of each id, to show."""

@@ -244,20 +244,31 @@ def check_options(model: Exported, options: argparse.Namespace) -> None:
 
 
 def by_sentences(model: Exported, lines: Iterator[str], settings: dict[str, Any]) -> Iterator[str]:
-    """Lines translated sentence by sentence, with their own white space."""
+    """Lines translated sentence by sentence, each with its line's tag, with their own white space."""
     try:
         import sentencex
     except ImportError:
         raise Fault("--split-sentences needs sentencex: pip install sentencex") from None
-    language = model.config["languages"].get("source", "en")
+    assert model.source is not None
+    language, tags = model.config["languages"].get("source", "en"), model.source.tags()
     while group := list(itertools.islice(lines, LINES // 8)):
-        cut = [list(sentencex.segment(language, line)) if line.strip() else [line] for line in group]
-        pieces = [found if "".join(found) == line else [line] for found, line in zip(cut, group, strict=True)]
-        sentences = [piece.strip() for line in pieces for piece in line if piece.strip()]
+        apart = [tag_apart(line, tags) for line in group]
+        texts = [text for _, text in apart]
+        cut = [list(sentencex.segment(language, text)) if text.strip() else [text] for text in texts]
+        pieces = [found if "".join(found) == text else [text] for found, text in zip(cut, texts, strict=True)]
+        sentences = [
+            tag + piece.strip() for (tag, _), line in zip(apart, pieces, strict=True) for piece in line if piece.strip()
+        ]
         translated = iter(model.translate(sentences, **settings))
         for line in pieces:
             around = (piece.partition(piece.strip()) if piece.strip() else (piece, "", "") for piece in line)
             yield "".join(before + (next(translated) if text else "") + after for before, text, after in around) + "\n"
+
+
+def tag_apart(line: str, tags: Sequence[str]) -> tuple[str, str]:
+    """The tag that a line begins with, a space behind it, and the rest; empty where it is none of them."""
+    tag, _, rest = line.lstrip().partition(" ")
+    return (f"{tag} ", rest) if tag in tags else ("", line)
 
 
 def written(name: Any, best: list[Output], options: argparse.Namespace, translates: bool) -> str:

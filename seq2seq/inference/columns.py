@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seq2seq.data.mixing import is_tag, tagged
+from seq2seq.config import read_mapping
+from seq2seq.data.mixing import every_tagged, is_tag, tag_apart, tagged
 from seq2seq.errors import check
 from seq2seq.inference.translator import Translator
 from seq2seq.runs.hub import find_run
-from seq2seq.runs.layout import MODEL_FILE
+from seq2seq.runs.layout import CONFIG_FILE, MODEL_FILE
 from seq2seq.runs.weights import CHECKSUM, stored_shapes
 from seq2seq.runtime.device import device_named, prepare_process
 
@@ -39,8 +41,8 @@ class ColumnTranslator:
         **search_options: Any,
     ) -> None:
         """run: as `load` takes it. column: of the texts; blank and missing ones give blank translations. into: the
-        column that is added. tag: what stands before each text, of a model that was trained with tags. Options: those
-        of `Translator.translate`. Raises UserError where there is no such run."""
+        column that is added. tag: what stands before each text that begins with none of the tags that the model was
+        trained with. Options: those of `Translator.translate`. Raises UserError where there is no such run."""
         for name, value in (("column", column), ("into", into)):
             check(isinstance(value, str) and bool(value), f"{name} must be the name of a column, not {value!r}")
         check(column != into, f"column and into are the same column {column!r}; name another one")
@@ -52,6 +54,9 @@ class ColumnTranslator:
         self.device, self.search_options = str(device_named(device)), search_options
         self.checksum = stored_shapes(directory / MODEL_FILE)[1].get(CHECKSUM, "")
         """Of the weights. datasets, which keeps what a function gave, knows by it a model that was trained further."""
+        stored = directory / CONFIG_FILE
+        self.needs_tag = stored.is_file() and every_tagged(read_mapping(stored))
+        """Whether the model never saw a text without a tag."""
         self._translator: Translator | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -80,13 +85,35 @@ class ColumnTranslator:
             yield self(frame)
 
     def _translated(self, texts: Sequence[Any]) -> list[str]:
-        missing = [text is None or text != text for text in texts]  # pandas has nan for a missing text
-        for text, absent in zip(texts, missing, strict=True):
-            check(absent or isinstance(text, str), f"column {self.column!r} must hold text, but there is {text!r:.60}")
-        given = ["" if absent else tagged(str(text), self.tag) for text, absent in zip(texts, missing, strict=True)]
+        given = ["" if _is_missing(text) else text for text in texts]
+        for text in given:
+            check(isinstance(text, str), f"column {self.column!r} must hold text, but there is {text!r:.60}")
+        translator = self._loaded()
+        if self.tag or self.needs_tag:
+            known = translator.tags
+            given = [text if tag_apart(text, known)[0] else tagged(text, self.tag) for text in given]
+            for text in given:
+                fits = not self.needs_tag or not text.strip() or bool(tag_apart(text, known)[0])
+                check(
+                    fits,
+                    f"column {self.column!r}: {text!r:.60} begins with none of the tags that this model reads, "
+                    f"{', '.join(known)}; give a tag",
+                )
+        return translator.translate(given, **self.search_options)
+
+    def _loaded(self) -> Translator:
+        """The model, loaded once. Raises UserError where it was trained without the tag."""
         if self._translator is None:
             prepare_process()
-            self._translator = Translator.from_pretrained(self.run, device=self.device)
-            known = self._translator.tags
+            translator = Translator.from_pretrained(self.run, device=self.device)
+            known = translator.tags
             check(not self.tag or self.tag in known, f"tag {self.tag} is none of the model's: {', '.join(known)}")
-        return self._translator.translate(given, **self.search_options)
+            self._translator = translator
+        return self._translator
+
+
+def _is_missing(text: Any) -> bool:
+    """Whether a cell holds nothing: None or, of pandas, nan or NA, which compares to nothing."""
+    return (
+        text is None or type(text).__name__ == "NAType" or (isinstance(text, float | np.floating) and math.isnan(text))
+    )

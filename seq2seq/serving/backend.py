@@ -69,6 +69,8 @@ class Backend(Protocol):
     reads: Reads
     languages: tuple[str, str] | None
     """Source and target of a translator, as the run names them; None of others, and where the run does not say."""
+    tags: Sequence[str]
+    """What a translator's inputs may begin with."""
 
     def read(self, source: Path | str, steps: int) -> Any:
         """An input, of a file, or of a text where the model reads text. steps: longest one."""

@@ -43,6 +43,7 @@ class ExportedBackend:
         self.model, self.kind = model, model.kind
         named = model.config["languages"]
         self.languages: tuple[str, str] | None = (named["source"], named["target"]) if len(named) == 2 else None
+        self.tags: Sequence[str] = model.source.tags() if self.kind == "translator" else ()
         media: dict[str, Reads] = {"image": "image", "sound": "sound", "array": "array"}
         self.reads: Reads = media.get(model.reader["kind"], "text")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+from seq2seq.data.mixing import tag_apart, tagged
 from seq2seq.data.sentences import Sentences, split_sentences, whole
 from seq2seq.serving.batcher import Found
 from seq2seq.serving.markup import Markup
@@ -28,11 +29,12 @@ class Document(Protocol):
 
 
 class PlainText:
-    """A text, cut into sentences or taken as one."""
+    """A text, cut into sentences or taken as one. The tag that it begins with is that of each sentence."""
 
-    def __init__(self, text: str, language: str, split: bool) -> None:
+    def __init__(self, text: str, language: str, split: bool, tags: Sequence[str] = ()) -> None:
+        tag, text = tag_apart(text, tags)
         self._parts = split_sentences(text, language) if split else whole(text)
-        self.sentences = self._parts.sentences
+        self.sentences = [tagged(sentence, tag) for sentence in self._parts.sentences]
 
     def joined(self, sentences: Sequence[str]) -> str:
         """As `Document` has it."""
@@ -56,9 +58,9 @@ class Html:
         return self._markup.with_texts(texts)
 
 
-def document(text: str, language: str, split: bool, markup: str = "text") -> Document:
-    """A text, or a piece of html."""
-    return Html(text, language, split) if markup == "html" else PlainText(text, language, split)
+def document(text: str, language: str, split: bool, markup: str = "text", tags: Sequence[str] = ()) -> Document:
+    """A text, or a piece of html. tags: those that the model knows, which html has no place for."""
+    return Html(text, language, split) if markup == "html" else PlainText(text, language, split, tags)
 
 
 def ranked(given: Document, found: Sequence[Found], n_best: int) -> list[Ranked]:

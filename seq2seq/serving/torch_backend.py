@@ -57,7 +57,7 @@ class TranslatorBackend:
     reads: Reads = "text"
 
     def __init__(self, model: Translator, languages: tuple[str, str] | None) -> None:
-        self.model, self.languages = model, languages
+        self.model, self.languages, self.tags = model, languages, model.tags
 
     def read(self, source: Path | str, steps: int) -> Any:
         """As `Backend` has it."""
@@ -87,6 +87,7 @@ class GeneratorBackend:
 
     kind = "generator"
     languages: tuple[str, str] | None = None
+    tags: Sequence[str] = ()
 
     def __init__(self, model: Generator) -> None:
         self.model, self.reads = model, _reads(model.reader)
@@ -115,6 +116,7 @@ class PredictorBackend:
 
     kind = "predictor"
     languages: tuple[str, str] | None = None
+    tags: Sequence[str] = ()
 
     def __init__(self, model: Predictor) -> None:
         self.model, self.reads = model, _reads(model.reader)
@@ -139,6 +141,7 @@ class LanguageModelBackend:
 
     kind = "language_model"
     languages: tuple[str, str] | None = None
+    tags: Sequence[str] = ()
     reads: Reads = "text"
 
     def __init__(self, model: CharacterModel) -> None:

@@ -70,7 +70,8 @@ async def translate(service: Service, texts: Texts, asked: Asked, split: bool, m
 
     def cut() -> list[Document]:
         pairs = zip(texts.texts, texts.sources, strict=True)
-        return [document(text, source, split, markup) for text, source in pairs]
+        tags = {source: service.translator(source, texts.target).backend.tags for source in texts.sources}
+        return [document(text, source, split, markup, tags[source]) for text, source in pairs]
 
     documents = await _aside(texts.texts, cut)
     sources = list(dict.fromkeys(texts.sources))

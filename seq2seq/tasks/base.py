@@ -166,7 +166,7 @@ class Run:
         load_weights(model, directory)
         if self.world.is_main and config.kind != "translator":  # its card waits for the test
             write_task_card(directory, config)
-        return model.eval()
+        return model.to(self.world.device).eval()  # with trainer.sharding it waits in the host's memory
 
     def marked(self, trained: Answerer) -> Answerer:
         """The trained model, marked with what built it."""

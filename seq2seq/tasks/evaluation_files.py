@@ -14,7 +14,7 @@ from typing import Any
 
 from seq2seq.config import to_dict
 from seq2seq.data.corpus import DataConfig
-from seq2seq.data.mixing import CorpusConfig, data_of
+from seq2seq.data.mixing import CorpusConfig, data_of, with_columns
 from seq2seq.errors import UserError, check
 from seq2seq.evaluation.metrics import Metric, Scores
 from seq2seq.inference.outputs import Translation
@@ -87,18 +87,22 @@ def changed_data(stored: Mapping[str, Any], corpus: DataConfig) -> dict[str, str
     """What differs from the data that a run's stored configuration names: the columns, BLEU's tokenizer, and of the
     data the last part of the name. Nothing where it names none."""
     changed = {}
-    if "data" in stored and _resolved(corpus.data) != _resolved(data_of(stored["data"])):
-        changed["data"] = "+".join(_shown(each) for each in corpus.corpora())
+    if "data" in stored:
+        before = _resolved(data_of(stored["data"]), stored.get("source", ""), stored.get("target", ""))
+        if before != _resolved(corpus.data, corpus.source, corpus.target):
+            changed["data"] = "+".join(_shown(each) for each in corpus.corpora())
     own = {name: stored.get(name, getattr(corpus, name)) for name in ("source", "target", "bleu_tokenizer")}
     if "data" in stored:  # runs older than these options have none of them
         own |= {name: stored.get(name, "") for name in ("columns", "features")}
     return changed | {name: getattr(corpus, name) for name, value in own.items() if getattr(corpus, name) != value}
 
 
-def _resolved(data: Any) -> Any:
-    """Data that a configuration names, with the places as they are on this machine."""
+def _resolved(data: Any, source: str, target: str) -> Any:
+    """Data that a configuration names, with the places as they are on this machine; of several corpora those that are
+    read, each with its columns. source, target: those of corpora that name none."""
     if isinstance(data, tuple):
-        return [{**to_dict(each), "path": Path(str(each.path)).resolve(), "weight": None} for each in data]
+        read = with_columns(data, source, target)
+        return [{**to_dict(each), "path": Path(str(each.path)).resolve(), "weight": None} for each in read]
     return Path(str(data)).resolve()
 
 

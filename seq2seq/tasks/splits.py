@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from seq2seq.data.corpus import Corpus, DataConfig, load_corpus, to_evaluate
+from seq2seq.data.loading import Columns
 from seq2seq.data.mixing import CorpusConfig, corpus_names
+from seq2seq.data.split_files import split_files
+from seq2seq.data.units import columns_of
 from seq2seq.errors import UserError
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.evaluate import Part
@@ -29,19 +33,34 @@ def _shortened(split: Any, config: ExperimentConfig, pairs: int) -> Any:
 
 
 def held_out(config: ExperimentConfig, split: str) -> tuple[list[Corpus], list[CorpusConfig]]:
+    """`corpora_with`, on a smoke run the first few sentences of each."""
+    found, corpora = corpora_with(config, split)
+    return [_shortened(each, config, QUICK_SENTENCES) for each in found], corpora
+
+
+def corpora_with(config: DataConfig, split: str) -> tuple[list[Corpus], list[CorpusConfig]]:
     """That split of each corpus that has it, and these corpora; the log says which have not. Raises UserError where
-    none has it."""
+    none has it, or one has it and it cannot be read."""
     found, problems = [], []
     for corpus in config.corpora():
         try:
-            found.append((_shortened(load_corpus(config, corpus, split), config, QUICK_SENTENCES), corpus))
+            found.append((load_corpus(config, corpus, split), corpus))
         except UserError as error:
+            if _is_there(config, corpus, split):
+                raise
             problems.append(error)
     if not found:
         raise problems[0]
     for problem in problems:
         log.warning("no %s data of one corpus: %s", split, problem)
     return [each for each, _ in found], [corpus for _, corpus in found]
+
+
+def _is_there(config: DataConfig, corpus: CorpusConfig, split: str) -> bool:
+    """Whether a folder has files of a split."""
+    folder = Path(str(corpus.path)).expanduser()
+    columns = Columns(corpus.source, corpus.target, config.features, columns_of(config.columns))
+    return folder.is_dir() and bool(split_files(folder, split.split("[")[0], columns))
 
 
 def together(

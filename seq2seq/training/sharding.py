@@ -95,6 +95,14 @@ class Sharded(OneMessage):
         for whole, share, value in zip(trainable(model), self.shares, values, strict=True):
             value.copy_(self._part(whole, share))
 
+    @torch.no_grad()
+    def share_out_frozen(self, model: nn.Module) -> None:
+        """Sets the weights that training does not change to those of a whole model."""
+        for whole, share in zip(model.parameters(), self.model.parameters(), strict=True):
+            if not share.requires_grad:
+                own: Any = share
+                own.to_local().copy_(self._part(whole, share))
+
     def whole_state(self, tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
         """The optimiser's tensors, as `optimizer_tensors` gives them, of all ranks. All call this together."""
         return {
@@ -172,6 +180,7 @@ class ShardedStep(TrainingStep):
     def _load_tensors(self, tensors: Mapping[str, Mapping[str, Tensor]], where: str) -> None:
         load_model_tensors(self.average, tensors["model"], where)
         self.passes.share_out(self.average, self.parameters)
+        self.passes.share_out_frozen(self.average)
         self._copy_buffers(self.average, self.model)
         if self.config.average_decay:
             load_model_tensors(self.average, tensors.get("average", tensors["model"]), where)

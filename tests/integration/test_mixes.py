@@ -17,8 +17,11 @@ from seq2seq.data.mixing import CorpusConfig
 from seq2seq.data.vocabulary import VocabularyConfig
 from seq2seq.errors import UserError
 from seq2seq.runtime.distributed import World
+from seq2seq.serving.backend import LoadOptions, Source
+from seq2seq.serving.torch_backend import open_run
 from seq2seq.tasks.base import Run
 from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.splits import held_out
 from seq2seq.tasks.translation import prepare, run
 from tests.comparison import assert_same, final_state
 from tests.conftest import toy_config
@@ -90,6 +93,10 @@ def test_a_corpus_without_validation_data_is_only_trained_on(
     assert len(prepared.validator.pairs) == 24
     assert prepared.batches.batches_per_epoch > 10
     assert f"no validation data of one corpus: {made}: no split 'validation'" in caplog.text
+    (made / "validation.jsonl").write_text("{")  # which is a mistake, not an absence
+    with pytest.raises(UserError, match=r"made.*validation\.jsonl"):
+        held_out(config, "validation")
+    (made / "validation.jsonl").unlink()
     with pytest.raises(UserError, match="no split 'validation'"):
         prepare(mixed([made, made], tmp_path / "run"), Run(config, tmp_path / "run", World()))
 
@@ -167,9 +174,21 @@ def test_a_mix_by_the_command_line(
         answers.append(capfdbinary.readouterr().out)
     assert answers[0].count(b"\n") == 3
     assert answers[0] == answers[1] == answers[2]
+    texts = {name: (tmp_path / name).read_text().split("\n")[:-1] for name in ("bare", "tagged")}
+    found = [seq2seq.ColumnTranslator(output, "en", tag="<up>")({"en": each}) for each in texts.values()]
+    assert found[0]["translation"] == found[1]["translation"] == seq2seq.load(output).translate(texts["tagged"])
+    with pytest.raises(UserError, match="'ba ko' begins with none of the tags that this model reads, <up>, <down>"):
+        seq2seq.ColumnTranslator(output, "en")({"en": texts["bare"]})
+    assert open_run(Source(str(output)), LoadOptions()).tags == ["<up>", "<down>"]
+    for words in (["bare", "--tag", "<up>"], ["tagged"]):
+        assert main(["translate", str(output), str(tmp_path / words[0]), *words[1:], "--wait-k", "2"]) == 0
+        answers.append(capfdbinary.readouterr().out)
+    assert answers[-1] == answers[-2]
     for words, message in (
         ([], b"line 1: begins with none of the tags that this model reads, <up>, <down>; give --tag"),
+        (["--wait-k", "2"], b"line 1: begins with none of the tags that this model reads, <up>, <down>; give --tag"),
         (["--tag", "<left>"], b"--tag must be one of <up>, <down>"),
+        (["--wait-k", "2", "--tag", "<left>"], b"--tag must be one of <up>, <down>"),
     ):
         assert main(["translate", str(output), str(tmp_path / "bare"), *words]) == 2
         assert message in capfdbinary.readouterr().err
@@ -178,6 +197,9 @@ def test_a_mix_by_the_command_line(
     assert figures["sentences"] == 24
     assert main(["evaluate", str(output), "--target", "fr"]) == 2
     assert b"was trained on no corpus of --target fr" in capfdbinary.readouterr().err
+    untagged = ["--data", str(toy_data), "--source", "en", "--target", "de"]
+    assert main(["evaluate", str(output), *untagged]) == 2
+    assert b"split test, source 1: begins with none of the tags that this model reads" in capfdbinary.readouterr().err
 
 
 def test_one_model_of_several_languages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -232,7 +232,8 @@ def train(name, stop_at=0, **options):
     torch.manual_seed(0)
     config = ModelConfig(16, 0.1, "three_way", EncoderConfig(12), DecoderConfig(20, 1, coupling="none"))
     model = build_model(config, 20, 20).double()
-    model.still = nn.Parameter(torch.ones(3, dtype=torch.float64), requires_grad=False)
+    begun = float((folder / name / "checkpoints").exists())  # what is resumed is built otherwise than it was stored
+    model.still = nn.Parameter(torch.full((3,), 1 + begun, dtype=torch.float64), requires_grad=False)
     model.single = nn.Parameter(torch.ones(1, dtype=torch.float64))  # of which most shares are empty
     settings = {"epochs": 2, "accumulation": 2, "precision": "fp32", "best_metric": "loss", "average_decay": 0.9}
     settings |= {"clip_norm": 0.5, "log_every_steps": 1, **options}
@@ -242,7 +243,7 @@ def train(name, stop_at=0, **options):
         if trainer.progress.step == stop_at - 1 and here.rank == 1:
             trainer.stop.number = signal.SIGTERM
         loss = teacher_forcing(0.1)(model, batch)
-        return loss._replace(total=loss.total + model.single.square().sum())
+        return loss._replace(total=loss.total + (model.single.square() + model.single * model.still.mean()).sum())
 
     def validate(model):
         return {"loss": loss_per_token(model, Shared.batches, teacher_forcing())}

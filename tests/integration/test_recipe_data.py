@@ -133,6 +133,18 @@ def test_tables_of_languages(tmp_path: Path) -> None:
     assert 0.04 < sum(language_table.is_kept(str(number)) for number in range(2_000)) / 2_000 < 0.13
 
 
+def test_words_are_written_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_descriptor: int) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("os.fsync", failing)  # after a part may have been written
+    config = replace(inflection.CONFIG, data=str(tmp_path), output=str(tmp_path / "run"))
+    rows = [("walk", "V;PST", "walked")]
+    with pytest.raises(OSError, match="no space left"):
+        language_table.write_parts(config, tmp_path / "words", rows, rows)
+    assert not list((tmp_path / "words").glob("*.tsv"))
+
+
 def test_figures_of_a_language() -> None:
     """One of three words is wrong, by one of thirteen characters; counts by feature."""
     sources = ["walk\tV;PST", "go\tV;PST", "be\tV;PRS"]

@@ -66,6 +66,13 @@ def test_sentences_keep_all_white_space() -> None:
     assert whole(" \n ") == ([], [" \n "])
 
 
+def test_each_sentence_has_the_tag_of_its_text() -> None:
+    given = document("<2de> One, e.g. this.  And two!\n", "en", True, tags=["<2de>", "<2fr>"])
+    assert given.sentences == ["<2de> One, e.g. this.", "<2de> And two!"]
+    assert given.joined(["1", "2"]) == "1  2\n"
+    assert document("<2es> One. And two!", "en", True, tags=["<2de>"]).sentences[-1] == "And two!"
+
+
 def test_any_text_comes_back() -> None:
     chance = random.Random(1)
     for _ in range(3_000):

@@ -106,9 +106,27 @@ def test_shards_are_whole_and_of_this_command(tmp_path: Path) -> None:
     assert (again.count, again.rows()) == (4, 35)
     with pytest.raises(seq2seq.UserError, match="made with another input; choose another --output"):
         translate_ray.Shards(str(tmp_path / "out")).begin({"input": "b"})
+    (tmp_path / "out" / "settings.json").write_text("{")
+    with pytest.raises(seq2seq.UserError, match=r"settings\.json: is damaged"):
+        translate_ray.Shards(str(tmp_path / "out")).begin({"input": "a"})
     (tmp_path / "out" / "settings.json").unlink()
     with pytest.raises(seq2seq.UserError, match=r"holds a part-000000\.parquet of others"):
         translate_ray.Shards(str(tmp_path / "out")).begin({"input": "a"})
+
+
+def test_blocks_of_one_input_are_joined_where_a_column_is_empty_in_one() -> None:
+    empty, full = pyarrow.table({"n": pyarrow.nulls(2)}), pyarrow.table({"n": ["x"]})
+    (joined,) = translate_ray._of_length(iter([empty, full]), 9)
+    assert joined["n"].to_pylist() == [None, None, "x"]
+    with pytest.raises(seq2seq.UserError, match="not of the same types everywhere"):
+        list(translate_ray._of_length(iter([full, pyarrow.table({"n": [1.5]})]), 9))
+
+
+def test_files_come_in_the_order_of_their_names_with_their_sizes(tmp_path: Path) -> None:
+    for name, content in (("b", "22"), ("a", "1"), (".hidden", ""), ("c d", "333")):
+        (tmp_path / name).write_text(content)
+    expected = {str(tmp_path / name): size for name, size in (("a", 1), ("b", 2), ("c d", 3))}
+    assert list(translate_ray._files(str(tmp_path)).items()) == list(expected.items())
 
 
 def test_what_is_left_to_do_begins_behind_the_rows_that_are_done() -> None:
@@ -141,6 +159,11 @@ def test_wrong_calls_are_one_line(toy_run: Path, tmp_path: Path, capsys: pytest.
     assert "--actors must be at least 1" in message("--input", f"text://{tmp_path}", "--actors", "0")
     assert not (tmp_path / "out").exists()
     assert "no such file or folder" in message("--input", f"text://{tmp_path / 'none'}")
+    assert "--input none://x: Unrecognized filesystem" in message("--input", "text://none://x")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "lines.txt").write_text("ba\n")
+    inside = ["--input", f"text://{tmp_path / 'in'}", "--output", str(tmp_path / "in" / "out")]
+    assert "lies in the input" in message(*inside)
     if importlib.util.find_spec("ray") is None:
         (tmp_path / "lines.jsonl").write_text('{"text": "ba"}')
         assert "pip install 'seq2seq[ray]'" in message("--input", f"json://{tmp_path / 'lines.jsonl'}")

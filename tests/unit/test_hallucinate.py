@@ -47,6 +47,8 @@ def test_the_program_prints_rows_of_the_same_columns(tmp_path: Path, capsys: pyt
     for wrong, message in (
         (["--columns", "lemma,form"], "line 1: 3 columns, but --columns names lemma, form"),
         (["--columns", "a,b,c"], "lacks 'lemma'"),
+        (["--columns", ""], "--columns must name the columns of the file"),
+        (["--target", "lemma"], "--source and --target are the same column 'lemma'"),
         (["--count", "0"], "--count must be at least 1"),
     ):
         assert hallucinate.main([*words, *wrong]) == 2

@@ -5,8 +5,10 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
 from datasets import Dataset
+from pyarrow import parquet
 
 from seq2seq.cli.corpora import several_as_one, with_corpora
 from seq2seq.config import read_config, write_config
@@ -70,6 +72,22 @@ def test_streams_are_drawn_by_their_shares_until_each_has_ended() -> None:
 def test_a_stream_without_pairs_is_said() -> None:
     with pytest.raises(UserError, match="corpus 2 of data has no pair left"):
         list(interleaved([lambda: iter(range(9)), lambda: iter(())], np.array([0.5, 0.5]), 1, 0))
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("several", [False, True])
+def test_texts_of_any_width_are_joined(several: bool, streaming: bool, tmp_path: Path) -> None:
+    wide, targets = pyarrow.large_string(), [["c"], ["d"]] if several else ["c", "d"]
+    kind = pyarrow.list_(wide) if several else wide
+    for name in ("wide", "usual"):
+        (tmp_path / name).mkdir()
+    table = pyarrow.table({"en": pyarrow.array(["a", "b"], wide), "de": pyarrow.array(targets, kind)})
+    parquet.write_table(table, tmp_path / "wide" / "train.parquet")
+    (tmp_path / "usual" / "train.jsonl").write_text('{"en": "e", "de": "f"}\n')
+    data = [CorpusConfig(tmp_path / name, weight=1) for name in ("wide", "usual")]
+    rows = list(load_split(DataConfig(data=data, source="en", target="de", streaming=streaming), "train"))
+    assert [row["source"] for row in rows] == ["a", "b", "e"]
+    assert [row["target"] for row in rows] == [*targets, ["f"] if several else "f"]
 
 
 @pytest.mark.parametrize("units", ["auto", "subwords", "characters", "graphemes", "symbols"])

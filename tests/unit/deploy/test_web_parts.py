@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import wave
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from seq2seq.data.vocabulary import VocabularyConfig
 from seq2seq.deploy.web_folder import PAGE
 from seq2seq.exported.inputs import log_mel, read_sound
 from seq2seq.exported.parts import END, Subwords
-from seq2seq.exported.translate import Beam, Search
+from seq2seq.exported.translate import Beam, Search, by_sentences
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed (Debian: nodejs)")
@@ -180,6 +181,24 @@ def test_the_page_reads_tags_as_the_program_does(units: str, kind: str, tmp_path
     wanted = vocabulary.encode_batch(tagged)
     encoded = node(tmp_path, "subwords", script, tagged)
     assert [(a, b, c) for a, b, c in zip(tagged, encoded, wanted, strict=True) if b != c] == []
+
+
+@pytest.mark.parametrize(("units", "kind"), [("subwords", "unigram"), ("subwords", "bpe"), ("characters", "unigram")])
+def test_an_export_gives_each_sentence_the_tag_of_its_line(units: str, kind: str, tmp_path: Path) -> None:
+    pytest.importorskip("sentencex")
+    config = VocabularyConfig(size=320, model_type=kind)  # type: ignore[arg-type]
+    tags = ["<2de>", "<2fr>"]
+    unit_vocabulary(written_text()[:200], units, config, 1, tags=tags).save(tmp_path / "model")  # type: ignore[arg-type]
+    source = Subwords(tmp_path / "model")
+    assert source.tags() == tags
+    given: list[str] = []
+    model: Any = SimpleNamespace(
+        source=source, config={"languages": {}}, translate=lambda texts: given.extend(texts) or texts
+    )
+    lines = list(by_sentences(model, iter(["<2de> One is here.  Two is!", "", "<2xx> Three. Four!"]), {}))
+    assert given[:2] == ["<2de> One is here.", "<2de> Two is!"]
+    assert given[-1] == "Four!"
+    assert lines[1:] == ["\n", "<2xx> Three. Four!\n"]
 
 
 @pytest.mark.parametrize(("rate", "bands", "window", "step"), [(8000, 40, 0.025, 0.01), (16000, 80, 0.032, 0.0125)])
