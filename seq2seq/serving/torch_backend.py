@@ -57,7 +57,8 @@ class TranslatorBackend:
     reads: Reads = "text"
 
     def __init__(self, model: Translator, languages: tuple[str, str] | None) -> None:
-        self.model, self.languages, self.tags = model, languages, model.tags
+        self.model, self.languages = model, languages
+        self.tags: Sequence[str] = model.tags
 
     def read(self, source: Path | str, steps: int) -> Any:
         """As `Backend` has it."""
