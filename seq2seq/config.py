@@ -110,7 +110,7 @@ def check_fields(config: Any, section: str) -> None:
         object.__setattr__(config, name, value)  # configurations are frozen
         option = f"{section}.{name}" if section else name
         if isinstance(value, str):  # the configuration could not be written
-            check(_is_utf8(value), f"option '{option}' must be UTF-8, not {value!r}")
+            check(is_utf8(value), f"option '{option}' must be UTF-8, not {value!r}")
         alternatives = _alternatives(annotation)
         if dataclasses.is_dataclass(annotation):
             fits, kind = isinstance(value, typing.cast(type, annotation)), annotation.__name__  # type: ignore[union-attr]
@@ -119,7 +119,7 @@ def check_fields(config: Any, section: str) -> None:
             _convert(annotation, value, "", option)
 
 
-def _is_utf8(text: str) -> bool:
+def is_utf8(text: str) -> bool:
     """Whether the text has a UTF-8 form: names of files that have none come with lone surrogates."""
     try:
         text.encode()

@@ -83,21 +83,13 @@ def _status_of(program: str, work: Callable[[], None]) -> int:
         sys.stderr.close()  # the reader has gone: nothing more to say, and Python's own complaint is noise
         return 128 + signal.SIGPIPE
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else "standard output: " * _output_fails()
+        where = f"{error.filename}: " if error.filename else ""
         return _complain(program, f"{where}{error.strerror or error}", 2)
     return 0
 
 
 def _flush_output() -> None:
     sys.stdout.flush()
-
-
-def _output_fails() -> bool:
-    try:
-        _flush_output()
-    except OSError:
-        return True
-    return False
 
 
 def _complain(program: str, message: str, status: int) -> int:

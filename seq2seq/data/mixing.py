@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from seq2seq.config import Real, check_fields, check_numbers, from_dict
+from seq2seq.config import Real, check_fields, check_numbers, from_dict, is_utf8
 from seq2seq.data.in_memory import Data, name_of_data
 from seq2seq.data.vocabulary import TAG
 from seq2seq.errors import UserError, check
@@ -42,6 +42,8 @@ class CorpusConfig:
     def __post_init__(self) -> None:
         with contextlib.suppress(UserError):  # what is no data is refused below, by this field's name
             object.__setattr__(self, "path", name_of_data(self.path))
+        if isinstance(self.path, str):  # a name alone is all that most give: it is called as they call it
+            check(is_utf8(self.path), f"option 'data' must be UTF-8, not {self.path!r}")
         check_fields(self, "data")
         check(bool(self.path), "option 'data.path' must not be empty")
         if self.weight is not None:

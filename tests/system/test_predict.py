@@ -377,4 +377,5 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
         "serve",
         "verify",
         "align",
+        "rerank",
     }

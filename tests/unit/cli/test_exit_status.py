@@ -48,7 +48,7 @@ def test_a_reader_that_has_gone_ends_the_program_quietly(size: int) -> None:
 @pytest.mark.parametrize("size", [1, 1_000_000])
 def test_a_full_disk_is_the_users_to_mend(size: int) -> None:
     with open("/dev/full", "wb") as full:
-        assert ended(full.fileno(), size) == (2, "program: error: standard output: No space left on device\n")
+        assert ended(full.fileno(), size) == (2, "program: error: No space left on device\n")
 
 
 def test_output_that_was_closed_from_the_start_is_the_users_to_mend() -> None:
