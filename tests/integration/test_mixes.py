@@ -202,6 +202,7 @@ def test_a_mix_by_the_command_line(
     assert b"split test, source 1: begins with none of the tags that this model reads" in capfdbinary.readouterr().err
 
 
+@pytest.mark.slow
 def test_one_model_of_several_languages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["".join(letters) for letters in itertools.product("abc", repeat=4)]
     for name, written in (("xxx", str.upper), ("yyy", lambda word: word[::-1])):

@@ -145,6 +145,7 @@ with world("cpu") as here:
 '''
 
 
+@pytest.mark.slow
 def test_validation_and_translation_shared_out_give_what_one_process_does(tmp_path: Path) -> None:
     (tmp_path / "validated.py").write_text(VALIDATED)
     run_ranks(2, tmp_path / "validated.py", [], tmp_path)

@@ -179,6 +179,7 @@ def test_a_path_out_of_the_folder_is_of_its_lists_split(tmp_path: Path) -> None:
     assert (found["../1.png"].split, found["../1.png"].captions) == ("test", ["again"])
 
 
+@pytest.mark.slow
 def test_folders_of_frames_are_captioned_predicted_and_evaluated(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

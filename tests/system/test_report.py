@@ -165,6 +165,7 @@ def test_the_list_of_errors(words: list[str], tmp_path: Path, capsys: pytest.Cap
     assert "--errors: for runs that write text" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Chromium is not installed (Debian: chromium, chromium-driver)")
 def test_a_browser_shows_it_from_disk(words: list[str], tmp_path: Path) -> None:
     assert main([*words, "--report", str(tmp_path / "page")]) == 0
