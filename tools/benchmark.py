@@ -24,12 +24,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import benchmark_processes
 import benchmark_serve
 import torch
+from benchmark_parts import COUPLINGS, Row, reference_model, timed
 
 from seq2seq.cli.arguments import Parser, number_within
 from seq2seq.cli.exit_status import guarded
@@ -43,9 +44,7 @@ from seq2seq.errors import UserError, check
 from seq2seq.evaluation.metrics import bleu
 from seq2seq.inference.load import load
 from seq2seq.inference.translator import Translator
-from seq2seq.model.decoder import DecoderConfig
-from seq2seq.model.encoder import EncoderConfig
-from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
+from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runtime.device import compute_type, prepare_process
 from seq2seq.runtime.distributed import World, world
 from seq2seq.search.beam import SearchConfig
@@ -57,26 +56,6 @@ from seq2seq.training.trainer import Trainer
 
 FORCED_LENGTH = 15
 """Tokens of every output when an untrained model is decoded: it does not know where to end."""
-COUPLINGS = ("none", "bottom_up", "input_feeding")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table."""
-
-    work: str
-    unit: str
-    median: float
-    spread: float
-    """Half the distance between the largest and the smallest repeat."""
-    peak_fraction: float | None = None
-    """Share of the matrix peak of the same element type; None where the arithmetic is not counted."""
-
-    @classmethod
-    def of(cls, work: str, unit: str, figures: Sequence[float], peak_fraction: float | None = None) -> Row:
-        """From the repeats' figures."""
-        spread = (max(figures) - min(figures)) / 2
-        return cls(work, unit, statistics.median(figures), spread, peak_fraction)
 
 
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -139,21 +118,6 @@ def matrix_peak(dtype: torch.dtype, device: torch.device, size: int = 1024, repe
     return 2 * size**3 / min(timed(device, torch.mm, left, right) for _ in range(repeats))
 
 
-def timed(device: torch.device, work: Callable[..., object], *arguments: Any) -> float:
-    """Seconds that the work takes, the device's part included."""
-    synchronise(device)
-    start = time.perf_counter()
-    work(*arguments)
-    synchronise(device)
-    return time.perf_counter() - start
-
-
-def synchronise(device: torch.device) -> None:
-    """Waits for the device; nothing to wait for on a CPU."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def forward_flops(model: Seq2Seq, source: float, target: float, mean_source: float) -> float:
     """Multiplications and additions of a forward pass over so many source and target tokens, from the model's shapes.
 
@@ -174,14 +138,6 @@ def batch_flops(model: Seq2Seq, batch: Batch) -> float:
     """`forward_flops` of a batch's real tokens."""
     source, target = float(batch.source_lengths.sum()), float((batch.target_output != PAD_ID).sum())
     return forward_flops(model, source, target, source / len(batch.source))
-
-
-def reference_model(coupling: Any, vocabulary: Vocabulary) -> tuple[ModelConfig, Seq2Seq]:
-    """The model of the reference setting; bottom_up has the second layer that it needs."""
-    layers = 2 if coupling == "bottom_up" else 1
-    config = ModelConfig(256, 0.2, "three_way", EncoderConfig(256), DecoderConfig(512, layers, coupling=coupling))
-    torch.manual_seed(1)
-    return config, build_model(config, len(vocabulary), len(vocabulary))
 
 
 def couplings(chosen: argparse.Namespace) -> Sequence[str]:
@@ -459,8 +415,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[:1] == ["serve"]:
         return benchmark_serve.main(words[1:])
     if words[:1] == ["processes"]:
-        import benchmark_processes  # which imports this module
-
         return benchmark_processes.main(words[1:])
 
     def work() -> None:

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import benchmark
 import torch
+from benchmark_parts import COUPLINGS, Row, reference_model, timed
 
 from seq2seq.cli.arguments import Parser, number_within
 from seq2seq.cli.exit_status import guarded
@@ -57,7 +57,7 @@ def options(arguments: Sequence[str]) -> Any:
     )
     parser.add_argument("--rounds", type=number_within(COUNTS), default=3, help="of each number (default: 3)")
     parser.add_argument("--steps", type=number_within(COUNTS), default=20, help="steps measured (default: 20)")
-    parser.add_argument("--coupling", choices=benchmark.COUPLINGS, default="none", help="default: none")
+    parser.add_argument("--coupling", choices=COUPLINGS, default="none", help="default: none")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="default: auto")
     parser.add_argument("--bf16-messages", action="store_true", help="send gradients as bf16")
     parser.add_argument("--sharding", choices=("none", "full"), default="none", help="default: none")
@@ -77,7 +77,7 @@ def measure(chosen: Any, here: World) -> dict[str, float]:
     )
     with tempfile.TemporaryDirectory() as directory:
         trainer = Trainer(Path(directory), settings, OptimizerConfig(), here)
-        model = benchmark.reference_model(chosen.coupling, vocabulary)[1]
+        model = reference_model(chosen.coupling, vocabulary)[1]
         step = trainer.begin(model, batches, teacher_forcing(0.1))
     stream = (batch for epoch in range(10_000) for batch in batches.iterate(epoch))
     for _ in range(WARM_UP):
@@ -100,7 +100,7 @@ def _speed(step: TrainingStep, stream: Iterator[Batch], steps: int, here: World)
     tokens = tokens.to(here.device)
     here.sum_tensors([tokens])
     here.barrier()
-    seconds = benchmark.timed(here.device, take)
+    seconds = timed(here.device, take)
     return {"target tokens/s": float(tokens) / seconds}
 
 
@@ -120,7 +120,7 @@ def _message(step: TrainingStep, group: Sequence[Batch], here: World) -> dict[st
         for batch in group:
             moved = batch.to(here.device)
             here.barrier()
-            times.append(benchmark.timed(here.device, work, moved))
+            times.append(timed(here.device, work, moved))
         return statistics.median(times)
 
     nothing = median(lambda batch: once(batch, False, False))
@@ -158,7 +158,7 @@ def main(arguments: Sequence[str]) -> int:
             return
         rounds = [{count: _group(count, arguments) for count in chosen.processes} for _ in range(chosen.rounds)]
         rows = [
-            benchmark.Row.of(f"{count} processes: {name}", name, [each[count][name] for each in rounds])
+            Row.of(f"{count} processes: {name}", name, [each[count][name] for each in rounds])
             for count in chosen.processes
             for name in rounds[0][count]
         ]

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from benchmark import timed
+from benchmark_parts import timed
 
 from seq2seq.cli.arguments import Parser, number_within
 from seq2seq.cli.exit_status import guarded
