@@ -15,6 +15,7 @@ from seq2seq.errors import UserError, check
 
 if TYPE_CHECKING:
     from seq2seq.data.corpus import DataConfig
+    from seq2seq.evaluation.calibration import Calibration
     from seq2seq.inference.translator import Translator
     from seq2seq.tasks.report import Split
     from seq2seq.tasks.results import Results
@@ -113,27 +114,31 @@ def write_requested(
     split: Split,
     translator: Translator,
     results: Results,
+    calibration: Calibration,
     judge: Callable[[Translator], Results],
     search: dict[str, Any],
 ) -> None:
     """Writes the report. judge: translates and scores the split by another run. search: the options of the search."""
     from seq2seq.cli.verbs import load_other
+    from seq2seq.tasks.calibration import calibration_of
     from seq2seq.tasks.report import Answered, write_report
 
     names = [_name(options.model), _name(options.compare or "")]
     if names[0] == names[1]:
         names = [options.model, options.compare]
     names[0] += "".join(f" with {word}" for word, given in COMPANY.items() if getattr(options, given))
-    runs = [Answered(names[0], Path(options.model), translator, results, search)]
+    runs = [Answered(names[0], Path(options.model), translator, results, calibration, search)]
     if options.compare is not None:
         other = load_other(options, options.compare, "translator")
         other.precision, other.max_source_tokens = translator.precision, translator.max_source_tokens
         alike = reads_features(other) == reads_features(translator) and {*other.tags} == {*translator.tags}
         check(alike, f"--compare {options.compare}: one of both runs reads features, or tags, that the other does not")
         try:
-            runs.append(Answered(names[1], Path(options.compare), other, judge(other), search))
+            answers = judge(other)
+            theirs = calibration_of(other, split.sources, answers)
         except UserError as error:
             raise UserError(f"--compare {options.compare}: {error}") from None
+        runs.append(Answered(names[1], Path(options.compare), other, answers, theirs, search))
     print(f"seq2seq: report: {write_report(options.report, split, runs)}", file=sys.stderr)
 
 

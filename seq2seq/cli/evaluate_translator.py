@@ -69,12 +69,13 @@ def evaluate_translator(
         assert isinstance(results, Evaluation)  # of chosen figures none is the card's
         write_card(run, of_the_card, results, search.beam_size)
     write_errors(options, sources, results, _writes_symbols(stored, corpus))
+    if options.report is None and not options.calibration:
+        return results
+    calibration = calibration_of(translator, sources, results)
     if options.report is not None:
         split_ = split_of(options, corpus, sources, lines)
-        write_requested(options, split_, translator, results, judge, {**search_options, **decoding})
-    if options.calibration:
-        return WithCalibration(results, calibration_of(translator, sources, results))
-    return results
+        write_requested(options, split_, translator, results, calibration, judge, {**search_options, **decoding})
+    return WithCalibration(results, calibration) if options.calibration else results
 
 
 def _writes_symbols(stored: dict[str, Any], corpus: DataConfig) -> bool:

@@ -12,6 +12,7 @@ from seq2seq.data.languages import language_tokenizer
 from seq2seq.errors import UserError, check
 from seq2seq.evaluation.attention_statistics import attention_statistics
 from seq2seq.evaluation.breakdown import Group, by_length, by_mean_word, by_rarest_word, word_counts
+from seq2seq.evaluation.calibration import Calibration
 from seq2seq.evaluation.differences import Part, marked
 from seq2seq.evaluation.fonts import check_available
 from seq2seq.evaluation.metrics import Comparison, bleu, bleu_metric, chrf, compare, reference_streams, sentence_chrf
@@ -24,7 +25,7 @@ from seq2seq.runs.layout import CONFIG_FILE
 from seq2seq.runs.metrics_log import METRICS_FILE, read_journal
 from seq2seq.runtime.atomic_files import write_atomically
 from seq2seq.runtime.version import version
-from seq2seq.tasks.calibration import calibration_of, scorable
+from seq2seq.tasks.calibration import scorable
 from seq2seq.tasks.results import Results
 
 PAGE_FILE = "index.html"
@@ -58,6 +59,7 @@ class Answered:
     directory: Path
     translator: Translator
     results: Results
+    calibration: Calibration
     options: dict[str, Any]
     """Of the search."""
 
@@ -210,7 +212,7 @@ def _confidence_charts(split: Split, runs: Sequence[Answered]) -> list[Chart]:
     """How often each run is right where it is so sure, and what its attention does."""
     charts = []
     for number, run in enumerate(runs, 1):
-        calibration = calibration_of(run.translator, split.sources, run.results)
+        calibration = run.calibration
         rows = [
             [each.label, f"{each.tokens:,}", f"{each.confidence:.3f}", f"{each.accuracy:.3f}"]
             for each in calibration.bins

@@ -19,6 +19,7 @@ from seq2seq.data.mixing import CorpusConfig
 from seq2seq.evaluation.page_figures import bars_figure, inline_svg
 from seq2seq.inference.outputs import Translation
 from seq2seq.model.seq2seq import build_model
+from seq2seq.tasks.calibration import calibration_of
 from seq2seq.tasks.evaluate import Part, scored
 from seq2seq.tasks.report import Answered, _figures
 from tests.browser import CHROMIUM, DRIVER, browser
@@ -190,7 +191,7 @@ def test_figures_of_single_corpora_are_those_of_each_run(tmp_path: Path) -> None
     for name, texts in (("good", [target for _, target in PAIRS]), ("bad", ["BA"] * 5)):
         outputs = [Translation(text, 0.0, 0.0, []) for text in texts]
         results = scored(sources, references, outputs, "de", confidence=False, parts=parts)
-        runs.append(Answered(name, tmp_path, translator, results, {}))
+        runs.append(Answered(name, tmp_path, translator, results, calibration_of(translator, sources, results), {}))
     cells = [texts for texts, signature in _figures(runs) if texts[0].startswith(("one", "two"))]
     assert len(cells) == 2
     for row, part in zip(cells, parts, strict=True):
