@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, number_within, path_named
-from seq2seq.cli.features import check_features
-from seq2seq.cli.tags import add_tag, tags_of
+from seq2seq.cli.tags import add_tag, read_by, tags_of
 from seq2seq.config import SEARCH, Real
 
 if TYPE_CHECKING:
@@ -100,10 +99,8 @@ def features_of(options: argparse.Namespace, sources: list[str], pools: Pools) -
 def _read_by(translator: Translator, run: str, options: argparse.Namespace, sources: list[str]) -> list[str]:
     """The sources as that run reads them. Raises UserError, naming the line, where one lacks features or a tag."""
     tags = tags_of(translator, argparse.Namespace(model=run, tag=options.tag))
-    places = [f"{options.source_file}, line {number}" for number in range(1, len(sources) + 1)]
-    for source, place in zip(sources, places, strict=True):
-        check_features(translator, source, place)
-    return [tags.before(source, place) for source, place in zip(sources, places, strict=True)]
+    numbered = enumerate(sources, 1)
+    return [read_by(translator, tags, source, f"{options.source_file}, line {number}") for number, source in numbered]
 
 
 def default_weights(names: Any) -> dict[str, float]:

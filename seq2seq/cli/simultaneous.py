@@ -7,7 +7,7 @@ import sys
 from itertools import islice
 
 from seq2seq.cli.decoding_options import decoding_settings
-from seq2seq.cli.tags import tags_of
+from seq2seq.cli.tags import read_by, tags_of
 from seq2seq.cli.verbs import load_translator, search_settings
 
 LINES_TOGETHER = 256
@@ -18,7 +18,6 @@ OTHERS = ("ensemble", "lm", "interactive", "split_sentences", "n_best", "scores"
 def write_simultaneously(options: argparse.Namespace) -> None:
     """Translates lines as they would come in, and reports the average lagging. Raises UserError where options do not go
     together."""
-    from seq2seq.cli.features import check_features
     from seq2seq.cli.lines import lines_of
     from seq2seq.errors import check
 
@@ -36,9 +35,8 @@ def write_simultaneously(options: argparse.Namespace) -> None:
         from seq2seq.inference.simultaneous import wait_k
 
         while group := list(islice(lines, LINES_TOGETHER)):
-            for number, line in enumerate(group, done + 1):
-                check_features(translator, line, f"line {number}")
-            sources = [tags.before(line, f"line {number}") for number, line in enumerate(group, done + 1)]
+            numbered = enumerate(group, done + 1)
+            sources = [read_by(translator, tags, line, f"line {number}") for number, line in numbered]
             for each in wait_k(translator, sources, options.wait_k):
                 sys.stdout.buffer.write((each.text + "\n").encode("utf-8", errors="replace"))
                 total, count = total + each.average_lagging, count + bool(each.reads)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from seq2seq.cli.arguments import named
+from seq2seq.cli.features import check_features
 
 if TYPE_CHECKING:
+    from seq2seq.data.mixing import Tags
     from seq2seq.inference.translator import Translator
 
 
@@ -22,43 +24,10 @@ def add_tag(parser: argparse.ArgumentParser, what: str = "each line") -> None:
     )
 
 
-class Tags(NamedTuple):
-    """The tags that a model knows, and which of them lines get."""
-
-    given: str
-    """Of lines that have none; empty: none."""
-    known: tuple[str, ...]
-    needed: bool
-    """Whether the model never saw a line without a tag."""
-
-    def before(self, line: str, place: str) -> str:
-        """The line with its tag. Raises UserError, naming the place, where it has none and the model needs one."""
-        from seq2seq.data.mixing import tagged
-
-        if self.apart(line)[0]:
-            return line
-        line = tagged(line, self.given)
-        self.check(line, place)
-        return line
-
-    def check(self, line: str, place: str) -> None:
-        """Raises UserError, naming the place, where a line that is not blank has no tag and the model needs one."""
-        from seq2seq.errors import check
-
-        problem = f"begins with none of the tags that this model reads, {', '.join(self.known)}; give --tag"
-        check(not self.needed or not line.strip() or bool(self.apart(line)[0]), f"{place}: {problem}")
-
-    def apart(self, line: str) -> tuple[str, str]:
-        """The tag that a line begins with, empty where there is none, and the rest."""
-        from seq2seq.data.mixing import tag_apart
-
-        return tag_apart(line, self.known)
-
-
 def tags_of(translator: Translator, options: argparse.Namespace) -> Tags:
     """The tags of a run. Raises UserError where --tag is none of them."""
     from seq2seq.config import read_mapping
-    from seq2seq.data.mixing import every_tagged
+    from seq2seq.data.mixing import Tags, every_tagged
     from seq2seq.errors import check
     from seq2seq.runs.hub import find_run
     from seq2seq.runs.layout import CONFIG_FILE
@@ -71,3 +40,10 @@ def tags_of(translator: Translator, options: argparse.Namespace) -> Tags:
     path = find_run(options.model, {}) / CONFIG_FILE
     needed = bool(known) and path.is_file() and every_tagged(read_mapping(path))
     return Tags(given, tuple(known), needed)
+
+
+def read_by(translator: Translator, tags: Tags, line: str, place: str) -> str:
+    """A line as the model reads it, with its tag. Raises UserError, naming the place, where it lacks the features, or
+    the tag, that the model needs."""
+    check_features(translator, line, place)
+    return tags.before(line, place)

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, number_within, path_named
 from seq2seq.cli.decoding_options import add_decoding_options, decoding_files, decoding_settings
-from seq2seq.cli.features import check_features
 from seq2seq.cli.output_lines import output_lines
 from seq2seq.cli.simultaneous import write_simultaneously
-from seq2seq.cli.tags import Tags, add_tag, tags_of
+from seq2seq.cli.tags import add_tag, read_by, tags_of
 from seq2seq.cli.translate_file import add_file_options, check_file_options, translate_file
 from seq2seq.cli.verbs import (
     add_ensemble,
@@ -31,6 +30,7 @@ from seq2seq.cli.verbs import (
 from seq2seq.config import COUNTS, SEARCH
 
 if TYPE_CHECKING:
+    from seq2seq.data.mixing import Tags
     from seq2seq.inference.outputs import Translation
     from seq2seq.inference.translator import Translator
 
@@ -149,8 +149,7 @@ def _checked(translator: Translator, lines: Iterator[str], tags: Tags) -> Iterat
     """The lines as they come, with their tags. Raises UserError at one that lacks the features, or the tag, that the
     model reads."""
     for number, line in enumerate(lines, 1):
-        check_features(translator, line, f"line {number}")
-        yield tags.before(line, f"line {number}")
+        yield read_by(translator, tags, line, f"line {number}")
 
 
 def _check_splitting(options: argparse.Namespace) -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seq2seq.cli.arguments import Parser, named, path_named
-from seq2seq.cli.features import check_features, reads_features
+from seq2seq.cli.features import reads_features
 from seq2seq.cli.output_lines import output_lines
 from seq2seq.cli.rows import Rows, rows_of
-from seq2seq.cli.tags import Tags, tags_of
+from seq2seq.cli.tags import read_by, tags_of
 from seq2seq.cli.verbs import fusion_weights
 
 if TYPE_CHECKING:
+    from seq2seq.data.mixing import Tags
     from seq2seq.inference.translator import Translator
 
 LINES_TOGETHER = 1_024
@@ -137,8 +138,7 @@ def _check_all(rows: Rows, translator: Translator, tags: Tags) -> None:
             if number > 1 or not rows.header:
                 line = content.removesuffix(b"\n").decode("utf-8", "replace")  # which is warned of where it is read
                 text = rows.text(line.removesuffix("\r") if rows.columns else line, number)
-                check_features(translator, text, f"{rows.path}, line {number}")
-                tags.before(text, f"{rows.path}, line {number}")
+                read_by(translator, tags, text, f"{rows.path}, line {number}")
 
 
 def _measured(path: Path) -> tuple[str, int]:

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -80,6 +80,43 @@ def tag_apart(source: str, tags: Collection[str]) -> tuple[str, str]:
     """Which of the tags a source begins with, empty where it is none of them, and the rest."""
     first, _, rest = source.lstrip().partition(" ")
     return (first, rest) if first in tags else ("", source)
+
+
+class Tags(NamedTuple):
+    """The tags that a model knows, and which of them texts get."""
+
+    given: str
+    """Of texts that have none; empty: none."""
+    known: tuple[str, ...]
+    needed: bool
+    """Whether the model never saw a text without a tag."""
+
+    def before(self, text: str, place: str) -> str:
+        """The text with its tag. Raises UserError, naming the place, where it has none and the model needs one."""
+        text = self.added(text)
+        self.check(text, place)
+        return text
+
+    def check(self, text: str, place: str) -> None:
+        """Raises UserError, naming the place, where a text lacks its tag."""
+        check(not self.lacks(text), f"{place}: {self.problem}; give --tag")
+
+    def added(self, text: str) -> str:
+        """The text behind the tag that texts get, unless it begins with one."""
+        return text if self.apart(text)[0] else tagged(text, self.given)
+
+    def lacks(self, text: str) -> bool:
+        """Whether a text that is not blank has no tag and the model needs one."""
+        return self.needed and bool(text.strip()) and not self.apart(text)[0]
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with such a text."""
+        return f"begins with none of the tags that this model reads, {', '.join(self.known)}"
+
+    def apart(self, text: str) -> tuple[str, str]:
+        """The tag that a text begins with, empty where there is none, and the rest."""
+        return tag_apart(text, self.known)
 
 
 def every_tagged(stored: Mapping[str, Any]) -> bool:

@@ -138,6 +138,10 @@ class SourceVocabulary:
             return [ids + source if source else [] for source, ids in pairs]
         return [[[each, *self._padded(ids)] for each in source] for source, ids in pairs]
 
+    def tags(self) -> list[str]:
+        """As `Vocabulary` has it."""
+        return self.text.tags()
+
     def tokens_before(self, text: str) -> int:
         """Tokens of features that stand before those of the text."""
         if self.features is None or self.factors:

@@ -43,12 +43,17 @@ class CaptionScores:
 def caption_scores(captions: Sequence[str], references: Sequence[Sequence[str]]) -> CaptionScores:
     """Scores captions against one or more references each, words alone, in small letters. Raises UserError where there
     are none, or one has no reference."""
-    reference_streams(captions, references)  # refuses what cannot be compared
-    plain, lines = [caption_words(each) for each in captions], [list(map(caption_words, each)) for each in references]
+    plain, lines = _words(captions, references)
     scores = [_bleu(order, plain, lines) for order in ORDERS]
     return CaptionScores(
         scores, meteor(plain, lines), rouge_l(plain, lines), cider(plain, lines), exact_match(plain, lines)
     )
+
+
+def _words(captions: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """Both sides as they are compared. Raises UserError where they cannot be."""
+    reference_streams(captions, references)
+    return [caption_words(each) for each in captions], [list(map(caption_words, each)) for each in references]
 
 
 def _bleu(order: int, captions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
@@ -66,8 +71,7 @@ def check_caption_metrics(names: Sequence[str]) -> None:
 def caption_figure(name: str, captions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """One of CAPTION_METRICS. Raises UserError where it cannot be computed here, or as `caption_scores`."""
     check_caption_metrics([name])
-    reference_streams(captions, references)
-    plain, lines = [caption_words(each) for each in captions], [list(map(caption_words, each)) for each in references]
+    plain, lines = _words(captions, references)
     match name:
         case "rouge-l":
             return rouge_l(plain, lines)

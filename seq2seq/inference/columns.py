@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seq2seq.config import read_mapping
-from seq2seq.data.mixing import every_tagged, is_tag, tag_apart, tagged
+from seq2seq.data.mixing import Tags, every_tagged, is_tag
 from seq2seq.errors import check
 from seq2seq.inference.translator import Translator
 from seq2seq.runs.hub import find_run
@@ -57,10 +57,10 @@ class ColumnTranslator:
         stored = directory / CONFIG_FILE
         self.needs_tag = stored.is_file() and every_tagged(read_mapping(stored))
         """Whether the model never saw a text without a tag."""
-        self._translator: Translator | None = None
+        self._model: tuple[Translator, Tags] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_translator": None}
+        return {**self.__dict__, "_model": None}
 
     def __call__(self, batch: Any) -> Any:
         """A batch of rows (a mapping of columns, a pandas DataFrame or a pyarrow Table) with the column added, of the
@@ -88,28 +88,21 @@ class ColumnTranslator:
         given = ["" if _is_missing(text) else text for text in texts]
         for text in given:
             check(isinstance(text, str), f"column {self.column!r} must hold text, but there is {text!r:.60}")
-        translator = self._loaded()
-        if self.tag or self.needs_tag:
-            known = translator.tags
-            given = [text if tag_apart(text, known)[0] else tagged(text, self.tag) for text in given]
-            for text in given:
-                fits = not self.needs_tag or not text.strip() or bool(tag_apart(text, known)[0])
-                check(
-                    fits,
-                    f"column {self.column!r}: {text!r:.60} begins with none of the tags that this model reads, "
-                    f"{', '.join(known)}; give a tag",
-                )
+        translator, tags = self._loaded()
+        given = list(map(tags.added, given))
+        for text in given:
+            check(not tags.lacks(text), f"column {self.column!r}: {text!r:.60} {tags.problem}; give a tag")
         return translator.translate(given, **self.search_options)
 
-    def _loaded(self) -> Translator:
-        """The model, loaded once. Raises UserError where it was trained without the tag."""
-        if self._translator is None:
+    def _loaded(self) -> tuple[Translator, Tags]:
+        """The model, and the tags that it reads; loaded once. Raises UserError where it was trained without the tag."""
+        if self._model is None:
             prepare_process()
             translator = Translator.from_pretrained(self.run, device=self.device)
             known = translator.tags
             check(not self.tag or self.tag in known, f"tag {self.tag} is none of the model's: {', '.join(known)}")
-            self._translator = translator
-        return self._translator
+            self._model = translator, Tags(self.tag, tuple(known), self.needs_tag)
+        return self._model
 
 
 def _is_missing(text: Any) -> bool:

@@ -25,8 +25,10 @@ def unknown_copied(
 ) -> list[list[Translation]]:
     """The translations of each text, given as `sources` in ids, too, with unknown pieces of a model that copies spelled
     as the unknown piece of the text that most attention goes to. Those without unknown pieces stay as they are."""
+    if not isinstance(model.decoder, CopyDecoder):
+        return found
     places = [(row, rank) for row, best in enumerate(found) for rank, each in enumerate(best) if UNK_ID in each.tokens]
-    if not places or not isinstance(model.decoder, CopyDecoder):
+    if not places:
         return found
     pairs = [(sources[row], found[row][rank].tokens) for row, rank in places]
     spellings = vocabularies[0].spellings([texts[row] for row, _ in places])

@@ -15,6 +15,7 @@ from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check, check_argument
 from seq2seq.inference.fast_decoder import prepare
 from seq2seq.model.attention import NoAttention
+from seq2seq.model.decoder_state import Output
 from seq2seq.model.hard_attention import HardAttentionDecoder
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runtime.device import in_parts_that_fit
@@ -69,9 +70,11 @@ def decode_in_batches(
     own = batches[world.rank :: world.size]
     for rows in own:
         in_parts_that_fit(rows, decode, half_rows)
-    for rows, decoded in zip(batches, world.in_turn([[results[row] for row in rows] for rows in own]), strict=True):
-        for row, result in zip(rows, decoded, strict=True):
-            results[row] = result
+    if world.size > 1:
+        gathered = world.in_turn([[results[row] for row in rows] for rows in own])
+        for rows, decoded in zip(batches, gathered, strict=True):
+            for row, result in zip(rows, decoded, strict=True):
+                results[row] = result
     return results
 
 
@@ -112,21 +115,21 @@ def score_pairs(model: Seq2Seq, batch: Batch, *others: Seq2Seq) -> tuple[Tensor,
     hard attention its most probable alignment.
     """
     real = batch.target_output != PAD_ID
-    picked, attention = _forced(model, batch)
+    picked, output = _forced(model, batch)
+    attention = output.attention
+    if isinstance(model.decoder, HardAttentionDecoder):
+        attention = model.decoder.best_alignment(batch.target_input, batch.target_output, output.memory)
     if others:
         every = torch.stack([picked, *(_forced(each, batch)[0] for each in others)])
         picked = every.logsumexp(0) - math.log(len(every))
     return picked.masked_fill(~real, 0.0).sum(1), real.sum(1), attention  # of padding it may be -inf
 
 
-def _forced(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Log-probability of each token of the targets [B, T] fp32, padding among them, and attention [B, T, S]."""
+def _forced(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Output]:
+    """Log-probability of each token of the targets [B, T] fp32, padding among them, and what the model gave."""
     output = model(batch.source, batch.source_lengths, batch.target_input)
     log_probs = model.decoder.log_probs(output).float()
-    attention = output.attention
-    if isinstance(model.decoder, HardAttentionDecoder):
-        attention = model.decoder.best_alignment(batch.target_input, batch.target_output, output.memory)
-    return log_probs.gather(-1, batch.target_output[..., None])[..., 0], attention
+    return log_probs.gather(-1, batch.target_output[..., None])[..., 0], output
 
 
 @torch.inference_mode()

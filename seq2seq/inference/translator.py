@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seq2seq.config import COUNTS, check_number, from_dict, read_config, write_config
 from seq2seq.data.batch import Pair, collate_to_decode
-from seq2seq.data.units import AnyVocabulary, SourceVocabulary, Unicode, normalised
+from seq2seq.data.units import AnyVocabulary, Unicode, normalised
 from seq2seq.data.vocabulary import RightToLeft, Vocabulary
 from seq2seq.errors import UserError, check
 from seq2seq.inference.copied_text import unknown_copied
@@ -114,8 +114,7 @@ class Translator(Searcher):
     @property
     def tags(self) -> list[str]:
         """What inputs may begin with: the tags of the corpora that the model was trained on."""
-        source = self.source_vocabulary
-        return (source.text if isinstance(source, SourceVocabulary) else source).tags()
+        return self.source_vocabulary.tags()
 
     @property
     def _unicode(self) -> Unicode:

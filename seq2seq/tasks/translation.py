@@ -175,7 +175,7 @@ def new_vocabularies(config: ExperimentConfig, training: list[Corpus]) -> tuple[
 
 def _check_tags(config: ExperimentConfig, source: AnyVocabulary, origin: str) -> None:
     """Raises UserError where a tag is no piece of the vocabulary, which a given one may lack."""
-    known = (source.text if isinstance(source, SourceVocabulary) else source).tags()
+    known = source.tags()
     lacking = [tag for tag in config.tags if tag not in known]
     problem = f"its vocabulary lacks the tag {lacking[0]}" if lacking else ""
     check(not lacking, f"{origin}: {problem}; train a vocabulary with it, or leave the tag out")
