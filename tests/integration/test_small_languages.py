@@ -1,7 +1,6 @@
 """Models of small languages from the command line: training that is interrupted and taken up again, loading, search,
 alignments."""
 
-import random
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from seq2seq.cli.main import main
 from seq2seq.config import read_config, write_config
 from seq2seq.tasks.configs import ExperimentConfig
 from tests.comparison import assert_same, final_state
+from tests.inflections import write_inflections
 from tests.integration.test_resume import interrupt_after
 
 MODELS = {
@@ -36,16 +36,7 @@ SIZES = [
 
 @pytest.fixture(scope="module")
 def inflected(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Lemmas that one feature leaves as they are, and another turns into capitals."""
-    folder, generator = tmp_path_factory.mktemp("inflection"), random.Random(1)
-    for split, count in (("trn", 120), ("dev", 10)):
-        rows = []
-        for _ in range(count):
-            lemma = "".join(generator.choices("abcd", k=generator.randint(1, 5)))
-            capital = generator.random() < 0.5
-            rows.append(f"{lemma}\t{lemma.upper() if capital else lemma}\tN;{'UP' if capital else 'LOW'}\n")
-        (folder / f"xyz.{split}").write_text("".join(rows))
-    return folder
+    return write_inflections(tmp_path_factory.mktemp("inflection"), 120, 10, longest=5)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -12,6 +12,7 @@ from seq2seq.cli.main import main
 from seq2seq.data.units import SourceVocabulary
 from seq2seq.deploy.plans import plan_of
 from seq2seq.errors import UserError
+from tests.inflections import write_inflections
 
 TINY = [
     "--model.embedding-size=24",
@@ -37,16 +38,7 @@ def translated(run: Path, lines: str, monkeypatch: pytest.MonkeyPatch, capsys: p
 
 @pytest.fixture(scope="module")
 def inflected(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Lemmas that one feature leaves as they are, and another turns into capitals."""
-    folder, generator = tmp_path_factory.mktemp("inflection"), random.Random(1)
-    for split, count in (("trn", 500), ("dev", 20)):
-        rows = []
-        for _ in range(count):
-            lemma = "".join(generator.choices("abcd", k=generator.randint(1, 3)))
-            capital = generator.random() < 0.5
-            rows.append(f"{lemma}\t{lemma.upper() if capital else lemma}\tN;{'UP' if capital else 'LOW'}\n")
-        (folder / f"xyz.{split}").write_text("".join(rows))
-    return folder
+    return write_inflections(tmp_path_factory.mktemp("inflection"), 500, 20, longest=3)
 
 
 COLUMNS = ["--columns", "lemma,form,features", "--source", "lemma", "--features", "features", "--target", "form"]

@@ -19,6 +19,7 @@ from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.search.beam import SearchConfig, beam_search
+from tests.unit.model.stepwise import stepwise
 
 PAIRS = [([4, 5, 6], [7, 8]), ([5], [9, 4]), ([9, 9], [])]
 KINDS = ["hard", "monotonic"]
@@ -82,20 +83,11 @@ def test_the_likelihood_is_the_sum_over_all_alignments(kind: str, attention: str
         assert paths[row, :, len(source) + 1 :].sum() == 0
 
 
-def stepwise(model: Seq2Seq) -> Tensor:
-    batch = collate(PAIRS)
-    state, found = model.start(batch.source, batch.source_lengths), []
-    for position in range(batch.target_input.shape[1]):
-        log_probs, state = model.step(batch.target_input[:, position], state)
-        found.append(log_probs)
-    return torch.stack(found, 1)
-
-
 @pytest.mark.parametrize(("kind", "attention"), WAYS)
 def test_unrolled_equals_stepwise_and_so_do_gradients(kind: str, attention: str) -> None:
     model = hard_model(kind, attention).double()
     batch = collate(PAIRS)
-    expected = stepwise(model)
+    expected = stepwise(model, batch)
     output = model(batch.source, batch.source_lengths, batch.target_input)
     torch.testing.assert_close(model.decoder.log_probs(output), expected, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(expected.logsumexp(-1), torch.zeros_like(expected[..., 0]))

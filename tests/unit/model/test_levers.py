@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from seq2seq.data.batch import collate
 from seq2seq.errors import UserError
@@ -19,6 +19,7 @@ from seq2seq.model.memory import mean_memory
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.search.beam import SearchConfig, beam_search
 from tests.conftest import needs_int8
+from tests.unit.model.stepwise import stepwise
 
 PAIRS = [([4, 5, 6], [7, 8]), ([5], [9, 4, 4, 6, 8]), ([], []), ([9, 9, 8, 7, 6, 5, 4], [5])]
 LEVERS: dict[str, dict[str, Any]] = {
@@ -59,20 +60,11 @@ def lever_model(lever: str, coupling: Coupling, dropout: float = 0.0) -> Seq2Seq
     return model.eval()
 
 
-def stepwise(model: Seq2Seq) -> Tensor:
-    batch = collate(PAIRS)
-    state, found = model.start(batch.source, batch.source_lengths), []
-    for position in range(batch.target_input.shape[1]):
-        log_probs, state = model.step(batch.target_input[:, position], state)
-        found.append(log_probs)
-    return torch.stack(found, 1)
-
-
 @pytest.mark.parametrize(("lever", "coupling"), WAYS)
 def test_unrolled_equals_stepwise_and_so_do_gradients(lever: str, coupling: Coupling) -> None:
     model = lever_model(lever, coupling).double()
     batch = collate(PAIRS)
-    expected = stepwise(model)
+    expected = stepwise(model, batch)
     output = model(batch.source, batch.source_lengths, batch.target_input)
     got = model.decoder.log_probs(output)
     torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-10)
