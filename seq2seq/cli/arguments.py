@@ -34,7 +34,17 @@ def spelled(words: Sequence[str], spelling: Callable[[str], str]) -> Iterator[st
         yield (spelling(name) if word.startswith("--") else name) + equals + value
 
 
-class Parser(argparse.ArgumentParser):
+class Helpful(argparse.ArgumentParser):
+    """A parser whose --help fails where it cannot be written; argparse's own says nothing, and succeeds."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        try:
+            print(message, end="", file=file or sys.stderr, flush=True)
+        except OSError as error:
+            raise UserError(f"standard output: {error.strerror or error}") from None
+
+
+class Parser(Helpful):
     """argparse's parser, which takes options with dashes or underscores, a switch as `--json`, `--json true`,
     `--json false` or `--json=true`. Complaints are UserErrors."""
 

@@ -51,6 +51,17 @@ def attention_file(path: Path | None) -> Iterator[IO[bytes] | None]:
             yield stream
 
 
+def write_attention(lines: str, stream: IO[bytes], path: Path) -> None:
+    """Writes lines to that file. Raises UserError, which names it, where it does not take them."""
+    try:
+        stream.write(lines.encode())
+        stream.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError):  # what is not written yet would be tried once more, and that error shown
+            stream.close()
+        raise UserError(f"--attention {path}: {error.strerror or error}") from None
+
+
 def _is_stdout(path: Path) -> bool:
     """Whether standard output goes there, the null device aside."""
     with contextlib.suppress(OSError, ValueError):  # no such path, or no descriptor

@@ -27,9 +27,7 @@ def guarded(program: str, work: Callable[[], None]) -> int:
         return _complain(program, "standard output is closed; open it, or discard the output: > /dev/null", 2)
     with ending_by_exception():
         status = _status_of(program, work)
-    try:
-        _flush_output()
-    except OSError:  # Python would try once more on its way out, and end with status 120
+    if not _takes_output():  # Python would try once more on its way out, and end with status 120
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
 
@@ -83,9 +81,18 @@ def _status_of(program: str, work: Callable[[], None]) -> int:
         sys.stderr.close()  # the reader has gone: nothing more to say, and Python's own complaint is noise
         return 128 + signal.SIGPIPE
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _complain(program, f"{where}{error.strerror or error}", 2)
+        where = error.filename or ("" if _takes_output() else "standard output")
+        return _complain(program, f"{where}: {error.strerror or error}" if where else f"{error.strerror or error}", 2)
     return 0
+
+
+def _takes_output() -> bool:
+    """Whether standard output takes what still waits to be written. What it refused once waits, unless it was large."""
+    try:
+        _flush_output()
+    except OSError:
+        return False
+    return True
 
 
 def _flush_output() -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
-from seq2seq.cli.arguments import BUILD_HELP, dashed, spelled
+from seq2seq.cli.arguments import BUILD_HELP, Helpful, dashed, spelled
 from seq2seq.cli.corpora import is_list, several_as_one, with_corpora, with_spelled_corpora
 from seq2seq.cli.user_code import function_in
 from seq2seq.config import (
@@ -54,6 +54,10 @@ class _Help(DefaultHelpFormatter):
         return text.replace("{true,false}", "[true|false]")
 
 
+class _Parser(ArgumentParser, Helpful):
+    """jsonargparse's parser, whose --help fails where it cannot be written."""
+
+
 def training_parser(program: str, description: str, defaults: ExperimentConfig | None = None) -> ArgumentParser:
     """Parser of all options of text to text; defaults: a recipe's choices, which options and files override."""
     parser = _parser(program, description, ExperimentConfig, defaults)
@@ -67,7 +71,7 @@ def task_parser(program: str, description: str, defaults: Any) -> ArgumentParser
 
 
 def _parser(program: str, description: str, cls: type[Any], defaults: Any) -> ArgumentParser:
-    parser = ArgumentParser(prog=program, description=description, exit_on_error=False, formatter_class=_Help)
+    parser = _Parser(prog=program, description=description, exit_on_error=False, formatter_class=_Help)
     parser.add_argument(
         "--config",
         action=ActionConfigFile,

@@ -179,7 +179,7 @@ def _check_attends(translator: Translator, options: argparse.Namespace) -> None:
 def _write_translations(
     translator: Translator, given: Iterator[str], tags: Tags, options: argparse.Namespace, settings: dict[str, Any]
 ) -> None:
-    from seq2seq.cli.attention_file import attention_file
+    from seq2seq.cli.attention_file import attention_file, write_attention
 
     if options.split_sentences:
         _write_paragraphs(translator, given, tags, options, settings)
@@ -196,7 +196,7 @@ def _write_translations(
                 sys.stdout.buffer.write(output_lines(number, best, options).encode("utf-8", errors="replace"))
             sys.stdout.buffer.flush()
             if attention is not None:
-                attention.writelines(line.encode() for line in _attention_lines(translator, group))
+                write_attention("".join(_attention_lines(translator, group)), attention, options.attention)
         next(iter(found), None)  # its end, where prefixes that are left over are reported
 
 

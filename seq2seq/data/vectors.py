@@ -21,7 +21,7 @@ WORDS_AT_ONCE = 4_096
 
 def vector_size(path: Path) -> int:
     """Numbers of each vector, as the first line has it. Raises UserError where the file has none."""
-    _, line = next(numbered_lines(path), (0, ""))
+    _, line = next(_lines(path), (0, ""))
     fields = _fields(line)
     size = int(fields[1]) if _is_header(fields) else len(fields) - 1
     check(size > 0, f"{path}, line 1: must be a word and its numbers, with spaces between them, not {line[:40]!r}")
@@ -44,7 +44,7 @@ def read_vectors(path: Path, vocabulary: Vocabulary) -> dict[int, Array]:
 def _rows(path: Path, size: int) -> Iterator[tuple[str, Array]]:
     """Words, which may hold spaces, and their vectors."""
     expected, count = 0, 0
-    for number, line in numbered_lines(path):
+    for number, line in _lines(path):
         if number == 1 and _is_header(_fields(line)):
             expected = int(_fields(line)[0])
             continue
@@ -61,6 +61,16 @@ def _rows(path: Path, size: int) -> Iterator[tuple[str, Array]]:
         expected in (0, count),
         f"{path}: holds {count:,} vectors, but its first line says {expected:,}; is the file whole?",
     )
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """As `numbered_lines`, with another word for those whose file is word2vec's binary one."""
+    try:
+        yield from numbered_lines(path)
+    except UserError as error:
+        if isinstance(error.__cause__, UnicodeDecodeError):
+            raise UserError(f"{error}; vectors in word2vec's binary format must be saved as text first") from None
+        raise
 
 
 def _fields(line: str, most: int = -1) -> list[str]:

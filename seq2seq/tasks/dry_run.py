@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,9 +16,11 @@ from seq2seq.tasks.translation import run
 def dry_run(config: ExperimentConfig, build: Build | None = None, objective: Objective | None = None) -> str:
     """Prepares everything as `run` would, runs one batch forward and backward, and describes what it found.
 
-    Writes nothing to config.output. Raises UserError where training would before its first step.
+    Writes nothing to config.output, which may be empty. Raises UserError where training would before its first step.
     """
-    return description_of(lambda: run(replace(config, dry_run=True), build, objective))
+    with tempfile.TemporaryDirectory() as unnamed:
+        tried = replace(config, dry_run=True, output=config.output or unnamed)
+        return description_of(lambda: run(tried, build, objective))
 
 
 def description_of(work: Callable[[], object]) -> str:

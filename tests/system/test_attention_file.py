@@ -71,3 +71,8 @@ def test_a_failure_leaves_what_was_there(toy_run: Path, text: Path, monkeypatch:
     assert sorted(path.name for path in text.parent.iterdir()) == ["in.txt", "weights.jsonl"]
     assert main(command) == 0
     assert [json.loads(line)["line"] for line in weights.read_text().splitlines()] == [1]
+
+
+def test_a_full_device_is_named(toy_run: Path, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["translate", str(toy_run), str(text), "--attention", "/dev/full"]) == 2
+    assert capsys.readouterr().err.endswith("seq2seq: error: --attention /dev/full: No space left on device\n")

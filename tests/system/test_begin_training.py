@@ -147,3 +147,14 @@ def test_going_the_other_way_than_the_start_is_warned_of(
             assert main([*words, "--source", source, "--target", target, "--start-from", str(toy_run)]) == 0
         told = "was trained from en to de, and this run goes from de to en"
         assert any(told in line for line in caplog.messages) is warned
+
+
+def test_a_dry_run_needs_no_output(
+    toy_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "--data", str(toy_data), "--source", "en", "--target", "de"]
+    assert main([*words, "--dry-run"]) == 0
+    assert "first batch" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+    assert complaint(capsys, words).endswith("say where the run goes: --output DIR")

@@ -16,6 +16,7 @@ import pytest
 
 from seq2seq.cli.exit_status import quick_imports
 
+FULL = "{program}: error: standard output: No space left on device\n"
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 PROGRAM = """
 import sys
@@ -48,7 +49,18 @@ def test_a_reader_that_has_gone_ends_the_program_quietly(size: int) -> None:
 @pytest.mark.parametrize("size", [1, 1_000_000])
 def test_a_full_disk_is_the_users_to_mend(size: int) -> None:
     with open("/dev/full", "wb") as full:
-        assert ended(full.fileno(), size) == (2, "program: error: No space left on device\n")
+        told = FULL.format(program="program")
+        unnamed = told.replace("standard output: ", "")  # Python forgets so much at once, and where it was to go
+        assert ended(full.fileno(), size) == (2, told if size == 1 else unnamed)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"]])
+def test_help_on_a_full_disk_fails_as_other_output(words: list[str]) -> None:
+    environment = BUFFERED if "train" in words else {**BUFFERED, "PYTHONUNBUFFERED": "1"}
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "seq2seq", *words]
+        process = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment)
+    assert (process.returncode, process.stderr) == (2, FULL.format(program="seq2seq"))
 
 
 def test_output_that_was_closed_from_the_start_is_the_users_to_mend() -> None:

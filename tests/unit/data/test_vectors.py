@@ -74,6 +74,13 @@ def test_malformed_vectors_are_named(text: str, told: str, words: Vocabulary, tm
     assert str(refused.value).startswith(str(path))
 
 
+def test_word2vecs_binary_format_is_named(words: Vocabulary, tmp_path: Path) -> None:
+    path = tmp_path / "vectors.bin"
+    path.write_bytes(b"1 2\ndog " + np.array([0.3, -1.0], np.float32).tobytes() + b"\n")
+    with pytest.raises(UserError, match=r"bin, line 2: not UTF-8 text; vectors in word2vec's binary format must"):
+        read_vectors(path, words)
+
+
 def test_a_models_words_begin_with_vectors(words: Vocabulary, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path, found = file_of(tmp_path, GLOVE), read_vectors(file_of(tmp_path, GLOVE), words)
     front_end = FrontEndConfig("words", len(words), characters=9, character_size=5)
