@@ -280,7 +280,7 @@ class NoAttention(Attention):
 
     def forward(self, query: Tensor, state: NoState) -> tuple[Tensor, Tensor, NoState]:
         """query [N, H] -> context [N, 0], weights [N, 0], the same state."""
-        nothing = query.new_empty(len(query), 0)
+        nothing = query.new_empty(query.shape[0], 0)
         return nothing, nothing, state
 
     def unroll(self, queries: Tensor, _state: NoState) -> tuple[Tensor, Tensor]:

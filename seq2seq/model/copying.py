@@ -47,7 +47,7 @@ class CopyDecoder(RecurrentDecoder):
         """As RecurrentDecoder's."""
         attention, ids = state.attention
         features, weights, after = self.advance(token, state._replace(attention=attention))
-        of_hypotheses = ids[:, None].expand_as(weights.view(len(ids), -1, weights.shape[-1])).flatten(0, 1)
+        of_hypotheses = ids[:, None].expand_as(weights.view(ids.shape[0], -1, weights.shape[-1])).flatten(0, 1)
         log_probs = self.mixed(self.logits(features), features, weights, of_hypotheses)
         return log_probs, after._replace(attention=WithSource(after.attention, ids))
 

@@ -43,9 +43,9 @@ class LexicalDecoder(RecurrentDecoder):
 
     def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """As RecurrentDecoder's."""
-        attention, words = state.attention
+        attention, words = state.attention  # len(words) in place of shape[0] would fix their number in an export
         features, weights, after = self.advance(token, state._replace(attention=attention))
-        by_word = self.translated(weights.view(len(words), -1, weights.shape[-1]), words).flatten(0, 1)
+        by_word = self.translated(weights.view(words.shape[0], -1, weights.shape[-1]), words).flatten(0, 1)
         log_probs = self.normalised(self.logits(torch.cat((features, by_word), -1)))
         return log_probs, after._replace(attention=WithSource(after.attention, words))
 
