@@ -146,6 +146,16 @@ def test_a_resumed_mix_equals_an_uninterrupted_one(
         run(replace(config("run"), data=changed))
 
 
+def test_weights_and_a_temperature_are_two_ways_to_say_what_is_drawn(
+    halves: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", *(f"--data={{path: {path}, weight: 1}}" for path in halves), "--source", "en", "--target", "de"]
+    words += ["--output", str(tmp_path / "run"), "--vocabulary.size", "300", "--dry-run"]
+    assert main([*words, "--mixing-temperature", "5"]) == 2
+    assert "mixing_temperature is for corpora without weights, which are given: leave" in capsys.readouterr().err
+    assert main(words) == 0
+
+
 def test_a_tag_that_a_given_vocabulary_lacks_is_refused(toy_run: Path, halves: list[Path], tmp_path: Path) -> None:
     data = [CorpusConfig(str(path), tag="<one>") for path in halves]
     with pytest.raises(UserError, match=f"{toy_run}: its vocabulary lacks the tag <one>; train a vocabulary with it"):
