@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq.config import COUNTS, check_number, from_dict, read_config, write_config
+from seq2seq.config import COUNTS, check_number, from_dict, read_config, read_mapping, write_config
 from seq2seq.data.batch import Pair, collate_to_decode
+from seq2seq.data.mixing import Tags, every_tagged
 from seq2seq.data.units import AnyVocabulary, Unicode, normalised
 from seq2seq.data.vocabulary import RightToLeft, Vocabulary
 from seq2seq.errors import UserError, check
@@ -51,6 +52,8 @@ LINES_IN_MEMORY, BATCHES_IN_MEMORY = 1_024, 8
 MAX_SOURCE_TOKENS = 1_000
 """Longer inputs are cut here, with a warning, unless a translator is set otherwise: nothing was trained on them, and
 memory grows with the length."""
+NEEDS_TAG = "needs_tag"
+"""In config.json of a saved model, which does not record its data."""
 
 
 class Translator(Searcher):
@@ -72,6 +75,8 @@ class Translator(Searcher):
         self.config = config
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
         self.max_source_tokens = MAX_SOURCE_TOKENS
+        self.needs_tag = False
+        """Whether the model never saw a text without a tag, so that one without is refused."""
 
     @property
     def max_source_tokens(self) -> int:
@@ -115,6 +120,14 @@ class Translator(Searcher):
     def tags(self) -> list[str]:
         """What inputs may begin with: the tags of the corpora that the model was trained on."""
         return self.source_vocabulary.tags()
+
+    def _check_tags(self, texts: Sequence[str]) -> None:
+        """Raises UserError where a text lacks the tag that the model needs."""
+        if not self.needs_tag:
+            return
+        tags = Tags("", tuple(self.tags), True)
+        for text in texts:
+            check(not tags.lacks(text), f"{text!r:.60} {tags.problem}; put one of them before it")
 
     @property
     def _unicode(self) -> Unicode:
@@ -226,7 +239,8 @@ class Translator(Searcher):
 
     def _encode_sources(self, texts: list[str]) -> tuple[list[list[int]], set[int]]:
         """Token ids per text, and the rows of those that were cut, with a warning, because they are longer than the
-        model can sensibly read. Blank texts have no ids."""
+        model can sensibly read. Blank texts have no ids. Raises UserError where a text lacks the tag that it needs."""
+        self._check_tags(texts)
         encoded = self.source_vocabulary.encode_batch([text if text.strip() else "" for text in texts])
         limit = self.max_source_tokens
         cut = {row for row, ids in enumerate(encoded) if len(ids) > limit}
@@ -313,6 +327,10 @@ class Translator(Searcher):
 
     # Files
 
+    def further_settings(self) -> dict[str, Any]:
+        """As `Pretrained` has it."""
+        return {NEEDS_TAG: True} if self.needs_tag else {}
+
     def save_belongings(self, directory: Path) -> None:
         """As `Pretrained` has it."""
         write_config(directory / GENERATION_FILE, self.search_config)
@@ -326,4 +344,8 @@ class Translator(Searcher):
         search = read_config(generation, SearchConfig) if generation.exists() else None
         source, target = load_vocabularies(directory)
         module = load_model(directory, build, assemble_model, config, len(source), len(target))
-        return cls(module, config, source, target, search)
+        translator = cls(module, config, source, target, search)
+        stored = read_mapping(directory / CONFIG_FILE)
+        tagged = every_tagged(stored) or stored.get(NEEDS_TAG) is True
+        translator.needs_tag = tagged and bool(translator.tags)
+        return translator

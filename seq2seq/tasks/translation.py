@@ -91,7 +91,9 @@ def train(config: ExperimentConfig, run: Run, objective: Objective | None = None
         write_config(run.directory / GENERATION_FILE, config.search)
     objective = objective or training_objective(config, target)
     run.fit(model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
-    return run.marked(Translator(model, config.model, source, target, config.search))
+    translator = run.marked(Translator(model, config.model, source, target, config.search))
+    translator.needs_tag = all(each.tag for each in config.corpora())
+    return translator
 
 
 def training_objective(config: ExperimentConfig, target: Vocabulary) -> Objective:
