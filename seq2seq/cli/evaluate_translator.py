@@ -63,7 +63,8 @@ def evaluate_translator(
     changed = changed_data(stored, corpus) | changed_settings(translator, search) | decoding_name(decoding)
     changed |= scoring_name(options)
     run, language = Path(options.model), (corpus.language, corpus.bleu_tokenizer)
-    own = options.output is None and options.lm is None and not changed  # an ensemble needs --output
+    alone = options.lm is None and options.shortlist is None  # an ensemble needs --output
+    own = options.output is None and alone and not changed
     of_the_card = _config_of_card(path, stored) if own else None
     settings = settings_of(run, translator, search, language, sources, lines)
     place = place_of(options, changed, {**settings, "decoding": decoding} if decoding else settings)

@@ -12,6 +12,7 @@ from seq2seq.cli.verbs import fusion_weights
 from seq2seq.errors import UserError
 from seq2seq.evaluation.scorers import Scorer
 from seq2seq.runs.layout import EVALUATION_FOLDER
+from seq2seq.runs.weights import sha256_of
 from seq2seq.tasks.evaluation_files import (
     evaluation_name,
     refuse_foreign_evaluation,
@@ -61,6 +62,9 @@ def place_of(options: argparse.Namespace, changed: Mapping[str, Any], settings: 
         weights = fusion_weights(options)
         changed = {**changed, "lm": Path(options.lm).resolve().name, **weights}
         settings = {**settings, "lm": [weights_sum(Path(options.lm)), weights]}
+    if getattr(options, "shortlist", None) is not None:
+        changed = {**changed, "shortlist": options.shortlist.name}
+        settings = {**settings, "shortlist": sha256_of(options.shortlist)}
     name = evaluation_name(options.split, changed)
     if options.output is not None:
         refuse_foreign_evaluation(folder, name, settings)

@@ -34,12 +34,14 @@ from seq2seq.inference.plan import SearchPlan, check_terms_fit, plan_of
 from seq2seq.inference.rescoring import by_bayes_risk, rescored
 from seq2seq.inference.rules import Rules, prefix_texts
 from seq2seq.inference.searcher import Searcher
+from seq2seq.inference.shortlist import Shortlist, vocabularies_sum
 from seq2seq.inference.terminology import ids_of_terms
 from seq2seq.inference.ways import found_by
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE
 from seq2seq.runs.stored_model import Build, load_model
 from seq2seq.runs.vocabularies import load_vocabularies, save_vocabularies
+from seq2seq.runtime.paths import checked_path
 from seq2seq.search.beam import Hypothesis, SearchConfig
 from seq2seq.search.prefix import PieceTexts
 from seq2seq.search.restrictions import without_zeros
@@ -77,6 +79,8 @@ class Translator(Searcher):
         self.max_source_tokens = MAX_SOURCE_TOKENS
         self.needs_tag = False
         """Whether the model never saw a text without a tag, so that one without is refused."""
+        self.shortlist: Shortlist | None = None
+        """Which target tokens searches score; None: all. See `use_shortlist`."""
 
     @property
     def max_source_tokens(self) -> int:
@@ -87,6 +91,15 @@ class Translator(Searcher):
     def max_source_tokens(self, tokens: int) -> None:
         check_number("max_source_tokens", tokens, COUNTS)
         self._max_source_tokens = tokens
+
+    def use_shortlist(self, path: str | Path) -> None:
+        """Lets searches score only the target tokens that a file of tools/shortlist.py lists for each text: faster, but
+        some outputs differ; probabilities are those among these tokens. Raises UserError where the file is none, or of
+        other vocabularies."""
+        shortlist = Shortlist.load(checked_path(path, "path", "a file"))
+        own = shortlist.vocabularies == vocabularies_sum(self.source_vocabulary, self.target_vocabulary)
+        check(own, f"{path}: made for other vocabularies; make one of this run with tools/shortlist.py")
+        self.shortlist = shortlist
 
     def translate(self, texts: Sequence[str], **search_options: Any) -> list[str]:
         """The best translation of each text, in order; blank in, blank out. texts: a list, tuple, array or column of
@@ -163,6 +176,7 @@ class Translator(Searcher):
             )
         sources, cut = self._encode_sources(texts)
         rules = self._with_terms(self._rules(prefixes, len(sources), plan), texts, plan, terms)
+        self._check_shortlist(rules)
 
         vocabularies = self.source_vocabulary, self.target_vocabulary
 
@@ -250,6 +264,13 @@ class Translator(Searcher):
             encoded[row] = encoded[row][:limit]
         return encoded, cut
 
+    def _check_shortlist(self, rules: Rules) -> None:
+        """Raises UserError where what is asked for goes by all tokens of the vocabulary."""
+        if self.shortlist is not None:
+            named = "bans, prefixes and terms name tokens that a shortlist may lack"
+            check(not rules.name_tokens, f"{named}: leave them or it out")
+            check(self.fusion is None, "a language model scores all tokens: leave it or the shortlist out")
+
     def _rules(self, prefixes: list[str] | None, count: int, plan: SearchPlan) -> Rules:
         """The rules of `count` texts. Raises UserError where the numbers differ, or a prefix cannot be written."""
         check(prefixes is None or len(prefixes) == count, f"{count} texts but {len(prefixes or [])} prefixes")
@@ -298,11 +319,14 @@ class Translator(Searcher):
     def _decode(self, sources: Sequence[Sequence[int]], plan: SearchPlan, rules: Rules) -> list[list[Hypothesis]]:
         batch = collate_to_decode([(source, ()) for source in sources]).to(self.device)
         limits = plan.search.limits(batch.source_lengths)
-        step, state = self._started(batch)[:2]  # what the encoder gave is not kept while searching
+        words = None if self.shortlist is None else self.shortlist.of(sources).to(self.device)
+        step, state = self._started(batch, words)[:2]  # what the encoder gave is not kept while searching
         if rules.force and self._gives_zeros:
             step = without_zeros(step)
         started = rules.applied(step, state, limits)
         found = found_by(plan, started, sources, rules.terms, self._scores_fall)
+        if words is not None:
+            found = words.in_vocabulary(found)
         if plan.decoding.rescores:
             return rescored(self.model, sources, found, plan.decoding)
         return found
