@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import named, path_named
 from seq2seq.cli.features import check_features, features_before
+from seq2seq.cli.tags import add_tag, read_by, tags_of
 from seq2seq.cli.verbs import add_input_length, add_verb, load_other, load_translator
 
 if TYPE_CHECKING:
     from seq2seq.evaluation.alignments import Links
     from seq2seq.evaluation.symmetrisation import Symmetrisation
+    from seq2seq.inference.outputs import Alignment
+    from seq2seq.inference.translator import Translator
 
 
 def add_align(verbs: Any) -> None:
@@ -25,6 +28,7 @@ def add_align(verbs: Any) -> None:
     )
     align.set_defaults(precision="fp32", ensemble=[])
     add_input_length(align)
+    add_tag(align, "each source, and is no word of it")
     align.add_argument(
         "--source-file", type=path_named, required=True, help="source sentences, one per line, UTF-8, or -"
     )
@@ -57,35 +61,29 @@ def add_align(verbs: Any) -> None:
 
 
 def _align(options: argparse.Namespace) -> None:
-    from seq2seq.cli.lines import check_standard_input, lines_of, paired_lines
+    from seq2seq.cli.lines import check_standard_input, paired_lines
     from seq2seq.errors import check
-    from seq2seq.evaluation.alignments import alignment_error_rate, check_gold, hard_links, pharaoh, read_gold
+    from seq2seq.evaluation.alignments import alignment_error_rate, pharaoh
 
     names = ("source_file", "target_file", "gold")
     check_standard_input({f"--{name.replace('_', '-')}": getattr(options, name) for name in names})
     check(options.reverse or not options.symmetrise, "--symmetrise goes with --reverse: name a run of that direction")
     idle = options.statistics and options.reverse and options.gold is None
     check(not idle, "--statistics describes the attention of one run: leave --reverse out, or give --gold, too")
-    sources, targets = paired_lines(options.source_file, options.target_file)
-    gold = None
-    if options.gold is not None:
-        with lines_of([options.gold], "gold alignments") as lines:
-            gold = read_gold(lines, str(options.gold))
-        check_gold(gold, sources, targets, str(options.gold))
+    lines, targets = paired_lines(options.source_file, options.target_file)
+    gold = None if options.gold is None else _gold(options, lines, targets)
     translator = load_translator(options)
+    tags = tags_of(translator, options)
+    numbered = enumerate(lines, 1)
+    sources = [read_by(translator, tags, line, f"{options.source_file}, line {row}") for row, line in numbered]
     alignments = translator.align(sources, targets)
     if options.statistics:
-        from seq2seq.evaluation.attention_statistics import attention_statistics
-
-        for line in attention_statistics([each.weights for each in alignments]).report():
-            print(line)
+        _print_statistics(alignments)
         if gold is None:
             return
-    found = [
-        hard_links(*each, features_before(translator, source)) for source, each in zip(sources, alignments, strict=True)
-    ]
+    found = [_links(translator, *each) for each in zip(sources, targets, alignments, strict=True)]
     if options.reverse:
-        found = _both_ways(options, sources, targets, found)
+        found = _both_ways(options, [tags.apart(line)[1] for line in lines], targets, found)
     if gold is not None:
         print(f"AER {alignment_error_rate(found, gold):.2f} %")
         return
@@ -93,22 +91,54 @@ def _align(options: argparse.Namespace) -> None:
         print(pharaoh(links))
 
 
+def _gold(options: argparse.Namespace, sources: list[str], targets: list[str]) -> list[tuple[Links, Links]]:
+    """Sure and possible links of each line."""
+    from seq2seq.cli.lines import lines_of
+    from seq2seq.evaluation.alignments import check_gold, read_gold
+
+    with lines_of([options.gold], "gold alignments") as lines:
+        gold = read_gold(lines, str(options.gold))
+    check_gold(gold, sources, targets, str(options.gold))
+    return gold
+
+
+def _print_statistics(alignments: list[Alignment]) -> None:
+    from seq2seq.evaluation.attention_statistics import attention_statistics
+
+    for line in attention_statistics([each.weights for each in alignments]).report():
+        print(line)
+
+
+def _links(translator: Translator, source: str, target: str, alignment: Alignment) -> Links:
+    """The words that belong together. The source's features and its tag are of no word."""
+    from seq2seq.data.mixing import tag_apart
+    from seq2seq.data.units import normalised
+    from seq2seq.evaluation.alignments import hard_links, spelled_pieces
+
+    reader, writer = translator.source_vocabulary, translator.target_vocabulary
+    before = features_before(translator, source) + bool(tag_apart(source, translator.tags)[0])
+    written = normalised(target, getattr(reader, "unicode", "unchanged"))
+    pieces = spelled_pieces(alignment.source, reader, source), spelled_pieces(alignment.target, writer, written)
+    return hard_links(*pieces, alignment.weights, before)
+
+
 def _both_ways(
     options: argparse.Namespace, sources: list[str], targets: list[str], forward: list[Links]
 ) -> list[Links]:
-    """The links of both directions."""
+    """The links of both directions. sources: without tags."""
     from seq2seq.errors import UserError
-    from seq2seq.evaluation.alignments import hard_links
     from seq2seq.evaluation.symmetrisation import symmetrised
 
     reverse = load_other(options, options.reverse, "translator")
     reverse.max_source_tokens = options.max_input_length or reverse.max_source_tokens
     for number, target in enumerate(targets, 1):
         check_features(reverse, target, f"--reverse {options.reverse}: {options.target_file}, line {number}")
+    texts = [source.partition("\t")[0] for source in sources]
     try:
-        alignments = reverse.align(targets, [source.partition("\t")[0] for source in sources])
+        alignments = reverse.align(targets, texts)
     except UserError as error:
         raise UserError(f"--reverse {options.reverse}: {error}") from None
     way: Symmetrisation = options.symmetrise or "grow-diag-final-and"
-    turned = [{(target, source) for source, target in hard_links(*each)} for each in alignments]
+    backward = [_links(reverse, *each) for each in zip(targets, texts, alignments, strict=True)]
+    turned = [{(target, source) for source, target in links} for links in backward]
     return [symmetrised(one, other, way) for one, other in zip(forward, turned, strict=True)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seq2seq.cli.arguments import named, path_named
 from seq2seq.cli.decoding_options import add_decoding_options, decoding_settings
 from seq2seq.cli.evaluate_report import add_report_options, report_options
+from seq2seq.cli.scoring import OF_CAPTIONS, add_scoring_options, scorers_of
 from seq2seq.cli.tags import add_tag
 from seq2seq.cli.verbs import (
     add_fusion,
@@ -24,20 +25,6 @@ from seq2seq.cli.verbs import (
 
 if TYPE_CHECKING:
     from seq2seq.tasks.results import Results
-
-
-METRICS = ("bleu", "chrf", "chrf++", "ter", "accuracy", "wer", "cer", "per")
-OF_CAPTIONS = ("bleu-1", "bleu-2", "bleu-3", "bleu-4", "meteor", "rouge-l", "cider")
-"""Names of figures that --metrics takes; the latter are of words alone, in small letters."""
-
-
-def metrics_named(text: str) -> list[str]:
-    """The type of the option."""
-    names = [name.strip().lower() for name in text.split(",")]
-    unknown = [name for name in names if name not in METRICS + OF_CAPTIONS]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"must be some of {', '.join(METRICS + OF_CAPTIONS)}, got {unknown[0][:40]!r}")
-    return list(dict.fromkeys(names))
 
 
 def add_evaluate(verbs: Any) -> None:
@@ -62,13 +49,7 @@ def add_evaluate(verbs: Any) -> None:
         metavar="NAME",
         help="sacreBLEU's tokenizer for BLEU (default: the run's, else that of the target column's language)",
     )
-    evaluate.add_argument(
-        "--metrics",
-        type=metrics_named,
-        metavar="NAME,...",
-        help=f"figures of texts, with commas between them, instead of the usual ones: {', '.join(METRICS)}; of "
-        f"captions, without case and punctuation: {', '.join(OF_CAPTIONS)}; they are part of the names of the files",
-    )
+    add_scoring_options(evaluate)
     evaluate.add_argument(
         "--output",
         type=path_named,
@@ -123,7 +104,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.output is None and options.ensemble:
         raise UserError("the figures of an ensemble are not those of one run; name a folder for them with --output")
     check_fusion(options)
-    decoding = decoding_settings(options)
+    decoding, scorers = decoding_settings(options), scorers_of(options)
     with quick_imports():
         from seq2seq.cli.evaluate_translator import evaluate_translator
         from seq2seq.inference.translator import Translator
@@ -132,13 +113,13 @@ def _evaluate(options: argparse.Namespace) -> None:
         raise UserError(f"{options.model} is on the Hub; name a folder for the results with --output")
     results: Results
     if isinstance(model, Translator):
-        results = evaluate_translator(options, model, search_settings(options), decoding)
+        results = evaluate_translator(options, model, search_settings(options), decoding, scorers)
     else:
         names = ", ".join([*(f"--{name.replace('_', '-')}" for name in decoding), *report_options(options)])
         check(not names, f"{names}: for runs that translate text; {options.model} does not")
         from seq2seq.cli.evaluate_examples import evaluate_examples
 
-        results = evaluate_examples(options, model, search_settings(options))
+        results = evaluate_examples(options, model, search_settings(options), scorers)
     _print(results, options.json)
 
 

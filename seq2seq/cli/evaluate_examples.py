@@ -11,14 +11,16 @@ from typing import Any
 
 from seq2seq.cli.evaluate_report import check_errors, write_errors
 from seq2seq.cli.evaluation_place import place_of
+from seq2seq.cli.scoring import COMET, own_metrics, scoring_name
 from seq2seq.config import read_mapping, to_dict
 from seq2seq.data.captioned import captioned_examples
 from seq2seq.data.corpus import DataConfig
 from seq2seq.data.examples import Examples, read_examples, read_texts
 from seq2seq.data.in_memory import PLACEHOLDER
 from seq2seq.data.labelled_texts import find_labelled_texts, find_slots
-from seq2seq.errors import check
+from seq2seq.errors import UserError, check
 from seq2seq.evaluation.metrics import warn_of_unfit_tokenizer
+from seq2seq.evaluation.scorers import Scorer
 from seq2seq.inference.character_model import CharacterModel
 from seq2seq.inference.outputs import Labelled
 from seq2seq.inference.predictor import Predictor
@@ -39,7 +41,10 @@ COLUMNS = {"generator": ("source", "target"), "predictor": ("source", "target"),
 
 
 def evaluate_examples(
-    options: argparse.Namespace, model: Generator | Predictor | CharacterModel, search_options: dict[str, Any]
+    options: argparse.Namespace,
+    model: Generator | Predictor | CharacterModel,
+    search_options: dict[str, Any],
+    scorers: list[Scorer],
 ) -> Results:
     """Evaluates on the split of the data that the options name, writes the results and says on stderr where they lie:
     in RUN/evaluation, or options.output, under names that say which data they are of, and which settings that are not
@@ -54,7 +59,7 @@ def evaluate_examples(
     changed = changed_data({**own, **_stored_data(options)}, corpus)
     match model:
         case Generator():
-            return _generated(options, model, corpus, changed, search_options)
+            return _generated(options, model, corpus, changed, search_options, scorers)
         case Predictor():
             return _predicted(options, model, corpus, changed)
         case CharacterModel():
@@ -66,10 +71,13 @@ def _refuse_unused(options: argparse.Namespace, model: Any, search_options: Mapp
     if isinstance(model, CharacterModel):
         reason = f"{options.model} holds a language model, which predicts the text itself"
         check(not options.target, f"--target: {reason}; leave it out")
+    if COMET in (options.metrics or ()):
+        raise UserError(f"--metrics comet: for runs that read text; {options.model} does not")
     tables = ", ".join(f"--{name}" for name in ("columns", "features", "tag") if getattr(options, name))
     check(not tables, f"{tables}: for runs that translate; {options.model} does not")
     if not isinstance(model, Generator):
-        names = [*search_options, *(name for name in ("bleu_tokenizer", "metrics", "errors") if getattr(options, name))]
+        of_texts = ("bleu_tokenizer", "metrics", "scorer", "errors")
+        names = [*search_options, *(name for name in of_texts if getattr(options, name))]
         unused = ", ".join(f"--{name.replace('_', '-')}" for name in names)
         check(not unused, f"{unused}: for runs that write text; {options.model} does not")
 
@@ -87,6 +95,7 @@ def _generated(
     corpus: DataConfig,
     changed: Mapping[str, Any],
     search_options: dict[str, Any],
+    scorers: list[Scorer],
 ) -> Results:
     examples = _captioned_examples(options, generator) or read_examples(
         options.data, options.split, corpus.source, corpus.target
@@ -96,19 +105,20 @@ def _generated(
     search, language = replace(generator.search_config, **search_options), (corpus.target, corpus.bleu_tokenizer)
     decisive = {"search": to_dict(search), "precision": generator.precision, "language": list(language)}
     settings = settings_of_run(Path(options.model), decisive, fingerprint(list(zip(inputs, references, strict=True))))
-    chosen = {"metrics": "+".join(options.metrics)} if options.metrics else {}
-    place = place_of(options, {**changed, **changed_settings(generator, search), **chosen}, settings)
+    named = scoring_name(options)
+    place = place_of(options, {**changed, **changed_settings(generator, search), **named}, settings)
     check_errors(options)
     warn_of_unfit_tokenizer(references, *language)
     names = [row.source for row in examples.rows]
     results: Results
-    if options.metrics:
+    metrics = own_metrics(options)
+    if metrics is not None:
         check_scoring(*language)
         texts = [each.text for each in texts_written(generator, inputs, **search_options)]
-        results = chosen_figures(options.metrics, texts, references, *language)
+        results = chosen_figures(metrics, texts, references, *language)
     else:
         results = evaluate_generator(generator, inputs, names, references, *language, **search_options)
-    place.keep(results)
+    results = place.keep(results, scorers, names)
     write_errors(options, names, results)
     return results
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from seq2seq.tasks.report import Split
     from seq2seq.tasks.results import Results
 
-COMPANY = {"ensemble": "ensemble", "language model": "lm"}
+COMPANY = {"ensemble": "ensemble", "language model": "lm", "shortlist": "shortlist"}
 """What the first run may have beside it, the second has not, by the options."""
 
 

@@ -11,13 +11,15 @@ from typing import Any
 from seq2seq.cli.decoding_options import decoding_name
 from seq2seq.cli.evaluate_report import check_report_options, shown_data, split_of, write_errors, write_requested
 from seq2seq.cli.evaluation_place import place_of
+from seq2seq.cli.scoring import own_metrics, scoring_name
 from seq2seq.cli.tags import tags_of
 from seq2seq.config import read_config, read_mapping, to_dict
 from seq2seq.data.corpus import DataConfig
-from seq2seq.data.mixing import CorpusConfig
+from seq2seq.data.mixing import CorpusConfig, untagged
 from seq2seq.data.units import SourceVocabulary
 from seq2seq.errors import UserError, check
 from seq2seq.evaluation.metrics import warn_of_unfit_tokenizer
+from seq2seq.evaluation.scorers import Scorer
 from seq2seq.inference.translator import Translator
 from seq2seq.runs.layout import CONFIG_FILE, PROVENANCE_FILE
 from seq2seq.runs.provenance import read_provenance
@@ -28,6 +30,7 @@ from seq2seq.tasks.evaluate import Evaluation, Part, check_scoring, evaluate
 from seq2seq.tasks.evaluation_files import changed_data, changed_settings, settings_of
 from seq2seq.tasks.model_card import write_card
 from seq2seq.tasks.results import Results
+from seq2seq.tasks.scorers import with_scorers
 from seq2seq.tasks.splits import corpora_with, together
 
 READ_ALIKE = ("columns", "features", "source_units", "target_units", "feature_units", "unicode", "bleu_tokenizer")
@@ -35,7 +38,11 @@ READ_ALIKE = ("columns", "features", "source_units", "target_units", "feature_un
 
 
 def evaluate_translator(
-    options: argparse.Namespace, translator: Translator, search_options: dict[str, Any], decoding: dict[str, Any]
+    options: argparse.Namespace,
+    translator: Translator,
+    search_options: dict[str, Any],
+    decoding: dict[str, Any],
+    scorers: list[Scorer],
 ) -> Results:
     """Evaluates on the split and the data that the options name, writes the results and says on stderr where they lie.
     decoding: what `decoding_settings` gives.
@@ -54,17 +61,18 @@ def evaluate_translator(
         translator.source_vocabulary.check_features(sources, f"{shown_data(corpus)}, split {options.split}")
     search = replace(translator.search_config, **search_options)
     changed = changed_data(stored, corpus) | changed_settings(translator, search) | decoding_name(decoding)
-    changed |= {"metrics": "+".join(options.metrics)} if options.metrics else {}
+    changed |= scoring_name(options)
     run, language = Path(options.model), (corpus.language, corpus.bleu_tokenizer)
-    own = options.output is None and options.lm is None and not changed  # an ensemble needs --output
+    alone = options.lm is None and options.shortlist is None  # an ensemble needs --output
+    own = options.output is None and alone and not changed
     of_the_card = _config_of_card(path, stored) if own else None
     settings = settings_of(run, translator, search, language, sources, lines)
     place = place_of(options, changed, {**settings, "decoding": decoding} if decoding else settings)
     check_report_options(options)
     warn_of_unfit_tokenizer(lines, *language)
-    judge = partial(_judged, options.metrics, sources, lines, language, parts, {**search_options, **decoding})
-    results = judge(translator)
-    place.keep(results)
+    judge = partial(_judged, own_metrics(options), sources, lines, language, parts, {**search_options, **decoding})
+    plain = [untagged(source, translator.tags).partition("\t")[0] for source in sources]
+    results = place.keep(judge(translator), scorers, plain)
     if of_the_card is not None and options.split == of_the_card.test_split:
         assert isinstance(results, Evaluation)  # of chosen figures none is the card's
         write_card(run, of_the_card, results, search.beam_size)
@@ -74,7 +82,15 @@ def evaluate_translator(
     calibration = calibration_of(translator, sources, results)
     if options.report is not None:
         split_ = split_of(options, corpus, sources, lines)
-        write_requested(options, split_, translator, results, calibration, judge, {**search_options, **decoding})
+        write_requested(
+            options,
+            split_,
+            translator,
+            results,
+            calibration,
+            lambda other: with_scorers(judge(other), scorers, plain),
+            {**search_options, **decoding},
+        )
     return WithCalibration(results, calibration) if options.calibration else results
 
 
@@ -94,7 +110,7 @@ def _judged(
     translator: Translator,
 ) -> Results:
     """The translations of a run, by the figures named or else by all."""
-    if not metrics:
+    if metrics is None:
         return evaluate(translator, sources, references, True, *language, parts, **search)
     check_scoring(*language)
     return chosen_figures(metrics, translator.translate(sources, **search), references, *language)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from seq2seq.cli.verbs import fusion_weights
 from seq2seq.errors import UserError
+from seq2seq.evaluation.scorers import Scorer
 from seq2seq.runs.layout import EVALUATION_FOLDER
+from seq2seq.runs.weights import sha256_of
 from seq2seq.tasks.evaluation_files import (
     evaluation_name,
     refuse_foreign_evaluation,
@@ -18,6 +20,7 @@ from seq2seq.tasks.evaluation_files import (
     write_evaluation,
 )
 from seq2seq.tasks.results import Results
+from seq2seq.tasks.scorers import with_scorers
 
 
 class Place(NamedTuple):
@@ -27,10 +30,15 @@ class Place(NamedTuple):
     name: str
     settings: Mapping[str, Any]
 
-    def keep(self, results: Results) -> None:
-        """Writes the results and says on stderr where they lie."""
+    def keep(self, results: Results, scorers: Sequence[Scorer] = (), sources: Sequence[str] = ()) -> Results:
+        """Writes the results and says on stderr where they lie; then again with the figures of scorers, so that one
+        that fails loses no answer. sources: as `with_scorers` has them."""
         write_evaluation(results, self.folder, self.name, self.settings)
         print(f"seq2seq: hypotheses, references and figures: {self.folder / self.name}.*", file=sys.stderr)
+        if scorers:
+            results = with_scorers(results, scorers, list(sources))
+            write_evaluation(results, self.folder, self.name, self.settings)
+        return results
 
 
 def place_of(options: argparse.Namespace, changed: Mapping[str, Any], settings: Mapping[str, Any]) -> Place:
@@ -54,6 +62,9 @@ def place_of(options: argparse.Namespace, changed: Mapping[str, Any], settings: 
         weights = fusion_weights(options)
         changed = {**changed, "lm": Path(options.lm).resolve().name, **weights}
         settings = {**settings, "lm": [weights_sum(Path(options.lm)), weights]}
+    if getattr(options, "shortlist", None) is not None:
+        changed = {**changed, "shortlist": options.shortlist.name}
+        settings = {**settings, "shortlist": sha256_of(options.shortlist)}
     name = evaluation_name(options.split, changed)
     if options.output is not None:
         refuse_foreign_evaluation(folder, name, settings)

@@ -11,7 +11,8 @@ from seq2seq.cli.tags import read_by, tags_of
 from seq2seq.cli.verbs import load_translator, search_settings
 
 LINES_TOGETHER = 256
-OTHERS = ("ensemble", "lm", "interactive", "split_sentences", "n_best", "scores", "attention", "prefixes", "output")
+OF_SEARCH = ("ensemble", "lm", "shortlist", "n_best", "prefixes")
+OTHERS = (*OF_SEARCH, "interactive", "split_sentences", "scores", "attention", "output")
 """Options that do not go with it."""
 
 

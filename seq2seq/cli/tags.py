@@ -26,20 +26,15 @@ def add_tag(parser: argparse.ArgumentParser, what: str = "each line") -> None:
 
 def tags_of(translator: Translator, options: argparse.Namespace) -> Tags:
     """The tags of a run. Raises UserError where --tag is none of them."""
-    from seq2seq.config import read_mapping
-    from seq2seq.data.mixing import Tags, every_tagged
+    from seq2seq.data.mixing import Tags
     from seq2seq.errors import check
-    from seq2seq.runs.hub import find_run
-    from seq2seq.runs.layout import CONFIG_FILE
 
     known, given = translator.tags, options.tag or ""
     check(not given or bool(known), f"--tag: {options.model} was trained without tags; leave it out")
     check(
         not given or given in known, f"--tag must be one of {', '.join(known)}, which {options.model} was trained with"
     )
-    path = find_run(options.model, {}) / CONFIG_FILE
-    needed = bool(known) and path.is_file() and every_tagged(read_mapping(path))
-    return Tags(given, tuple(known), needed)
+    return Tags(given, tuple(known), translator.needs_tag)
 
 
 def read_by(translator: Translator, tags: Tags, line: str, place: str) -> str:

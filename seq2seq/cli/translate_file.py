@@ -166,6 +166,7 @@ def _deciding(options: argparse.Namespace, settings: dict[str, Any], digest: str
         **{name: getattr(options, name) for name in names},
         "shard": list(options.shard) if options.shard else None,
         "prefixes": _measured(options.prefixes)[0] if options.prefixes else None,
+        **({"shortlist": _measured(options.shortlist)[0]} if options.shortlist else {}),
     }
 
 

@@ -1,5 +1,5 @@
-"""A function of the user's own, which `--build FILE.py:FUNCTION` names: the one place where a name becomes code. Only
-the command line gives such names, never a file."""
+"""A function of the user's own, which `--build FILE.py:FUNCTION` names, or `--metrics`: the one place where a name
+becomes code. Only the command line gives such names, never a file."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from typing import Any
 from seq2seq.errors import UserError, check
 
 
-def function_in(place: str) -> Callable[..., Any]:
-    """The function that FILE.py:FUNCTION names; runs the file. Raises UserError where there is none, or the file raises
-    an error or ends the program."""
+def function_in(place: str, option: str = "--build") -> Callable[..., Any]:
+    """The function that FILE.py:FUNCTION names, as the option has it; runs the file. Raises UserError where there is
+    none, or the file raises an error or ends the program."""
     file, _, name = place.rpartition(":")
-    check(file.endswith(".py") and name.isidentifier(), f"--build must be FILE.py:FUNCTION, not {place!r}")
-    check(Path(file).is_file(), f"--build {place}: there is no file {file}")
-    function = getattr(_module_in(Path(file)), name, None)
-    check(callable(function), f"--build {place}: {file} defines no function {name}")
+    check(file.endswith(".py") and name.isidentifier(), f"{option} must be FILE.py:FUNCTION, not {place!r}")
+    check(Path(file).is_file(), f"{option} {place}: there is no file {file}")
+    function = getattr(_module_in(Path(file), option), name, None)
+    check(callable(function), f"{option} {place}: {file} defines no function {name}")
     assert callable(function)
     return function
 
 
-def _module_in(path: Path) -> ModuleType:
+def _module_in(path: Path, option: str) -> ModuleType:
     imported = sys.modules.get(path.stem)
     check(
-        imported is None or getattr(imported, "__file__", str(path)) == str(path),
-        f"--build {path}: a module {path.stem} is imported already; rename the file",
+        imported is None or Path(getattr(imported, "__file__", None) or path).resolve() == path.resolve(),
+        f"{option} {path}: a module {path.stem} is imported already; rename the file",
     )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
@@ -41,7 +41,7 @@ def _module_in(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[path.stem]
-        raise UserError(f"--build: {path}{_line_of(error, path)}: {type(error).__name__}: {error}") from None
+        raise UserError(f"{option}: {path}{_line_of(error, path)}: {type(error).__name__}: {error}") from None
     return module
 
 

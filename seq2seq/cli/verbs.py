@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from seq2seq.cli.arguments import BUILD_HELP, Parser, named, number_within
+from seq2seq.cli.arguments import BUILD_HELP, Parser, named, number_within, path_named
 from seq2seq.config import FUSION_WEIGHTS, SEARCH, Whole
 
 if TYPE_CHECKING:
@@ -61,6 +61,13 @@ def add_translator_options(parser: Parser) -> None:
         choices=("fp32", "int8"),
         default="fp32",
         help="int8: quantised, 1.5 to 1.8 times as fast on CPUs with VNNI; a few outputs differ (default: fp32)",
+    )
+    parser.add_argument(
+        "--shortlist",
+        type=path_named,
+        metavar="FILE",
+        help="score only the likely translations of each line's tokens, and the frequent tokens, of a file that "
+        "tools/shortlist.py makes: faster, but outputs differ (default: all tokens, exactly)",
     )
 
 
@@ -170,11 +177,15 @@ def load_run(options: argparse.Namespace, kind: Kind | None = None) -> Loaded:
             _join(model, run, options)
         if language_model is not None:
             _fuse(model, language_model, options)
+    shortlist = getattr(options, "shortlist", None)
     if isinstance(model, Translator):
+        if shortlist is not None:
+            model.use_shortlist(shortlist)
         model.max_source_tokens = options.max_input_length or model.max_source_tokens
     else:
         fits = options.max_input_length is None
         check(fits, f"--max-input-length is for runs that translate; {options.model} does not")
+        check(shortlist is None, f"--shortlist is for runs that translate; {options.model} does not")
     return model
 
 

@@ -1,7 +1,7 @@
 """Splits in a folder: which files hold one, by their names."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,6 +56,13 @@ def all_split_files(folder: Path, split: str, columns: Columns) -> Iterator[tupl
                 yield pair
             elif present:
                 raise UserError(f"{folder}: holds {present[0].name} but not both {pair[0].name} and {pair[1].name}")
+
+
+def split_among(split: str, present: Collection[str]) -> str | None:
+    """What a data set calls a split, of the names that it has; None where it has none. A split for validation may have
+    any of VALIDATION_NAMES."""
+    names = (split, *VALIDATION_NAMES) if split in VALIDATION_NAMES else (split,)
+    return next((name for name in names if name in present), None)
 
 
 def present_splits(folder: Path, columns: Columns) -> list[str]:

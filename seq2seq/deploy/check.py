@@ -16,6 +16,7 @@ import torch
 from seq2seq.config import from_dict
 from seq2seq.data.characters import Characters
 from seq2seq.data.corpus import DataConfig, load_split
+from seq2seq.data.mixing import tagged
 from seq2seq.data.symbols import EOS_ID
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError
@@ -124,7 +125,8 @@ def _sentences(model: Translator, count: int, stored: Any) -> tuple[list[str], b
             if found:
                 return found, False
     assert isinstance(model.source_vocabulary, Vocabulary)  # `plan_of` refuses others
-    return _made_up(model.source_vocabulary, count), True
+    tag = model.tags[0] if model.needs_tag else ""
+    return [tagged(text, tag) for text in _made_up(model.source_vocabulary, count)], True
 
 
 def _made_up(vocabulary: Vocabulary, count: int) -> list[str]:

@@ -20,6 +20,7 @@ from seq2seq.deploy.traced import write_program
 from seq2seq.deploy.web_folder import check_kind, write_web
 from seq2seq.errors import UserError, check
 from seq2seq.inference.load import Loaded
+from seq2seq.inference.translator import Translator
 from seq2seq.runs.layout import CONFIG_FILE
 from seq2seq.runs.provenance import git_revision
 from seq2seq.runs.weights import sha256_of
@@ -161,6 +162,7 @@ def _config(plan: Plan, model: Loaded, place: Path, facts: dict[str, Any]) -> di
         **plan.settings,
         "vocabularies": vocabularies,
         "languages": facts["languages"],
+        **({"needed_tags": model.tags} if isinstance(model, Translator) and model.needs_tag else {}),
         "provenance": provenance,
     }
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from seq2seq.data.vocabulary import RightToLeft
 from seq2seq.errors import UserError, check
 
 Links = set[tuple[int, int]]
@@ -26,6 +28,15 @@ def hard_links(
         if 0 <= best < len(words):
             links.add((words[best], word))
     return links
+
+
+def spelled_pieces(pieces: Sequence[str], vocabulary: Any, text: str) -> list[str]:
+    """The pieces of a text, end of sentence last, with what is unknown as it is in the text, so that a word that the
+    vocabulary lacks begins as others do. vocabulary: as the model has it."""
+    spellings = vocabulary.spellings([text])[0]
+    if isinstance(vocabulary, RightToLeft):  # whose pieces are shown as they are read
+        spellings = spellings[::-1]
+    return [spelling or piece for piece, spelling in zip(pieces[:-1], spellings, strict=False)] + list(pieces[-1:])
 
 
 def word_of_each(pieces: Sequence[str]) -> list[int]:

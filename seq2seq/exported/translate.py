@@ -79,6 +79,8 @@ class Exported(Graphs):
         if n_best > search.beam_size:
             raise Fault(f"n_best {n_best} is more than beam_size {search.beam_size}")
         translates = self.kind == "translator"
+        for number, text in enumerate(inputs if translates else (), 1):
+            self.check_tag(text, f"text {number}")
         rows, cut = self.shortened(self.encode(inputs)) if translates else (list(inputs), [False] * len(inputs))
         results: list[list[Output]] = [[Output("", 0.0, 0.0, [])] for _ in rows]
         lengths = {number: len(row) for number, row in enumerate(rows) if not translates or len(row) > 1}
@@ -87,6 +89,12 @@ class Exported(Graphs):
             for number, best in zip(batch, found, strict=True):
                 results[number] = [each._replace(truncated=cut[number]) for each in best] or results[number]
         return results
+
+    def check_tag(self, text: str, place: str) -> None:
+        """Raises Fault, naming the place, where a text lacks its tag and the model was trained on none without."""
+        needed = self.config.get("needed_tags", [])
+        if needed and text.strip() and not tag_apart(text, needed)[0]:
+            raise Fault(f"{place}: begins with none of the tags that this model reads, {', '.join(needed)}")
 
     def shortened(self, rows: Sequence[Array]) -> tuple[list[Array], list[bool]]:
         """Ids of texts, no more of each than the model is set to read; and which were longer."""
@@ -194,11 +202,13 @@ def answers(model: Exported, options: argparse.Namespace) -> Iterator[str]:
             yield text + model.sample(text, **given_of(options, SAMPLING)) + "\n"
         return
     if options.split_sentences:
-        yield from by_sentences(model, lines_of(options.inputs), settings)
+        yield from by_sentences(model, checked_lines(model, options.inputs), settings)
         return
     texts = model.kind == "translator" or model.reader["kind"] in ("characters", "subwords")
     named: Iterator[tuple[Any, str]] = (
-        enumerate(lines_of(options.inputs), 1) if texts else ((name, name) for name in names_of(options.inputs))
+        enumerate(checked_lines(model, options.inputs), 1)
+        if texts
+        else ((name, name) for name in names_of(options.inputs))
     )
     most = min(LINES, 8 * max(1, HYPOTHESES // settings.get("beam_size", model.defaults.beam_size)))
     while group := list(itertools.islice(named, most)):
@@ -216,6 +226,13 @@ def answers(model: Exported, options: argparse.Namespace) -> Iterator[str]:
         found = model.search(inputs, options.n_best or 1, **settings)
         for name, best in zip(names, found, strict=True):
             yield written(name, best, options, model.kind == "translator")
+
+
+def checked_lines(model: Exported, files: Sequence[str]) -> Iterator[str]:
+    """The lines of files. Raises Fault at one that lacks the tag that the model needs."""
+    for number, line in enumerate(lines_of(files), 1):
+        model.check_tag(line, f"line {number}")
+        yield line
 
 
 def given_of(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:

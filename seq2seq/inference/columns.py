@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seq2seq.config import read_mapping
-from seq2seq.data.mixing import Tags, every_tagged, is_tag
+from seq2seq.data.mixing import Tags, is_tag
 from seq2seq.errors import check
 from seq2seq.inference.translator import Translator
 from seq2seq.runs.hub import find_run
-from seq2seq.runs.layout import CONFIG_FILE, MODEL_FILE
+from seq2seq.runs.layout import MODEL_FILE
 from seq2seq.runs.weights import CHECKSUM, stored_shapes
 from seq2seq.runtime.device import device_named, prepare_process
 
@@ -54,9 +53,6 @@ class ColumnTranslator:
         self.device, self.search_options = str(device_named(device)), search_options
         self.checksum = stored_shapes(directory / MODEL_FILE)[1].get(CHECKSUM, "")
         """Of the weights. datasets, which keeps what a function gave, knows by it a model that was trained further."""
-        stored = directory / CONFIG_FILE
-        self.needs_tag = stored.is_file() and every_tagged(read_mapping(stored))
-        """Whether the model never saw a text without a tag."""
         self._model: tuple[Translator, Tags] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -101,7 +97,7 @@ class ColumnTranslator:
             translator = Translator.from_pretrained(self.run, device=self.device)
             known = translator.tags
             check(not self.tag or self.tag in known, f"tag {self.tag} is none of the model's: {', '.join(known)}")
-            self._model = translator, Tags(self.tag, tuple(known), self.needs_tag)
+            self._model = translator, Tags(self.tag, tuple(known), translator.needs_tag)
         return self._model
 
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, check
 from seq2seq.model.attention import Attention, MemoryKeys, NoAttention, ScoredAttention
 from seq2seq.model.copying import CopyDecoder
 from seq2seq.model.decoder import RecurrentDecoder
@@ -35,6 +35,9 @@ from seq2seq.runtime.kernels import DecodingPrecision, Product, product_of, tanh
 
 CHUNK_ROWS, CHUNK_ROWS_ON_GPU = 320, 4_096
 """Hypotheses whose logits are computed at a time, which bounds the memory beside the result; as fast as all at once."""
+
+
+STEPPING = "models that step as RecurrentDecoder does"
 
 
 class InferenceState(NamedTuple):
@@ -80,7 +83,7 @@ def prepare(model: Seq2Seq, precision: DecodingPrecision = "fp32") -> SearchMode
     if not own_step and _is_stateless(model.decoder.attention):
         return InferenceDecoder(model.decoder, precision)
     if precision != "fp32":
-        raise UserError(f"precision {precision} is for models that step as RecurrentDecoder does; use fp32")
+        raise UserError(f"precision {precision} is for {STEPPING}; use fp32")
     return model
 
 
@@ -186,8 +189,23 @@ class InferenceDecoder:
         self.lexical = decoder if isinstance(decoder, LexicalDecoder) else None
         if self.lexical is not None:  # what its weights meet lies within [-2, 2]
             weight = torch.cat((weight, 2 * self.lexical.lexical_output.weight), 1)
+        self.output_weight: Tensor = weight
+        self.output_bias: Tensor = decoder.output.bias
+        self.precision: DecodingPrecision = precision
         self.output = product_of(weight, precision)
+        self.gives_logits = False
         self.copying = decoder if isinstance(decoder, CopyDecoder) else None
+
+    def for_tokens(self, tokens: Tensor) -> InferenceDecoder:
+        """The same, whose step gives the logits [N, U] of these tokens [U] alone. Raises UserError where the model has
+        no such form."""
+        softmax = self.decoder.output_normalizer == "softmax"
+        check(softmax and self.copying is None, "a shortlist is for models that do not copy, and end in a softmax")
+        fewer = copy.copy(self)
+        fewer.output_bias = self.output_bias[tokens]
+        fewer.output = product_of(self.output_weight[tokens], self.precision)
+        fewer.gives_logits = True
+        return fewer
 
     def start_from(self, memory: Memory, source: Tensor | None = None) -> InferenceState:
         """The state before the first token, one hypothesis per sentence."""
@@ -258,8 +276,11 @@ class InferenceDecoder:
         return layers if self.decoder.residual else 1
 
     def _log_probs(self, features: Tensor) -> Tensor:
-        """features [N, E] -> log-probabilities [N, V], fp32 at least, some rows at a time."""
-        bias = self.decoder.output.bias
+        """features [N, E] -> log-probabilities [N, V], fp32 at least, some rows at a time; logits where those are
+        asked for."""
+        bias = self.output_bias
+        if self.gives_logits:
+            return at_least_fp32(self.output(features, bias))
         found = at_least_fp32(features.new_empty(0)).new_empty(len(features), len(bias))
         size = CHUNK_ROWS_ON_GPU if features.is_cuda else CHUNK_ROWS
         for start in range(0, len(features), size):

@@ -55,6 +55,11 @@ class Rules:
         """Whether some tokens must be written, however improbable."""
         return self.decoding.min_length > 1 or self.prefixes is not None or self.terms is not None
 
+    @property
+    def name_tokens(self) -> bool:
+        """Whether they go by tokens of the vocabulary."""
+        return bool(self.banned) or any(each is not None for each in (self.phrases, self.prefixes, self.terms))
+
     def applied(self, step: StepFn[Any], state: Any, limits: Tensor) -> Started:
         """The step that obeys the rules, of the plain one."""
         decoding, device = self.decoding, limits.device

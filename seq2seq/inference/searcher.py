@@ -13,8 +13,9 @@ from seq2seq.data.batch import Batch
 from seq2seq.data.language_units import Pieces
 from seq2seq.data.vocabulary import RightToLeft
 from seq2seq.errors import check, check_argument
-from seq2seq.inference.fast_decoder import PreparedModels, SearchModel
+from seq2seq.inference.fast_decoder import STEPPING, InferenceDecoder, PreparedModels, SearchModel
 from seq2seq.inference.pretrained import Pretrained
+from seq2seq.inference.shortlist import Listed
 from seq2seq.model.memory import Memory
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runtime.device import compute_type
@@ -23,6 +24,7 @@ from seq2seq.runtime.kernels import DecodingPrecision
 from seq2seq.search.beam import SearchConfig
 from seq2seq.search.ensemble import EnsembleState, ensemble
 from seq2seq.search.shallow_fusion import FusedState, InternalState, shallow_fusion, without_internal
+from seq2seq.search.shortlist import ListedState, listed
 from seq2seq.search.step import StepFn
 
 if TYPE_CHECKING:
@@ -117,15 +119,22 @@ class Searcher(Pretrained):
         return any(getattr(model.decoder, "output_normalizer", "softmax") != "softmax" for model in self._models)
 
     @torch.inference_mode()
-    def _started(self, batch: Batch) -> tuple[StepFn[Any], Any, Memory]:
+    def _started(self, batch: Batch, words: Listed | None = None) -> tuple[StepFn[Any], Any, Memory]:
         """The step of all models together, their state before the first token, and this model's encoded inputs. With a
-        language model the step gives scores, which are no probabilities."""
+        language model the step gives scores, which are no probabilities. words: the tokens that are scored, by whose
+        places the step then goes."""
         prepared = self._prepared.of(self._models, self.precision)
         encoding = compute_type("auto", self.device) if self.precision == "int8" else torch.float32
         with torch.autocast(self.device.type, encoding, enabled=encoding != torch.float32):
             memories = [model.encode(batch.source, batch.source_lengths) for model in self._models]
             states = [each.start_from(memory, batch.source) for each, memory in zip(prepared, memories, strict=True)]
-        step, state = together(prepared, states)
+        if words is None:
+            step, state = together([each.step for each in prepared], states)
+        else:
+            check(all(isinstance(each, InferenceDecoder) for each in prepared), f"a shortlist is for {STEPPING}")
+            fewer = [each.for_tokens(words.tokens) for each in prepared if isinstance(each, InferenceDecoder)]
+            steps = [listed(each.step, words.tokens) for each in fewer]
+            step, state = together(steps, [ListedState(each, words.barred) for each in states])
         if self.fusion is not None:
             step, state = self._fused(step, state, prepared, batch.source, memories)
         return step, state, memories[0]
@@ -139,7 +148,7 @@ class Searcher(Pretrained):
             nothing = torch.zeros_like(source[:, :1])
             states = [each.start_from(empty(memory), nothing) for each, memory in zip(prepared, memories, strict=True)]
             step = without_internal(step, self.fusion.internal_weight)
-            state = InternalState(state, together(prepared, states)[1])
+            state = InternalState(state, together([each.step for each in prepared], states)[1])
         language = self.fusion.model
         return shallow_fusion(step, language.step, self.fusion.weight), FusedState(state, language.start(len(source)))
 
@@ -151,11 +160,11 @@ class Searcher(Pretrained):
         return super().save_pretrained(save_directory, **options)
 
 
-def together(prepared: list[SearchModel], states: list[Any]) -> tuple[StepFn[Any], Any]:
+def together(steps: list[StepFn[Any]], states: list[Any]) -> tuple[StepFn[Any], Any]:
     """The step of one model, or of an ensemble, and its state."""
     if len(states) == 1:
-        return prepared[0].step, states[0]
-    return ensemble([each.step for each in prepared]), EnsembleState(tuple(states))
+        return steps[0], states[0]
+    return ensemble(steps), EnsembleState(tuple(states))
 
 
 def empty(memory: Memory) -> Memory:

@@ -47,8 +47,8 @@ def wait_k(translator: Translator, texts: Sequence[str], k: int) -> list[Simulta
     ensemble, has a language model beside it, or writes from right to left."""
     check_argument("wait_k", "translator", translator, Translator)
     check_number("k", k, COUNTS)
-    alone = not translator.partners and translator.fusion is None
-    check(alone, "wait-k is of one model alone: leave the ensemble, or the language model, out")
+    alone = not translator.partners and translator.fusion is None and translator.shortlist is None
+    check(alone, "wait-k is of one model alone: leave the ensemble, the language model, or the shortlist out")
     check(
         not isinstance(translator.target_vocabulary, RightToLeft), "wait-k is for models that write from left to right"
     )

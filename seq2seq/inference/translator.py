@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq.config import COUNTS, check_number, from_dict, read_config, write_config
+from seq2seq.config import COUNTS, check_number, from_dict, read_config, read_mapping, write_config
 from seq2seq.data.batch import Pair, collate_to_decode
+from seq2seq.data.mixing import Tags, every_tagged
 from seq2seq.data.units import AnyVocabulary, Unicode, normalised
 from seq2seq.data.vocabulary import RightToLeft, Vocabulary
 from seq2seq.errors import UserError, check
@@ -33,12 +34,14 @@ from seq2seq.inference.plan import SearchPlan, check_terms_fit, plan_of
 from seq2seq.inference.rescoring import by_bayes_risk, rescored
 from seq2seq.inference.rules import Rules, prefix_texts
 from seq2seq.inference.searcher import Searcher
+from seq2seq.inference.shortlist import Shortlist, vocabularies_sum
 from seq2seq.inference.terminology import ids_of_terms
 from seq2seq.inference.ways import found_by
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, assemble_model
 from seq2seq.runs.layout import CONFIG_FILE, GENERATION_FILE
 from seq2seq.runs.stored_model import Build, load_model
 from seq2seq.runs.vocabularies import load_vocabularies, save_vocabularies
+from seq2seq.runtime.paths import checked_path
 from seq2seq.search.beam import Hypothesis, SearchConfig
 from seq2seq.search.prefix import PieceTexts
 from seq2seq.search.restrictions import without_zeros
@@ -51,6 +54,8 @@ LINES_IN_MEMORY, BATCHES_IN_MEMORY = 1_024, 8
 MAX_SOURCE_TOKENS = 1_000
 """Longer inputs are cut here, with a warning, unless a translator is set otherwise: nothing was trained on them, and
 memory grows with the length."""
+NEEDS_TAG = "needs_tag"
+"""In config.json of a saved model, which does not record its data."""
 
 
 class Translator(Searcher):
@@ -72,6 +77,10 @@ class Translator(Searcher):
         self.config = config
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
         self.max_source_tokens = MAX_SOURCE_TOKENS
+        self.needs_tag = False
+        """Whether the model never saw a text without a tag, so that one without is refused."""
+        self.shortlist: Shortlist | None = None
+        """Which target tokens searches score; None: all. See `use_shortlist`."""
 
     @property
     def max_source_tokens(self) -> int:
@@ -82,6 +91,15 @@ class Translator(Searcher):
     def max_source_tokens(self, tokens: int) -> None:
         check_number("max_source_tokens", tokens, COUNTS)
         self._max_source_tokens = tokens
+
+    def use_shortlist(self, path: str | Path) -> None:
+        """Lets searches score only the target tokens that a file of tools/shortlist.py lists for each text: faster, but
+        some outputs differ; probabilities are those among these tokens. Raises UserError where the file is none, or of
+        other vocabularies."""
+        shortlist = Shortlist.load(checked_path(path, "path", "a file"))
+        own = shortlist.vocabularies == vocabularies_sum(self.source_vocabulary, self.target_vocabulary)
+        check(own, f"{path}: made for other vocabularies; make one of this run with tools/shortlist.py")
+        self.shortlist = shortlist
 
     def translate(self, texts: Sequence[str], **search_options: Any) -> list[str]:
         """The best translation of each text, in order; blank in, blank out. texts: a list, tuple, array or column of
@@ -115,6 +133,14 @@ class Translator(Searcher):
     def tags(self) -> list[str]:
         """What inputs may begin with: the tags of the corpora that the model was trained on."""
         return self.source_vocabulary.tags()
+
+    def _check_tags(self, texts: Sequence[str]) -> None:
+        """Raises UserError where a text lacks the tag that the model needs."""
+        if not self.needs_tag:
+            return
+        tags = Tags("", tuple(self.tags), True)
+        for text in texts:
+            check(not tags.lacks(text), f"{text!r:.60} {tags.problem}; put one of them before it")
 
     @property
     def _unicode(self) -> Unicode:
@@ -150,6 +176,7 @@ class Translator(Searcher):
             )
         sources, cut = self._encode_sources(texts)
         rules = self._with_terms(self._rules(prefixes, len(sources), plan), texts, plan, terms)
+        self._check_shortlist(rules)
 
         vocabularies = self.source_vocabulary, self.target_vocabulary
 
@@ -226,7 +253,8 @@ class Translator(Searcher):
 
     def _encode_sources(self, texts: list[str]) -> tuple[list[list[int]], set[int]]:
         """Token ids per text, and the rows of those that were cut, with a warning, because they are longer than the
-        model can sensibly read. Blank texts have no ids."""
+        model can sensibly read. Blank texts have no ids. Raises UserError where a text lacks the tag that it needs."""
+        self._check_tags(texts)
         encoded = self.source_vocabulary.encode_batch([text if text.strip() else "" for text in texts])
         limit = self.max_source_tokens
         cut = {row for row, ids in enumerate(encoded) if len(ids) > limit}
@@ -235,6 +263,13 @@ class Translator(Searcher):
             log.warning("an input of %d tokens was cut to its first %d: it begins %r", len(encoded[row]), limit, begins)
             encoded[row] = encoded[row][:limit]
         return encoded, cut
+
+    def _check_shortlist(self, rules: Rules) -> None:
+        """Raises UserError where what is asked for goes by all tokens of the vocabulary."""
+        if self.shortlist is not None:
+            named = "bans, prefixes and terms name tokens that a shortlist may lack"
+            check(not rules.name_tokens, f"{named}: leave them or it out")
+            check(self.fusion is None, "a language model scores all tokens: leave it or the shortlist out")
 
     def _rules(self, prefixes: list[str] | None, count: int, plan: SearchPlan) -> Rules:
         """The rules of `count` texts. Raises UserError where the numbers differ, or a prefix cannot be written."""
@@ -284,11 +319,14 @@ class Translator(Searcher):
     def _decode(self, sources: Sequence[Sequence[int]], plan: SearchPlan, rules: Rules) -> list[list[Hypothesis]]:
         batch = collate_to_decode([(source, ()) for source in sources]).to(self.device)
         limits = plan.search.limits(batch.source_lengths)
-        step, state = self._started(batch)[:2]  # what the encoder gave is not kept while searching
+        words = None if self.shortlist is None else self.shortlist.of(sources).to(self.device)
+        step, state = self._started(batch, words)[:2]  # what the encoder gave is not kept while searching
         if rules.force and self._gives_zeros:
             step = without_zeros(step)
         started = rules.applied(step, state, limits)
         found = found_by(plan, started, sources, rules.terms, self._scores_fall)
+        if words is not None:
+            found = words.in_vocabulary(found)
         if plan.decoding.rescores:
             return rescored(self.model, sources, found, plan.decoding)
         return found
@@ -313,6 +351,10 @@ class Translator(Searcher):
 
     # Files
 
+    def further_settings(self) -> dict[str, Any]:
+        """As `Pretrained` has it."""
+        return {NEEDS_TAG: True} if self.needs_tag else {}
+
     def save_belongings(self, directory: Path) -> None:
         """As `Pretrained` has it."""
         write_config(directory / GENERATION_FILE, self.search_config)
@@ -326,4 +368,8 @@ class Translator(Searcher):
         search = read_config(generation, SearchConfig) if generation.exists() else None
         source, target = load_vocabularies(directory)
         module = load_model(directory, build, assemble_model, config, len(source), len(target))
-        return cls(module, config, source, target, search)
+        translator = cls(module, config, source, target, search)
+        stored = read_mapping(directory / CONFIG_FILE)
+        tagged = every_tagged(stored) or stored.get(NEEDS_TAG) is True
+        translator.needs_tag = tagged and bool(translator.tags)
+        return translator

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -77,9 +77,12 @@ class Trial:
         objective: ComputeLoss,
         device: torch.device,
         width: int,
+        factors: int = 0,
     ) -> None:
-        """make: gives the model. width: the longest sequence of the data, in tokens, padded."""
-        self.config, self.make, self.objective, self.device, self.width = config, make, objective, device, width
+        """make: gives the model. width: the longest sequence of the data, in tokens, padded. factors: features that
+        stand beside each token of a source."""
+        self.config, self.make, self.objective, self.device = config, make, objective, device
+        self.width, self.factors = width, factors
 
     def fits(self, tokens: int) -> bool:
         """Whether a batch of so many padded tokens can be trained on. Sets the generators of random numbers anew."""
@@ -124,7 +127,8 @@ class Trial:
 
     def _batch(self, rows: int) -> Batch:
         ids = [EOS_ID + 1] * (self.width - 1)
-        return collate([(ids, ids)] * rows)
+        source: Any = [[each] * (1 + self.factors) for each in ids] if self.factors else ids
+        return collate([(source, ids)] * rows)
 
 
 def find_budget(
@@ -134,11 +138,13 @@ def find_budget(
     device: torch.device,
     longest: int,
     tokens: int,
+    factors: int = 0,
 ) -> int:
     """Padded tokens per batch, and says which: on a GPU what its memory holds, tried out; on a CPU a bound by what is
-    available. longest: tokens of the longest sequence. tokens: of an epoch, of the longer side."""
+    available. longest: tokens of the longest sequence. tokens: of an epoch, of the longer side.
+    factors: as Trial has them."""
     width = round_up(longest + 1, config.batching.length_step)
-    trial = Trial(config, make, objective, device, width)
+    trial = Trial(config, make, objective, device, width, factors)
     if device.type == "cuda":
         headroom = HEADROOM_RECORDED if config.trainer.cuda_graphs else HEADROOM
         most, found_by = int(headroom * largest_that_fits(trial.fits)), "tried out on this GPU"

@@ -9,6 +9,7 @@ from typing import Any
 from seq2seq.evaluation.captions import CAPTION_METRICS, caption_figure
 from seq2seq.evaluation.error_rates import character_error_rate, error_rates
 from seq2seq.evaluation.metrics import Metric, exact_match, metric_of
+from seq2seq.evaluation.signatures import signature
 
 RATES = {
     "accuracy": ("exact match", exact_match),
@@ -34,19 +35,25 @@ class ChosenFigures:
 
     def figures(self) -> dict[str, Any]:
         """All figures with their signatures, for JSON."""
-        rates = {name.replace(" ", "_"): rate for name, rate in self.rates.items()}
+        others = {name.replace(" ", "_"): figure for name, figure in {**self.rates, **self.of_captions}.items()}
+        signatures = {name.replace(" ", "_"): signature for name, signature in self._signatures().items()}
         return {
             "sentences": len(self.hypotheses),
             **{each.name: vars(each) for each in self.metrics},
-            **rates,
-            **self.of_captions,
+            **others,
+            **({"signatures": signatures} if signatures else {}),
         }
 
     def report(self) -> list[str]:
-        """All figures, for people: a line each, sacreBLEU's with their signatures."""
+        """All figures, for people: a line each, with their signatures."""
         metrics = [f"{each.describe()}\t{each.signature}" for each in self.metrics]
-        rates = (f"{name} {rate:.2f} %" for name, rate in self.rates.items())
-        return [*metrics, *rates, *(f"{name} {figure:.2f}" for name, figure in self.of_captions.items())]
+        rates = {name: f"{name} {rate:.2f} %" for name, rate in self.rates.items()}
+        shown = rates | {name: f"{name} {figure:.2f}" for name, figure in self.of_captions.items()}
+        return [*metrics, *(f"{shown[name]}\t{signature}" for name, signature in self._signatures().items())]
+
+    def _signatures(self) -> dict[str, str]:
+        """Of the figures that are not sacreBLEU's own."""
+        return {name: signature(name, self.references) for name in (*self.rates, *self.of_captions)}
 
 
 def chosen_figures(

@@ -23,6 +23,7 @@ from seq2seq.evaluation.metrics import (
     lowercased,
     warn_of_unfit_tokenizer,
 )
+from seq2seq.evaluation.signatures import signature
 from seq2seq.inference.decoding import greedy_texts
 from seq2seq.inference.outputs import Translation
 from seq2seq.inference.translator import Translator
@@ -140,13 +141,16 @@ class Evaluation:
         """All figures with their signatures, for JSON."""
         corpora = {name: scores.to_dict() for name, scores in self.corpora.items()}
         pooled = {"sentences": len(self.sources), **self.scores.to_dict(), "lowercased": self.lowercased.to_dict()}
-        return {**pooled, **({"corpora": corpora} if corpora else {})}
+        signatures = {name.replace(" ", "_"): signature(name, self.references) for name in self.scores.percentages()}
+        return {**pooled, "signatures": signatures, **({"corpora": corpora} if corpora else {})}
 
     def report(self) -> list[str]:
-        """All figures, for people: a line each, sacreBLEU's with their signatures."""
+        """All figures, for people: a line each, with their signatures."""
         scores, lowercased = self.scores, self.lowercased.bleu
         metrics = [f"{each.describe()}\t{each.signature}" for each in (scores.bleu, scores.chrf, scores.ter)]
-        rates = [f"{name} {rate:.2f} %" for name, rate in scores.percentages().items()]
+        rates = [
+            f"{name} {rate:.2f} %\t{signature(name, self.references)}" for name, rate in scores.percentages().items()
+        ]
         corpora = [f"{name}\t{scores.describe()}" for name, scores in self.corpora.items()]
         return [*metrics, f"lowercased {lowercased.describe()}\t{lowercased.signature}", *rates, *corpora]
 

@@ -49,14 +49,12 @@ CHOSEN = (
 def options_by_data(config: DataConfig, vocabulary: Mapping[str, Any], output: str) -> dict[str, Any]:
     """The options, by their dotted names, of a training on this data; none where it is not words cut into characters or
     symbols. vocabulary: its options, as far as they are known; one that is given, not learned, decides the units. A run
-    that was begun in `output` keeps its own."""
+    that was begun in `output` keeps its own. Of a stream the first rows choose the units; sizes and length of training
+    stay."""
     spelled = vocabulary.get("model_type") == "char"
     asked = config.columns or config.features or spelled
-    if (
-        config.streaming
-        or vocabulary.get("source_model")
-        or not (asked or {config.source_units, config.target_units} - {"auto", "subwords"})
-    ):
+    spelled_out = {config.source_units, config.target_units} - {"auto", "subwords"}
+    if vocabulary.get("source_model") or not (asked or spelled_out):
         return {}
     if output and begun(Path(output)):
         stored = flat(read_mapping(Path(output) / CONFIG_FILE))
@@ -74,7 +72,8 @@ def options_by_data(config: DataConfig, vocabulary: Mapping[str, Any], output: s
     shared = units["source_units"] == units["target_units"]
     structure = {} if shared and not config.features else _separate(shared)
     small = spelled or not {"auto", "subwords"}.issuperset(units.values())
-    if guessed[0] == "subwords" or not small or len(training) > MOST_PAIRS:
+    sized = hasattr(training, "__len__")  # of a stream, how many pairs it has shows at its end only
+    if guessed[0] == "subwords" or not small or not sized or len(training) > MOST_PAIRS:
         return {**units, **structure}
     return {**units, **_sizes(len(training)), **structure}
 

@@ -11,7 +11,7 @@ from seq2seq.data.loading import Columns
 from seq2seq.data.mixing import CorpusConfig, corpus_names
 from seq2seq.data.split_files import split_files
 from seq2seq.data.units import columns_of
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, check
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.evaluate import Part
 
@@ -22,8 +22,11 @@ QUICK_PAIRS, QUICK_SENTENCES = 500, 32
 
 
 def training_splits(config: ExperimentConfig) -> list[Corpus]:
-    """The training split of each corpus."""
+    """The training split of each corpus. Raises UserError where weights and mixing_temperature both say what is
+    drawn."""
     corpora = config.corpora()
+    idle = config.mixing_temperature != 1 and any(each.weight is not None for each in corpora)
+    check(not idle, "mixing_temperature is for corpora without weights, which are given: leave it or them out")
     return [_shortened(load_corpus(config, corpus, config.train_split), config, QUICK_PAIRS) for corpus in corpora]
 
 

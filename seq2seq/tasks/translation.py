@@ -91,7 +91,9 @@ def train(config: ExperimentConfig, run: Run, objective: Objective | None = None
         write_config(run.directory / GENERATION_FILE, config.search)
     objective = objective or training_objective(config, target)
     run.fit(model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
-    return run.marked(Translator(model, config.model, source, target, config.search))
+    translator = run.marked(Translator(model, config.model, source, target, config.search))
+    translator.needs_tag = all(each.tag for each in config.corpora())
+    return translator
 
 
 def training_objective(config: ExperimentConfig, target: Vocabulary) -> Objective:
@@ -126,8 +128,8 @@ def prepare(config: ExperimentConfig, run: Run, objective: Objective | None = No
         def make() -> nn.Module:
             return run.build(build_model, len(source_vocabulary), len(target_vocabulary))
 
-        world = run.world
-        found = find_budget(config, make, learned, world.device, longest, tokens) if world.is_main else 0
+        world, factors = run.world, getattr(source_vocabulary, "factors", 0)
+        found = find_budget(config, make, learned, world.device, longest, tokens, factors) if world.is_main else 0
         return world.broadcast_object(found)
 
     batches = training_batches(config, training, source_vocabulary, target_vocabulary, run.world, budget)

@@ -15,6 +15,8 @@ import seq2seq
 from seq2seq.cli.main import main
 from seq2seq.data.mixing import CorpusConfig
 from seq2seq.data.vocabulary import VocabularyConfig
+from seq2seq.deploy.export import _config
+from seq2seq.deploy.plans import Plan
 from seq2seq.errors import UserError
 from seq2seq.runtime.distributed import World
 from seq2seq.serving.backend import LoadOptions, Source
@@ -146,6 +148,16 @@ def test_a_resumed_mix_equals_an_uninterrupted_one(
         run(replace(config("run"), data=changed))
 
 
+def test_weights_and_a_temperature_are_two_ways_to_say_what_is_drawn(
+    halves: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", *(f"--data={{path: {path}, weight: 1}}" for path in halves), "--source", "en", "--target", "de"]
+    words += ["--output", str(tmp_path / "run"), "--vocabulary.size", "300", "--dry-run"]
+    assert main([*words, "--mixing-temperature", "5"]) == 2
+    assert "mixing_temperature is for corpora without weights, which are given: leave" in capsys.readouterr().err
+    assert main(words) == 0
+
+
 def test_a_tag_that_a_given_vocabulary_lacks_is_refused(toy_run: Path, halves: list[Path], tmp_path: Path) -> None:
     data = [CorpusConfig(str(path), tag="<one>") for path in halves]
     with pytest.raises(UserError, match=f"{toy_run}: its vocabulary lacks the tag <one>; train a vocabulary with it"):
@@ -179,7 +191,26 @@ def test_a_mix_by_the_command_line(
     assert found[0]["translation"] == found[1]["translation"] == seq2seq.load(output).translate(texts["tagged"])
     with pytest.raises(UserError, match="'ba ko' begins with none of the tags that this model reads, <up>, <down>"):
         seq2seq.ColumnTranslator(output, "en")({"en": texts["bare"]})
-    assert open_run(Source(str(output)), LoadOptions()).tags == ["<up>", "<down>"]
+    served = open_run(Source(str(output)), LoadOptions())
+    assert served.tags == ["<up>", "<down>"]
+    seq2seq.load(output).save_pretrained(tmp_path / "saved")
+    translators = seq2seq.load(output), seq2seq.load(tmp_path / "saved")
+    none = r"none of the tags that this model reads, <up>, <down>"
+    for ask in (
+        *(each.translate for each in translators),
+        translators[0].search,
+        lambda texts: list(translators[0].stream(texts)),
+        lambda texts: translators[0].score(texts, texts),
+        lambda texts: translators[0].align(texts, texts),
+        lambda texts: served.search(texts, 1),
+    ):
+        ask(["<up> ba ko", "", "<down> MI LU"])
+        with pytest.raises(UserError, match=f"'ba ko' begins with {none}; put one of them before it"):
+            ask(["<up> ba", "ba ko"])
+    facts = {"run": "r", "precision": "fp32", "format": "torch", "languages": {}}
+    written = _config(Plan({}, {"vocabularies": {}}), translators[1], tmp_path, facts)
+    assert written["needed_tags"] == ["<up>", "<down>"]
+    capfdbinary.readouterr()
     for words in (["bare", "--tag", "<up>"], ["tagged"]):
         assert main(["translate", str(output), str(tmp_path / words[0]), *words[1:], "--wait-k", "2"]) == 0
         answers.append(capfdbinary.readouterr().out)

@@ -161,6 +161,23 @@ def test_pictures_are_read_with_all_their_captions(tmp_path: Path) -> None:
         seq2seq.read_captioned(config)
 
 
+def test_a_data_set_may_name_its_splits_as_text_does(tmp_path: Path) -> None:
+    from datasets import Dataset, Image
+
+    files = sorted(pictures(tmp_path / "pictures").glob("*.png"))[:6]
+    data, names = tmp_path / "data", {"train": range(4), "val": [4], "test": [5]}
+    data.mkdir()
+    for name, rows in names.items():
+        made = {"image": [str(files[row]) for row in rows], "caption": [f"number {row}" for row in rows]}
+        Dataset.from_dict(made).cast_column("image", Image()).to_parquet(str(data / f"{name}-0.parquet"))
+    lines = [f"  - split: {name}\n    path: {name}-0.parquet\n" for name in names]
+    (data / "README.md").write_text(f"---\nconfigs:\n- config_name: default\n  data_files:\n{''.join(lines)}---\n")
+    config = replace(captions_images.CONFIG, data=str(data), output=str(tmp_path), pixels=4)
+    _, parts = seq2seq.read_captioned(config)
+    assert len(parts.training.inputs) == 4, "nothing of it is held out"
+    assert parts.validation.references == [["number 4"]]
+
+
 def test_arrays_are_read_as_they_are_and_decoded_without_attention(tmp_path: Path) -> None:
     task = replace(captions_images.CONFIG, data=str(arrays(tmp_path / "data")), output=str(tmp_path), attention=False)
     ready, parts = seq2seq.read_captioned(task)

@@ -1,5 +1,7 @@
 """Exported directories behind the server: alike to their runs, without torch."""
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +51,25 @@ def test_a_translator_and_its_attention(export_of: Any) -> None:
         export.search(texts, 1, prefix="ba")
     with pytest.raises(UserError, match="n_best 5 is more than beam_size 2"):
         export.search(texts, 5, beam_size=2)
+
+
+def test_a_text_without_the_tag_that_is_needed(
+    export_of: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "export"
+    shutil.copytree(export_of("translator").path, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "needed_tags": ["<up>", "<down>"]}))
+    backend = open_backend(Source(str(folder)), LoadOptions())
+    assert len(backend.search(["<up> ba", "", " <down> ko"], 1)) == 3
+    with pytest.raises(UserError, match="text 2: begins with none of the tags that this model reads, <up>, <down>"):
+        backend.search(["<up> ba", "ba ko"], 1)
+    (tmp_path / "in").write_text("<up> ba\n\n<left> ko\n")
+    for options in ([], ["--split-sentences"]):
+        program = [sys.executable, str(folder / "translate.py"), str(tmp_path / "in"), *options]
+        done = subprocess.run(program, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert "translate.py: error: line 3: begins with none of the tags that this model reads" in done.stderr
 
 
 def test_other_kinds(export_of: Any, tmp_path: Path) -> None:

@@ -155,12 +155,13 @@ def test_figures_are_those_asked_for(texts: Path, capsys: pytest.CaptureFixture[
     assert figures["chrF2++"]["score"] == metric.corpus_score(written, [references]).score
     rates = error_rates(written, [[each] for each in references])
     assert figures["word_error_rate"] == figures["phoneme_error_rate"] == rates.token
-    assert set(figures) == {"sentences", "chrF2++", "word_error_rate", "phoneme_error_rate", "exact_match"}
+    assert set(figures["signatures"]) == {"word_error_rate", "phoneme_error_rate", "exact_match"}
+    assert set(figures) == {"sentences", "chrF2++", "signatures", *figures["signatures"]}
     assert list((texts / "o").glob("test-*-metrics=chrf+++wer+per+accuracy.metrics.json"))
-    assert main([*words, "bleu,comet"]) == 2
+    assert main([*words, "bleu,bleurt"]) == 2
     error = capsys.readouterr().err
     assert "--metrics must be some of bleu, chrf, chrf++, ter, accuracy, wer, cer, per, bleu-1, " in error
-    assert "rouge-l, cider, got 'comet'" in error
+    assert "rouge-l, cider, comet, FILE.py:FUNCTION, got 'bleurt'" in error
 
 
 def test_the_table_of_ways_is_made(texts: Path, capsys: pytest.CaptureFixture[str]) -> None:

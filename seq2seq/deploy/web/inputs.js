@@ -1,7 +1,14 @@
-// What a model reads other than subwords: characters, pictures, sound. The counterpart of inputs.py.
+// What a model reads other than subwords: characters, pictures, sound; and whether a text has its tag. The counterpart of
+// inputs.py.
 
 import { decodeSound, logMel } from "./sound.js";
 import { FIRST_CHARACTER, UNKNOWN } from "./search.js";
+
+/** Throws where a text that is not blank begins with none of the tags, where there are any. */
+export function checkTag(text, needed) {
+  if (!needed.length || !text.trim() || needed.includes(text.trimStart().split(" ")[0])) return;
+  throw new Error(`The text begins with none of the tags that this model reads, ${needed.join(", ")}`);
+}
 
 /** An input as {data, dims, pieces}; dims without the batch, pieces: what its steps are called. */
 export async function read(input, reader, shape) {

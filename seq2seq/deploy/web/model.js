@@ -1,7 +1,7 @@
 // The exported model, run in this browser. Another transport (a server, say) can stand in its place: the page asks only
 // for `open()` and for what it gives: {kind, reader, languages, search(input, options)}.
 
-import { joined, read } from "./inputs.js";
+import { checkTag, joined, read } from "./inputs.js";
 import * as runtime from "./runtime/ort.wasm.bundle.min.mjs";
 import { Beam, END, limitOf } from "./search.js";
 import { Subwords } from "./subwords.js";
@@ -103,6 +103,7 @@ class Model {
       const length = this.config.steps ?? dims[0];
       return { source: new runtime.Tensor(type, data, [1, ...dims]), length, pieces, truncated: false };
     }
+    checkTag(input, this.config.needed_tags ?? []);
     let ids = input.trim() ? this.source.encode(input) : [];
     const limit = this.config.max_input_length;
     const truncated = ids.length > limit;

@@ -102,17 +102,29 @@ def test_malformed_metadata_is_named_by_file_and_line(text: str, told: str, tmp_
         open_sounds(str(folder), "")
 
 
-def test_data_sets_give_texts_of_all_splits(tmp_path: Path) -> None:
+def store(folder: Path, split: str, texts: list[str | None]) -> None:
+    """A split as a data set has it."""
     stored = {"path": datasets.Value("string"), "bytes": datasets.Value("binary")}
     features = datasets.Features({"audio": stored, "text": datasets.Value("string")})
+    sounds = [{"bytes": recorded(), "path": f"{row}.wav"} for row in range(len(texts))]
+    rows = datasets.Dataset.from_dict({"audio": sounds, "text": texts}, features=features)
+    rows.cast_column("audio", datasets.Audio(decode=False)).to_parquet(folder / f"{split}.parquet")
 
-    def store(split: str, texts: list[str | None]) -> None:
-        sounds = [{"bytes": recorded(), "path": f"{row}.wav"} for row in range(len(texts))]
-        rows = datasets.Dataset.from_dict({"audio": sounds, "text": texts}, features=features)
-        rows.cast_column("audio", datasets.Audio(decode=False)).to_parquet(tmp_path / f"{split}.parquet")
 
-    store("train", ["one", "two"])
-    store("test", ["three"])
+def test_data_sets_may_call_their_validation_split_otherwise(tmp_path: Path) -> None:
+    names = ("train", "dev", "test")
+    for name in names:
+        store(tmp_path, name, [name])
+    lines = [f"  - split: {name}\n    path: {name}.parquet\n" for name in names]
+    header = f"configs:\n- config_name: default\n  data_files:\n{''.join(lines)}"
+    (tmp_path / "README.md").write_text(f"---\n{header}---\n")
+    found = [(each.text, each.split) for each in open_sounds(str(tmp_path), "")]
+    assert found == [("train", "train"), ("dev", "validation"), ("test", "test")]
+
+
+def test_data_sets_give_texts_of_all_splits(tmp_path: Path) -> None:
+    store(tmp_path, "train", ["one", "two"])
+    store(tmp_path, "test", ["three"])
     found = open_sounds(str(tmp_path), "")
     assert [(each.name, each.text, each.split) for each in found] == [
         ("0.wav", "one", "train"),
@@ -120,6 +132,6 @@ def test_data_sets_give_texts_of_all_splits(tmp_path: Path) -> None:
         ("0.wav", "three", "test"),
     ]
     assert len(read_samples(found[2].source, found[2].place)[0]) == 20_000
-    store("test", [None])
+    store(tmp_path, "test", [None])
     with pytest.raises(UserError, match=r"split test, row 1: has no text in text"):
         open_sounds(str(tmp_path), "")

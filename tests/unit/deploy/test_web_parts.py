@@ -183,6 +183,17 @@ def test_the_page_reads_tags_as_the_program_does(units: str, kind: str, tmp_path
     assert [(a, b, c) for a, b, c in zip(tagged, encoded, wanted, strict=True) if b != c] == []
 
 
+def test_the_page_refuses_a_text_without_the_tag_that_is_needed(tmp_path: Path) -> None:
+    script = (
+        "const said = (text, tags) => { try { its.checkTag(text, tags); return ''; } catch (e) { return e.message; } };"
+        "return given.map(([text, tags]) => said(text, tags));"
+    )
+    tags = ["<up>", "<down>"]
+    given = [[text, tags] for text in ("  <up> ba", "", "ba", "<upper> ba")]
+    refused = "The text begins with none of the tags that this model reads, <up>, <down>"
+    assert node(tmp_path, "inputs", script, [*given, ["ba", []]]) == ["", "", refused, refused, ""]
+
+
 @pytest.mark.parametrize(("units", "kind"), [("subwords", "unigram"), ("subwords", "bpe"), ("characters", "unigram")])
 def test_an_export_gives_each_sentence_the_tag_of_its_line(units: str, kind: str, tmp_path: Path) -> None:
     pytest.importorskip("sentencex")

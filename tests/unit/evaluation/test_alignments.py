@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import seq2seq
 from seq2seq.cli.main import main
 from seq2seq.data.units import SourceVocabulary
-from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
+from seq2seq.data.vocabulary import RightToLeft, Vocabulary, VocabularyConfig
 from seq2seq.errors import UserError
-from seq2seq.evaluation.alignments import alignment_error_rate, hard_links, pharaoh, read_gold, word_of_each
+from seq2seq.evaluation.alignments import (
+    alignment_error_rate,
+    hard_links,
+    pharaoh,
+    read_gold,
+    spelled_pieces,
+    word_of_each,
+)
 from seq2seq.model.seq2seq import build_model
 
 STORED = Path(__file__).parents[2] / "fixtures" / "translator-0.1.0-format2"
@@ -53,6 +62,48 @@ def test_features_are_no_words(tmp_path: Path, capsys: pytest.CaptureFixture[str
     pieces, target = ["▁V", "▁PST", "b", "a", "</s>"], ["▁B", "▁A", "▁K", "</s>"]
     weights = [[0.0, 0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 1.0]]
     assert hard_links(pieces, target, weights, features=2) == {(0, 0)}
+
+
+@pytest.mark.parametrize("order", ["left_to_right", "right_to_left"])
+@pytest.mark.parametrize("kind", ["word", "char", "unigram"])
+def test_unknown_words_and_tags_shift_no_number(
+    kind: Any, order: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pharaoh's numbers, beside those of words found in the pieces as the text itself spells them."""
+    lines = ["ba ko mi lu te so ra ne", "mi lu ba ko"]
+    settings = VocabularyConfig(size=30, model_type=kind, byte_fallback=False, normalization="identity")
+    source = Vocabulary.train(lines, settings, tags=["<up>"])
+    target: Vocabulary = Vocabulary.train([line.upper() for line in lines], settings)
+    config = replace(seq2seq.load(STORED).config, tie="none")
+    reader = RightToLeft(target) if order == "right_to_left" else target
+    model = build_model(config, len(source), len(target))
+    seq2seq.Translator(model, config, source, reader).save_pretrained(tmp_path / "run")
+    (tmp_path / "bare").write_text("ba § mi ẞ§ lu\n")
+    (tmp_path / "tagged").write_text("<up> ba § mi ẞ§ lu\n")
+    (tmp_path / "target").write_text("BA § KO § MI\n")
+    answers = []
+    for words in (["bare", "--tag", "<up>"], ["tagged"]):
+        given = ["--source-file", str(tmp_path / words[0]), "--target-file", str(tmp_path / "target"), *words[1:]]
+        assert main(["align", str(tmp_path / "run"), *given]) == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1]
+    alignment = seq2seq.load(tmp_path / "run").align(["<up> ba § mi ẞ§ lu"], ["BA § KO § MI"])[0]
+    of_source = {
+        "word": [None, 0, 1, 2, 3, 4, None],
+        "char": [None, 0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 4, 4, 4, None],
+    }.get(kind)
+    of_target = {"word": [0, 1, 2, 3, 4], "char": [0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 4, 4, 4]}.get(kind)
+    text = "ba § mi ẞ§ lu"
+    spelled = spelled_pieces([*source.pieces(source.encode(text)), "</s>"], source, text)
+    assert spelled[-1] == "</s>"
+    assert [number for number, _ in itertools.groupby(word_of_each(spelled[:-1]))] == list(range(5))
+    if of_source is None or of_target is None:  # how they are cut is the vocabulary's choice
+        assert {int(link.split("-")[0]) for link in answers[0].split()} <= set(range(5))
+        return
+    best = [row.index(max(row)) for row in alignment.weights[:-1]]
+    found = {(of_source[place], word) for place, word in zip(best, of_target, strict=True)}
+    expected = sorted((one, other) for one, other in found if one is not None)
+    assert answers[0].split() == [f"{one}-{other}" for one, other in expected]
 
 
 def test_the_error_rate_by_hand() -> None:

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from seq2seq.cli.evaluate import OF_CAPTIONS
 from seq2seq.cli.main import main
+from seq2seq.cli.scoring import OF_CAPTIONS
 from seq2seq.errors import UserError
 from seq2seq.evaluation.caption_metrics import caption_words, cider, meteor, rouge_l
 from seq2seq.evaluation.captions import CAPTION_METRICS, caption_figure, caption_scores

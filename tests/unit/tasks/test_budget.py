@@ -86,6 +86,37 @@ def test_on_a_cpu_half_of_the_available_memory_is_the_bound(tmp_path: Path, monk
     assert 0 < budget.available_bytes() <= total
 
 
+@pytest.mark.parametrize("form", ["tokens", "sum", "concatenate", "separate"])
+def test_features_are_part_of_the_trial(form: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [f"{word}ab\tV;{person};PST\t{word}ed\n" for word in ("walk", "play", "go", "see") for person in "123"]
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}.tsv").write_text("".join(rows * 3))
+    usual = toy_config(tmp_path, tmp_path / "run", max_steps=1)
+    config = replace(
+        usual,
+        source="lemma",
+        target="form",
+        features="tags",
+        columns="lemma,tags,form",
+        source_units="characters",
+        target_units="characters",
+        model=replace(usual.model, tie="two_way", features=form, feature_size=4),
+        batching=BatchingConfig("auto"),
+        test_split="",
+    )
+    shapes: list[list[int]] = []
+    usual_objective = teacher_forcing()
+
+    def objective(model: Any, batch: Any) -> LossSum:
+        shapes.append(list(batch.source.shape))
+        return usual_objective(model, batch)
+
+    run(config, objective=objective)
+    assert "padded tokens (auto: " in caplog.text
+    tried, trained = shapes[0], shapes[-1]
+    assert tried[2:] == trained[2:] == ([] if form == "tokens" else [4]), "a token and three features"
+
+
 def test_a_run_records_the_budget_and_goes_on_with_it(
     toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -58,6 +58,17 @@ def test_what_is_named_stays(data: Path, tmp_path: Path) -> None:
     assert config.trainer.patience == parsed(data).trainer.patience
 
 
+def test_of_a_stream_the_first_rows_choose_the_units(data: Path, tmp_path: Path) -> None:
+    config, usual = parsed(data, "--streaming", "--trainer.max-steps", "9"), ExperimentConfig("x", "a", "b")
+    assert (config.source_units, config.target_units) == ("characters", "symbols")
+    assert config.model == seq2seq.ModelConfig(tie="two_way"), "how many pairs there are is not known"
+    assert config.trainer.best_metric == usual.trainer.best_metric
+    (tmp_path / "train.tsv").write_text("Two men are playing chess.\tZwei Männer spielen Schach.\n" * 9)
+    assert parsed(tmp_path, "--streaming", "--trainer.max-steps", "9").source_units == "subwords"
+    unnamed = parsed(data, "--streaming", "--trainer.max-steps", "9", columns=False)
+    assert unnamed.source_units == "auto"
+
+
 def test_sentences_keep_the_usual_options(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text(
         "Two men are playing chess outside.\tZwei Männer spielen im Freien Schach.\n" * 9
