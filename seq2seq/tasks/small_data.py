@@ -21,8 +21,10 @@ from seq2seq.tasks.configs import ExperimentConfig
 Experiment = TypeVar("Experiment", bound=ExperimentConfig)
 MOST_PAIRS = 100_000
 """Of more data, the general defaults hold."""
-LARGER = 8_000
-"""Pairs from which on the model is larger."""
+PLENTY = 8_000
+"""Pairs from which on less is dropped out."""
+HIDDEN = 160
+"""Of the encoder, per direction."""
 LOOKED_AT = 1_000
 """Rows that show what texts are made of."""
 CHOSEN = (
@@ -104,15 +106,14 @@ def _separate(shared: bool) -> dict[str, Any]:
 def _sizes(pairs: int) -> dict[str, Any]:
     """Sizes and length of training for so many pairs of words: fewer are seen more often, but not in proportion."""
     epochs = min(400, max(6, round(45 * (3_600 / pairs) ** 0.6)))
-    hidden = 96 if pairs < LARGER else 128
     return {
         "vocabulary.joint": True,
         "model.tie": "three_way",
-        "model.embedding_size": hidden,
-        "model.dropout": 0.3,
-        "model.encoder.hidden_size": hidden,
+        "model.embedding_size": 128,
+        "model.dropout": 0.4 if pairs < PLENTY else 0.3,
+        "model.encoder.hidden_size": HIDDEN,
         "model.encoder.layers": 1,
-        "model.decoder.hidden_size": 2 * hidden,
+        "model.decoder.hidden_size": 2 * HIDDEN,
         "model.decoder.layers": 2,
         "model.decoder.coupling": "bottom_up",
         "batching.max_tokens_per_batch": 400,

@@ -37,16 +37,16 @@ def test_words_choose_units_sizes_and_length(data: Path, caplog: pytest.LogCaptu
 
 
 @pytest.mark.parametrize(
-    ("pairs", "epochs", "patience", "hidden"),
-    [(100, 386, 193, 192), (3_600, 45, 22, 192), (10_000, 24, 12, 256)],
+    ("pairs", "epochs", "patience", "dropout"),
+    [(100, 386, 193, 0.4), (3_600, 45, 22, 0.4), (10_000, 24, 12, 0.3)],
 )
 def test_the_sizes_that_the_documentation_promises(
-    pairs: int, epochs: int, patience: int, hidden: int, tmp_path: Path
+    pairs: int, epochs: int, patience: int, dropout: float, tmp_path: Path
 ) -> None:
     (tmp_path / "train.tsv").write_text("abby\ta b i\n" * pairs)
     config = parsed(tmp_path)
     assert (config.trainer.epochs, config.trainer.patience) == (epochs, patience)
-    assert config.model.decoder.hidden_size == hidden
+    assert (config.model.decoder.hidden_size, config.model.dropout) == (320, dropout)
 
 
 def test_what_is_named_stays(data: Path, tmp_path: Path) -> None:
