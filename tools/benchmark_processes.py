@@ -101,7 +101,7 @@ def _speed(step: TrainingStep, stream: Iterator[Batch], steps: int, here: World)
     here.sum_tensors([tokens])
     here.barrier()
     seconds = timed(here.device, take)
-    return {"target tokens/s": float(tokens) / seconds}
+    return {"target tokens/s": float(tokens) / seconds, "ms a step": 1000 * seconds / steps}
 
 
 def _message(step: TrainingStep, group: Sequence[Batch], here: World) -> dict[str, float]:

@@ -256,28 +256,58 @@ def tokenise(
     return encoded, counts
 
 
-def stream_tokenised(
-    dataset: Corpus,
-    source_vocabulary: AnyVocabulary,
-    target_vocabulary: Vocabulary,
-    config: DataConfig,
-    name: str = "training data",
-) -> Iterator[tuple[list[int], list[int]]]:
-    """Encode pairs as they come; yields (source ids, target ids) of those within the limits of ``config``.
+class TokenisedStream:
+    """Encodes pairs as they come: an iterator of (source ids, target ids) of those within the limits of ``config``.
 
-    Says at the end how many pairs that were, and how many were dropped. name: of the corpus, for that message.
+    Logs at the end how many pairs that were, and how many were dropped. name: of the corpus, for that message. It can
+    go on where it stood: `datasets` opens the file (shard) that was being read, and passes over its rows before.
     """
-    numbers = np.zeros(4, np.int64)
-    for batch in dataset.iter(batch_size=256):
-        source_ids, target_ids = _encode_pairs(batch, source_vocabulary, target_vocabulary)
-        source_lengths, target_lengths = (
-            np.array([len(ids) for ids in side], dtype=np.int64) for side in (source_ids, target_ids)
-        )
-        verdicts = _verdicts(source_lengths, target_lengths, config.max_length, config.max_ratio)
-        numbers += np.bincount(verdicts, minlength=4)
-        for position in np.flatnonzero(verdicts == KEPT):
-            yield source_ids[position], target_ids[position]
-    log.info("%s, read to its end: %s", name, FilterCounts(*numbers.tolist()).describe())
+
+    def __init__(
+        self,
+        dataset: Corpus,
+        source_vocabulary: AnyVocabulary,
+        target_vocabulary: Vocabulary,
+        config: DataConfig,
+        name: str = "training data",
+    ) -> None:
+        self.dataset = dataset.to_iterable_dataset() if hasattr(dataset, "to_iterable_dataset") else dataset
+        self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
+        self.config, self.name = config, name
+        self.place: dict[str, Any] = {"rows": {}, "counts": [0, 0, 0, 0], "taken": 0}
+        """Where the newest batch of rows begins, what was counted before it, and pairs taken from it."""
+        self.pairs = self._read()
+
+    def __iter__(self) -> Iterator[tuple[list[int], list[int]]]:
+        return self
+
+    def __next__(self) -> tuple[list[int], list[int]]:
+        return next(self.pairs)
+
+    def state(self) -> dict[str, Any]:
+        """Where it stands, in values that JSON holds."""
+        return dict(self.place)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from there; nothing was read yet."""
+        self.place = dict(state)
+
+    def _read(self) -> Iterator[tuple[list[int], list[int]]]:
+        taken = self.place["taken"]
+        self.dataset.load_state_dict(self.place["rows"])  # none: the first row, wherever another stream of it began
+        for batch in self.dataset.iter(batch_size=256):
+            source_ids, target_ids = _encode_pairs(batch, self.source_vocabulary, self.target_vocabulary)
+            source_lengths, target_lengths = (
+                np.array([len(ids) for ids in side], dtype=np.int64) for side in (source_ids, target_ids)
+            )
+            verdicts = _verdicts(source_lengths, target_lengths, self.config.max_length, self.config.max_ratio)
+            counts = np.array(self.place["counts"]) + np.bincount(verdicts, minlength=4)
+            for position in np.flatnonzero(verdicts == KEPT)[taken:]:
+                self.place["taken"] += 1
+                yield source_ids[position], target_ids[position]
+            taken = 0
+            self.place = {"rows": self.dataset.state_dict(), "counts": counts.tolist(), "taken": 0}
+        log.info("%s, read to its end: %s", self.name, FilterCounts(*self.place["counts"]).describe())
 
 
 def references(dataset: Corpus) -> list[list[str]]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from seq2seq.config import Real, check_fields, check_numbers, from_dict, is_utf8
 from seq2seq.data.in_memory import Data, name_of_data
+from seq2seq.data.resumable import Resumable
 from seq2seq.data.vocabulary import TAG
 from seq2seq.errors import UserError, check
 
@@ -215,22 +216,36 @@ def _whole(wanted: Array, total: int) -> list[int]:
     return [int(count) for count in counts]
 
 
-def interleaved(
-    streams: Sequence[Callable[[], Iterator[Item]]], shares: Array, seed: int, epoch: int
-) -> Iterator[Item]:
+class Interleaved(Iterator[Item]):
     """Draws from streams by their shares, as a function of seed and epoch, until each was read to its end once; those
-    that end before begin anew."""
-    random, bounds = np.random.default_rng((seed, epoch, 0, CHOICES)), np.cumsum(shares)[:-1]
-    running, ended = [begin() for begin in streams], set()
-    while True:
-        chosen = int(np.searchsorted(bounds, random.random(), side="right"))
-        item = next(running[chosen], None)
+    that end before begin anew. It can go on where it stood, if the streams can."""
+
+    def __init__(self, streams: Sequence[Callable[[], Iterator[Item]]], shares: Array, seed: int, epoch: int) -> None:
+        self.streams, self.bounds = streams, np.cumsum(shares)[:-1]
+        self.random = np.random.default_rng((seed, epoch, 0, CHOICES))
+        self.running, self.ended = [begin() for begin in streams], set[int]()
+
+    def state(self) -> dict[str, Any]:
+        """Where it stands, in values that JSON holds."""
+        streams = [each.state() for each in self.running if isinstance(each, Resumable)]
+        return {"random": self.random.bit_generator.state, "ended": sorted(self.ended), "streams": streams}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from there; nothing was read yet."""
+        self.random.bit_generator.state, self.ended = state["random"], set(state["ended"])
+        for stream, place in zip(self.running, state["streams"], strict=True):
+            assert isinstance(stream, Resumable)
+            stream.restore(place)
+
+    def __next__(self) -> Item:
+        chosen = int(np.searchsorted(self.bounds, self.random.random(), side="right"))
+        item = next(self.running[chosen], None)
         if item is None:
-            ended.add(chosen)
-            if len(ended) == len(streams):
-                return
-            running[chosen] = streams[chosen]()
-            item = next(running[chosen], None)
+            self.ended.add(chosen)
+            if len(self.ended) == len(self.streams):
+                raise StopIteration
+            self.running[chosen] = self.streams[chosen]()
+            item = next(self.running[chosen], None)
             check(item is not None, f"corpus {chosen + 1} of data has no pair left; see the counts of dropped pairs")
         assert item is not None
-        yield item
+        return item

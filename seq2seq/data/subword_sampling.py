@@ -13,9 +13,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from seq2seq.data.batch import Ids, Pair
+from seq2seq.data.resumable import Resumable
 from seq2seq.data.units import AnyVocabulary
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import UserError, check
@@ -240,6 +241,30 @@ def pair_sampler(
     return PairSampler(source, target, functools.partial(SubwordRegularisation, alpha=alpha), seed)
 
 
+class Resegmented(Iterator[Pair]):
+    """The pairs of a stream, which begins with row 0, segmented anew. It can go on where it stood, if the stream
+    can."""
+
+    def __init__(self, pairs: Iterator[Pair], sampler: PairSampler, epoch: int) -> None:
+        self.pairs, self.sampler, self.epoch, self.row = pairs, sampler, epoch, 0
+
+    def state(self) -> dict[str, Any]:
+        """Where it stands, in values that JSON holds."""
+        assert isinstance(self.pairs, Resumable)
+        return {"row": self.row, "pairs": self.pairs.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from there; nothing was read yet."""
+        assert isinstance(self.pairs, Resumable)
+        self.row = state["row"]
+        self.pairs.restore(state["pairs"])
+
+    def __next__(self) -> Pair:
+        pair = next(self.pairs)
+        self.row += 1
+        return self.sampler(pair, self.epoch, self.row - 1)
+
+
 def resegmented(pairs: Iterator[Pair], sampler: PairSampler | None, epoch: int) -> Iterator[Pair]:
-    """The pairs of a stream, which begins with row 0, segmented anew where there is a sampler."""
-    return pairs if sampler is None else (sampler(pair, epoch, row) for row, pair in enumerate(pairs))
+    """The pairs of a stream, segmented anew where there is a sampler."""
+    return pairs if sampler is None else Resegmented(pairs, sampler, epoch)

@@ -98,7 +98,10 @@ def world(device: str = "auto") -> Iterator[World]:
     store, *_ = next(distributed.rendezvous("env://", timeout=LONGEST_WAIT))
     # torch names each group alike: in torchrun's store, which outlives a restart of the processes too, a second one
     # would find the addresses of the first, and hang.
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    # Where the processes' store is not torchrun's, it is a new one each time. Hosts count restarts for themselves: one
+    # that came back would look under another name than the others, and hang.
+    shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if shared else "0"
     distributed.init_process_group(
         "nccl" if chosen.type == "cuda" else "gloo",
         store=distributed.PrefixStore(f"attempt {attempt}, group {next(_joined)}", store),

@@ -13,10 +13,10 @@ import numpy as np
 
 from seq2seq.data.batch import Pair
 from seq2seq.data.bucketing import AUTO, BatchingConfig, BucketedBatches, StreamedBatches
-from seq2seq.data.corpus import Corpus, as_list, joined, stream_tokenised, tokenise
+from seq2seq.data.corpus import Corpus, TokenisedStream, as_list, joined, tokenise
 from seq2seq.data.datasets_errors import quiet
 from seq2seq.data.loading import list_lengths
-from seq2seq.data.mixing import Mix, corpus_names, interleaved, shares
+from seq2seq.data.mixing import Interleaved, Mix, corpus_names, shares
 from seq2seq.data.subword_sampling import PairSampler, pair_sampler, resegmented
 from seq2seq.data.units import AnyVocabulary
 from seq2seq.data.vocabulary import Vocabulary
@@ -48,7 +48,7 @@ def drawn_together(config: ExperimentConfig, parts: list[Any]) -> Corpus:
 
     streams = [functools.partial(iter, part) for part in parts]
     weights = [each.weight for each in config.corpora()]
-    rows = interleaved(streams, shares(weights, [], 1), config.trainer.seed, epoch=0)
+    rows = Interleaved(streams, shares(weights, [], 1), config.trainer.seed, epoch=0)
     drawn = islice(rows, config.vocabulary.max_training_sentences)
     return Dataset.from_list([{**row, "target": as_list(row["target"])} for row in drawn])
 
@@ -113,13 +113,13 @@ def _streamed(
 ) -> Iterator[Pair]:
     """The pairs of an epoch as they come."""
     streams = [
-        functools.partial(stream_tokenised, part, source, target, config, name)
+        functools.partial(TokenisedStream, part, source, target, config, name)
         for name, part in zip(_names(config), parts, strict=True)
     ]
     if len(streams) == 1:
         return resegmented(streams[0](), sampler, epoch)
     weights = [each.weight for each in config.corpora()]
-    mixed = interleaved(streams, shares(weights, [], 1), config.trainer.seed, epoch)
+    mixed = Interleaved(streams, shares(weights, [], 1), config.trainer.seed, epoch)
     return resegmented(mixed, sampler, epoch)
 
 

@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from seq2seq.data.batch import Batches
+from seq2seq.data.resumable import Resumable
 from seq2seq.errors import UserError
 from seq2seq.runs.checkpoints import CheckpointStore
 from seq2seq.runs.figures import signed
@@ -50,6 +51,8 @@ class TrainingLoop:
 
     def run(self) -> None:
         """Trains to the end. Raises Interrupted, once the state is saved, where one of the ranks was asked to stop."""
+        if isinstance(self.batches, Resumable) and self.progress.stream:
+            self.batches.restore(self.progress.stream)
         self._replace_lost_best()
         while not self._finished():
             self._train_epoch()
@@ -219,6 +222,8 @@ class TrainingLoop:
     def _save(self) -> None:
         """Writes a checkpoint from which training goes on as if it had never stopped."""
         self.progress.skipped = int(self.step.skipped)
+        if isinstance(self.batches, Resumable):
+            self.progress.stream = self.batches.state()
         if self.saved != self.progress:
             state = {
                 "progress": asdict(self.progress),

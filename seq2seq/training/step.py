@@ -54,6 +54,9 @@ class Progress:
     """Times that memory ran out and batches were halved."""
     seconds: float = 0.0
     """Time trained, over all resumes."""
+    stream: dict[str, Any] | None = None
+    """Where the data stands that is read as a stream: a resume goes on from there. None: it reads from the epoch's
+    start again."""
     further_steps: int = 0
     """Steps made besides those that as many processes as now would have made; negative where there were more before."""
 

@@ -22,7 +22,7 @@ ALLOWED = {
     "search": BASE | {"data.symbols"},
     "runs": BASE | {"data"},
     "inference": BASE | {"data", "model", "search", "runs"},
-    "training": BASE | {"data.symbols", "data.batch", "model", "search", "runs"},
+    "training": BASE | {"data.symbols", "data.batch", "data.resumable", "model", "search", "runs"},
     "evaluation": BASE | {"data", "model", "search", "runs"},
     "tasks": BASE | {"data", "model", "search", "runs", "inference", "training", "evaluation"},
     "exported": set(),

@@ -15,10 +15,10 @@ import pytest
 from seq2seq.data.corpus import (
     DataConfig,
     FilterCounts,
+    TokenisedStream,
     data_fingerprint,
     load_split,
     references,
-    stream_tokenised,
     tokenise,
 )
 from seq2seq.data.loading import is_local
@@ -158,7 +158,7 @@ def test_several_references(tmp_path: Path, vocabulary: Vocabulary) -> None:
     assert vocabulary.decode_batch(pairs["source_ids"][:]) == ["one", "one", "two"]
     assert vocabulary.decode_batch(pairs["target_ids"][:]) == ["eins", "ein", "zwei"]
     assert counts.kept == 3
-    assert len(list(stream_tokenised(dataset, vocabulary, vocabulary, config))) == 3
+    assert len(list(TokenisedStream(dataset, vocabulary, vocabulary, config))) == 3
 
 
 def corpus_of(pairs: list[tuple[str, str]], tmp_path: Path, **options: Any) -> tuple[DataConfig, Any]:
@@ -196,7 +196,7 @@ def test_filters_agree_with_a_plain_loop(
         else:
             expected.append((source, target))
     with caplog.at_level("INFO"):
-        assert list(stream_tokenised(dataset, vocabulary, vocabulary, config)) == expected
+        assert list(TokenisedStream(dataset, vocabulary, vocabulary, config)) == expected
     told = FilterCounts(len(expected), reasons["empty"], reasons["too_long"], reasons["ratio"]).describe()
     assert caplog.messages == [f"training data, read to its end: {told}"]
     if not streaming:

@@ -13,7 +13,7 @@ from pyarrow import parquet
 from seq2seq.cli.corpora import several_as_one, with_corpora
 from seq2seq.config import read_config, write_config
 from seq2seq.data.corpus import DataConfig, load_split, tokenise
-from seq2seq.data.mixing import CorpusConfig, Mix, interleaved, shares
+from seq2seq.data.mixing import CorpusConfig, Interleaved, Mix, shares
 from seq2seq.data.subword_sampling import pair_sampler
 from seq2seq.data.units import SourceVocabulary, train_unit_vocabularies, unit_vocabulary
 from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
@@ -59,19 +59,19 @@ def test_a_large_remainder_is_rounded_up() -> None:
 
 def test_streams_are_drawn_by_their_shares_until_each_has_ended() -> None:
     streams = [lambda: iter(range(2_000)), lambda: iter(range(10_000, 10_100))]
-    drawn = list(interleaved(streams, np.array([0.25, 0.75]), seed=1, epoch=0))
+    drawn = list(Interleaved(streams, np.array([0.25, 0.75]), seed=1, epoch=0))
     of_first = [each for each in drawn if each < 10_000]
     assert of_first == list(range(2_000))  # the last to end is read once, in its order
     # 2,000 pairs are a quarter of what is drawn: 8,000, with a standard deviation of some 155.
     assert len(drawn) == pytest.approx(8_000, abs=5 * 155)
     assert Counter(each for each in drawn if each >= 10_000).most_common()[-1][1] >= 50
-    assert drawn == list(interleaved(streams, np.array([0.25, 0.75]), seed=1, epoch=0))
-    assert drawn != list(interleaved(streams, np.array([0.25, 0.75]), seed=1, epoch=1))
+    assert drawn == list(Interleaved(streams, np.array([0.25, 0.75]), seed=1, epoch=0))
+    assert drawn != list(Interleaved(streams, np.array([0.25, 0.75]), seed=1, epoch=1))
 
 
 def test_a_stream_without_pairs_is_said() -> None:
     with pytest.raises(UserError, match="corpus 2 of data has no pair left"):
-        list(interleaved([lambda: iter(range(9)), lambda: iter(())], np.array([0.5, 0.5]), 1, 0))
+        list(Interleaved([lambda: iter(range(9)), lambda: iter(())], np.array([0.5, 0.5]), 1, 0))
 
 
 @pytest.mark.parametrize("streaming", [False, True])
