@@ -40,6 +40,8 @@ class Helpful(argparse.ArgumentParser):
     def _print_message(self, message: str, file: Any = None) -> None:
         try:
             print(message, end="", file=file or sys.stderr, flush=True)
+        except BrokenPipeError:  # a reader that has gone, such as head, is no fault
+            raise
         except OSError as error:
             raise UserError(f"standard output: {error.strerror or error}") from None
 

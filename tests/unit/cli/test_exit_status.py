@@ -55,6 +55,18 @@ def test_a_full_disk_is_the_users_to_mend(size: int) -> None:
 
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"]])
+def test_help_ends_quietly_where_its_reader_has_gone(words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        command = [sys.executable, "-m", "seq2seq", *words]
+        process = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    finally:
+        os.close(writing)
+    assert (process.returncode, process.stderr) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"]])
 def test_help_on_a_full_disk_fails_as_other_output(words: list[str]) -> None:
     environment = BUFFERED if "train" in words else {**BUFFERED, "PYTHONUNBUFFERED": "1"}
     with open("/dev/full", "wb") as full:
