@@ -1,6 +1,8 @@
 """Errors of the user and of the outside world, as every module here raises them."""
 
 import signal
+import traceback
+from pathlib import Path
 from typing import Any
 
 
@@ -34,3 +36,12 @@ def check_argument(function: str, name: str, value: Any, *kinds: type[Any]) -> N
     """Raises UserError where an argument of a public function is of none of these types."""
     wanted = " or ".join(kind.__name__ for kind in kinds)
     check(isinstance(value, kinds), f"{function}: {name} must be of type {wanted}, not {type(value).__name__}")
+
+
+def where_and_why(error: BaseException, path: Path) -> str:
+    """`, line 3: TypeError: reason` of an error that arose in a file of the user's code, in one line; without the
+    number where that is not known, as for bytes that are no text."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    return f"{f', line {line}' if line else ''}: {type(error).__name__}: {' '.join(str(error).split())}"

@@ -3,15 +3,15 @@ becomes code. Only the command line gives such names, never a file."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from seq2seq.errors import UserError, check
+from seq2seq.errors import UserError, check, where_and_why
 
 
 def function_in(place: str, option: str = "--build") -> Callable[..., Any]:
@@ -38,16 +38,9 @@ def _module_in(path: Path, option: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module  # dataclasses look their own module up
     try:
-        spec.loader.exec_module(module)
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[path.stem]
-        raise UserError(f"{option}: {path}{_line_of(error, path)}: {type(error).__name__}: {error}") from None
+        raise UserError(f"{option}: {path}{where_and_why(error, path)}") from None
     return module
-
-
-def _line_of(error: BaseException, path: Path) -> str:
-    """Where in the file an error arose; nothing where that is not known, as for bytes that are no text."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
-    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-    return f", line {line}" if line else ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import math
+import os
 import shlex
 import shutil
 import subprocess
-import traceback
+import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from importlib.util import find_spec
@@ -16,13 +17,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seq2seq.errors import UserError, check
+from seq2seq.errors import UserError, check, where_and_why
 from seq2seq.evaluation.metrics import Metric
+from seq2seq.runs.weights import sha256_of
 
 COMET_MODEL = "Unbabel/wmt22-comet-da"
 PAIRS_PER_BATCH = 16
 DIGITS = 12
-"""Digits of a file's checksum in a signature."""
+"""Digits of each file's checksum in a signature."""
 
 Judge = Callable[[list[str], list[str], list[list[str]]], Any]
 """Sources, hypotheses, and one reference or several for each, to one number, or a number for each hypothesis."""
@@ -39,16 +41,26 @@ class Scorer(NamedTuple):
     def metric(self, sources: list[str], hypotheses: list[str], references: list[list[str]]) -> Metric:
         """The figure: of numbers for each hypothesis the mean. Raises UserError where the scorer fails or gives
         anything else."""
-        found = self.judge(sources, hypotheses, references)
-        try:
-            scores = np.asarray(found, np.float64)
-        except (TypeError, ValueError):
-            raise UserError(f"{self.name} gave {found!r:.40}, no number and no list of numbers") from None
+        given = list(sources), list(hypotheses), [list(lines) for lines in references]  # its own, to change as it likes
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
+            found = self.judge(*given)
+        scores = _as_array(found)
+        if scores is None:
+            shown = " ".join(repr(found).split())[:40]
+            raise UserError(f"{self.name} gave {shown}, no number and no list of numbers")
         fits = scores.ndim == 0 or scores.shape == (len(hypotheses),)
         wanted = f"one number or {len(hypotheses)}, one for each hypothesis"
         check(fits, f"{self.name} gave numbers of shape {list(scores.shape)}; give {wanted}")
         check(bool(np.isfinite(scores).all()), f"{self.name} gave a number that is not finite")
         return Metric(self.name, math.fsum(scores.ravel()) / scores.size, self.signature)
+
+
+def _as_array(found: Any) -> np.ndarray | None:
+    """Numbers in fp64; None where they are none."""
+    try:
+        return None if found is None else np.asarray(found, np.float64)
+    except Exception:  # the arrays of other packages raise what they like
+        return None
 
 
 def scorer_by_function(place: str, function: Callable[..., Any]) -> Scorer:
@@ -58,14 +70,10 @@ def scorer_by_function(place: str, function: Callable[..., Any]) -> Scorer:
     def judge(*texts: Any) -> Any:
         try:
             return function(*texts)
-        except Exception as error:
-            frames = traceback.extract_tb(error.__traceback__)
-            lines = [frame.lineno for frame in frames if Path(frame.filename).name == path.name]
-            line = f", line {lines[-1]}" if lines else ""
-            reason = " ".join(str(error).split())
-            raise UserError(f"--metrics {place}{line}: {type(error).__name__}: {reason}") from None
+        except (Exception, SystemExit) as error:
+            raise UserError(f"--metrics {place}{where_and_why(error, path)}") from None
 
-    return Scorer(Path(place).name, f"{Path(place).name}|{_sum_of_files([path])}", judge)
+    return Scorer(Path(place).name, f"{Path(place).name}|{_sums_of([path])}", judge)
 
 
 def scorer_by_command(command: str) -> Scorer:
@@ -76,25 +84,22 @@ def scorer_by_command(command: str) -> Scorer:
     except ValueError as error:
         raise UserError(f"--scorer {command}: {error}") from None
     check(bool(words) and shutil.which(words[0]) is not None, f"--scorer {command}: there is no such program")
-    files = [Path(word) for word in (str(shutil.which(words[0])), *words[1:]) if Path(word).is_file()]
+    files = [Path(word) for word in (str(shutil.which(words[0])), *words[1:]) if os.path.isfile(word)]
 
     def judge(sources: list[str], hypotheses: list[str], references: list[list[str]]) -> list[float]:
         rows = zip(sources, hypotheses, references, strict=True)
         lines = ["\t".join(map(_in_a_line, (source, text, *others))) for source, text, others in rows]
         return _numbers(command, _written_by(command, words, "".join(line + "\n" for line in lines)), len(lines))
 
-    return Scorer(command, f"{command}|{_sum_of_files(files)}", judge)
+    return Scorer(command, f"{command}|{_sums_of(files)}", judge)
 
 
 def _in_a_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _sum_of_files(files: Sequence[Path]) -> str:
-    total = hashlib.sha256()
-    for path in files:
-        total.update(path.read_bytes())
-    return f"sha256:{total.hexdigest()[:DIGITS]}"
+def _sums_of(files: Sequence[Path]) -> str:
+    return "sha256:" + "+".join(sha256_of(path)[:DIGITS] for path in files)
 
 
 def _written_by(command: str, words: list[str], text: str) -> str:

@@ -27,6 +27,22 @@ def short(sources, hypotheses, references):
 
 def wrong(sources, hypotheses, references):
     return hypotheses[0].nothing
+
+def careless(sources, hypotheses, references):
+    print("noise")
+    hypotheses.sort(key=len, reverse=True)
+    references[0].clear()
+    return len(sources.pop())
+
+def ending(sources, hypotheses, references):
+    raise SystemExit(3)
+
+def tensor(sources, hypotheses, references):
+    import torch
+    return torch.ones(3, requires_grad=True)
+
+def forgotten(sources, hypotheses, references):
+    pass
 """
 PROGRAM = """
 import sys
@@ -97,6 +113,21 @@ def test_functions_and_commands(words: list[str], capsys: pytest.CaptureFixture[
     assert anew["signatures"]["word_error_rate"].endswith(f"|jiwer:{metadata.version('jiwer')}")
 
 
+def test_a_function_may_print_and_change_its_lists(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("own_scorer.py").write_text("print('loaded')\n" + OWN)
+    found = figures([*words, "--metrics", "own_scorer.py:careless,own_scorer.py:heard"], capsys)
+    assert found["own_scorer.py:careless"]["score"] == len(SOURCES[-1])
+    assert found["own_scorer.py:heard"]["score"] == pytest.approx((31 + 42 + 21) / 3)
+    hypotheses = next(Path("o").glob("*.hypotheses.txt")).read_text().splitlines()
+    assert hypotheses == seq2seq.load(STORED).translate(SOURCES)
+
+
+def test_a_command_may_hold_a_long_program(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    program = f"import sys; [print(2) for _ in sys.stdin]  # {'x' * 300}"
+    command = f"{sys.executable} -c '{program}'"
+    assert figures([*words, "--scorer", command], capsys)[command]["score"] == 2
+
+
 FAULTS = {
     "no program": (["--scorer", "no-such-program -x"], "--scorer no-such-program -x: there is no such program", False),
     "status": (["--scorer", "false"], "--scorer false: ended with status 1", True),
@@ -104,6 +135,9 @@ FAULTS = {
     "no numbers": (["--scorer", "cat"], "--scorer cat: its line 1 is no number: 'ba ko mi", True),
     "too few": (["--metrics", "own_scorer.py:short"], "numbers of shape [1]; give one number or 3", True),
     "no number": (["--metrics", "own_scorer.py:wrong"], "own_scorer.py:wrong, line 13: AttributeError: 'str' ", True),
+    "ends": (["--metrics", "own_scorer.py:ending"], "own_scorer.py:ending, line 22: SystemExit: 3", True),
+    "tensor": (["--metrics", "own_scorer.py:tensor"], "gave tensor([1., 1., 1.], requires_grad=True), no number", True),
+    "nothing": (["--metrics", "own_scorer.py:forgotten"], "own_scorer.py:forgotten gave None, no number", True),
     "no function": (["--metrics", "own_scorer.py:none"], "own_scorer.py defines no function none", False),
     "no file": (["--metrics", "bleu,nowhere.py:f"], "--metrics nowhere.py:f: there is no file nowhere.py", False),
     "no package": (["--metrics", "comet"], "--metrics comet: needs pip install unbabel-comet", False),
