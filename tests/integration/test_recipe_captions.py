@@ -161,9 +161,12 @@ def test_pictures_are_read_with_all_their_captions(tmp_path: Path) -> None:
         seq2seq.read_captioned(config)
 
 
-def test_a_data_set_may_name_its_splits_as_text_does(tmp_path: Path) -> None:
+def test_a_data_set_may_name_its_splits_as_text_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
     from datasets import Dataset, Image
 
+    # The rows hold paths, and of the same files at another path the cache would give those of an earlier test.
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     files = sorted(pictures(tmp_path / "pictures").glob("*.png"))[:6]
     data, names = tmp_path / "data", {"train": range(4), "val": [4], "test": [5]}
     data.mkdir()

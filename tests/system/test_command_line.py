@@ -223,8 +223,8 @@ def test_evaluate_reports_error_rates_and_takes_a_tokenizer(
     words = error_rates(hypotheses, [[line] for line in references])
     assert figures["word_error_rate"] == pytest.approx(words.token)
     output = command(capsysbinary, *evaluate[:-1]).decode()
-    assert f"word error rate {words.token:.2f} %\n" in output
-    assert f"character error rate {figures['character_error_rate']:.2f} %\n" in output
+    assert f"word error rate {words.token:.2f} %\tnrefs:1|" in output
+    assert f"character error rate {figures['character_error_rate']:.2f} %\tnrefs:1|" in output
 
 
 def test_evaluates_a_saved_model(toy_run: Path, toy_data: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
@@ -313,7 +313,6 @@ def test_a_dry_run_refuses_what_training_would(toy_data: Path, toy_run: Path, tm
     for arguments, told in (
         ([*begun, "--label_smoothing", "0.3"], "label_smoothing was 0.1, is 0.3"),
         ([*begun, "--data", other], "a run on other data"),
-        (new, "--output"),
         (
             [*new, "--output", str(tmp_path / "new"), "--start_from", str(toy_run)],
             "--vocabulary.size has no effect beside --start-from",
