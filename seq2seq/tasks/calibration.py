@@ -10,25 +10,14 @@ from seq2seq.evaluation.calibration import Calibration, binned, rank_correlation
 from seq2seq.evaluation.metrics import sentence_chrf
 from seq2seq.inference.confidence import token_confidences
 from seq2seq.inference.translator import Translator
-from seq2seq.tasks.results import Results
+from seq2seq.tasks.results import Extended, Results
 
 
 @dataclass(frozen=True)
-class WithCalibration:
+class WithCalibration(Extended):
     """Results, and the calibration beside them."""
 
-    results: Results
     calibration: Calibration
-
-    @property
-    def hypotheses(self) -> list[str]:
-        """As `Results` has it."""
-        return self.results.hypotheses
-
-    @property
-    def references(self) -> list[list[str]]:
-        """As `Results` has it."""
-        return self.results.references
 
     def figures(self) -> dict[str, Any]:
         """All figures, for JSON."""

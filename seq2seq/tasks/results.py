@@ -32,6 +32,23 @@ class Results(Protocol):
 
 
 @dataclass(frozen=True)
+class Extended:
+    """The answers of results that have more figures besides, which a subclass adds."""
+
+    results: Results
+
+    @property
+    def hypotheses(self) -> list[str]:
+        """As `Results` has it."""
+        return self.results.hypotheses
+
+    @property
+    def references(self) -> list[list[str]]:
+        """As `Results` has it."""
+        return self.results.references
+
+
+@dataclass(frozen=True)
 class PredictionResults:
     """A split, answered by a model that writes no text, and scored."""
 

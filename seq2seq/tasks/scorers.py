@@ -8,25 +8,14 @@ from typing import Any
 
 from seq2seq.evaluation.metrics import Metric, Scores
 from seq2seq.evaluation.scorers import Scorer
-from seq2seq.tasks.results import Results
+from seq2seq.tasks.results import Extended, Results
 
 
 @dataclass(frozen=True)
-class WithScorers:
+class WithScorers(Extended):
     """Results, and the figures of scorers beside them."""
 
-    results: Results
     metrics: list[Metric]
-
-    @property
-    def hypotheses(self) -> list[str]:
-        """As `Results` has it."""
-        return self.results.hypotheses
-
-    @property
-    def references(self) -> list[list[str]]:
-        """As `Results` has it."""
-        return self.results.references
 
     @property
     def corpora(self) -> Mapping[str, Scores]:

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from seq2seq.config import write_config
@@ -61,6 +62,7 @@ def torchrun(processes: int, *arguments: str) -> str:
     return ended.stdout
 
 
+@pytest.mark.slow  # the quick suite has test_parallel.py's, of more ways and processes
 def test_gradients_of_two_processes_equal_those_of_one(toy_data: Path, tmp_path: Path) -> None:
     config = toy_config(toy_data, tmp_path / "run")
     config = replace(config, model=replace(config.model, dropout=0.0))

@@ -51,7 +51,7 @@ def test_killed_training_resumes_exactly(
             assert_same(final_state(Path(config.output)), final_state(expected))
 
 
-@pytest.mark.fault(3, "SIGTERM, SIGINT, SIGUSR1, SIGHUP", 4, 60)
+@pytest.mark.fault(3, "SIGTERM, SIGINT, SIGUSR1, SIGHUP", 2, 60)
 def test_a_stop_signal_saves_and_is_resumed_exactly(trials: Trials, toy_data: Path, tmp_path: Path) -> None:
     finish_training(small(toy_data, tmp_path / "whole", epochs=6))
     for chance in trials:
