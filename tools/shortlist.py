@@ -22,8 +22,8 @@ from seq2seq.cli.exit_status import guarded
 from seq2seq.config import read_config
 from seq2seq.data.batch import Pair
 from seq2seq.data.corpus import as_list, load_split
-from seq2seq.errors import check
-from seq2seq.inference.shortlist import SIZES, learned_shortlist, vocabularies_sum
+from seq2seq.errors import UserError, check
+from seq2seq.inference.shortlist import SIZES, Shortlist, learned_shortlist, vocabularies_sum
 from seq2seq.runs.layout import CONFIG_FILE
 from seq2seq.runs.stored_model import refuse_other_kind
 from seq2seq.runs.vocabularies import load_vocabularies
@@ -51,10 +51,20 @@ def main(words: Sequence[str] | None = None) -> int:
     return guarded("shortlist.py", lambda: make(parser().parse_args(words)))
 
 
+def check_file(file: Path) -> None:
+    """Raises UserError where there is no folder for the file, or what is there is no shortlist."""
+    check(file.parent.is_dir(), f"{file}: there is no folder {file.parent}")
+    if file.exists():
+        try:
+            Shortlist.load(file)
+        except UserError as error:
+            raise UserError(f"{error}; move it, or name another file") from None
+
+
 def make(options: argparse.Namespace) -> None:
     """Makes the file that the options name."""
     run, file = Path(options.run), options.file
-    check(file.parent.is_dir(), f"{file}: there is no folder {file.parent}")
+    check_file(file)
     refuse_other_kind(run, "translator", "name a run that translates")
     config = replace(read_config(run / CONFIG_FILE, ExperimentConfig), streaming=False)
     source, target = load_vocabularies(run)

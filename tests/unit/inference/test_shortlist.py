@@ -139,6 +139,13 @@ def test_the_tool_and_the_command_line(toy_run: Path, tmp_path: Path, capsys: py
     tool = runpy.run_path(str(Path(__file__).parents[3] / "tools" / "shortlist.py"))
     file = tmp_path / "s.npz"
     assert tool["main"]([str(toy_run), str(file), "--translations", "4", "--frequent", "0"]) == 0
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    for place, said in ((notes, "no file that tools/shortlist.py has written"), (tmp_path, "Is a directory")):
+        capsys.readouterr()
+        assert tool["main"]([str(toy_run), str(place)]) == 2
+        assert f"{place}: {said}" in capsys.readouterr().err
+    assert notes.read_text() == "mine"
     translator = seq2seq.load(toy_run)
     made = Shortlist.load(file)
     pieces = [translator.target_vocabulary.pieces([each])[0] for each in made.translations.ravel()]
