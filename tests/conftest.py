@@ -28,6 +28,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="tests/reliability: the full number of faults")
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Random weights and data of a test are the same in every run, whatever ran before it."""
+    random.seed(1)
+    torch.manual_seed(1)
+
+
 needs_int8 = pytest.mark.skipif(not cpu_multiplies_int8(), reason="this CPU has no VNNI instructions")
 
 WORDS = ["ba", "ko", "mi", "lu", "te", "so", "ra", "ne"]
