@@ -21,7 +21,7 @@ else:  # beside the exported model
     from inputs import Fault, read  # type: ignore[import-not-found, no-redef]
 
 PAD, UNKNOWN, BEGIN, END, FIRST_CHARACTER = range(5)
-ROWS, STEPS = 192, 8_192
+ROWS, STEPS = 128, 8_192
 """Inputs, and padded steps, that are computed together."""
 Array = np.ndarray
 
