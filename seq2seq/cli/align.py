@@ -71,9 +71,10 @@ def _align(options: argparse.Namespace) -> None:
     idle = options.statistics and options.reverse and options.gold is None
     check(not idle, "--statistics describes the attention of one run: leave --reverse out, or give --gold, too")
     lines, targets = paired_lines(options.source_file, options.target_file)
-    gold = None if options.gold is None else _gold(options, lines, targets)
     translator = load_translator(options)
     tags = tags_of(translator, options)
+    untagged = [tags.apart(line)[1] for line in lines]
+    gold = None if options.gold is None else _gold(options, untagged, targets)
     numbered = enumerate(lines, 1)
     sources = [read_by(translator, tags, line, f"{options.source_file}, line {row}") for row, line in numbered]
     alignments = translator.align(sources, targets)
@@ -83,7 +84,7 @@ def _align(options: argparse.Namespace) -> None:
             return
     found = [_links(translator, *each) for each in zip(sources, targets, alignments, strict=True)]
     if options.reverse:
-        found = _both_ways(options, [tags.apart(line)[1] for line in lines], targets, found)
+        found = _both_ways(options, untagged, targets, found)
     if gold is not None:
         print(f"AER {alignment_error_rate(found, gold):.2f} %")
         return
@@ -92,7 +93,7 @@ def _align(options: argparse.Namespace) -> None:
 
 
 def _gold(options: argparse.Namespace, sources: list[str], targets: list[str]) -> list[tuple[Links, Links]]:
-    """Sure and possible links of each line."""
+    """Sure and possible links of each line. sources: without tags, which links do not count."""
     from seq2seq.cli.lines import lines_of
     from seq2seq.evaluation.alignments import check_gold, read_gold
 

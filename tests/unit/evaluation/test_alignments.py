@@ -87,6 +87,9 @@ def test_unknown_words_and_tags_shift_no_number(
         assert main(["align", str(tmp_path / "run"), *given]) == 0
         answers.append(capsys.readouterr().out)
     assert answers[0] == answers[1]
+    (tmp_path / "gold").write_text("5-0\n")
+    assert main(["align", str(tmp_path / "run"), *given, "--gold", str(tmp_path / "gold")]) == 2
+    assert "gold, line 1: 5-0 is outside of 5 and 5 words" in capsys.readouterr().err, "the tag is no word"
     alignment = seq2seq.load(tmp_path / "run").align(["<up> ba § mi ẞ§ lu"], ["BA § KO § MI"])[0]
     of_source = {
         "word": [None, 0, 1, 2, 3, 4, None],
