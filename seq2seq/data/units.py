@@ -19,6 +19,8 @@ Unicode = Literal["unchanged", "NFC", "NFD"]
 FeatureUnits = Literal["symbols", "characters", "subwords"]
 FEATURE_SEPARATOR = re.compile(r"[;|]|,(?=[^,;|=()]+=)")
 """A comma is part of a feature, as in NOM(1,SG), unless a name and = follow it."""
+HANGUL = "\uac00", "\ud7a3"
+"""The first and the last of Unicode's syllables."""
 FIRST_ID = EOS_ID + 1
 """Ids below are padding, unknown, beginning and end, which text and features share."""
 
@@ -41,10 +43,16 @@ class UnitsConfig(Protocol):
 
 
 def unit_vocabulary(
-    texts: Iterable[str], units: Units, config: VocabularyConfig, seed: int, tags: Sequence[str] = ()
+    texts: Iterable[str],
+    units: Units,
+    config: VocabularyConfig,
+    seed: int,
+    tags: Sequence[str] = (),
+    read_only: bool = False,
 ) -> Vocabulary:
     """Learns the vocabulary of texts cut into these units; auto: as `config` says, else with all that occurs, and texts
-    as they stand. tags: words that are a piece each, whatever the units."""
+    as they stand. tags: words that are a piece each, whatever the units. read_only: of texts that are read, not
+    written, where characters are the letters of Hangul's syllables, which share a few dozen letters."""
     if units == "auto":
         return Vocabulary.train(texts, config, seed, tags=tags)
     if units == "subwords":
@@ -55,7 +63,19 @@ def unit_vocabulary(
         config, model_type="word" if units == "symbols" else "char", normalization="identity", character_coverage=1.0
     )
     clusters = _clusters(lines) if units == "graphemes" else ()
-    return Vocabulary.train(lines, settings, seed, whole=True, clusters=clusters, tags=tags)
+    apart = hangul_letters() if read_only and units == "characters" and any(map(has_hangul, lines)) else None
+    return Vocabulary.train(lines, settings, seed, whole=True, clusters=clusters, tags=tags, apart=apart)
+
+
+def has_hangul(text: str) -> bool:
+    """Whether there is a syllable of Hangul in a text."""
+    return any(HANGUL[0] <= character <= HANGUL[1] for character in text)
+
+
+def hangul_letters() -> dict[str, str]:
+    """Each syllable of Hangul, and the letters that it is made of (Unicode's canonical decomposition)."""
+    syllables = map(chr, range(ord(HANGUL[0]), ord(HANGUL[1]) + 1))
+    return {syllable: unicodedata.normalize("NFD", syllable) for syllable in syllables}
 
 
 def _clusters(lines: list[str]) -> list[str]:
@@ -215,7 +235,7 @@ def train_unit_vocabularies(
         target = unit_vocabulary(
             [*sources, *targets] if joint else targets, units[1], settings, seed, config.tags if joint else ()
         )
-        source = target if joint else unit_vocabulary(sources, units[0], settings, seed, config.tags)
+        source = target if joint else unit_vocabulary(sources, units[0], settings, seed, config.tags, read_only=True)
     return _with_features(source, dataset, config, settings, per_step, seed), target
 
 

@@ -6,7 +6,9 @@ import hashlib
 import io
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -115,39 +117,42 @@ class Vocabulary:
         whole: bool = False,
         clusters: Sequence[str] = (),
         tags: Sequence[str] = (),
+        apart: Mapping[str, str] | None = None,
     ) -> Vocabulary:
         """Learn a vocabulary from sentences; the same sentences, configuration and seed give the same bytes.
 
         ``whole``: of words or characters, all that occur, whatever the size, and characters without the mark for a
         beginning. ``clusters``: sequences of characters that are pieces wherever they stand. ``tags``: words of the
-        form of TAG that are one piece each, with the space beside them.
+        form of TAG that are one piece each, with the space beside them. ``apart``: characters, and the text that each
+        is read as, instead of config.normalization.
         """
         sentences = _sample(_training_sentences(lines), config.max_training_sentences, seed)
         check(len(sentences) > 0, EMPTY_TEXT)
         subwords = config.model_type in ("unigram", "bpe")
         model = io.BytesIO()
         try:
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(sentences),
-                model_writer=model,
-                model_type=config.model_type,
-                vocab_size=config.size,
-                # A small corpus has too few distinct pieces to fill the vocabulary.
-                hard_vocab_limit=False,
-                use_all_vocab=whole or config.model_type == "char",
-                add_dummy_prefix=not (whole and config.model_type == "char"),
-                user_defined_symbols=[*clusters, *_tag_pieces(tags, config, whole)],
-                byte_fallback=config.byte_fallback and subwords,
-                split_digits=config.split_digits,
-                character_coverage=config.character_coverage,
-                normalization_rule_name=config.normalization,
-                pad_id=PAD_ID,
-                unk_id=UNK_ID,
-                bos_id=BOS_ID,
-                eos_id=EOS_ID,
-                num_threads=TRAINING_THREADS,
-                minloglevel=2,
-            )
+            with _normalization(config, apart) as normalization:
+                sentencepiece.SentencePieceTrainer.train(
+                    sentence_iterator=iter(sentences),
+                    model_writer=model,
+                    model_type=config.model_type,
+                    vocab_size=config.size,
+                    # A small corpus has too few distinct pieces to fill the vocabulary.
+                    hard_vocab_limit=False,
+                    use_all_vocab=whole or config.model_type == "char",
+                    add_dummy_prefix=not (whole and config.model_type == "char"),
+                    user_defined_symbols=[*clusters, *_tag_pieces(tags, config, whole)],
+                    byte_fallback=config.byte_fallback and subwords,
+                    split_digits=config.split_digits,
+                    character_coverage=config.character_coverage,
+                    **normalization,
+                    pad_id=PAD_ID,
+                    unk_id=UNK_ID,
+                    bos_id=BOS_ID,
+                    eos_id=EOS_ID,
+                    num_threads=TRAINING_THREADS,
+                    minloglevel=2,
+                )
         except RuntimeError as error:
             raise UserError(_explained(str(error), config)) from error
         return cls(model.getvalue())
@@ -295,6 +300,19 @@ class RightToLeft(Vocabulary):
     def decode_pieces(self, batch: Sequence[Sequence[str]]) -> list[str]:
         """As `Vocabulary.decode_pieces`, the last piece of the text first."""
         return super().decode_pieces([pieces[::-1] for pieces in batch])
+
+
+@contextmanager
+def _normalization(config: VocabularyConfig, apart: Mapping[str, str] | None) -> Iterator[dict[str, Any]]:
+    """SentencePiece's options for what texts are read as; its own rules it takes from a file."""
+    if apart is None:
+        yield {"normalization_rule_name": config.normalization}
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        sides = ((f"{ord(each):X}", " ".join(f"{ord(part):X}" for part in text)) for each, text in apart.items())
+        path = Path(folder) / "rules.tsv"
+        path.write_text("".join(f"{side}\t{other}\n" for side, other in sides), encoding="ascii")
+        yield {"normalization_rule_tsv": str(path)}
 
 
 def _tag_pieces(tags: Sequence[str], config: VocabularyConfig, whole: bool) -> list[str]:

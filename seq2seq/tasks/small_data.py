@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from seq2seq.config import flat, read_mapping, to_dict
 from seq2seq.data.corpus import DataConfig, load_split
 from seq2seq.data.mixing import untagged
-from seq2seq.data.units import guessed_units
+from seq2seq.data.units import guessed_units, has_hangul
 from seq2seq.data.vocabulary import column_texts
 from seq2seq.errors import check_argument
 from seq2seq.runs.layout import CONFIG_FILE, begun
@@ -71,7 +71,8 @@ def options_by_data(config: DataConfig, vocabulary: Mapping[str, Any], output: s
         units = {
             side: guess if units[side] == "auto" else units[side] for side, guess in zip(units, guessed, strict=True)
         }
-    shared = units["source_units"] == units["target_units"]
+    apart = any(map(has_hangul, words)) and not any(map(has_hangul, targets))  # letters are read, syllables written
+    shared = units["source_units"] == units["target_units"] and not apart
     structure = {} if shared and not config.features else _separate(shared)
     small = spelled or not {"auto", "subwords"}.issuperset(units.values())
     sized = hasattr(training, "__len__")  # of a stream, how many pairs it has shows at its end only

@@ -1,5 +1,6 @@
 """Units of text, and the vocabulary of sources with features."""
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from seq2seq.data.units import (
     train_unit_vocabularies,
     unit_vocabulary,
 )
-from seq2seq.data.vocabulary import VocabularyConfig
+from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.errors import UserError
 from seq2seq.model.seq2seq import ModelConfig
 from seq2seq.runs.layout import UNITS_FILE
@@ -42,6 +43,28 @@ def test_units_keep_texts_as_they_are(units: Units, text: str, pieces: list[str]
     ids = vocabulary.encode(text)
     assert (vocabulary.pieces(ids), vocabulary.decode(ids)) == (pieces, text)
     assert UNK_ID in vocabulary.encode("Ω" if units != "symbols" else "Ω a1")
+
+
+def test_hangul_is_read_letter_by_letter() -> None:
+    """As Unicode takes it apart; what is written, or shares a vocabulary with it, keeps its syllables."""
+    text = "\ud55c\uad6d \ud558\ub298, \u00e9\u1112"
+    rows = Dataset.from_dict({"source": [text], "target": ["h a n"]})
+
+    def vocabularies(**options: str) -> tuple[Vocabulary, Vocabulary]:
+        config = DataConfig("x", "word", "pron", source_units="characters", **options)  # type: ignore[arg-type]
+        source, target = train_unit_vocabularies(rows, config, SETTINGS, False, seed=1)
+        assert isinstance(source, Vocabulary)
+        return source, target
+
+    source, _ = vocabularies(target_units="symbols")
+    letters = [*unicodedata.normalize("NFD", text.partition(",")[0]).replace(" ", "▁"), *",▁\u00e9\u1112"]
+    assert source.pieces(source.encode(text)) == letters
+    new = "\ub3c4\uad70"  # syllables that training did not show, of letters that it did
+    assert source.pieces(source.encode(new))[-2:] == [*unicodedata.normalize("NFD", new)][-2:]
+    assert source.encode(text) == source.encode(unicodedata.normalize("NFD", text.partition(",")[0]) + ", \u00e9\u1112")
+    shared, target = vocabularies(target_units="characters")
+    assert shared is target and shared.decode(shared.encode(text)) == text
+    assert len(shared.encode("\ud55c\uad6d")) == 2
 
 
 @pytest.mark.parametrize(

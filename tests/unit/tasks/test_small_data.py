@@ -49,6 +49,13 @@ def test_the_sizes_that_the_documentation_promises(
     assert (config.model.decoder.hidden_size, config.model.dropout) == (320, dropout)
 
 
+def test_hangul_that_is_only_read_has_a_vocabulary_of_its_own(tmp_path: Path) -> None:
+    characters = ["--source-units", "characters", "--target-units", "characters"]
+    for pair, shared in (("\ud55c\uad6d\than-gug", False), ("han-gug\t\ud55c\uad6d", True), ("\ud55c\t\uad6d", True)):
+        (tmp_path / "train.tsv").write_text(f"{pair}\n" * 9)
+        assert parsed(tmp_path, *characters).shares_vocabulary == shared
+
+
 def test_what_is_named_stays(data: Path, tmp_path: Path) -> None:
     file = tmp_path / "options.yaml"
     file.write_text("trainer:\n  epochs: 20\n")
