@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 # --no-compile: byte code is made when a module is first imported, not for all of torch at once.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 
+# The tests start hundreds of programs. Where byte code is not kept, each of them compiles two thousand files of torch.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test torture lint format clean
 help:
 	@echo "make demo    generate data, train, translate and score the embedded example (about 6 minutes on 2 cores)"
