@@ -12,7 +12,7 @@ import numpy as np
 
 from seq2seq.data import formats
 from seq2seq.data.loading import open_any
-from seq2seq.data.split_files import SPLITS, split_among, split_of
+from seq2seq.data.split_files import split_of, splits_among
 from seq2seq.errors import UserError, check, check_argument
 
 Array = np.ndarray
@@ -102,10 +102,7 @@ def _loaded(data: str, wanted: str) -> Iterator[Sound]:
     from datasets import Audio
 
     rows: Any = open_any(data, "train", wanted)
-    for split in SPLITS:
-        there = "train" if split == "train" else split_among(split, rows.info.splits or ())
-        if there is None:
-            continue
+    for split, there in splits_among(rows.info.splits or ()):
         rows = rows if split == "train" else open_any(data, there, wanted)
         check(isinstance(rows.features.get("audio"), Audio), f"{data}: no column 'audio' of sounds; give {wanted}")
         column = next((name for name in TEXT_COLUMNS if name in rows.features), None)

@@ -65,6 +65,15 @@ def split_among(split: str, present: Collection[str]) -> str | None:
     return next((name for name in names if name in present), None)
 
 
+def splits_among(present: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Train, and those others of SPLITS that a data set has, each with what it is called there."""
+    yield "train", "train"
+    for split in SPLITS:
+        there = split_among(split, present)
+        if there is not None and split != "train":
+            yield split, there
+
+
 def present_splits(folder: Path, columns: Columns) -> list[str]:
     """The names of all splits that `split_files` finds in a folder, in alphabetical order."""
     found = []

@@ -16,7 +16,7 @@ from seq2seq.data.images import backbone, encode_images, open_captioned, pixels,
 from seq2seq.data.labelled_texts import three_parts
 from seq2seq.data.loading import digest
 from seq2seq.data.readers import ReaderConfig, read_array, read_frames, read_image
-from seq2seq.data.split_files import SPLITS, split_among
+from seq2seq.data.split_files import splits_among
 from seq2seq.errors import UserError, check, check_argument
 from seq2seq.evaluation import plotting
 from seq2seq.evaluation.caption_metrics import caption_words
@@ -199,10 +199,7 @@ def _of_data_set(config: CaptionTask) -> dict[str, list[CaptionedRow]]:
     opened = open_captioned(config.data, "train", config.image, config.captions)
     known: Mapping[str, Any] = opened.images.info.splits or {}
     splits = {}
-    for split in SPLITS:
-        there = "train" if split == "train" else split_among(split, known)
-        if there is None:
-            continue
+    for split, there in splits_among(known):
         opened = opened if split == "train" else open_captioned(config.data, there, config.image, config.captions)
         values = encode_images(opened, encode, name, Path(config.output) / "features")
         splits[split] = [
