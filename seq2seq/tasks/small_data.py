@@ -105,8 +105,9 @@ def _separate(shared: bool) -> dict[str, Any]:
 
 
 def _sizes(pairs: int) -> dict[str, Any]:
-    """Sizes and length of training for so many pairs of words: fewer are seen more often, but not in proportion."""
-    epochs = min(400, max(6, round(45 * (3_600 / pairs) ** 0.6)))
+    """Sizes and length of training for so many pairs of words: about 2,000 steps; of many pairs more, but not in
+    proportion."""
+    epochs = min(400, max(6, round(25 * (3_600 / pairs) ** (1 if pairs < 3_600 else 0.6))))
     return {
         "vocabulary.joint": True,
         "model.tie": "three_way",

@@ -38,7 +38,7 @@ def test_words_choose_units_sizes_and_length(data: Path, caplog: pytest.LogCaptu
 
 @pytest.mark.parametrize(
     ("pairs", "epochs", "patience", "dropout"),
-    [(100, 386, 193, 0.4), (3_600, 45, 22, 0.4), (10_000, 24, 12, 0.3)],
+    [(100, 400, 200, 0.4), (1_000, 90, 45, 0.4), (3_600, 25, 12, 0.4), (10_000, 14, 7, 0.3)],
 )
 def test_the_sizes_that_the_documentation_promises(
     pairs: int, epochs: int, patience: int, dropout: float, tmp_path: Path
