@@ -341,7 +341,7 @@ def test_an_earlier_export_is_replaced_or_kept_whole(
     exports: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, place = str(STORED["predictor"]), tmp_path / "place"
-    shutil.copytree(exports["predictor"], place)
+    shutil.copytree(exports["predictor"], place, ignore=shutil.ignore_patterns("__pycache__"))
     before = {path.name: path.read_bytes() for path in place.iterdir()}
     rename = Path.rename
 

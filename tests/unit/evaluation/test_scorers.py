@@ -71,6 +71,7 @@ def load_from_checkpoint(path, local_files_only):
 @pytest.fixture
 def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # it would hide what changes within a second
     monkeypatch.setitem(sys.modules, "own_scorer", None)
     monkeypatch.delitem(sys.modules, "own_scorer")  # so that each test imports its own
     rows = [{"s": source, "t": target} for source, target in zip(SOURCES, REFERENCES, strict=True)]
