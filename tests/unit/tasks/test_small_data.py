@@ -37,15 +37,15 @@ def test_words_choose_units_sizes_and_length(data: Path, caplog: pytest.LogCaptu
 
 
 @pytest.mark.parametrize(
-    ("pairs", "epochs", "patience", "dropout"),
-    [(100, 400, 200, 0.4), (1_000, 90, 45, 0.4), (3_600, 25, 12, 0.4), (10_000, 14, 7, 0.3)],
+    ("pairs", "epochs", "every", "dropout"),
+    [(100, 400, 71, 0.4), (1_000, 101, 180, 0.4), (3_600, 28, 180, 0.4), (10_000, 14, 250, 0.3)],
 )
 def test_the_sizes_that_the_documentation_promises(
-    pairs: int, epochs: int, patience: int, dropout: float, tmp_path: Path
+    pairs: int, epochs: int, every: int, dropout: float, tmp_path: Path
 ) -> None:
     (tmp_path / "train.tsv").write_text("abby\ta b i\n" * pairs)
     config = parsed(tmp_path)
-    assert (config.trainer.epochs, config.trainer.patience) == (epochs, patience)
+    assert (config.trainer.epochs, config.trainer.validate_every_steps) == (epochs, every)
     assert (config.model.decoder.hidden_size, config.model.dropout) == (320, dropout)
 
 
