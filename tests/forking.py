@@ -57,7 +57,11 @@ def run_ranks(count: int, script: Path, arguments: Sequence[object], folder: Pat
         streams = [str(folder / f"{name}-{rank}") for name in ("stdout", "stderr")]
         processes.append(SERVER.Process(target=_run, args=(str(script), words, *streams, environment)))
         processes[-1].start()
-    for rank, process in enumerate(processes):
-        process.join(240)
-        assert process.exitcode == 0, (folder / f"stderr-{rank}").read_text()[-3000:]
+    try:
+        for rank, process in enumerate(processes):
+            process.join(240)
+            assert process.exitcode == 0, (folder / f"stderr-{rank}").read_text()[-3000:]
+    finally:
+        for process in processes:  # one that waits for others for ever would keep the tests from ending
+            process.kill()
     return "".join((folder / f"stdout-{rank}").read_text() for rank in range(count))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from itertools import count
 from typing import Any, TypeVar
 
@@ -95,7 +96,7 @@ def world(device: str = "auto") -> Iterator[World]:
     if size == 1:
         yield World(device=chosen)
         return
-    store, *_ = next(distributed.rendezvous("env://", timeout=LONGEST_WAIT))
+    store = _store(*map(os.environ.get, ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE")))
     # torch names each group alike: in torchrun's store, which outlives a restart of the processes too, a second one
     # would find the addresses of the first, and hang.
     # Where the processes' store is not torchrun's, it is a new one each time. Hosts count restarts for themselves: one
@@ -113,6 +114,14 @@ def world(device: str = "auto") -> Iterator[World]:
         yield World(rank, size, chosen)
     finally:
         distributed.destroy_process_group()
+
+
+@cache
+def _store(*_environment: str | None) -> distributed.Store:
+    """Where the processes of this environment find each other. One for all groups that they join: where rank 0 keeps it
+    and began a new one, a rank that is ahead would wait at the old one for ever."""
+    store, *_ = next(distributed.rendezvous("env://", timeout=LONGEST_WAIT))
+    return store
 
 
 def end_other_processes() -> None:

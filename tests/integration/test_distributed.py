@@ -211,6 +211,24 @@ def test_processes_train_together_more_than_once(tmp_path: Path) -> None:
     torchrun(2, str(tmp_path / "twice.py"))
 
 
+AHEAD = """
+import os
+import time
+from seq2seq.runtime.distributed import world
+
+for number in range(2):
+    with world("cpu") as here:
+        assert here.broadcast_object((here.rank, number)) == (0, number)
+        time.sleep(1 if here.is_main else 0)
+"""
+
+
+def test_a_process_that_is_ahead_finds_the_others(tmp_path: Path) -> None:
+    """Without torchrun rank 0 keeps the store: that of the group before must not end while another waits at it."""
+    (tmp_path / "ahead.py").write_text(AHEAD)
+    run_ranks(2, tmp_path / "ahead.py", [], tmp_path)
+
+
 def test_a_recipe_of_several_models_reports_once(tmp_path: Path) -> None:
     told = run_ranks(2, RECIPES / "talking_head.py", ["--output", tmp_path / "run", "--quick"], tmp_path)
     assert [line.split("  ")[0] for line in told.splitlines()] == ["LSTM", "BiLSTM", "deep BiLSTM"]
