@@ -25,8 +25,9 @@ from typing import Any
 from seq2seq.cli.arguments import Parser, number_within
 from seq2seq.cli.exit_status import guarded
 from seq2seq.config import COUNTS
-from seq2seq.data.bucketing import BatchingConfig, StreamedBatches
-from seq2seq.data.corpus import DataConfig, TokenisedStream, load_split
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.data.corpus import DataConfig, load_split
+from seq2seq.data.streams import StreamedBatches, TokenisedStream
 from seq2seq.data.vocabulary import VocabularyConfig, train_vocabularies
 from seq2seq.errors import check
 from seq2seq.runtime.atomic_files import replaced

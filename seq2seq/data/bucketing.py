@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy as np
 from seq2seq.config import COUNTS, SIZES, check_fields, check_numbers
 from seq2seq.data.batch import Batch, Batches, Ids, Pair, collate
 from seq2seq.data.loading import list_lengths
-from seq2seq.data.resumable import Resumable
 from seq2seq.errors import UserError
 from seq2seq.runtime.distributed import World
 
@@ -199,64 +197,3 @@ def _ragged(column: Any) -> list[Ids]:
     values = np.asarray(inner.flatten()).reshape(-1, width) if width else np.asarray(inner)
     pieces: list[Any] = np.split(values[offsets[0] : offsets[-1]], offsets[1:-1] - offsets[0])
     return pieces
-
-
-class StreamedBatches:
-    """Batches over a stream: pairs pass through a shuffle buffer, then pools of them are bucketed by length.
-
-    examples: called with the epoch, gives that epoch's pairs in a fixed order. Entering an epoch in its middle goes on
-    from the pool that was restored; else it reads the epoch from its start again, which is exact whatever the source.
-    """
-
-    batches_per_epoch: int | None = None
-
-    def __init__(
-        self,
-        examples: Callable[[int], Iterator[Pair]],
-        config: BatchingConfig,
-        shuffle_buffer_size: int,
-        seed: int,
-        world: World | None = None,
-    ) -> None:
-        self.examples, self.config, self.seed = examples, config, seed
-        self.buffer_size = shuffle_buffer_size
-        self.world = world or World()
-        self.pool: dict[str, Any] = {}
-        """Where the newest pool begins; empty where that is not known."""
-
-    def state(self) -> dict[str, Any]:
-        """Where the pool that batches are taken from begins."""
-        return self.pool
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Reads from that pool on, where the same epoch is entered behind its begin."""
-        self.pool = state
-
-    def iterate(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """This rank's batches of an epoch, from the start-th on; all ranks get equally many."""
-        random, pairs = np.random.default_rng((self.seed, epoch)), self.examples(epoch)
-        size, passed = self.world.size, 0
-        pool = self.pool
-        if isinstance(pairs, Resumable) and pool.get("epoch") == epoch and pool["batches"] <= start * size:
-            passed, random.bit_generator.state = pool["batches"], pool["random"]
-            pairs.restore(pool["pairs"])
-        batches = islice(self._batches(pairs, random, epoch, passed), start * size - passed, None)
-        for group in iter(lambda: list(islice(batches, size)), []):
-            if len(group) == size:
-                yield collate(group[self.world.rank], self.config.length_step)
-
-    def _batches(
-        self, pairs: Iterator[Pair], random: np.random.Generator, epoch: int, passed: int
-    ) -> Iterator[list[Pair]]:
-        """Batches of all ranks, of which so many came before."""
-        while True:
-            if isinstance(pairs, Resumable):
-                self.pool = {"epoch": epoch, "batches": passed, "random": random.bit_generator.state}
-                self.pool["pairs"] = pairs.state()
-            if not (pool := list(islice(pairs, self.buffer_size))):
-                return
-            source, target = (np.array([len(pair[side]) for pair in pool], np.int64) for side in (0, 1))
-            batches = cut_into_batches(source, target, self.config, random.permutation(len(pool)))
-            passed += len(batches)
-            for index in random.permutation(len(batches)):
-                yield [pool[row] for row in batches[index]]

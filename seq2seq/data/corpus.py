@@ -6,7 +6,6 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +21,7 @@ from seq2seq.data.mixing import AnyData, CorpusConfig, data_of, tagged, with_col
 from seq2seq.data.units import AnyVocabulary, FeatureUnits, Unicode, Units, columns_of, normalised
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.errors import check, check_argument
+from seq2seq.runtime.distributed import World
 
 if TYPE_CHECKING:
     import datasets
@@ -81,8 +81,8 @@ class DataConfig:
     max_ratio: float = 0.0
     """Ratio of the longer to the shorter side, in tokens, above which a training pair is dropped; 0 keeps all."""
     streaming: bool = False
-    """Read the training data while training instead of preparing it on disk first. Its end is not known: the cosine
-    schedule then needs trainer.max_steps."""
+    """Read the training data while training instead of preparing it on disk first, its files in another order each
+    epoch. Its end is not known: the cosine schedule then needs trainer.max_steps."""
     shuffle_buffer_size: int = 10_000
     """Pairs from which a streamed corpus draws at random."""
 
@@ -216,98 +216,58 @@ def tokenise(
     target_vocabulary: Vocabulary,
     max_length: int = 0,
     max_ratio: float = 0.0,
+    world: World | None = None,
 ) -> tuple["datasets.Dataset", FilterCounts]:
     """Encode a split into columns ``source_ids`` and ``target_ids`` (lists of int32, without beginning and end; of
     sources with factors, lists of rows).
 
     Several references of one source give a pair each. Pairs with an empty side are dropped, as are those longer than
     ``max_length`` tokens a side and those whose lengths differ by more than the factor ``max_ratio`` (0 = no limit).
-    Arrow files of the results are cached by data, vocabularies and limits. Raises `UserError` when no pair is left.
+    Arrow files of the results are cached by data, vocabularies and limits. Of N ranks each encodes an N-th of the rows,
+    and takes the others from that cache; where these share none, it encodes them, too. Raises `UserError` when no pair
+    is left.
     """
-    from datasets import Features, Sequence, Value
+    from datasets import Features, Sequence, Value, concatenate_datasets
 
     factors = getattr(source_vocabulary, "factors", 0)
     source_type = Sequence(Value("int32"), length=1 + factors) if factors else Value("int32")
 
     def encode(batch: dict[str, list[Any]]) -> dict[str, list[list[Any]]]:
-        source_ids, target_ids = _encode_pairs(batch, source_vocabulary, target_vocabulary)
+        source_ids, target_ids = encode_pairs(batch, source_vocabulary, target_vocabulary)
         return {"source_ids": source_ids, "target_ids": target_ids}
 
     # Named here because datasets would otherwise pickle the vocabularies to find out whether they have changed.
     encoding = ("tokenised", dataset._fingerprint, source_vocabulary.fingerprint(), target_vocabulary.fingerprint())
-    with quiet(), cache_errors():
-        encoded = dataset.map(
+    world = world or World()
+    parts = min(world.size, len(dataset))
+
+    def encoded_part(number: int) -> "datasets.Dataset":
+        part = dataset.shard(parts, number, contiguous=True) if parts > 1 else dataset
+        return part.map(
             encode,
             batched=True,
             remove_columns=dataset.column_names,
             features=Features({"source_ids": Sequence(source_type), "target_ids": Sequence(Value("int32"))}),
             writer_batch_size=10_000,
-            new_fingerprint=digest(*encoding),
+            new_fingerprint=digest(*encoding, *([number, parts] if parts > 1 else [])),
         )
+
+    with quiet(), cache_errors():
+        encoded = encoded_part(min(world.rank, parts - 1))
+        world.barrier()
+        if parts > 1:
+            encoded = concatenate_datasets([encoded_part(number) for number in range(parts)])
         source_lengths, target_lengths = (list_lengths(encoded, side) for side in ("source_ids", "target_ids"))
-        verdicts = _verdicts(source_lengths, target_lengths, max_length, max_ratio)
+        verdicts = verdicts_of(source_lengths, target_lengths, max_length, max_ratio)
         counts = FilterCounts(*np.bincount(verdicts, minlength=4).tolist())
         check(counts.kept > 0, f"no sentence pair is left: {counts.describe()}")
         if counts.kept < len(encoded):
             limits = (*encoding, max_length, max_ratio)
             kept = encoded.select(np.flatnonzero(verdicts == KEPT), new_fingerprint=digest("kept", *limits))
             # Written out again so that readers find the rows in place instead of through a table of indices.
-            encoded = kept.flatten_indices(new_fingerprint=digest("flat", *limits))
+            with world.main_first():
+                encoded = kept.flatten_indices(new_fingerprint=digest("flat", *limits))
     return encoded, counts
-
-
-class TokenisedStream:
-    """Encodes pairs as they come: an iterator of (source ids, target ids) of those within the limits of ``config``.
-
-    Logs at the end how many pairs that were, and how many were dropped. name: of the corpus, for that message. It can
-    go on where it stood: `datasets` opens the file (shard) that was being read, and passes over its rows before.
-    """
-
-    def __init__(
-        self,
-        dataset: Corpus,
-        source_vocabulary: AnyVocabulary,
-        target_vocabulary: Vocabulary,
-        config: DataConfig,
-        name: str = "training data",
-    ) -> None:
-        self.dataset = dataset.to_iterable_dataset() if hasattr(dataset, "to_iterable_dataset") else dataset
-        self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
-        self.config, self.name = config, name
-        self.place: dict[str, Any] = {"rows": {}, "counts": [0, 0, 0, 0], "taken": 0}
-        """Where the newest batch of rows begins, what was counted before it, and pairs taken from it."""
-        self.pairs = self._read()
-
-    def __iter__(self) -> Iterator[tuple[list[int], list[int]]]:
-        return self
-
-    def __next__(self) -> tuple[list[int], list[int]]:
-        return next(self.pairs)
-
-    def state(self) -> dict[str, Any]:
-        """Where it stands, in values that JSON holds."""
-        return dict(self.place)
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from there; nothing was read yet."""
-        self.place = dict(state)
-
-    def _read(self) -> Iterator[tuple[list[int], list[int]]]:
-        taken = self.place["taken"]
-        self.dataset.load_state_dict(self.place["rows"])  # none: the first row, wherever another stream of it began
-        for batch in self.dataset.iter(batch_size=256):
-            source_ids, target_ids = _encode_pairs(batch, self.source_vocabulary, self.target_vocabulary)
-            source_lengths, target_lengths = (
-                np.array([len(ids) for ids in side], dtype=np.int64) for side in (source_ids, target_ids)
-            )
-            verdicts = _verdicts(source_lengths, target_lengths, self.config.max_length, self.config.max_ratio)
-            counts = np.array(self.place["counts"]) + np.bincount(verdicts, minlength=4)
-            for position in np.flatnonzero(verdicts == KEPT)[taken:]:
-                self.place["taken"] += 1
-                yield source_ids[position], target_ids[position]
-            taken = 0
-            self.place = {"rows": self.dataset.state_dict(), "counts": counts.tolist(), "taken": 0}
-        log.info("%s, read to its end: %s", self.name, FilterCounts(*self.place["counts"]).describe())
 
 
 def references(dataset: Corpus) -> list[list[str]]:
@@ -340,7 +300,7 @@ def data_fingerprint(dataset: Corpus) -> str:
     return digest.hexdigest()
 
 
-def _encode_pairs(
+def encode_pairs(
     batch: dict[str, list[Any]], source_vocabulary: AnyVocabulary, target_vocabulary: Vocabulary
 ) -> tuple[list[list[Any]], list[list[int]]]:
     """Encode a batch of rows, a pair for every reference."""
@@ -359,7 +319,7 @@ def _without_blanks(lines: list[str]) -> list[str]:
     return [line for line in lines if line.strip()] or lines[:1]
 
 
-def _verdicts(
+def verdicts_of(
     source_lengths: npt.NDArray[np.int64],
     target_lengths: npt.NDArray[np.int64],
     max_length: int,

@@ -75,6 +75,15 @@ class World:
         distributed.all_gather_object(shares, list(own))
         return [share[row] for row in range(len(shares[0])) for share in shares if row < len(share)]
 
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """What is within is done by the main process, and then by the others, which find its files."""
+        if not self.is_main:
+            self.barrier()
+        yield
+        if self.is_main:
+            self.barrier()
+
     def barrier(self) -> None:
         """Waits for all ranks."""
         if self.size > 1:

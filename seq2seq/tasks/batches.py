@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from seq2seq.data.batch import Pair
-from seq2seq.data.bucketing import AUTO, BatchingConfig, BucketedBatches, StreamedBatches
-from seq2seq.data.corpus import Corpus, TokenisedStream, as_list, joined, tokenise
+from seq2seq.data.bucketing import AUTO, BatchingConfig, BucketedBatches
+from seq2seq.data.corpus import Corpus, as_list, joined, tokenise
 from seq2seq.data.datasets_errors import quiet
+from seq2seq.data.in_memory import InMemory
 from seq2seq.data.loading import list_lengths
 from seq2seq.data.mixing import Interleaved, Mix, corpus_names, shares
+from seq2seq.data.streams import StreamedBatches, TokenisedStream
 from seq2seq.data.subword_sampling import PairSampler, pair_sampler, resegmented
 from seq2seq.data.units import AnyVocabulary
 from seq2seq.data.vocabulary import Vocabulary
@@ -65,14 +67,14 @@ def training_batches(
     seed = config.trainer.seed
     sampler = pair_sampler(source_vocabulary, target_vocabulary, config.bpe_dropout, config.segmentation_alpha, seed)
     if config.streaming:
-        pairs = functools.partial(_streamed, config, parts, source_vocabulary, target_vocabulary, sampler)
+        pairs = functools.partial(_streamed, config, parts, source_vocabulary, target_vocabulary, sampler, world)
         longest = config.max_length or STREAMED_LENGTH
         batching = _with_budget(config.batching, budget, longest, 10**12)
         return StreamedBatches(pairs, batching, config.shuffle_buffer_size, seed, world)
     tokenised = []
     for name, part in zip(_names(config), parts, strict=True):
         pairs_of_part, counts = tokenise(
-            part, source_vocabulary, target_vocabulary, config.max_length, config.max_ratio
+            part, source_vocabulary, target_vocabulary, config.max_length, config.max_ratio, world
         )
         log.info("%s: %s", name, counts.describe())
         tokenised.append(pairs_of_part)
@@ -109,12 +111,14 @@ def _streamed(
     source: AnyVocabulary,
     target: Vocabulary,
     sampler: PairSampler | None,
+    world: World,
     epoch: int,
 ) -> Iterator[Pair]:
-    """The pairs of an epoch as they come."""
+    """This rank's pairs of an epoch as they come."""
+    seed, by_files = config.trainer.seed, [not isinstance(each.path, InMemory) for each in config.corpora()]
     streams = [
-        functools.partial(TokenisedStream, part, source, target, config, name)
-        for name, part in zip(_names(config), parts, strict=True)
+        functools.partial(TokenisedStream, part, source, target, config, name, files, seed, epoch, world)
+        for name, part, files in zip(_names(config), parts, by_files, strict=True)
     ]
     if len(streams) == 1:
         return resegmented(streams[0](), sampler, epoch)

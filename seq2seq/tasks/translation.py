@@ -11,9 +11,10 @@ from pathlib import Path
 from torch import nn
 
 from seq2seq.config import write_config
-from seq2seq.data.bucketing import BucketedBatches, StreamedBatches
+from seq2seq.data.bucketing import BucketedBatches
 from seq2seq.data.corpus import Corpus, DataConfig, data_fingerprint
 from seq2seq.data.mixing import CorpusConfig
+from seq2seq.data.streams import StreamedBatches
 from seq2seq.data.units import AnyVocabulary, SourceVocabulary, train_unit_vocabularies
 from seq2seq.data.vocabulary import RightToLeft, Vocabulary
 from seq2seq.errors import UserError, check, check_argument

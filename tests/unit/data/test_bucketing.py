@@ -12,10 +12,12 @@ from datasets import Dataset
 from torch import Tensor
 
 from seq2seq.data.batch import Batch, Pair, collate, halves, map_tensors
-from seq2seq.data.bucketing import BatchingConfig, BucketedBatches, StreamedBatches, cut_into_batches
+from seq2seq.data.bucketing import BatchingConfig, BucketedBatches, cut_into_batches
+from seq2seq.data.streams import StreamedBatches
 from seq2seq.inference.decoding import like_lengths
 from seq2seq.runtime.distributed import World
 from seq2seq.runtime.kernels import DECODING_STEP
+from tests.thread_ranks import by_ranks
 
 CONFIG = BatchingConfig(max_tokens_per_batch=120)
 
@@ -107,15 +109,16 @@ def test_an_epoch_can_be_entered_in_its_middle(streamed: bool) -> None:
 @pytest.mark.parametrize("streamed", [False, True])
 def test_ranks_share_an_epoch_evenly(streamed: bool) -> None:
     rows = pairs()
-    parts = []
-    for rank in range(2):
-        world = World(rank, 2)
+
+    def part(world: World) -> list[Batch]:
         batches = (
-            StreamedBatches(lambda epoch: iter(rows), CONFIG, 100, 1, world)
+            StreamedBatches(lambda epoch: iter(rows[world.rank :: world.size]), CONFIG, 100, 1, world)
             if streamed
             else BucketedBatches(dataset(rows), CONFIG, 1, world)
         )
-        parts.append(list(batches.iterate(0)))
+        return list(batches.iterate(0))
+
+    parts = by_ranks(2, part)
     assert len(parts[0]) == len(parts[1])
     together = contents(iter(parts[0])) + contents(iter(parts[1]))
     assert len(together) == len(set(together))

@@ -15,13 +15,13 @@ import pytest
 from seq2seq.data.corpus import (
     DataConfig,
     FilterCounts,
-    TokenisedStream,
     data_fingerprint,
     load_split,
     references,
     tokenise,
 )
 from seq2seq.data.loading import is_local
+from seq2seq.data.streams import TokenisedStream
 from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.errors import UserError
 

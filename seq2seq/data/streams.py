@@ -1,0 +1,186 @@
+"""Training data that is read while training: by each rank its own files, in an order drawn for each epoch."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from seq2seq.data.batch import Batch, Pair, collate
+from seq2seq.data.bucketing import BatchingConfig, cut_into_batches
+from seq2seq.data.corpus import KEPT, DataConfig, FilterCounts, encode_pairs, verdicts_of
+from seq2seq.data.loading import Corpus
+from seq2seq.data.resumable import Resumable
+from seq2seq.data.units import AnyVocabulary
+from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.errors import UserError
+from seq2seq.runtime.distributed import World
+
+log = logging.getLogger(__name__)
+
+ROWS_AT_ONCE = 256
+"""Rows that a rank tokenises together."""
+FILES = 2
+"""Keeps the draws of the files' order apart from other draws by seed and epoch."""
+
+
+class TokenisedStream:
+    """Encodes pairs as they come: an iterator of (source ids, target ids) of those within the limits of ``config``.
+
+    The files (shards) of a corpus come in an order that is a function of seed and epoch. Of N ranks each reads every
+    N-th file of that order; of those left over, which are all of a corpus of one file, it reads all and encodes every
+    N-th row. Logs at the end how many pairs that were, and how many were dropped.
+
+    It can go on where it stood: `datasets` opens the file that was being read, and passes over its rows before.
+    """
+
+    def __init__(
+        self,
+        dataset: Corpus,
+        source_vocabulary: AnyVocabulary,
+        target_vocabulary: Vocabulary,
+        config: DataConfig,
+        name: str = "training data",
+        by_files: bool = True,
+        seed: int = 0,
+        epoch: int = 0,
+        world: World | None = None,
+    ) -> None:
+        """name: of the corpus, for messages. by_files: false reads rows as they come, all ranks the same ones; what a
+        program gave may have been cut, and its files hold more."""
+        self.dataset = dataset.to_iterable_dataset() if hasattr(dataset, "to_iterable_dataset") else dataset
+        self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
+        self.config, self.name, self.world = config, name, world or World()
+        self.file_count = self.dataset.num_shards if by_files else 1
+        self.files = np.random.default_rng((seed, epoch, FILES)).permutation(self.file_count)
+        self.place: dict[str, Any] = {"file": 0, "rows": {}, "counts": [0, 0, 0, 0], "taken": 0}
+        """Which of its files this rank reads, where the newest batch of rows begins there, what was counted before it,
+        and pairs taken from it."""
+        self.pairs = self._read()
+
+    def __iter__(self) -> Iterator[tuple[list[int], list[int]]]:
+        return self
+
+    def __next__(self) -> tuple[list[int], list[int]]:
+        return next(self.pairs)
+
+    def state(self) -> dict[str, Any]:
+        """Where it stands, in values that JSON holds."""
+        return dict(self.place)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from there; nothing was read yet."""
+        self.place = dict(state)
+
+    def _read(self) -> Iterator[tuple[list[int], list[int]]]:
+        taken = self.place["taken"]
+        for batch in self._batches():
+            source_ids, target_ids = encode_pairs(batch, self.source_vocabulary, self.target_vocabulary)
+            source_lengths, target_lengths = (
+                np.array([len(ids) for ids in side], dtype=np.int64) for side in (source_ids, target_ids)
+            )
+            verdicts = verdicts_of(source_lengths, target_lengths, self.config.max_length, self.config.max_ratio)
+            counts = np.array(self.place["counts"]) + np.bincount(verdicts, minlength=4)
+            for position in np.flatnonzero(verdicts == KEPT)[taken:]:
+                self.place["taken"] += 1
+                yield source_ids[position], target_ids[position]
+            taken = 0
+            self.place = {**self.place, "counts": counts.tolist(), "taken": 0}
+        part = f" by process {self.world.rank + 1} of {self.world.size}" if self.world.size > 1 else ""
+        described = FilterCounts(*self.place["counts"]).describe()
+        log.info("%s, read to its end%s: %s", self.name, part, described)
+
+    def _batches(self) -> Iterator[dict[str, list[Any]]]:
+        """This rank's rows from its place on, which each batch leaves behind it when the next one is asked for."""
+        rank, size = self.world.rank, self.world.size
+        whole = self.file_count - self.file_count % size
+        own = [*self.files[rank:whole:size], *self.files[whole:]]
+        for position in range(self.place["file"], len(own)):
+            first, step = (0, 1) if position < whole // size else (rank, size)
+            several = self.file_count > 1
+            dataset = self.dataset.shard(self.file_count, int(own[position])) if several else self.dataset
+            dataset.load_state_dict(self.place["rows"])  # none: the first row, wherever another stream of it began
+            rows = dataset.iter(batch_size=ROWS_AT_ONCE * step)
+            try:
+                for batch in rows:
+                    yield {name: column[first::step] for name, column in batch.items()}
+                    self.place["rows"] = dataset.state_dict()
+            except UserError as error:
+                raise self._named(error, int(own[position])) from None
+            self.place = {**self.place, "file": position + 1, "rows": {}}
+
+    def _named(self, error: UserError, file: int) -> UserError:
+        """The error of a row, whose number is counted in its file."""
+        if self.file_count == 1:
+            return error
+        return UserError(f"{error} (the row of file {file + 1} of {self.file_count})")
+
+
+class StreamedBatches:
+    """Batches over a stream: each rank's pairs pass through a shuffle buffer, then pools of them are bucketed by
+    length. An epoch ends for all ranks when one of them has no batch left.
+
+    examples: called with the epoch, gives this rank's pairs of that epoch in a fixed order. Entering an epoch in its
+    middle goes on from the pool that was restored; else it reads the epoch from its start again, which is exact
+    whatever the source.
+    """
+
+    batches_per_epoch: int | None = None
+
+    def __init__(
+        self,
+        examples: Callable[[int], Iterator[Pair]],
+        config: BatchingConfig,
+        shuffle_buffer_size: int,
+        seed: int,
+        world: World | None = None,
+    ) -> None:
+        self.examples, self.config, self.seed = examples, config, seed
+        self.buffer_size = shuffle_buffer_size
+        self.world = world or World()
+        self.pool: dict[str, Any] = {}
+        """Where this rank's newest pool begins; empty where that is not known."""
+
+    def state(self) -> dict[str, Any]:
+        """Where the pools that the ranks take batches from begin; all ranks call this together."""
+        return {"ranks": self.world.in_turn([self.pool])}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Reads from this rank's pool on, where the same epoch is entered behind its begin. What other numbers of ranks
+        left is of no use."""
+        pools = state.get("ranks", [])
+        self.pool = pools[self.world.rank] if len(pools) == self.world.size else {}
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """This rank's batches of an epoch, from the start-th on. All ranks iterate together, and get equally many."""
+        random, pairs, passed = np.random.default_rng((self.seed, epoch)), self.examples(epoch), 0
+        ready: deque[list[Pair]] = deque()
+        pool = self.pool
+        if isinstance(pairs, Resumable) and pool.get("epoch") == epoch and pool["batches"] <= start:
+            random.bit_generator.state = pool["random"]
+            pairs.restore(pool["pairs"])
+            ready.extend(self._fill(pairs, random, epoch, pool["batches"])[start - pool["batches"] :])
+            passed = start
+        while True:
+            ready.extend(() if ready else self._fill(pairs, random, epoch, passed))
+            # As many as every rank has: who has none left then fills its pool anew, the others go on with theirs.
+            together = min(self.world.in_turn([len(ready)]))
+            if not together:
+                return
+            for _ in range(together):
+                batch, passed = ready.popleft(), passed + 1
+                if passed > start:
+                    yield collate(batch, self.config.length_step)
+
+    def _fill(self, pairs: Iterator[Pair], random: np.random.Generator, epoch: int, passed: int) -> list[list[Pair]]:
+        """The batches of the next pool, of which so many came before."""
+        self.pool = {}
+        if isinstance(pairs, Resumable):
+            self.pool = {"epoch": epoch, "batches": passed, "random": random.bit_generator.state}
+            self.pool["pairs"] = pairs.state()
+        pool = list(islice(pairs, self.buffer_size))
+        source, target = (np.array([len(pair[side]) for pair in pool], np.int64) for side in (0, 1))
+        batches = cut_into_batches(source, target, self.config, random.permutation(len(pool)))
+        return [[pool[row] for row in batches[index]] for index in random.permutation(len(batches))]

@@ -1,0 +1,201 @@
+"""Streams: each rank reads its own files, in another order each epoch, and goes on where it stood without the files
+before that place."""
+
+import gzip
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+
+import seq2seq
+from seq2seq.data.batch import Batch, Pair
+from seq2seq.data.bucketing import BatchingConfig
+from seq2seq.data.corpus import DataConfig, load_split
+from seq2seq.data.mixing import Interleaved
+from seq2seq.data.streams import StreamedBatches, TokenisedStream
+from seq2seq.data.subword_sampling import pair_sampler, resegmented
+from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
+from seq2seq.errors import UserError
+from seq2seq.runtime.distributed import World
+from seq2seq.tasks.batches import training_batches
+from tests.conftest import WORDS
+from tests.thread_ranks import by_ranks
+
+SHARDS, ROWS = 4, 200
+
+
+def write_corpus(folder: Path, seed: int, rows: Sequence[int] = (ROWS,) * SHARDS) -> Path:
+    """Compressed shards with so many rows; some pairs have an empty side. No sentence comes twice."""
+    chance = random.Random(seed)
+    folder.mkdir()
+    for number, count in enumerate(rows):
+        lines = []
+        for row in range(count):
+            words = [f"{number}{row}", *chance.choices(WORDS, k=chance.randint(0, 6))]
+            lines.append("" if row % 9 == 5 else " ".join(words))
+        text = "".join(json.dumps({"en": line, "de": line.upper()}) + "\n" for line in lines)
+        (folder / f"train-{number:05d}-of-{len(rows):05d}.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    config = VocabularyConfig(size=50, model_type="bpe", byte_fallback=False)
+    return Vocabulary.train([*WORDS, *(word.upper() for word in WORDS), "0123456789"], config, 1)
+
+
+CONFIG = DataConfig("data", "en", "de", max_length=20, streaming=True)
+
+
+def opened(folder: Path) -> Any:
+    return load_split(DataConfig(str(folder), "en", "de", streaming=True), "train")
+
+
+def streamed(folders: list[Path], vocabulary: Vocabulary, world: World) -> StreamedBatches:
+    """Of one corpus, or of two that are mixed and segmented anew."""
+    corpora = [opened(each) for each in folders]
+
+    def pairs(epoch: int) -> Iterator[Pair]:
+        streams = [
+            lambda part=part: TokenisedStream(part, vocabulary, vocabulary, CONFIG, seed=3, epoch=epoch, world=world)
+            for part in corpora
+        ]
+        if len(streams) == 1:
+            return streams[0]()
+        mixed: Iterator[Any] = Interleaved(streams, [0.2, 0.8], 3, epoch)
+        return resegmented(mixed, pair_sampler(vocabulary, vocabulary, 0.3, 0, 1), epoch)
+
+    return StreamedBatches(pairs, BatchingConfig(max_tokens_per_batch=60), 70, 5, world)
+
+
+def plain(batches: Iterator[Batch]) -> list[Any]:
+    return [(batch.source.tolist(), batch.target_output.tolist()) for batch in batches]
+
+
+@pytest.mark.parametrize(("corpora", "size"), [(1, 1), (1, 2), (2, 3)])
+def test_batches_after_a_resume_are_those_of_an_uninterrupted_epoch(
+    corpora: int, size: int, vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    """At any batch, in a later epoch, and again after that resume; on each of several ranks."""
+    folders = [write_corpus(tmp_path / str(number), number, (90, 250, 200, 130, 160)) for number in range(corpora)]
+
+    def check(world: World) -> None:
+        def fresh() -> StreamedBatches:
+            return streamed(folders, vocabulary, world)
+
+        whole = {epoch: plain(fresh().iterate(epoch)) for epoch in (1, 2)}
+        assert len(whole[1]) > 25 and whole[1] != whole[2]
+        for start in (17, len(whole[1]) - 1):
+            first = fresh()
+            assert plain(islice(first.iterate(1), start)) == whole[1][:start]
+            second = fresh()
+            second.restore(json.loads(json.dumps(first.state())))
+            assert plain(islice(second.iterate(1, start), 3)) == whole[1][start : start + 3]
+            third = fresh()
+            third.restore(json.loads(json.dumps(second.state())))
+            assert plain(third.iterate(1, min(start + 3, len(whole[1])))) == whole[1][start + 3 :]
+            assert plain(third.iterate(2)) == whole[2]
+
+    by_ranks(size, check)
+
+
+def test_another_number_of_ranks_reads_the_epoch_from_its_start(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    folder = write_corpus(tmp_path / "data", 0)
+    alone = streamed([folder], vocabulary, World())
+    assert len(list(islice(alone.iterate(0), 20))) == 20
+    state = alone.state()
+
+    def go_on(world: World) -> bool:
+        batches = streamed([folder], vocabulary, world)
+        batches.restore(state)
+        return plain(batches.iterate(0, 10)) == plain(streamed([folder], vocabulary, world).iterate(0))[10:]
+
+    assert by_ranks(2, go_on) == [True, True]
+
+
+def test_a_resume_does_not_read_the_files_before(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    """Here they have lost all but their first rows; without the place, that is other batches."""
+    folder = write_corpus(tmp_path / "data", 0)
+    first = streamed([folder], vocabulary, World())
+    whole = plain(first.iterate(0))
+    start = len(whole) - 2
+    first = streamed([folder], vocabulary, World())
+    assert len(list(islice(first.iterate(0), start))) == start
+    order = TokenisedStream(opened(folder), vocabulary, vocabulary, CONFIG, seed=3).files
+    for number in order[: SHARDS - 2]:
+        name = sorted(folder.iterdir())[number]
+        name.write_bytes(gzip.compress(gzip.decompress(name.read_bytes()).split(b"\n")[0] + b"\n"))
+    second = streamed([folder], vocabulary, World())
+    assert plain(second.iterate(0, start)) != whole[start:]
+    second = streamed([folder], vocabulary, World())
+    second.restore(first.state())
+    assert plain(second.iterate(0, start)) == whole[start:]
+
+
+def texts(corpus: Any, vocabulary: Vocabulary, world: World, epoch: int, **options: Any) -> list[str]:
+    stream = TokenisedStream(corpus, vocabulary, vocabulary, CONFIG, seed=1, epoch=epoch, world=world, **options)
+    return [vocabulary.decode(source) for source, _ in stream]
+
+
+@pytest.mark.parametrize("files", [1, 2, 3, 5])
+def test_ranks_read_files_of_their_own_and_share_those_left_over(
+    files: int, vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    corpus = opened(write_corpus(tmp_path / "data", 0, (310,) * files))
+    alone = texts(corpus, vocabulary, World(), 0)
+    assert len(set(alone)) == len(alone) > 200 * files
+    parts = [texts(corpus, vocabulary, World(rank, 2), 0) for rank in (0, 1)]
+    assert Counter(parts[0] + parts[1]) == Counter(alone)
+    readers = {
+        number: [sum(text.startswith(f"{number}") for text in part) for part in parts] for number in range(files)
+    }
+    shared = [number for number, counts in readers.items() if min(counts)]
+    assert len(shared) == files % 2
+    for number in shared:  # a row each in turn, those without text included
+        assert abs(np.subtract(*readers[number])) < 40
+    epochs = {tuple(dict.fromkeys(text[0] for text in texts(corpus, vocabulary, World(), epoch))) for epoch in range(9)}
+    assert len(epochs) > 1 or files == 1
+    assert alone == texts(corpus, vocabulary, World(), 0)
+
+
+def test_ranks_have_equally_many_batches_of_unlike_files(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    """An epoch ends when one of them has read its files; nothing comes twice."""
+    folder = write_corpus(tmp_path / "data", 0, (100, 230, 170, 140))
+    parts = by_ranks(2, lambda world: plain(streamed([folder], vocabulary, world).iterate(0)))
+    assert len(parts[0]) == len(parts[1]) > 10
+    rows = [str(row) for part in parts for sources, _ in part for row in sources]
+    smaller = 100 + 140  # where chance gives one rank the two smallest files; a ninth of the rows is empty
+    assert len(rows) == len(set(rows)) > 2 * smaller * 8 / 9 - 40
+
+
+def test_a_bad_row_is_named_with_its_file(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    folder = write_corpus(tmp_path / "data", 0)
+    name = sorted(folder.iterdir())[2]
+    lines = gzip.decompress(name.read_bytes()).split(b"\n")
+    lines[6] = b'{"en": null, "de": "eins"}'
+    name.write_bytes(gzip.compress(b"\n".join(lines)))
+    with pytest.raises(UserError, match=r"row 7: .*\(the row of file 3 of 4\)"):
+        texts(opened(folder), vocabulary, World(), 0)
+
+
+def test_what_a_program_gave_keeps_its_rows_and_their_order(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    """Its files may hold more than it: here they do."""
+    folder = write_corpus(tmp_path / "data", 0)
+    whole = datasets.load_dataset(str(folder), split="train", streaming=True)
+    data = {"train": whole.skip(150).take(130), "validation": whole.take(9)}
+    config = seq2seq.ExperimentConfig(data, "en", "de", streaming=True, trainer=seq2seq.TrainerConfig(max_steps=5))
+    part = load_split(config, "train")
+    wanted = [row["en"] for row in whole][150:280]
+    batches = training_batches(config, [part], vocabulary, vocabulary, World(), lambda *_: 0)
+    got = Counter(vocabulary.decode(row) for batch in batches.iterate(0) for row in batch.source.tolist())
+    assert got == Counter(text for text in wanted if text)
+    assert texts(part, vocabulary, World(), 0, by_files=False) == [
+        text for text in wanted if 0 < len(vocabulary.encode(text)) <= CONFIG.max_length
+    ]
