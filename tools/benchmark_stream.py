@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Measures streamed training data of generated pairs: preparation, memory, the first batch, and a resume.
 
-    tools/benchmark_stream.py FOLDER [--pairs 2000000] [--shards 20] [--step 100000]
+    tools/benchmark_stream.py FOLDER [--pairs 2000000] [--shards 20] [--step 100000] [--processes 2]
 
 Writes the pairs into a folder in FOLDER as compressed shards, unless they are there, and removes nothing. The resume is
 that of a cursor: the batch that a run would go on with after so many steps of its first epoch, once read from the
-epoch's start, as without a checkpoint's place in the stream, and once from that place.
+epoch's start, as without a checkpoint's place in the stream, and once from that place. With several processes each
+prepares its own files, as when they train together, and the tokens of all are counted by the time of the slowest.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import random
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +31,10 @@ from seq2seq.config import COUNTS
 from seq2seq.data.bucketing import BatchingConfig
 from seq2seq.data.corpus import DataConfig, load_split
 from seq2seq.data.streams import StreamedBatches, TokenisedStream
-from seq2seq.data.vocabulary import VocabularyConfig, train_vocabularies
+from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig, train_vocabularies
 from seq2seq.errors import check
 from seq2seq.runtime.atomic_files import replaced
+from seq2seq.runtime.distributed import World
 
 SYLLABLES = [first + vowel for first in "bdfgklmnprstvz" for vowel in "aeiou"]
 WORDS = 5_000
@@ -62,6 +66,26 @@ def resident() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def prepare(config: DataConfig, vocabulary: Vocabulary, world: World, every: int) -> tuple[int, float, list[float]]:
+    """Reads a process's share to its end: tokens of both sides, seconds, and MiB at every so many pairs."""
+    corpus = load_split(config, "train")
+    began, tokens, memory = time.perf_counter(), 0, []
+    for row, (source, target) in enumerate(TokenisedStream(corpus, vocabulary, vocabulary, config, world=world)):
+        tokens += len(source) + len(target)
+        if row % every == every // 2:
+            memory.append(resident())
+    return tokens, time.perf_counter() - began, memory
+
+
+def prepare_together(config: DataConfig, vocabulary: Vocabulary, processes: int, every: int) -> float:
+    """Tokens a second of so many processes."""
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        worlds = [World(rank, processes) for rank in range(processes)]
+        shares = [pool.submit(prepare, config, vocabulary, world, every) for world in worlds]
+        counted = [share.result() for share in shares]
+    return sum(tokens for tokens, *_ in counted) / max(seconds for _, seconds, _ in counted)
+
+
 def measure(chosen: Any) -> dict[str, float]:
     """The figures, in seconds, MiB, and tokens of both sides a second."""
     began = time.perf_counter()
@@ -74,12 +98,12 @@ def measure(chosen: Any) -> dict[str, float]:
     next(batches.iterate(0))
     figures = {"seconds to the first batch, vocabulary included": time.perf_counter() - began}
 
-    began, tokens, memory = time.perf_counter(), 0, []
-    for row, (source, target) in enumerate(pairs()):
-        tokens += len(source) + len(target)
-        if row % (chosen.pairs // 10) == chosen.pairs // 20:
-            memory.append(resident())
-    figures["tokens prepared a second"] = tokens / (time.perf_counter() - began)
+    every = max(2, chosen.pairs // 10)
+    tokens, seconds, memory = prepare(config, vocabulary, World(), every)
+    figures["tokens prepared a second"] = tokens / seconds
+    if chosen.processes > 1:
+        together = prepare_together(config, vocabulary, chosen.processes, every)
+        figures[f"the same, by {chosen.processes} processes"] = together
     figures |= {"MiB after a twentieth": memory[0], "MiB at most": max(memory), "MiB near the end": memory[-1]}
 
     place: dict[str, Any] = {}
@@ -100,6 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pairs", type=number, default=2_000_000, help="in all (default: 2000000)")
     parser.add_argument("--shards", type=number, default=20, help="files (default: 20)")
     parser.add_argument("--step", type=number, default=100_000, help="batch to resume at (default: 100000)")
+    parser.add_argument("--processes", type=number, default=1, help="that prepare together, besides one (default: 1)")
     parser.add_argument("--tokens", type=number, default=200, help="padded tokens a batch (default: 200)")
 
     def work() -> None:
