@@ -1,7 +1,7 @@
 """Ranks that are threads: what needs no torch.distributed, with what ranks really exchange."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -17,14 +17,13 @@ class ThreadWorld(World):
         super().__init__(rank, size)
         vars(self).update(meeting=meeting, shares=shares)
 
-    def in_turn(self, own: Sequence[T]) -> list[T]:
-        """As World has it."""
+    def _exchange(self, own: Any) -> list[Any]:
         meeting, shares = vars(self)["meeting"], vars(self)["shares"]
-        shares[self.rank] = list(own)
+        shares[self.rank] = own
         meeting.wait()
-        taken = list(shares)
+        brought = list(shares)
         meeting.wait()
-        return [share[row] for row in range(len(taken[0])) for share in taken if row < len(share)]
+        return brought
 
 
 def by_ranks(size: int, work: Callable[[World], T]) -> list[T]:

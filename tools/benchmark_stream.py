@@ -66,15 +66,18 @@ def resident() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def prepare(config: DataConfig, vocabulary: Vocabulary, world: World, every: int) -> tuple[int, float, list[float]]:
-    """Reads a process's share to its end: tokens of both sides, seconds, and MiB at every so many pairs."""
+def prepare(
+    config: DataConfig, vocabulary: Vocabulary, world: World, every: int
+) -> tuple[int, float, float, list[float]]:
+    """Reads a process's share to its end: tokens of both sides, when it began and ended, and MiB at every so many
+    pairs."""
     corpus = load_split(config, "train")
-    began, tokens, memory = time.perf_counter(), 0, []
+    began, tokens, memory = time.time(), 0, [resident()]
     for row, (source, target) in enumerate(TokenisedStream(corpus, vocabulary, vocabulary, config, world=world)):
         tokens += len(source) + len(target)
         if row % every == every // 2:
             memory.append(resident())
-    return tokens, time.perf_counter() - began, memory
+    return tokens, began, time.time(), memory[1:] or memory
 
 
 def prepare_together(config: DataConfig, vocabulary: Vocabulary, processes: int, every: int) -> float:
@@ -83,7 +86,8 @@ def prepare_together(config: DataConfig, vocabulary: Vocabulary, processes: int,
         worlds = [World(rank, processes) for rank in range(processes)]
         shares = [pool.submit(prepare, config, vocabulary, world, every) for world in worlds]
         counted = [share.result() for share in shares]
-    return sum(tokens for tokens, *_ in counted) / max(seconds for _, seconds, _ in counted)
+    tokens, begins, ends, _ = zip(*counted, strict=True)
+    return sum(tokens) / (max(ends) - min(begins))
 
 
 def measure(chosen: Any) -> dict[str, float]:
@@ -99,8 +103,8 @@ def measure(chosen: Any) -> dict[str, float]:
     figures = {"seconds to the first batch, vocabulary included": time.perf_counter() - began}
 
     every = max(2, chosen.pairs // 10)
-    tokens, seconds, memory = prepare(config, vocabulary, World(), every)
-    figures["tokens prepared a second"] = tokens / seconds
+    tokens, since, until, memory = prepare(config, vocabulary, World(), every)
+    figures["tokens prepared a second"] = tokens / (until - since)
     if chosen.processes > 1:
         together = prepare_together(config, vocabulary, chosen.processes, every)
         figures[f"the same, by {chosen.processes} processes"] = together

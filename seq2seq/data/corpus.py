@@ -3,6 +3,7 @@
 `datasets` is imported where it is used because that takes a second, which a command that only translates can save.
 """
 
+import functools
 import hashlib
 import json
 import logging
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 TargetOrder = Literal["left_to_right", "right_to_left"]
 KEPT, EMPTY, TOO_LONG, RATIO = range(4)
+MOST_PARTS, ROWS_A_PART = 64, 10_000
+"""Of a corpus that several ranks tokenise: the same for any number of them, so that each finds what others cached."""
 
 
 @dataclass(frozen=True)
@@ -223,9 +226,9 @@ def tokenise(
 
     Several references of one source give a pair each. Pairs with an empty side are dropped, as are those longer than
     ``max_length`` tokens a side and those whose lengths differ by more than the factor ``max_ratio`` (0 = no limit).
-    Arrow files of the results are cached by data, vocabularies and limits. Of N ranks each encodes an N-th of the rows,
-    and takes the others from that cache; where these share none, it encodes them, too. Raises `UserError` when no pair
-    is left.
+    Arrow files of the results are cached by data, vocabularies and limits. Of several ranks each encodes a share of the
+    rows, and takes the others from that cache; where they have none in common, it encodes them, too. Raises `UserError`
+    when no pair is left.
     """
     from datasets import Features, Sequence, Value, concatenate_datasets
 
@@ -239,7 +242,8 @@ def tokenise(
     # Named here because datasets would otherwise pickle the vocabularies to find out whether they have changed.
     encoding = ("tokenised", dataset._fingerprint, source_vocabulary.fingerprint(), target_vocabulary.fingerprint())
     world = world or World()
-    parts = min(world.size, len(dataset))
+    shared = world.size > 1 and bool(dataset.cache_files)  # what lies in memory leaves no files to the others
+    parts = min(MOST_PARTS, -(-len(dataset) // ROWS_A_PART)) if shared else 1
 
     def encoded_part(number: int) -> "datasets.Dataset":
         part = dataset.shard(parts, number, contiguous=True) if parts > 1 else dataset
@@ -252,11 +256,16 @@ def tokenise(
             new_fingerprint=digest(*encoding, *([number, parts] if parts > 1 else [])),
         )
 
+    def encode_own_parts() -> None:
+        with cache_errors():
+            for number in range(world.rank, parts, world.size):
+                encoded_part(number)
+
     with quiet(), cache_errors():
-        encoded = encoded_part(min(world.rank, parts - 1))
-        world.barrier()
-        if parts > 1:
-            encoded = concatenate_datasets([encoded_part(number) for number in range(parts)])
+        if shared:
+            world.gather(encode_own_parts)
+        encoded_parts = [encoded_part(number) for number in range(parts)]
+        encoded = encoded_parts[0] if parts == 1 else concatenate_datasets(encoded_parts)
         source_lengths, target_lengths = (list_lengths(encoded, side) for side in ("source_ids", "target_ids"))
         verdicts = verdicts_of(source_lengths, target_lengths, max_length, max_ratio)
         counts = FilterCounts(*np.bincount(verdicts, minlength=4).tolist())
@@ -265,8 +274,10 @@ def tokenise(
             limits = (*encoding, max_length, max_ratio)
             kept = encoded.select(np.flatnonzero(verdicts == KEPT), new_fingerprint=digest("kept", *limits))
             # Written out again so that readers find the rows in place instead of through a table of indices.
-            with world.main_first():
-                encoded = kept.flatten_indices(new_fingerprint=digest("flat", *limits))
+            flat = functools.partial(kept.flatten_indices, new_fingerprint=digest("flat", *limits))
+            if shared:
+                world.gather(lambda: flat().num_rows if world.is_main else 0)
+            encoded = flat()
     return encoded, counts
 
 

@@ -223,7 +223,7 @@ def _saved(path: Path, split: str, streaming: bool) -> Corpus:
         dataset = load_from_disk(str(path))
     splits = dataset if isinstance(dataset, DatasetDict) else {"train": dataset}
     part = _chosen(splits, split, str(path))
-    return part.to_iterable_dataset() if streaming else part
+    return part.to_iterable_dataset(min(len(part), len(part.cache_files) or 1)) if streaming else part
 
 
 def _from_other_folder(path: Path, split: str, columns: Columns, streaming: bool) -> Corpus:

@@ -238,6 +238,8 @@ class Interleaved(Iterator[Item]):
             stream.restore(place)
 
     def __next__(self) -> Item:
+        if len(self.ended) == len(self.streams):
+            raise StopIteration  # for good: the others would go on
         chosen = int(np.searchsorted(self.bounds, self.random.random(), side="right"))
         item = next(self.running[chosen], None)
         if item is None:

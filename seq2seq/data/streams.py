@@ -1,7 +1,6 @@
 """Training data that is read while training: by each rank its own files, in an order drawn for each epoch."""
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
@@ -47,17 +46,20 @@ class TokenisedStream:
         seed: int = 0,
         epoch: int = 0,
         world: World | None = None,
+        never_empty: bool = False,
     ) -> None:
         """name: of the corpus, for messages. by_files: false reads rows as they come, all ranks the same ones; what a
-        program gave may have been cut, and its files hold more."""
+        program gave may have been cut, and its files hold more. never_empty: a rank whose share has no pair reads all,
+        as others of a mix do that end early."""
         self.dataset = dataset.to_iterable_dataset() if hasattr(dataset, "to_iterable_dataset") else dataset
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
         self.config, self.name, self.world = config, name, world or World()
+        self.never_empty = never_empty
         self.file_count = self.dataset.num_shards if by_files else 1
         self.files = np.random.default_rng((seed, epoch, FILES)).permutation(self.file_count)
-        self.place: dict[str, Any] = {"file": 0, "rows": {}, "counts": [0, 0, 0, 0], "taken": 0}
+        self.place: dict[str, Any] = {"file": 0, "rows": {}, "counts": [0, 0, 0, 0], "taken": 0, "all": False}
         """Which of its files this rank reads, where the newest batch of rows begins there, what was counted before it,
-        and pairs taken from it."""
+        pairs taken from it, and whether it reads the others' share, too."""
         self.pairs = self._read()
 
     def __iter__(self) -> Iterator[tuple[list[int], list[int]]]:
@@ -88,13 +90,17 @@ class TokenisedStream:
                 yield source_ids[position], target_ids[position]
             taken = 0
             self.place = {**self.place, "counts": counts.tolist(), "taken": 0}
-        part = f" by process {self.world.rank + 1} of {self.world.size}" if self.world.size > 1 else ""
-        described = FilterCounts(*self.place["counts"]).describe()
-        log.info("%s, read to its end%s: %s", self.name, part, described)
+        kept, *_ = self.place["counts"]
+        if self.never_empty and not kept and self.world.size > 1 and not self.place["all"]:
+            self.place = {**self.place, "file": 0, "counts": [0, 0, 0, 0], "all": True}
+            yield from self._read()
+            return
+        part = f" ({self.world.size} processes; of the first one's share)" if self.world.size > 1 else ""
+        log.info("%s, read to its end%s: %s", self.name, part, FilterCounts(*self.place["counts"]).describe())
 
     def _batches(self) -> Iterator[dict[str, list[Any]]]:
         """This rank's rows from its place on, which each batch leaves behind it when the next one is asked for."""
-        rank, size = self.world.rank, self.world.size
+        rank, size = (0, 1) if self.place["all"] else (self.world.rank, self.world.size)
         whole = self.file_count - self.file_count % size
         own = [*self.files[rank:whole:size], *self.files[whole:]]
         for position in range(self.place["file"], len(own)):
@@ -119,8 +125,8 @@ class TokenisedStream:
 
 
 class StreamedBatches:
-    """Batches over a stream: each rank's pairs pass through a shuffle buffer, then pools of them are bucketed by
-    length. An epoch ends for all ranks when one of them has no batch left.
+    """Batches over a stream: pairs pass through a shuffle buffer, then pools of them are bucketed by length. Of N ranks
+    each reads and encodes an N-th of a pool, and gets the others' from them.
 
     examples: called with the epoch, gives this rank's pairs of that epoch in a fixed order. Entering an epoch in its
     middle goes on from the pool that was restored; else it reads the epoch from its start again, which is exact
@@ -138,49 +144,53 @@ class StreamedBatches:
         world: World | None = None,
     ) -> None:
         self.examples, self.config, self.seed = examples, config, seed
-        self.buffer_size = shuffle_buffer_size
         self.world = world or World()
+        self.share = -(-shuffle_buffer_size // self.world.size)
+        """Pairs that each rank gives to a pool."""
         self.pool: dict[str, Any] = {}
-        """Where this rank's newest pool begins; empty where that is not known."""
+        """Where the newest pool begins, of this rank's pairs; empty where that is not known."""
 
     def state(self) -> dict[str, Any]:
-        """Where the pools that the ranks take batches from begin; all ranks call this together."""
-        return {"ranks": self.world.in_turn([self.pool])}
+        """Where the pool that batches are taken from begins, of each rank; all call this together."""
+        return {"ranks": self.world.gather(lambda: self.pool)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Reads from this rank's pool on, where the same epoch is entered behind its begin. What other numbers of ranks
-        left is of no use."""
+        """Reads from that pool on, where the same epoch is entered behind its begin. Where another number of ranks left
+        it, the epoch is read from its start."""
+        if "ranks" not in state:
+            log.warning(
+                "this checkpoint was written before files came in another order each epoch: some pairs of the current "
+                "epoch come twice, others not at all"
+            )
         pools = state.get("ranks", [])
         self.pool = pools[self.world.rank] if len(pools) == self.world.size else {}
 
     def iterate(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """This rank's batches of an epoch, from the start-th on. All ranks iterate together, and get equally many."""
-        random, pairs, passed = np.random.default_rng((self.seed, epoch)), self.examples(epoch), 0
-        ready: deque[list[Pair]] = deque()
+        random, pairs = np.random.default_rng((self.seed, epoch)), self.examples(epoch)
+        size, passed = self.world.size, 0
         pool = self.pool
-        if isinstance(pairs, Resumable) and pool.get("epoch") == epoch and pool["batches"] <= start:
-            random.bit_generator.state = pool["random"]
+        if isinstance(pairs, Resumable) and pool.get("epoch") == epoch and pool["batches"] <= start * size:
+            passed, random.bit_generator.state = pool["batches"], pool["random"]
             pairs.restore(pool["pairs"])
-            ready.extend(self._fill(pairs, random, epoch, pool["batches"])[start - pool["batches"] :])
-            passed = start
-        while True:
-            ready.extend(() if ready else self._fill(pairs, random, epoch, passed))
-            # As many as every rank has: who has none left then fills its pool anew, the others go on with theirs.
-            together = min(self.world.in_turn([len(ready)]))
-            if not together:
-                return
-            for _ in range(together):
-                batch, passed = ready.popleft(), passed + 1
-                if passed > start:
-                    yield collate(batch, self.config.length_step)
+        batches = islice(self._batches(pairs, random, epoch, passed), start * size - passed, None)
+        for group in iter(lambda: list(islice(batches, size)), []):
+            if len(group) == size:
+                yield collate(group[self.world.rank], self.config.length_step)
 
-    def _fill(self, pairs: Iterator[Pair], random: np.random.Generator, epoch: int, passed: int) -> list[list[Pair]]:
-        """The batches of the next pool, of which so many came before."""
-        self.pool = {}
-        if isinstance(pairs, Resumable):
-            self.pool = {"epoch": epoch, "batches": passed, "random": random.bit_generator.state}
-            self.pool["pairs"] = pairs.state()
-        pool = list(islice(pairs, self.buffer_size))
-        source, target = (np.array([len(pair[side]) for pair in pool], np.int64) for side in (0, 1))
-        batches = cut_into_batches(source, target, self.config, random.permutation(len(pool)))
-        return [[pool[row] for row in batches[index]] for index in random.permutation(len(batches))]
+    def _batches(
+        self, pairs: Iterator[Pair], random: np.random.Generator, epoch: int, passed: int
+    ) -> Iterator[list[Pair]]:
+        """Batches of all ranks, of which so many came before."""
+        while True:
+            if isinstance(pairs, Resumable):
+                self.pool = {"epoch": epoch, "batches": passed, "random": random.bit_generator.state}
+                self.pool["pairs"] = pairs.state()
+            shares = self.world.gather(lambda: list(islice(pairs, self.share)))
+            if not (pool := [pair for share in shares for pair in share]):
+                return
+            source, target = (np.array([len(pair[side]) for pair in pool], np.int64) for side in (0, 1))
+            batches = cut_into_batches(source, target, self.config, random.permutation(len(pool)))
+            passed += len(batches)
+            for index in random.permutation(len(batches)):
+                yield [pool[row] for row in batches[index]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, distributed
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
+from seq2seq.errors import UserError, check
 from seq2seq.runtime.device import device_named
 
 T = TypeVar("T")
@@ -66,23 +67,32 @@ class World:
         distributed.broadcast_object_list(box, 0)
         return box[0]
 
+    def gather(self, work: Callable[[], T]) -> list[T]:
+        """What `work` gives on each rank, on every rank (pickled between processes of this job). Raises UserError on
+        all where it does on one: none waits for it."""
+        if self.size == 1:
+            return [work()]
+        own: tuple[T | None, str]
+        try:
+            own = work(), ""
+        except UserError as error:
+            own = None, str(error)
+        results = self._exchange(own)
+        for _, problem in results:
+            check(not problem, problem)
+        return [result for result, _ in results]
+
+    def _exchange(self, own: Any) -> list[Any]:
+        """What each rank brings, on every rank."""
+        brought: list[Any] = [None] * self.size
+        distributed.all_gather_object(brought, own)
+        return brought
+
     def in_turn(self, own: Sequence[T]) -> list[T]:
         """The results of all ranks, on every rank, in the order of the work, where rank r of N has done each N-th piece
         from the r-th on (pickled between processes of this job)."""
-        if self.size == 1:
-            return list(own)
-        shares: list[Any] = [None] * self.size
-        distributed.all_gather_object(shares, list(own))
+        shares = self.gather(lambda: list(own))
         return [share[row] for row in range(len(shares[0])) for share in shares if row < len(share)]
-
-    @contextmanager
-    def main_first(self) -> Iterator[None]:
-        """What is within is done by the main process, and then by the others, which find its files."""
-        if not self.is_main:
-            self.barrier()
-        yield
-        if self.is_main:
-            self.barrier()
 
     def barrier(self) -> None:
         """Waits for all ranks."""

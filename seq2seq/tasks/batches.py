@@ -117,7 +117,9 @@ def _streamed(
     """This rank's pairs of an epoch as they come."""
     seed, by_files = config.trainer.seed, [not isinstance(each.path, InMemory) for each in config.corpora()]
     streams = [
-        functools.partial(TokenisedStream, part, source, target, config, name, files, seed, epoch, world)
+        functools.partial(
+            TokenisedStream, part, source, target, config, name, files, seed, epoch, world, len(parts) > 1
+        )
         for name, part, files in zip(_names(config), parts, by_files, strict=True)
     ]
     if len(streams) == 1:

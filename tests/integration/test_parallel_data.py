@@ -14,6 +14,7 @@ PREPARED = '''
 import json
 import sys
 
+from seq2seq.data import corpus
 from seq2seq.data.corpus import DataConfig, load_split, tokenise
 from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.runtime.distributed import world
@@ -31,6 +32,9 @@ with world("cpu") as here:
     dataset = load_split(DataConfig(sys.argv[1], "en", "de"), "train")
     vocabulary = Vocabulary.train(dataset["source"][:], VocabularyConfig(size=40, byte_fallback=False), 1)
     Vocabulary.encode_batch = counting
+    corpus.ROWS_A_PART = 70  # six parts
+    if sys.argv[3] == "memory":
+        dataset = dataset.from_dict({name: dataset[name][:] for name in dataset.column_names})
     tokens, counts = tokenise(dataset, vocabulary, vocabulary, max_length=int(sys.argv[2]), world=here)
     print(json.dumps([len(counted), tokens["source_ids"][:], tokens["target_ids"][:], counts.describe()]))
 '''
@@ -39,16 +43,19 @@ with world("cpu") as here:
 @pytest.mark.parametrize("max_length", [0, 12])
 def test_each_process_encodes_a_share_and_all_hold_the_same(max_length: int, tmp_path: Path, toy_data: Path) -> None:
     (tmp_path / "prepared.py").write_text(PREPARED)
+    """Of data in memory, which leaves no files to others, each encodes all."""
     held, encoded = [], {}
-    for count in (1, 2):
-        folder = tmp_path / str(count)  # a copy: what one has cached, the other must not find
+    for count, place in ((1, "file"), (2, "file"), (2, "memory")):
+        folder = tmp_path / f"{count}-{place}"  # a copy: what one has cached, the other must not find
         folder.mkdir()
         (folder / "train.jsonl").write_text((toy_data / "train.jsonl").read_text())
-        lines = run_ranks(count, tmp_path / "prepared.py", [folder, max_length], tmp_path).splitlines()
-        encoded[count] = [json.loads(line)[0] for line in lines]
+        lines = run_ranks(count, tmp_path / "prepared.py", [folder, max_length, place], tmp_path).splitlines()
+        encoded[count, place] = [json.loads(line)[0] for line in lines]
         held += [json.loads(line)[1:] for line in lines]
-    assert held[0] == held[1] == held[2]
-    assert encoded == {1: [800], 2: [400, 400]}  # of 400 pairs
+    assert all(each == held[0] for each in held)
+    halves = encoded.pop((2, "file"))
+    assert sum(halves) == 800 and min(halves) > 350  # of 400 pairs
+    assert encoded == {(1, "file"): [800], (2, "memory"): [800, 800]}
 
 
 STREAMED = '''

@@ -165,14 +165,40 @@ def test_ranks_read_files_of_their_own_and_share_those_left_over(
     assert alone == texts(corpus, vocabulary, World(), 0)
 
 
-def test_ranks_have_equally_many_batches_of_unlike_files(vocabulary: Vocabulary, tmp_path: Path) -> None:
-    """An epoch ends when one of them has read its files; nothing comes twice."""
-    folder = write_corpus(tmp_path / "data", 0, (100, 230, 170, 140))
+@pytest.mark.parametrize("rows", [(30, 600), (100, 230, 170, 140), (100, 0, 100, 0), (300,)])
+def test_ranks_have_equally_many_batches_of_unlike_files(
+    rows: tuple[int, ...], vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    """Each pair comes once, but for those of the last batches, too few for a step of all."""
+    folder = write_corpus(tmp_path / "data", 0, rows)
     parts = by_ranks(2, lambda world: plain(streamed([folder], vocabulary, world).iterate(0)))
     assert len(parts[0]) == len(parts[1]) > 10
-    rows = [str(row) for part in parts for sources, _ in part for row in sources]
-    smaller = 100 + 140  # where chance gives one rank the two smallest files; a ninth of the rows is empty
-    assert len(rows) == len(set(rows)) > 2 * smaller * 8 / 9 - 40
+    alone = plain(streamed([folder], vocabulary, World()).iterate(0))
+    texts = Counter(tuple(filter(None, row)) for part in parts for sources, _ in part for row in sources)
+    all_texts = Counter(tuple(filter(None, row)) for sources, _ in alone for row in sources)
+    assert texts <= all_texts
+    largest = max(len(sources) for sources, _ in alone)
+    assert sum((all_texts - texts).values()) <= largest
+
+
+def test_a_mix_holds_a_corpus_of_fewer_pairs_than_ranks(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    """Each rank has its share of it, and an epoch ends for good."""
+    folders = [write_corpus(tmp_path / "small", 1, (1,)), write_corpus(tmp_path / "large", 2, (200, 200))]
+    corpora, weights = [opened(each) for each in folders], np.array([0.1, 0.9])
+
+    def drawn(world: World) -> list[Pair]:
+        streams = [
+            lambda part=part: TokenisedStream(part, vocabulary, vocabulary, CONFIG, world=world, never_empty=True)
+            for part in corpora
+        ]
+        mixed = Interleaved(streams, weights, 3, 0)
+        pairs = list(mixed)
+        assert next(mixed, None) is None
+        return pairs
+
+    (small,) = TokenisedStream(corpora[0], vocabulary, vocabulary, CONFIG)
+    for pairs in (drawn(World()), drawn(World(0, 2)), drawn(World(1, 2))):
+        assert 0.03 < sum(pair == small for pair in pairs) / len(pairs) < 0.2
 
 
 def test_a_bad_row_is_named_with_its_file(vocabulary: Vocabulary, tmp_path: Path) -> None:
@@ -181,8 +207,25 @@ def test_a_bad_row_is_named_with_its_file(vocabulary: Vocabulary, tmp_path: Path
     lines = gzip.decompress(name.read_bytes()).split(b"\n")
     lines[6] = b'{"en": null, "de": "eins"}'
     name.write_bytes(gzip.compress(b"\n".join(lines)))
-    with pytest.raises(UserError, match=r"row 7: .*\(the row of file 3 of 4\)"):
+    said = r"row 7: .*\(the row of file 3 of 4\)"
+    with pytest.raises(UserError, match=said):
         texts(opened(folder), vocabulary, World(), 0)
+
+    def read(world: World) -> None:
+        with pytest.raises(UserError, match=said):  # by all, whoever reads the file
+            plain(streamed([folder], vocabulary, world).iterate(0))
+
+    by_ranks(3, read)
+
+
+def test_what_an_older_checkpoint_says_is_no_place(
+    vocabulary: Vocabulary, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_corpus(tmp_path / "data", 0)
+    batches = streamed([folder], vocabulary, World())
+    batches.restore({"epoch": 0, "batches": 3, "random": {}, "pairs": {"rows": {}}})
+    assert "some pairs of the current epoch come twice" in caplog.text
+    assert plain(batches.iterate(0, 5)) == plain(streamed([folder], vocabulary, World()).iterate(0))[5:]
 
 
 def test_what_a_program_gave_keeps_its_rows_and_their_order(vocabulary: Vocabulary, tmp_path: Path) -> None:
