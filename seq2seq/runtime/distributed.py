@@ -104,7 +104,8 @@ class World:
 def world(device: str = "auto") -> Iterator[World]:
     """Joins the group that torchrun's environment names (gloo on CPU, nccl on GPU), and leaves it at the end.
 
-    Raises UserError where there is no such device, or too few.
+    Raises UserError where there is no such device, or too few, and where this process waits for another that has ended:
+    that one says why.
     """
     size, rank, local = (int(os.environ.get(name, default)) for name, default in ENVIRONMENT.items())
     chosen = device_named(device)
@@ -131,6 +132,12 @@ def world(device: str = "auto") -> Iterator[World]:
     )
     try:
         yield World(rank, size, chosen)
+    except RuntimeError as error:
+        if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
+            raise
+        raise UserError(
+            f"process {rank + 1} of {size} ends, as another one has ended; that one's message says why"
+        ) from None
     finally:
         distributed.destroy_process_group()
 

@@ -232,3 +232,22 @@ def test_a_process_that_is_ahead_finds_the_others(tmp_path: Path) -> None:
 def test_a_recipe_of_several_models_reports_once(tmp_path: Path) -> None:
     told = run_ranks(2, RECIPES / "talking_head.py", ["--output", tmp_path / "run", "--quick"], tmp_path)
     assert [line.split("  ")[0] for line in told.splitlines()] == ["LSTM", "BiLSTM", "deep BiLSTM"]
+
+
+FAILS = '''
+"""Trains with a vocabulary that cannot be learned, which the main process alone notices."""
+import sys
+
+from seq2seq.cli.main import main
+
+sides = ["--source", "en", "--target", "de", "--trainer.device", "cpu"]
+print(main(["train", "--data", sys.argv[1], "--output", sys.argv[2], *sides, "--vocabulary.size", "20"]))
+'''
+
+
+def test_an_error_of_one_process_is_no_traceback_of_another(toy_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "fails.py").write_text(FAILS)
+    assert run_ranks(2, tmp_path / "fails.py", [toy_data, tmp_path / "run"], tmp_path) == "2\n2\n"
+    errors = [(tmp_path / f"stderr-{rank}").read_text().splitlines() for rank in (0, 1)]
+    assert "vocabulary size 20 is too small" in errors[0][-1]
+    assert errors[1] == ["seq2seq: error: process 2 of 2 ends, as another one has ended; that one's message says why"]
