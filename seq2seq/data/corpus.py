@@ -230,7 +230,7 @@ def tokenise(
     rows, and takes the others from that cache; where they have none in common, it encodes them, too. Raises `UserError`
     when no pair is left.
     """
-    from datasets import Features, Sequence, Value, concatenate_datasets
+    from datasets import Features, Sequence, Value, concatenate_datasets, is_caching_enabled
 
     factors = getattr(source_vocabulary, "factors", 0)
     source_type = Sequence(Value("int32"), length=1 + factors) if factors else Value("int32")
@@ -242,7 +242,8 @@ def tokenise(
     # Named here because datasets would otherwise pickle the vocabularies to find out whether they have changed.
     encoding = ("tokenised", dataset._fingerprint, source_vocabulary.fingerprint(), target_vocabulary.fingerprint())
     world = world or World()
-    shared = world.size > 1 and bool(dataset.cache_files)  # what lies in memory leaves no files to the others
+    # What lies in memory leaves no files to the others.
+    shared = world.size > 1 and bool(dataset.cache_files) and is_caching_enabled()
     parts = min(MOST_PARTS, -(-len(dataset) // ROWS_A_PART)) if shared else 1
 
     def encoded_part(number: int) -> "datasets.Dataset":
@@ -275,8 +276,14 @@ def tokenise(
             kept = encoded.select(np.flatnonzero(verdicts == KEPT), new_fingerprint=digest("kept", *limits))
             # Written out again so that readers find the rows in place instead of through a table of indices.
             flat = functools.partial(kept.flatten_indices, new_fingerprint=digest("flat", *limits))
+
+            def write_flat() -> None:
+                with cache_errors():
+                    if world.is_main:
+                        flat()
+
             if shared:
-                world.gather(lambda: flat().num_rows if world.is_main else 0)
+                world.gather(write_flat)
             encoded = flat()
     return encoded, counts
 

@@ -1,5 +1,6 @@
 """Training data that is read while training: by each rank its own files, in an order drawn for each epoch."""
 
+import functools
 import logging
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -29,8 +30,8 @@ class TokenisedStream:
     """Encodes pairs as they come: an iterator of (source ids, target ids) of those within the limits of ``config``.
 
     The files (shards) of a corpus come in an order that is a function of seed and epoch. Of N ranks each reads every
-    N-th file of that order; of those left over, which are all of a corpus of one file, it reads all and encodes every
-    N-th row. Logs at the end how many pairs that were, and how many were dropped.
+    N-th file of that order. Files left over (of a corpus of one file, that one) are read by all ranks, and each encodes
+    every N-th row. Logs at the end how many pairs that were, and how many were dropped.
 
     It can go on where it stood: `datasets` opens the file that was being read, and passes over its rows before.
     """
@@ -95,7 +96,8 @@ class TokenisedStream:
             self.place = {**self.place, "file": 0, "counts": [0, 0, 0, 0], "all": True}
             yield from self._read()
             return
-        part = f" ({self.world.size} processes; of the first one's share)" if self.world.size > 1 else ""
+        whole = self.world.size == 1 or self.place["all"]
+        part = "" if whole else f" ({self.world.size} processes; of the first one's share)"
         log.info("%s, read to its end%s: %s", self.name, part, FilterCounts(*self.place["counts"]).describe())
 
     def _batches(self) -> Iterator[dict[str, list[Any]]]:
@@ -115,6 +117,9 @@ class TokenisedStream:
                     self.place["rows"] = dataset.state_dict()
             except UserError as error:
                 raise self._named(error, int(own[position])) from None
+            except (ValueError, EOFError, OSError) as error:  # no JSON, cut short, or the network
+                unreadable = UserError(f"{self.name}: cannot be read: {' '.join(str(error).split())[:200]}")
+                raise self._named(unreadable, int(own[position])) from error
             self.place = {**self.place, "file": position + 1, "rows": {}}
 
     def _named(self, error: UserError, file: int) -> UserError:
@@ -122,6 +127,11 @@ class TokenisedStream:
         if self.file_count == 1:
             return error
         return UserError(f"{error} (the row of file {file + 1} of {self.file_count})")
+
+
+def _first(pairs: Iterator[Pair], count: int) -> list[Pair]:
+    """So many pairs, or those that are left."""
+    return list(islice(pairs, count))
 
 
 class StreamedBatches:
@@ -145,8 +155,7 @@ class StreamedBatches:
     ) -> None:
         self.examples, self.config, self.seed = examples, config, seed
         self.world = world or World()
-        self.share = -(-shuffle_buffer_size // self.world.size)
-        """Pairs that each rank gives to a pool."""
+        self.buffer_size = shuffle_buffer_size
         self.pool: dict[str, Any] = {}
         """Where the newest pool begins, of this rank's pairs; empty where that is not known."""
 
@@ -157,7 +166,7 @@ class StreamedBatches:
     def restore(self, state: dict[str, Any]) -> None:
         """Reads from that pool on, where the same epoch is entered behind its begin. Where another number of ranks left
         it, the epoch is read from its start."""
-        if "ranks" not in state:
+        if state and "ranks" not in state:
             log.warning(
                 "this checkpoint was written before files came in another order each epoch: some pairs of the current "
                 "epoch come twice, others not at all"
@@ -168,25 +177,27 @@ class StreamedBatches:
     def iterate(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """This rank's batches of an epoch, from the start-th on. All ranks iterate together, and get equally many."""
         random, pairs = np.random.default_rng((self.seed, epoch)), self.examples(epoch)
-        size, passed = self.world.size, 0
+        size, passed, giving = self.world.size, 0, self.world.size
         pool = self.pool
         if isinstance(pairs, Resumable) and pool.get("epoch") == epoch and pool["batches"] <= start * size:
-            passed, random.bit_generator.state = pool["batches"], pool["random"]
+            passed, giving, random.bit_generator.state = pool["batches"], pool.get("giving", size), pool["random"]
             pairs.restore(pool["pairs"])
-        batches = islice(self._batches(pairs, random, epoch, passed), start * size - passed, None)
+        batches = islice(self._batches(pairs, random, epoch, passed, giving), start * size - passed, None)
         for group in iter(lambda: list(islice(batches, size)), []):
             if len(group) == size:
                 yield collate(group[self.world.rank], self.config.length_step)
 
     def _batches(
-        self, pairs: Iterator[Pair], random: np.random.Generator, epoch: int, passed: int
+        self, pairs: Iterator[Pair], random: np.random.Generator, epoch: int, passed: int, giving: int
     ) -> Iterator[list[Pair]]:
-        """Batches of all ranks, of which so many came before."""
+        """Batches of all ranks, of which so many came before. giving: ranks that had pairs left, by the last pool."""
         while True:
             if isinstance(pairs, Resumable):
-                self.pool = {"epoch": epoch, "batches": passed, "random": random.bit_generator.state}
+                self.pool = {"epoch": epoch, "batches": passed, "giving": giving, "random": random.bit_generator.state}
                 self.pool["pairs"] = pairs.state()
-            shares = self.world.gather(lambda: list(islice(pairs, self.share)))
+            share = -(-self.buffer_size // giving)
+            shares = self.world.gather(functools.partial(_first, pairs, share))
+            giving = max(1, sum(len(each) == share for each in shares))
             if not (pool := [pair for share in shares for pair in share]):
                 return
             source, target = (np.array([len(pair[side]) for pair in pool], np.int64) for side in (0, 1))

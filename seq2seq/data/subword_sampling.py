@@ -243,10 +243,11 @@ def pair_sampler(
 
 class Resegmented(Iterator[Pair]):
     """The pairs of a stream, which begins with row 0, segmented anew. It can go on where it stood, if the stream
-    can."""
+    can. rank, size: rows of several ranks have numbers of their own."""
 
-    def __init__(self, pairs: Iterator[Pair], sampler: PairSampler, epoch: int) -> None:
+    def __init__(self, pairs: Iterator[Pair], sampler: PairSampler, epoch: int, rank: int = 0, size: int = 1) -> None:
         self.pairs, self.sampler, self.epoch, self.row = pairs, sampler, epoch, 0
+        self.rank, self.size = rank, size
 
     def state(self) -> dict[str, Any]:
         """Where it stands, in values that JSON holds."""
@@ -262,9 +263,11 @@ class Resegmented(Iterator[Pair]):
     def __next__(self) -> Pair:
         pair = next(self.pairs)
         self.row += 1
-        return self.sampler(pair, self.epoch, self.row - 1)
+        return self.sampler(pair, self.epoch, (self.row - 1) * self.size + self.rank)
 
 
-def resegmented(pairs: Iterator[Pair], sampler: PairSampler | None, epoch: int) -> Iterator[Pair]:
-    """The pairs of a stream, segmented anew where there is a sampler."""
-    return pairs if sampler is None else Resegmented(pairs, sampler, epoch)
+def resegmented(
+    pairs: Iterator[Pair], sampler: PairSampler | None, epoch: int, rank: int = 0, size: int = 1
+) -> Iterator[Pair]:
+    """The pairs of a rank's stream, segmented anew where there is a sampler."""
+    return pairs if sampler is None else Resegmented(pairs, sampler, epoch, rank, size)

@@ -16,6 +16,7 @@ from seq2seq.config import BUILD_OPTION, KIND_OPTION, format_of
 from seq2seq.errors import Interrupted, UserError, check
 from seq2seq.runs.layout import CONFIG_FILE, MODEL_FILE
 from seq2seq.runs.weights import check_bound, check_shapes, load_weights, model_tensors, stored_config, stored_shapes
+from seq2seq.runtime.distributed import connection_lost
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -127,7 +128,7 @@ def own_failures_named(build: Build | None) -> Iterator[None]:
     except (UserError, Interrupted, OSError):
         raise
     except Exception as error:
-        if build is None:
+        if build is None or connection_lost(error):
             raise
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         raise UserError(f"the model that {builder_name(build)} gave cannot be trained: {reason}") from error

@@ -76,7 +76,7 @@ class World:
         try:
             own = work(), ""
         except UserError as error:
-            own = None, str(error)
+            own = None, str(error) or "a process failed"
         results = self._exchange(own)
         for _, problem in results:
             check(not problem, problem)
@@ -133,11 +133,12 @@ def world(device: str = "auto") -> Iterator[World]:
     try:
         yield World(rank, size, chosen)
     except RuntimeError as error:
-        if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
+        if not connection_lost(error):
             raise
-        raise UserError(
-            f"process {rank + 1} of {size} ends, as another one has ended; that one's message says why"
-        ) from None
+        ended = "Connection closed by peer" in str(error) or "Connection reset by peer" in str(error)
+        otherwise = "" if ended else f"; if none has: {' '.join(str(error).split())[:300]}"
+        message = f"process {rank + 1} of {size} lost the others; if one of them has ended, its message says why"
+        raise UserError(message + otherwise) from error
     finally:
         distributed.destroy_process_group()
 
@@ -148,6 +149,11 @@ def _store(*_environment: str | None) -> distributed.Store:
     and began a new one, a rank that is ahead would wait at the old one for ever."""
     store, *_ = next(distributed.rendezvous("env://", timeout=LONGEST_WAIT))
     return store
+
+
+def connection_lost(error: BaseException) -> bool:
+    """Whether an error is one of the connection between processes."""
+    return isinstance(error, distributed.DistError) or (isinstance(error, RuntimeError) and "/gloo/" in str(error))
 
 
 def end_other_processes() -> None:

@@ -123,10 +123,10 @@ def _streamed(
         for name, part, files in zip(_names(config), parts, by_files, strict=True)
     ]
     if len(streams) == 1:
-        return resegmented(streams[0](), sampler, epoch)
+        return resegmented(streams[0](), sampler, epoch, world.rank, world.size)
     weights = [each.weight for each in config.corpora()]
     mixed = Interleaved(streams, shares(weights, [], 1), config.trainer.seed, epoch)
-    return resegmented(mixed, sampler, epoch)
+    return resegmented(mixed, sampler, epoch, world.rank, world.size)
 
 
 def _names(config: ExperimentConfig) -> list[str]:

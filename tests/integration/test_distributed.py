@@ -250,4 +250,27 @@ def test_an_error_of_one_process_is_no_traceback_of_another(toy_data: Path, tmp_
     assert run_ranks(2, tmp_path / "fails.py", [toy_data, tmp_path / "run"], tmp_path) == "2\n2\n"
     errors = [(tmp_path / f"stderr-{rank}").read_text().splitlines() for rank in (0, 1)]
     assert "vocabulary size 20 is too small" in errors[0][-1]
-    assert errors[1] == ["seq2seq: error: process 2 of 2 ends, as another one has ended; that one's message says why"]
+    assert errors[1] == [
+        "seq2seq: error: process 2 of 2 lost the others; if one of them has ended, its message says why"
+    ]
+
+
+LOST = '''
+"""Fails as NCCL does where two processes have one GPU."""
+from torch.distributed import DistBackendError
+
+from seq2seq.errors import UserError
+from seq2seq.runtime.distributed import world
+
+try:
+    with world("cpu"):
+        raise DistBackendError("NCCL error: Duplicate GPU detected")
+except UserError as error:
+    print(error)
+'''
+
+
+def test_the_reason_of_a_lost_connection_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "lost.py").write_text(LOST)
+    lines = run_ranks(2, tmp_path / "lost.py", [], tmp_path).splitlines()
+    assert len(lines) == 2 and all(line.endswith("if none has: NCCL error: Duplicate GPU detected") for line in lines)

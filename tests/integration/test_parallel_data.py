@@ -42,8 +42,8 @@ with world("cpu") as here:
 
 @pytest.mark.parametrize("max_length", [0, 12])
 def test_each_process_encodes_a_share_and_all_hold_the_same(max_length: int, tmp_path: Path, toy_data: Path) -> None:
-    (tmp_path / "prepared.py").write_text(PREPARED)
     """Of data in memory, which leaves no files to others, each encodes all."""
+    (tmp_path / "prepared.py").write_text(PREPARED)
     held, encoded = [], {}
     for count, place in ((1, "file"), (2, "file"), (2, "memory")):
         folder = tmp_path / f"{count}-{place}"  # a copy: what one has cached, the other must not find

@@ -59,18 +59,20 @@ def opened(folder: Path) -> Any:
 
 
 def streamed(folders: list[Path], vocabulary: Vocabulary, world: World) -> StreamedBatches:
-    """Of one corpus, or of two that are mixed and segmented anew."""
+    """Of one corpus, or of two or three that are mixed and segmented anew."""
     corpora = [opened(each) for each in folders]
 
     def pairs(epoch: int) -> Iterator[Pair]:
         streams = [
-            lambda part=part: TokenisedStream(part, vocabulary, vocabulary, CONFIG, seed=3, epoch=epoch, world=world)
+            lambda part=part: TokenisedStream(
+                part, vocabulary, vocabulary, CONFIG, seed=3, epoch=epoch, world=world, never_empty=len(corpora) > 1
+            )
             for part in corpora
         ]
         if len(streams) == 1:
             return streams[0]()
-        mixed: Iterator[Any] = Interleaved(streams, [0.2, 0.8], 3, epoch)
-        return resegmented(mixed, pair_sampler(vocabulary, vocabulary, 0.3, 0, 1), epoch)
+        mixed: Iterator[Any] = Interleaved(streams, [[0.2, 0.8], [0.2, 0.7, 0.1]][len(streams) - 2], 3, epoch)
+        return resegmented(mixed, pair_sampler(vocabulary, vocabulary, 0.3, 0, 1), epoch, world.rank, world.size)
 
     return StreamedBatches(pairs, BatchingConfig(max_tokens_per_batch=60), 70, 5, world)
 
@@ -79,12 +81,13 @@ def plain(batches: Iterator[Batch]) -> list[Any]:
     return [(batch.source.tolist(), batch.target_output.tolist()) for batch in batches]
 
 
-@pytest.mark.parametrize(("corpora", "size"), [(1, 1), (1, 2), (2, 3)])
+@pytest.mark.parametrize(("corpora", "size"), [(1, 1), (1, 2), (2, 3), (3, 2)])
 def test_batches_after_a_resume_are_those_of_an_uninterrupted_epoch(
     corpora: int, size: int, vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
     """At any batch, in a later epoch, and again after that resume; on each of several ranks."""
-    folders = [write_corpus(tmp_path / str(number), number, (90, 250, 200, 130, 160)) for number in range(corpora)]
+    sizes = [(90, 250, 200, 130, 160), (90, 250, 200, 130, 160), (2,)][:corpora]
+    folders = [write_corpus(tmp_path / str(number), number % 2, rows) for number, rows in enumerate(sizes)]
 
     def check(world: World) -> None:
         def fresh() -> StreamedBatches:
@@ -181,6 +184,21 @@ def test_ranks_have_equally_many_batches_of_unlike_files(
     assert sum((all_texts - texts).values()) <= largest
 
 
+def test_pools_stay_full_when_only_one_rank_has_pairs_left(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    corpus = opened(write_corpus(tmp_path / "data", 0, (40, 40, 900)))
+    pools: list[int] = []
+
+    def read(world: World) -> None:
+        stream = TokenisedStream(corpus, vocabulary, vocabulary, CONFIG, world=world)
+        batches = StreamedBatches(lambda _: stream, BatchingConfig(max_tokens_per_batch=60), 70, 5, world)
+        for _ in batches.iterate(0):
+            if world.rank == 0 and batches.pool["batches"] not in pools:
+                pools.append(batches.pool["batches"])
+
+    by_ranks(3, read)
+    assert 9 < len(pools) < 18  # 980 rows, a ninth of them empty, some too long, in pools of 70
+
+
 def test_a_mix_holds_a_corpus_of_fewer_pairs_than_ranks(vocabulary: Vocabulary, tmp_path: Path) -> None:
     """Each rank has its share of it, and an epoch ends for good."""
     folders = [write_corpus(tmp_path / "small", 1, (1,)), write_corpus(tmp_path / "large", 2, (200, 200))]
@@ -216,6 +234,27 @@ def test_a_bad_row_is_named_with_its_file(vocabulary: Vocabulary, tmp_path: Path
             plain(streamed([folder], vocabulary, world).iterate(0))
 
     by_ranks(3, read)
+
+
+def test_a_broken_file_is_named_to_all(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    folder = write_corpus(tmp_path / "data", 0)
+    corpus = opened(folder)
+    name = sorted(folder.iterdir())[2]
+    name.write_bytes(gzip.compress(gzip.decompress(name.read_bytes()) + b'{"en": "a", "de'))
+
+    def read(world: World) -> None:
+        with pytest.raises(UserError, match=r"training data: cannot be read: .*file 3 of 4"):
+            list(
+                StreamedBatches(
+                    lambda _: TokenisedStream(corpus, vocabulary, vocabulary, CONFIG, world=world),
+                    BatchingConfig(max_tokens_per_batch=60),
+                    70,
+                    5,
+                    world,
+                ).iterate(0)
+            )
+
+    by_ranks(2, read)
 
 
 def test_what_an_older_checkpoint_says_is_no_place(
