@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.cli.arguments import Parser, named, number_within, path_named
-from seq2seq.cli.verbs import INPUT_LENGTHS
+from seq2seq.cli.verbs import INPUT_LENGTHS, PRECISIONS
 from seq2seq.config import Whole
 from seq2seq.errors import UserError, check
 from seq2seq.serving.limits import BOUNDS, HELP, Limits
@@ -54,9 +54,10 @@ def add_serve(verbs: Any) -> None:
     serve.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     serve.add_argument(
         "--precision",
-        choices=("fp32", "int8"),
+        choices=PRECISIONS,
         default="fp32",
-        help="int8: translators quantised, faster on CPUs with VNNI; a few outputs differ (default: fp32)",
+        help="int8: translators quantised, faster on CPUs with VNNI; bf16, fp16: on GPUs, bf16 on some CPUs, too; a "
+        "few outputs differ (default: fp32)",
     )
     serve.add_argument(
         "--max-input-length",

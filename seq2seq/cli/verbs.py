@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from seq2seq.runs.stored_model import Kind
 
 INPUT_LENGTHS = Whole(1, 1_000_000)
+PRECISIONS = ("fp32", "int8", "bf16", "fp16")
+"""DecodingPrecision, without the import of torch."""
 """Tokens that --max-input-length may allow."""
 
 
@@ -58,9 +60,10 @@ def add_translator_options(parser: Parser) -> None:
     add_ensemble(parser)
     parser.add_argument(
         "--precision",
-        choices=("fp32", "int8"),
+        choices=PRECISIONS,
         default="fp32",
-        help="int8: quantised, 1.5 to 1.8 times as fast on CPUs with VNNI; a few outputs differ (default: fp32)",
+        help="int8: quantised, 1.5 to 1.8 times as fast on CPUs with VNNI; bf16, fp16: as in training, on GPUs, bf16 "
+        "on CPUs with AMX or AVX512-BF16, too; a few outputs differ (default: fp32)",
     )
     parser.add_argument(
         "--shortlist",

@@ -54,7 +54,8 @@ class Searcher(Pretrained):
         self.model = model.eval()
         self.search_config = search or SearchConfig()
         self.precision: DecodingPrecision = "fp32"
-        """int8: 1.5 to 1.8 times as fast on CPUs with VNNI instructions, at the price of a few outputs that differ."""
+        """int8: 1.5 to 1.8 times as fast on CPUs with VNNI instructions, at the price of a few outputs that differ.
+        bf16, fp16: products of half precision, as in training, for GPUs; bf16 on CPUs with AMX or AVX512-BF16, too."""
         self.partners: list[Seq2Seq] = []
         """Further models of an ensemble, see `join`."""
         self.fusion: Fusion | None = None
@@ -124,7 +125,7 @@ class Searcher(Pretrained):
         language model the step gives scores, which are no probabilities. words: the tokens that are scored, by whose
         places the step then goes."""
         prepared = self._prepared.of(self._models, self.precision)
-        encoding = compute_type("auto", self.device) if self.precision == "int8" else torch.float32
+        encoding = compute_type("auto" if self.precision == "int8" else self.precision, self.device)
         with torch.autocast(self.device.type, encoding, enabled=encoding != torch.float32):
             memories = [model.encode(batch.source, batch.source_lengths) for model in self._models]
             states = [each.start_from(memory, batch.source) for each, memory in zip(prepared, memories, strict=True)]

@@ -10,9 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, check
+from seq2seq.runtime.device import compute_type
 
-DecodingPrecision = Literal["fp32", "int8"]
+DecodingPrecision = Literal["fp32", "int8", "bf16", "fp16"]
 Product = Callable[[Tensor, Tensor], Tensor]
 """(inputs [N, I], addend [N, O] or [O]) -> inputs W^T + addend [N, O], for a weight W [O, I] that stays the same."""
 
@@ -25,17 +26,27 @@ come and go memory grows for hours. 490 MiB instead of 970 after searches of ran
 def product_of(weight: Tensor, precision: DecodingPrecision) -> Product:
     """The fastest product with this weight [O, I] on its device.
 
-    Raises UserError where int8 is asked of hardware without such instructions.
+    Raises UserError where int8, bf16 or fp16 is asked of hardware without such instructions.
     """
     if precision == "int8":
         if weight.device.type != "cpu" or not cpu_multiplies_int8():
             raise UserError("precision int8 needs a CPU with VNNI instructions; use fp32")
         return Int8Product(weight)
+    if precision == "bf16" or precision == "fp16":
+        return HalfProduct(weight, _half_type(precision, weight.device))
     if precision != "fp32":
-        raise UserError(f"the precision of decoding is fp32 or int8, not {precision}")
+        raise UserError(f"the precision of decoding is fp32, int8, bf16 or fp16, not {precision}")
     if weight.device.type == "cpu" and weight.dtype == torch.float32 and torch.backends.mkldnn.is_available():
         return PackedProduct(weight)
     return PlainProduct(weight)
+
+
+def _half_type(precision: Literal["bf16", "fp16"], device: torch.device) -> torch.dtype:
+    """The type of that name. Raises UserError where the device would only emulate it."""
+    known = device.type != "cpu" if precision == "fp16" else compute_type("auto", device) == torch.bfloat16
+    needed = {"bf16": "a GPU, or a CPU with AMX or AVX512-BF16, that multiplies it", "fp16": "a GPU"}
+    check(known, f"precision {precision} needs {needed[precision]}; use fp32")
+    return compute_type(precision, device)
 
 
 def cpu_multiplies_int8() -> bool:
@@ -52,6 +63,17 @@ class PlainProduct:
     def __call__(self, inputs: Tensor, addend: Tensor) -> Tensor:
         """See `Product`."""
         return torch.addmm(addend, inputs, self.weight)
+
+
+class HalfProduct:
+    """In bf16 or fp16: inputs, weight and product are rounded, and what is added to it is fp32."""
+
+    def __init__(self, weight: Tensor, dtype: torch.dtype) -> None:
+        self.weight = weight.t().to(dtype).contiguous()
+
+    def __call__(self, inputs: Tensor, addend: Tensor) -> Tensor:
+        """See `Product`."""
+        return addend.float() + inputs.to(self.weight.dtype) @ self.weight
 
 
 class PackedProduct:

@@ -17,7 +17,8 @@ from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.errors import UserError
 from seq2seq.inference.load import load
 from seq2seq.inference.translator import Translator
-from tests.conftest import WORDS, needs_int8
+from seq2seq.runtime.kernels import DecodingPrecision
+from tests.conftest import WORDS, needs_bf16, needs_int8
 
 
 def test_changed_weights_are_prepared_again(toy_run: Path) -> None:
@@ -29,17 +30,27 @@ def test_changed_weights_are_prepared_again(toy_run: Path) -> None:
     assert translator.translate(sentences) == ["", ""] != before
 
 
-@needs_int8
-def test_int8_translates_as_fp32_does_but_for_close_calls(toy_run: Path) -> None:
+@pytest.mark.parametrize(
+    ("precision", "device"),
+    [
+        pytest.param("int8", "cpu", marks=needs_int8),
+        pytest.param("bf16", "cpu", marks=needs_bf16),
+        pytest.param("bf16", "cuda", marks=pytest.mark.gpu),
+        pytest.param("fp16", "cuda", marks=pytest.mark.gpu),
+    ],
+)
+def test_other_precisions_translate_as_fp32_does_but_for_close_calls(
+    precision: DecodingPrecision, device: str, toy_run: Path
+) -> None:
     chance = random.Random(3)
     lines = [" ".join(chance.choices(WORDS, k=chance.randint(1, 6))) for _ in range(200)]
-    translator = load(toy_run)
+    translator = load(toy_run, device=device)
     expected = translator.search(lines)
-    translator.precision = "int8"
+    translator.precision = precision
     found = translator.search(lines)
     same = [(one[0], other[0]) for one, other in zip(found, expected, strict=True) if one[0].text == other[0].text]
     assert len(same) >= 0.95 * len(lines)
-    assert any(one.score != other.score for one, other in same), "int8 was not used"
+    assert any(one.score != other.score for one, other in same), f"{precision} was not used"
     assert all(abs(one.score - other.score) < 0.05 for one, other in same)
 
 

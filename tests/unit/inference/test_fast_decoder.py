@@ -20,7 +20,7 @@ from seq2seq.model.recurrent import Cell
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.runtime.kernels import DecodingPrecision
 from seq2seq.search.beam import SearchConfig, beam_search
-from tests.conftest import needs_int8
+from tests.conftest import needs_bf16, needs_int8
 
 COUPLINGS: list[Coupling] = ["none", "bottom_up", "input_feeding"]
 ATTENTIONS: list[AttentionKind] = ["dot", "general", "additive"]
@@ -39,6 +39,7 @@ KINDS = [
     pytest.param("fp32", torch.float16, 0.02, id="fp16"),
     pytest.param("fp32", torch.bfloat16, 0.1, id="bf16"),
     pytest.param("int8", torch.float32, 0.1, id="int8", marks=needs_int8),
+    pytest.param("bf16", torch.float32, 0.1, id="products in bf16", marks=needs_bf16),
 ]
 """Precision, type of the weights, and how far log-probabilities may lie apart."""
 

@@ -1,14 +1,24 @@
 """Products of each precision against torch's own, and against exact arithmetic."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
 
+from seq2seq.cli.verbs import PRECISIONS
 from seq2seq.errors import UserError
 from seq2seq.runtime.device import device_named
-from seq2seq.runtime.kernels import Int8Product, PackedProduct, PlainProduct, best_continuations, product_of, tanh_
-from tests.conftest import needs_int8
+from seq2seq.runtime.kernels import (
+    DecodingPrecision,
+    Int8Product,
+    PackedProduct,
+    PlainProduct,
+    best_continuations,
+    product_of,
+    tanh_,
+)
+from tests.conftest import needs_bf16, needs_int8
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
@@ -56,6 +66,27 @@ def test_int8_is_refused_where_the_hardware_lacks_it(monkeypatch: pytest.MonkeyP
         product_of(torch.randn(4, 4), "int8")
     with pytest.raises(UserError, match="int4"):
         product_of(torch.randn(4, 4), "int4")  # type: ignore[arg-type]
+
+
+def test_half_precision_is_refused_where_it_would_be_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="fp16 needs a GPU; use fp32"):
+        product_of(torch.randn(4, 4), "fp16")
+    monkeypatch.setattr("seq2seq.runtime.device._cpu_multiplies_bf16", lambda: False)
+    with pytest.raises(UserError, match="bf16 needs a GPU, or a CPU with AMX"):
+        product_of(torch.randn(4, 4), "bf16")
+
+
+def test_the_command_line_offers_every_precision() -> None:
+    assert get_args(DecodingPrecision) == PRECISIONS
+
+
+@needs_bf16
+def test_products_in_bf16_round_inputs_and_weight_only() -> None:
+    weight, inputs, addend = torch.randn(9, 6), torch.randn(5, 6), 1000 + torch.rand(9)
+    exact = inputs.bfloat16().double() @ weight.bfloat16().double().T
+    found = product_of(weight, "bf16")(inputs, addend)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double() - addend.double(), exact, rtol=0.01, atol=0.02)
 
 
 def test_weights_in_fp64_are_multiplied_in_fp64() -> None:
