@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import logging
 import os
 import sys
 
@@ -10,10 +9,9 @@ from seq2seq.cli.main import main
 
 
 def _leave(status: int) -> None:
-    """Ends one of several processes. Threads of torch's connection may outlive what they use while Python takes itself
-    apart, about once in ten ends on busy cores, and abort a process that has done its work."""
+    """Ends one of several processes. On busy cores one in twelve that had done their work was seen to abort while
+    Python took itself apart ("terminate called without an active exception", a thread of a library)."""
     atexit._run_exitfuncs()
-    logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from seq2seq.runs.stored_model import Kind
 
 INPUT_LENGTHS = Whole(1, 1_000_000)
+"""Tokens that --max-input-length may allow."""
 PRECISIONS = ("fp32", "int8", "bf16", "fp16")
 """DecodingPrecision, without the import of torch."""
-"""Tokens that --max-input-length may allow."""
 
 
 def add_verb(verbs: Any, name: str, description: str, run: Callable[[argparse.Namespace], None]) -> Parser:
