@@ -228,7 +228,7 @@ def tokenise(
     ``max_length`` tokens a side and those whose lengths differ by more than the factor ``max_ratio`` (0 = no limit).
     Arrow files of the results are cached by data, vocabularies and limits. Of several ranks each encodes a share of the
     rows, and takes the others from that cache; where they have none in common, it encodes them, too. Raises `UserError`
-    when no pair is left.
+    when no pair is left, and where ranks hold other data than each other.
     """
     from datasets import Features, Sequence, Value, concatenate_datasets, is_caching_enabled
 
@@ -270,6 +270,7 @@ def tokenise(
         source_lengths, target_lengths = (list_lengths(encoded, side) for side in ("source_ids", "target_ids"))
         verdicts = verdicts_of(source_lengths, target_lengths, max_length, max_ratio)
         counts = FilterCounts(*np.bincount(verdicts, minlength=4).tolist())
+        check_same_everywhere(world, source_lengths, target_lengths)
         check(counts.kept > 0, f"no sentence pair is left: {counts.describe()}")
         if counts.kept < len(encoded):
             limits = (*encoding, max_length, max_ratio)
@@ -286,6 +287,26 @@ def tokenise(
                 world.gather(write_flat)
             encoded = flat()
     return encoded, counts
+
+
+def check_same_everywhere(world: World, *lengths: npt.NDArray[np.int64]) -> None:
+    """Raises UserError, on every rank, where tokenised sides are not as many and as long on each: hosts whose copies of
+    the data differ would train on other batches than they agree on, or wait for each other."""
+    if world.size == 1:
+        return
+    pairs = len(lengths[0])
+    sizes = world.gather(lambda: (pairs, *(int(each.sum()) for each in lengths)))
+    for rank, size in enumerate(sizes):
+        check(
+            size == sizes[0],
+            f"process {rank + 1} of {world.size} reads other data than the first: {_described(size)} against "
+            f"{_described(sizes[0])}; give each host the same files",
+        )
+
+
+def _described(size: tuple[int, ...]) -> str:
+    pairs, *tokens = size
+    return f"{pairs:,} pairs of {' and '.join(f'{each:,}' for each in tokens)} tokens"
 
 
 def references(dataset: Corpus) -> list[list[str]]:

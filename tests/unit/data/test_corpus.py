@@ -24,6 +24,7 @@ from seq2seq.data.loading import is_local
 from seq2seq.data.streams import TokenisedStream
 from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
 from seq2seq.errors import UserError
+from tests.thread_ranks import by_ranks
 
 datasets = pytest.importorskip("datasets")
 
@@ -215,6 +216,23 @@ def test_counts_read_as_one_line(tmp_path: Path, vocabulary: Vocabulary) -> None
     assert tokenise(dataset.select([0]), vocabulary, vocabulary)[1].describe() == "1 pairs kept, none dropped"
     with pytest.raises(UserError, match="no sentence pair is left: 0 pairs kept, dropped: 1 empty, 2 too long"):
         tokenise(dataset, vocabulary, vocabulary, max_length=1)
+
+
+@pytest.mark.parametrize("other", [[("a", "b")], [("a", "b"), ("c d e", "e f g")]], ids=["fewer rows", "other texts"])
+def test_ranks_that_hold_other_data_than_each_other_end(
+    tmp_path: Path, vocabulary: Vocabulary, other: list[tuple[str, str]]
+) -> None:
+    (tmp_path / "other").mkdir()
+    held = [
+        corpus_of([("a", "b"), ("c d", "e f")], tmp_path)[1],
+        corpus_of(other, tmp_path / "other")[1],
+    ]
+    alike = by_ranks(2, lambda world: tokenise(held[0], vocabulary, vocabulary, world=world)[1])
+    assert alike == [tokenise(held[0], vocabulary, vocabulary)[1]] * 2
+    with pytest.raises(
+        UserError, match=r"process 2 of 2 reads other data than the first: \d pairs of \d+ and \d+ tokens"
+    ):
+        by_ranks(2, lambda world: tokenise(held[world.rank], vocabulary, vocabulary, world=world))
 
 
 def test_tokens_are_cached_and_the_cache_notices_changes(
