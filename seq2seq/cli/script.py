@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from seq2seq.cli.exit_status import guarded
+from seq2seq.cli.exit_status import guarded, leave
 from seq2seq.cli.options import parse_task, parse_training, task_parser, training_parser
 from seq2seq.errors import check_argument
 from seq2seq.inference.translator import Translator
@@ -32,7 +32,7 @@ def run_recipe(
     arguments: Sequence[str] | None = None,
     prepare: Callable[[ExperimentConfig], ExperimentConfig] | None = None,
     report: Report | None = None,
-) -> None:
+) -> NoReturn:
     """Runs a recipe script of text to text: `defaults` are its choices. The default output is runs/NAME OF THE SCRIPT.
     Exits.
 
@@ -52,7 +52,7 @@ def run_recipe(
         config, build = parse_training(parser, sys.argv[1:] if arguments is None else arguments)
         train_and_report(prepared(config, prepare and checked), report or print_figures, build)
 
-    sys.exit(guarded(_script().name, work))
+    leave(lambda: guarded(_script().name, work))
 
 
 def run_task(
@@ -60,7 +60,7 @@ def run_task(
     carry_out: Callable[[Task], None],
     arguments: Sequence[str] | None = None,
     prepare: Callable[[Task], Task] | None = None,
-) -> None:
+) -> NoReturn:
     """Runs a recipe script of any other task: carry_out gets its choices, overridden by the command line. Exits.
 
     prepare: as in `run_recipe`.
@@ -77,7 +77,7 @@ def run_task(
         if description:
             print(description)
 
-    sys.exit(guarded(_script().name, work))
+    leave(lambda: guarded(_script().name, work))
 
 
 def refuse_foreign_pictures(output: Path) -> None:

@@ -92,6 +92,33 @@ def test_complaints_do_not_go_among_the_results_where_stderr_is_closed() -> None
     assert (process.returncode, process.stdout) == (2, b"x\n")
 
 
+LEAVING = """
+import atexit, os, sys
+from seq2seq.cli.exit_status import leave
+
+class Library:
+    def __del__(self):
+        os.abort()
+
+library = Library()
+atexit.register(lambda: print("exit handlers"))
+print("results")
+leave(lambda: {run})
+"""
+
+
+@pytest.mark.parametrize(("run", "status"), [("0", 0), ("2", 2), ("sys.exit()", 0), ("sys.exit(3)", 3)])
+def test_one_of_several_processes_is_not_brought_down_on_its_way_out(run: str, status: int) -> None:
+    def end(world_size: str) -> tuple[int, str]:
+        environment = BUFFERED | {"WORLD_SIZE": world_size}
+        command = [sys.executable, "-c", LEAVING.format(run=run)]
+        process = subprocess.run(command, capture_output=True, text=True, env=environment)
+        return process.returncode, process.stdout
+
+    assert end("2") == (status, "results\nexit handlers\n")
+    assert end("1") == (-signal.SIGABRT, "results\nexit handlers\n")  # Python takes itself apart, as always
+
+
 def test_quick_imports_collect_no_garbage_until_they_end() -> None:
     with quick_imports():
         within = gc.isenabled()
