@@ -63,10 +63,12 @@ class Scores:
     """Edits in percent of the references' characters."""
 
     def describe(self) -> str:
-        """One line for people."""
-        figures = ", ".join(metric.describe() for metric in (self.bleu, self.chrf, self.ter))
+        """One line for people; without BLEU where it is 0 though outputs are right: it needs texts of four words."""
+        silent = self.bleu.score == 0 and self.exact_match > 0
+        metrics = (self.chrf, self.ter) if silent else (self.bleu, self.chrf, self.ter)
+        figures = ", ".join(metric.describe() for metric in metrics)
         rates = ", ".join(f"{name} {rate:.2f} %" for name, rate in self.percentages().items())
-        return f"{figures}, {rates} ({self.bleu.signature})"
+        return f"{figures}, {rates} ({metrics[0].signature})"
 
     def percentages(self) -> dict[str, float]:
         """The figures that are not sacreBLEU's, by their names for people."""

@@ -156,6 +156,13 @@ def test_error_rates_are_among_the_scores() -> None:
     assert chrf(["abc"], [["abc"]]) == 100
 
 
+def test_words_alone_are_described_without_bleu_unless_all_are_wrong() -> None:
+    line = corpus_scores(["reds", "blue"], [["reds"], ["blues"]]).describe()
+    assert line.startswith("chrF2 ") and "exact match 50.00 %" in line and "BLEU" not in line
+    assert corpus_scores(["x", "y"], [["reds"], ["blues"]]).describe().startswith("BLEU 0.00, ")
+    assert corpus_scores(["a b c d"], [["a b c d"]]).describe().startswith("BLEU 100.00, ")
+
+
 def test_lowercased_scores_regard_no_case_and_repeat_no_ter(monkeypatch: pytest.MonkeyPatch) -> None:
     hypotheses, references = ["A b c d", "e", "f"], [["a B c d"], ["x", "E"], ["g"]]
     expected = corpus_scores(hypotheses, references, lowercase=True)
