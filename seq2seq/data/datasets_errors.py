@@ -2,7 +2,9 @@
 
 import contextlib
 import logging
+import lzma
 import re
+import zlib
 from collections.abc import Iterator
 
 from seq2seq.errors import UserError
@@ -59,6 +61,18 @@ def _reason(cause: BaseException) -> str:
         return ": it holds sound files"
     insides = (LookupError, TypeError, AttributeError, AssertionError)
     return f": {text}" if text and not isinstance(cause, insides) else ""
+
+
+@contextlib.contextmanager
+def reading_errors(name: str) -> Iterator[None]:
+    """Turn what `datasets` raises about rows of a stream that it cannot read (no JSON, other columns, a damaged file,
+    the network) into one line. name: says in it what is read."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (ValueError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise UserError(f"{name}: cannot be read: {' '.join(str(error).split())[:200]}") from error
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from seq2seq.data import formats
 from seq2seq.data.datasets_errors import quiet
-from seq2seq.data.loading import Found, find_split, is_local
+from seq2seq.data.loading import Found, Shards, find_split, is_local
 from seq2seq.data.slices import name_and_slice, rows_of_slice
 from seq2seq.data.split_files import ROW_FORMATS, Columns
 from seq2seq.errors import check
@@ -63,6 +63,10 @@ def _placed_rows(found: Found, source: str, target: str) -> Iterator[tuple[str, 
     """(place, row) of all rows, with classes by their names."""
     if isinstance(found.rows, tuple):
         yield from formats.placed_rows(found.rows, source, target)
+        return
+    if isinstance(found.rows, Shards):
+        for path in found.rows.paths:
+            yield from formats.placed_rows((path,), source, target)
         return
     rows, features = found.rows, found.rows.features or {}
     wanted = list(dict.fromkeys((source, target)))

@@ -39,13 +39,25 @@ def row_format(path: Path) -> str:
     return next((suffix for suffix in reversed(suffixes) if suffix not in COMPRESSIONS), "")
 
 
+def read_shards(shards: list[str], source: str, target: str, features: str, several: bool) -> Iterator[Pair]:
+    """Yield the pairs of files of rows, one file after the other, as `read_pairs` does."""
+    for shard in shards:
+        yield from read_pairs((shard,), source, target, features, several=several)
+
+
 def read_pairs(
-    paths: tuple[str, ...], source: str, target: str, features: str = "", header: tuple[str, ...] = ()
+    paths: tuple[str, ...],
+    source: str,
+    target: str,
+    features: str = "",
+    header: tuple[str, ...] = (),
+    several: bool | None = None,
 ) -> Iterator[Pair]:
     """Yield the pairs of one file of rows, or of two plain text files (source first).
 
     ``source``, ``target`` and, where it is not empty, ``features`` name the columns of a file of rows; ``header`` all
-    columns of a table that does not name them itself. Raises `UserError` for anything that is not text.
+    columns of a table that does not name them itself. ``several``: whether targets are lists of references; None: as
+    the first row has it. Raises `UserError` for anything that is not text.
     """
     if len(paths) == 2:
         check(not features, f"{paths[0]}: text files hold no column '{features}'; give a table, such as .tsv")
@@ -53,7 +65,6 @@ def read_pairs(
         return
     path = Path(paths[0])
     used = (source, target, *([features] if features else []))
-    several: bool | None = None
     for place, row in _headerless_rows(path, header, used) if header else _rows(path, used):
         pair = pair_of(row, source, target, place, features)
         if several is None:

@@ -7,7 +7,8 @@ import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
@@ -24,6 +25,7 @@ from seq2seq.data.split_files import (
     Columns,
     all_split_files,
     present_splits,
+    shard_files,
     split_files,
 )
 from seq2seq.data.tables import split_table
@@ -41,11 +43,18 @@ Corpus: TypeAlias = Union["datasets.Dataset", "datasets.IterableDataset"]
 LOCAL_HELP = "give a folder that holds train.jsonl, validation.jsonl and test.jsonl (or .csv, .tsv, .parquet)"
 
 
+@dataclass(frozen=True)
+class Shards:
+    """Files of rows that a split is spread over."""
+
+    paths: tuple[Path, ...]
+
+
 class Found(NamedTuple):
     """A split of a corpus, before its columns are looked at."""
 
-    rows: tuple[Path, ...] | Corpus
-    """A file of rows, two text files, or a data set with all its columns."""
+    rows: tuple[Path, ...] | Shards | Corpus
+    """A file of rows, two text files, files that together are the split, or a data set with all its columns."""
     place: str
     """Names it in errors."""
     part: str = ""
@@ -65,6 +74,8 @@ def open_split(data: str, split: str, columns: Columns, streaming: bool = False)
         found = find_split(data, split, columns, streaming)
         if isinstance(found.rows, tuple):
             corpus = _from_files(found.rows, columns, streaming)
+        elif isinstance(found.rows, Shards):
+            corpus = _from_shards(found.rows, columns, found.place, streaming)
         else:
             corpus = _standardised(found.rows, columns, found.place)
         return _sliced(corpus, name, found.part, found.place)
@@ -94,6 +105,9 @@ def find_split(data: str, split: str, columns: Columns, streaming: bool = False)
     if files:
         _warn_of_others(path, name, columns, files)
         return Found(_rows_of(files, streaming), " and ".join(map(str, files)), part, path)
+    shards = shard_files(path, name)
+    if shards:
+        return Found(_shards_of(shards, streaming), f"{path}, split {name}", part, path)
     return Found(_from_other_folder(path, split, columns, streaming), f"{path}, split {split}", folder=path)
 
 
@@ -130,34 +144,69 @@ def is_local(data: str) -> bool:
 
 def _rows_of(paths: tuple[Path, ...], streaming: bool) -> tuple[Path, ...] | Corpus:
     """The files, or the data set that one of them holds in a format of tables."""
+    if len(paths) == 2 or formats.row_format(paths[0]) in formats.ROW_SUFFIXES:
+        return paths
+    return _tables(paths, streaming)
+
+
+def _shards_of(paths: tuple[Path, ...], streaming: bool) -> Shards | Corpus:
+    """The files, or the data set that they hold in a format of tables."""
+    return Shards(paths) if formats.row_format(paths[0]) in formats.ROW_SUFFIXES else _tables(paths, streaming)
+
+
+def _tables(paths: tuple[Path, ...], streaming: bool) -> Corpus:
+    """Files in a format that `datasets` reads."""
     from datasets import load_dataset
 
-    kind = formats.row_format(paths[0])
-    if len(paths) == 2 or kind not in (".parquet", ".arrow"):
-        return paths
-    with loading_errors(f"{paths[0]}: cannot read"):
-        return load_dataset(kind[1:], data_files=str(paths[0]), split="train", streaming=streaming)
+    kind, place = formats.row_format(paths[0]).removeprefix("."), str(paths[0]) if len(paths) == 1 else f"{paths[0]} ff"
+    with loading_errors(f"{place}: cannot read"):
+        return load_dataset(kind, data_files=list(map(str, paths)), split="train", streaming=streaming)
+
+
+def _from_shards(shards: Shards, columns: Columns, place: str, streaming: bool) -> Corpus:
+    """The pairs of files of rows, each of which is a shard of the data set."""
+    rows = (pair for path in shards.paths for pair in formats.read_pairs((str(path),), *columns))
+    first = next(rows, None)
+    if first is None:
+        raise UserError(f"{place}: the corpus is empty")
+    arguments = {
+        "shards": list(map(str, shards.paths)),
+        **columns._asdict(),
+        "several": isinstance(first["target"], list),
+    }
+    del arguments["header"]
+    return _generated(formats.read_shards, arguments, shards.paths, columns, streaming)
 
 
 def _from_files(paths: tuple[Path, ...], columns: Columns, streaming: bool) -> Corpus:
-    from datasets import Dataset, Features, IterableDataset, Sequence, Value
-
     place = " and ".join(map(str, paths))
     formats.check_sides(paths)
     arguments = {"paths": tuple(map(str, paths)), **columns._asdict()}
     first = next(formats.read_pairs(**arguments), None)
     if first is None:
         raise UserError(f"{place}: the corpus is empty")
+    arguments["several"] = isinstance(first["target"], list)
+    return _generated(formats.read_pairs, arguments, paths, columns, streaming)
+
+
+def _generated(
+    read: Callable[..., Iterator[formats.Pair]],
+    arguments: dict[str, Any],
+    paths: tuple[Path, ...],
+    columns: Columns,
+    streaming: bool,
+) -> Corpus:
+    """What a reader of our own gives; a stream, or a data set that is cached by the files' sizes and times."""
+    from datasets import Dataset, Features, IterableDataset, Sequence, Value
+
     text = Value("string")
-    features = Features({"source": text, "target": Sequence(text) if isinstance(first["target"], list) else text})
+    features = Features({"source": text, "target": Sequence(text) if arguments["several"] else text})
     if streaming:
-        return IterableDataset.from_generator(formats.read_pairs, features=features, gen_kwargs=arguments)
+        return IterableDataset.from_generator(read, features=features, gen_kwargs=arguments)
     stamps = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     fingerprint = digest("files", formats.READER_VERSION, stamps, *columns)
     with cache_errors():
-        return Dataset.from_generator(
-            formats.read_pairs, features=features, gen_kwargs=arguments, fingerprint=fingerprint
-        )
+        return Dataset.from_generator(read, features=features, gen_kwargs=arguments, fingerprint=fingerprint)
 
 
 def _warn_of_others(folder: Path, split: str, columns: Columns, files: tuple[Path, ...]) -> None:

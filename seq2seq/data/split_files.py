@@ -1,15 +1,19 @@
 """Splits in a folder: which files hold one, by their names."""
 
 import contextlib
+import glob
+import itertools
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from seq2seq.data import formats
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, check
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 SPLITS = ("train", "validation", "test")
+SHARD = re.compile(r"(.+)-[0-9]{5}-of-[0-9]{5}\.[^-]*")
 ROW_FORMATS = (*formats.ROW_SUFFIXES, ".parquet", ".arrow")
 
 
@@ -58,6 +62,27 @@ def all_split_files(folder: Path, split: str, columns: Columns) -> Iterator[tupl
                 raise UserError(f"{folder}: holds {present[0].name} but not both {pair[0].name} and {pair[1].name}")
 
 
+def shard_files(folder: Path, split: str) -> tuple[Path, ...]:
+    """Find the files of one format that a split is spread over, such as train-00000-of-00004.jsonl.gz, in a folder or
+    in data/ there, in the order of their names; empty where there is none. Raises `UserError` where they have several
+    formats."""
+    stems = (split, *VALIDATION_NAMES) if split in VALIDATION_NAMES else (split,)
+    for stem, place in itertools.product(stems, (folder, folder / "data")):
+        candidates = place.glob(f"{glob.escape(stem)}-*")
+        found = sorted(path for path in candidates if _shard(path) == stem and path.is_file())
+        others = [path for path in found if formats.row_format(path) != formats.row_format(found[0])]
+        check(not others, f"{folder}: {others and others[0].name} has another format than {found and found[0].name}")
+        if found:
+            return tuple(found)
+    return ()
+
+
+def _shard(path: Path) -> str:
+    """The split that the name of a shard begins with; empty where it is none."""
+    match = SHARD.fullmatch(path.name)
+    return match[1] if match is not None and formats.row_format(path) in ROW_FORMATS else ""
+
+
 def split_among(split: str, present: Collection[str]) -> str | None:
     """What a data set calls a split, of the names that it has; None where it has none. A split for validation may have
     any of VALIDATION_NAMES."""
@@ -75,11 +100,12 @@ def splits_among(present: Collection[str]) -> Iterator[tuple[str, str]]:
 
 
 def present_splits(folder: Path, columns: Columns) -> list[str]:
-    """The names of all splits that `split_files` finds in a folder, in alphabetical order."""
+    """The names of all splits that `split_files` or `shard_files` finds in a folder, in alphabetical order."""
     found = []
-    for stem in sorted({_stem(path) for path in folder.iterdir() if path.is_file()}):
+    files = [path for place in (folder, folder / "data") for path in place.glob("*") if path.is_file()]
+    for stem in sorted({_shard(path) or _stem(path) for path in files}):
         with contextlib.suppress(UserError):  # half of a pair is no split
-            found += [stem] if split_files(folder, stem, columns) else []
+            found += [stem] if split_files(folder, stem, columns) or shard_files(folder, stem) else []
     return found
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import re
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
@@ -11,17 +12,20 @@ import numpy as np
 from seq2seq.data.batch import Batch, Pair, collate
 from seq2seq.data.bucketing import BatchingConfig, cut_into_batches
 from seq2seq.data.corpus import KEPT, DataConfig, FilterCounts, encode_pairs, verdicts_of
+from seq2seq.data.datasets_errors import quiet, reading_errors
 from seq2seq.data.loading import Corpus
 from seq2seq.data.resumable import Resumable
 from seq2seq.data.units import AnyVocabulary
 from seq2seq.data.vocabulary import Vocabulary
-from seq2seq.errors import UserError
+from seq2seq.errors import UserError, check
 from seq2seq.runtime.distributed import World
 
 log = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 256
 """Rows that a rank tokenises together."""
+LINE = re.compile(r", line [0-9]+: ")
+"""Of an error that names a file's line."""
 FILES = 2
 """Keeps the draws of the files' order apart from other draws by seed and epoch."""
 
@@ -48,19 +52,23 @@ class TokenisedStream:
         epoch: int = 0,
         world: World | None = None,
         never_empty: bool = False,
+        told: set[str] | None = None,
     ) -> None:
         """name: of the corpus, for messages. by_files: false reads rows as they come, all ranks the same ones; what a
         program gave may have been cut, and its files hold more. never_empty: a rank whose share has no pair reads all,
-        as others of a mix do that end early."""
+        as others of a mix do that end early. told: names of corpora whose end the log has already; of a mix a small one
+        ends often."""
         self.dataset = dataset.to_iterable_dataset() if hasattr(dataset, "to_iterable_dataset") else dataset
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
         self.config, self.name, self.world = config, name, world or World()
         self.never_empty = never_empty
+        self.told = set[str]() if told is None else told
         self.file_count = self.dataset.num_shards if by_files else 1
         self.files = np.random.default_rng((seed, epoch, FILES)).permutation(self.file_count)
         self.place: dict[str, Any] = {"file": 0, "rows": {}, "counts": [0, 0, 0, 0], "taken": 0, "all": False}
         """Which of its files this rank reads, where the newest batch of rows begins there, what was counted before it,
         pairs taken from it, and whether it reads the others' share, too."""
+        self.place["files"] = self.file_count
         self.pairs = self._read()
 
     def __iter__(self) -> Iterator[tuple[list[int], list[int]]]:
@@ -74,7 +82,13 @@ class TokenisedStream:
         return dict(self.place)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from there; nothing was read yet."""
+        """Goes on from there; nothing was read yet. Raises UserError where the corpus had another number of files."""
+        files, before = self.file_count, state.get("files", self.file_count)
+        check(
+            before == files,
+            f"{self.name}: {files:,} files are there, but there were {before:,} when the run was interrupted; give it "
+            "those of before, or train another run from this one's model (start_from)",
+        )
         self.place = dict(state)
 
     def _read(self) -> Iterator[tuple[list[int], list[int]]]:
@@ -96,6 +110,9 @@ class TokenisedStream:
             self.place = {**self.place, "file": 0, "counts": [0, 0, 0, 0], "all": True}
             yield from self._read()
             return
+        if self.name in self.told:
+            return
+        self.told.add(self.name)
         whole = self.world.size == 1 or self.place["all"]
         part = "" if whole else f" ({self.world.size} processes; of the first one's share)"
         log.info("%s, read to its end%s: %s", self.name, part, FilterCounts(*self.place["counts"]).describe())
@@ -112,19 +129,20 @@ class TokenisedStream:
             dataset.load_state_dict(self.place["rows"])  # none: the first row, wherever another stream of it began
             rows = dataset.iter(batch_size=ROWS_AT_ONCE * step)
             try:
-                for batch in rows:
+                with quiet(), reading_errors(self.name):
+                    batch = next(rows, None)
+                while batch is not None:
                     yield {name: column[first::step] for name, column in batch.items()}
                     self.place["rows"] = dataset.state_dict()
+                    with quiet(), reading_errors(self.name):
+                        batch = next(rows, None)
             except UserError as error:
-                raise self._named(error, int(own[position])) from None
-            except (ValueError, EOFError, OSError) as error:  # no JSON, cut short, or the network
-                unreadable = UserError(f"{self.name}: cannot be read: {' '.join(str(error).split())[:200]}")
-                raise self._named(unreadable, int(own[position])) from error
+                raise self._named(error, int(own[position])) from error.__cause__
             self.place = {**self.place, "file": position + 1, "rows": {}}
 
     def _named(self, error: UserError, file: int) -> UserError:
-        """The error of a row, whose number is counted in its file."""
-        if self.file_count == 1:
+        """The error of a row, whose number is counted in its file, which readers of our own name."""
+        if self.file_count == 1 or LINE.search(str(error)):
             return error
         return UserError(f"{error} (the row of file {file + 1} of {self.file_count})")
 

@@ -14,7 +14,7 @@ import numpy as np
 from seq2seq.data.batch import Pair
 from seq2seq.data.bucketing import AUTO, BatchingConfig, BucketedBatches
 from seq2seq.data.corpus import Corpus, as_list, joined, tokenise
-from seq2seq.data.datasets_errors import quiet
+from seq2seq.data.datasets_errors import quiet, reading_errors
 from seq2seq.data.in_memory import InMemory
 from seq2seq.data.loading import list_lengths
 from seq2seq.data.mixing import Interleaved, Mix, corpus_names, shares
@@ -52,7 +52,8 @@ def drawn_together(config: ExperimentConfig, parts: list[Any]) -> Corpus:
     weights = [each.weight for each in config.corpora()]
     rows = Interleaved(streams, shares(weights, [], 1), config.trainer.seed, epoch=0)
     drawn = islice(rows, config.vocabulary.max_training_sentences)
-    return Dataset.from_list([{**row, "target": as_list(row["target"])} for row in drawn])
+    with quiet(), reading_errors("training data"):
+        return Dataset.from_list([{**row, "target": as_list(row["target"])} for row in drawn])
 
 
 def training_batches(
@@ -115,10 +116,11 @@ def _streamed(
     epoch: int,
 ) -> Iterator[Pair]:
     """This rank's pairs of an epoch as they come."""
+    told: set[str] = set()
     seed, by_files = config.trainer.seed, [not isinstance(each.path, InMemory) for each in config.corpora()]
     streams = [
         functools.partial(
-            TokenisedStream, part, source, target, config, name, files, seed, epoch, world, len(parts) > 1
+            TokenisedStream, part, source, target, config, name, files, seed, epoch, world, len(parts) > 1, told
         )
         for name, part, files in zip(_names(config), parts, by_files, strict=True)
     ]

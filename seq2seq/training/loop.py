@@ -79,7 +79,9 @@ class TrainingLoop:
             if self._finished():
                 return
         if progress.cursor == 0:
-            raise UserError("the training data gives no batch; see the counts of dropped pairs")
+            several = self.step.world.size > 1
+            few = f"fewer batches than the {self.step.world.size} processes; start fewer" if several else "no batch"
+            raise UserError(f"the training data gives {few}; see the counts of dropped pairs")
         progress.epoch, progress.cursor = progress.epoch + 1, 0
         if not self.config.validate_every_steps and progress.validated_step != progress.step:
             self._validate_and_save()

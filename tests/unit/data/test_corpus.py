@@ -96,6 +96,21 @@ def write_shards(folder: Path) -> None:
         shard.to_parquet(folder / "data" / f"train-0000{number}-of-00002.parquet")
 
 
+def write_tsv_shards(folder: Path) -> None:
+    for number in range(2):
+        lines = [f"{a}\t{b}" for a, b in ROWS[number * 4 : number * 4 + 4]]
+        (folder / f"train-0000{number}-of-00002.tsv").write_text("\n".join(["en\tde", *lines]))
+    (folder / "validation.jsonl").write_text(json.dumps({"en": "a", "de": "b"}))  # in another format
+
+
+def write_jsonl_gz_shards(folder: Path) -> None:
+    (folder / "data").mkdir()
+    for number in range(2):
+        lines = [json.dumps({"id": number, "en": a, "de": b}) for a, b in ROWS[number * 4 : number * 4 + 4]]
+        path = folder / "data" / f"train-0000{number}-of-00002.jsonl.gz"
+        path.write_bytes(gzip.compress("\n".join(lines).encode()))
+
+
 def write_saved(folder: Path) -> None:
     rows = {"target": [a for a, _ in ROWS], "en": [a for a, _ in ROWS], "de": [b for _, b in ROWS]}
     datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows)}).save_to_disk(folder)

@@ -42,7 +42,18 @@ def test_the_splits_that_are_there_are_listed(tmp_path: Path) -> None:
     (tmp_path / "d" / "data").mkdir(parents=True)
     for split in ("train", "test"):
         shutil.copy(alone / "train.jsonl", tmp_path / "d" / "data" / f"{split}-00000-of-00001.jsonl")
-    assert complaint(tmp_path / "d", "nope").endswith("among data; the splits are train, test")
+    d = tmp_path / "d"
+    assert complaint(d, "nope") == f"{d}: no split 'nope'; the splits are test, train"
+    shards = write(tmp_path / "e", validation_jsonl=ROW)
+    for number, suffix in enumerate(("tsv", "jsonl")):
+        (shards / f"train-0000{number}-of-00002.{suffix}").write_text("en\tde\na\tA\n")
+    assert complaint(shards, "train").endswith(
+        "train-00001-of-00002.jsonl has another format than train-00000-of-00002.tsv"
+    )
+    (shards / "train-00001-of-00002.jsonl").unlink()
+    assert complaint(shards, "test") == f"{shards}: no split 'test'; the splits are train, validation"
+    (shards / "train-00000-of-00002.tsv").write_text("en\tde\n")
+    assert complaint(shards, "train") == f"{shards}, split train: the corpus is empty"
 
 
 def test_no_insides_of_datasets_are_shown(tmp_path: Path) -> None:

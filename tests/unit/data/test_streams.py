@@ -5,7 +5,7 @@ import gzip
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ import pytest
 import seq2seq
 from seq2seq.data.batch import Batch, Pair
 from seq2seq.data.bucketing import BatchingConfig
-from seq2seq.data.corpus import DataConfig, load_split
+from seq2seq.data.corpus import DataConfig, load_corpus, load_split
 from seq2seq.data.mixing import Interleaved
 from seq2seq.data.streams import StreamedBatches, TokenisedStream
 from seq2seq.data.subword_sampling import pair_sampler, resegmented
-from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig
+from seq2seq.data.vocabulary import Vocabulary, VocabularyConfig, column_texts
 from seq2seq.errors import UserError
 from seq2seq.runtime.distributed import World
 from seq2seq.tasks.batches import training_batches
@@ -219,13 +219,27 @@ def test_a_mix_holds_a_corpus_of_fewer_pairs_than_ranks(vocabulary: Vocabulary, 
         assert 0.03 < sum(pair == small for pair in pairs) / len(pairs) < 0.2
 
 
-def test_a_bad_row_is_named_with_its_file(vocabulary: Vocabulary, tmp_path: Path) -> None:
+def as_parquet(folder: Path) -> Path:
+    """The same corpus in a format whose rows are read by `datasets`."""
+    for path in sorted(folder.iterdir()):
+        rows = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+        datasets.Dataset.from_list(rows).to_parquet(folder / path.name.replace("jsonl.gz", "parquet"))
+        path.unlink()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("parquet", "said"),
+    [(False, r"train-00002-of-00004\.jsonl\.gz, line 7: "), (True, r"row 7: .*\(the row of file 3 of 4\)")],
+)
+def test_a_bad_row_is_named_with_its_file(parquet: bool, said: str, vocabulary: Vocabulary, tmp_path: Path) -> None:
     folder = write_corpus(tmp_path / "data", 0)
     name = sorted(folder.iterdir())[2]
     lines = gzip.decompress(name.read_bytes()).split(b"\n")
     lines[6] = b'{"en": null, "de": "eins"}'
     name.write_bytes(gzip.compress(b"\n".join(lines)))
-    said = r"row 7: .*\(the row of file 3 of 4\)"
+    if parquet:
+        as_parquet(folder)
     with pytest.raises(UserError, match=said):
         texts(opened(folder), vocabulary, World(), 0)
 
@@ -236,14 +250,30 @@ def test_a_bad_row_is_named_with_its_file(vocabulary: Vocabulary, tmp_path: Path
     by_ranks(3, read)
 
 
-def test_a_broken_file_is_named_to_all(vocabulary: Vocabulary, tmp_path: Path) -> None:
+BREAKS: dict[str, tuple[bool, Callable[[bytes], bytes], str]] = {
+    "cut off": (False, lambda raw: raw[: len(raw) // 2], r"train-00002-of-00004\.jsonl\.gz: cannot read: "),
+    "flipped": (False, lambda raw: raw[:40] + b"\xff" * 40 + raw[80:], r"jsonl\.gz: cannot read: .*decompressing"),
+    "no JSON": (
+        False,
+        lambda raw: gzip.compress(gzip.decompress(raw) + b'{"en": "a", "de'),
+        r"train-00002-of-00004\.jsonl\.gz, line 201: malformed JSON",
+    ),
+    "parquet": (True, lambda raw: raw[: len(raw) // 2], r"training data: cannot be read: .*file 3 of 4"),
+}
+
+
+@pytest.mark.parametrize("way", BREAKS)
+def test_a_broken_file_is_named_to_all(way: str, vocabulary: Vocabulary, tmp_path: Path) -> None:
+    parquet, damage, said = BREAKS[way]
     folder = write_corpus(tmp_path / "data", 0)
-    corpus = opened(folder)
+    corpus = opened(as_parquet(folder) if parquet else folder)
     name = sorted(folder.iterdir())[2]
-    name.write_bytes(gzip.compress(gzip.decompress(name.read_bytes()) + b'{"en": "a", "de'))
+    name.write_bytes(damage(name.read_bytes()))
+    with pytest.raises(UserError, match=said.replace(".*file 3 of 4", "")):  # before training, too
+        list(column_texts(corpus, ("source",)))
 
     def read(world: World) -> None:
-        with pytest.raises(UserError, match=r"training data: cannot be read: .*file 3 of 4"):
+        with pytest.raises(UserError, match=said):
             list(
                 StreamedBatches(
                     lambda _: TokenisedStream(corpus, vocabulary, vocabulary, CONFIG, world=world),
@@ -265,6 +295,37 @@ def test_what_an_older_checkpoint_says_is_no_place(
     batches.restore({"epoch": 0, "batches": 3, "random": {}, "pairs": {"rows": {}}})
     assert "some pairs of the current epoch come twice" in caplog.text
     assert plain(batches.iterate(0, 5)) == plain(streamed([folder], vocabulary, World()).iterate(0))[5:]
+
+
+def test_a_corpus_of_other_files_than_before_is_refused(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    folder = write_corpus(tmp_path / "data", 0)
+    batches = streamed([folder], vocabulary, World())
+    next(batches.iterate(0))
+    state = json.loads(json.dumps(batches.state()))
+    sorted(folder.iterdir())[3].unlink()
+    again = streamed([folder], vocabulary, World())
+    again.restore(state)
+    with pytest.raises(UserError, match="3 files are there, but there were 4 when the run was interrupted"):
+        next(again.iterate(0, 1))
+
+
+def test_the_end_of_a_small_corpus_of_a_mix_is_told_once(
+    vocabulary: Vocabulary, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    corpora = tuple(
+        seq2seq.CorpusConfig(str(write_corpus(tmp_path / name, seed, rows)), weight=1)
+        for name, seed, rows in (("small", 0, (9,)), ("large", 1, (300, 200)))
+    )
+    config = seq2seq.ExperimentConfig(
+        corpora, "en", "de", streaming=True, max_length=20, trainer=seq2seq.TrainerConfig(max_steps=5)
+    )
+    parts = [load_corpus(config, each, "train") for each in config.corpora()]
+    batches = training_batches(config, parts, vocabulary, vocabulary, World(), lambda *_: 0)
+    with caplog.at_level("INFO"):
+        for epoch in (0, 1):
+            assert len(list(batches.iterate(epoch))) > 1
+    told = [each for each in caplog.messages if "read to its end" in each]
+    assert [each.split(",")[0] for each in told] == ["training data small_en_de", "training data large_en_de"] * 2
 
 
 def test_what_a_program_gave_keeps_its_rows_and_their_order(vocabulary: Vocabulary, tmp_path: Path) -> None:
