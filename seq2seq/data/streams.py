@@ -26,6 +26,10 @@ ROWS_AT_ONCE = 256
 """Rows that a rank tokenises together."""
 LINE = re.compile(r", line [0-9]+: ")
 """Of an error that names a file's line."""
+OLDER = (
+    "this checkpoint was written by a version that read streams in another way: some pairs of the current epoch come "
+    "twice, or not at all"
+)
 FILES = 2
 """Keeps the draws of the files' order apart from other draws by seed and epoch."""
 
@@ -90,6 +94,9 @@ class TokenisedStream:
             "those of before, or train another run from this one's model (start_from)",
         )
         self.place = dict(state)
+        if "files" not in state:  # and rows were read by another reader: how many of them came is not known
+            log.warning(OLDER)
+            self.place |= {"rows": {}, "taken": 0, "files": files}
 
     def _read(self) -> Iterator[tuple[list[int], list[int]]]:
         taken = self.place["taken"]
@@ -185,10 +192,7 @@ class StreamedBatches:
         """Reads from that pool on, where the same epoch is entered behind its begin. Where another number of ranks left
         it, the epoch is read from its start."""
         if state and "ranks" not in state:
-            log.warning(
-                "this checkpoint was written before files came in another order each epoch: some pairs of the current "
-                "epoch come twice, others not at all"
-            )
+            log.warning(OLDER)
         pools = state.get("ranks", [])
         self.pool = pools[self.world.rank] if len(pools) == self.world.size else {}
 

@@ -297,6 +297,19 @@ def test_what_an_older_checkpoint_says_is_no_place(
     assert plain(batches.iterate(0, 5)) == plain(streamed([folder], vocabulary, World()).iterate(0))[5:]
 
 
+def test_a_place_that_another_reader_left_is_told_and_the_file_begun_again(
+    vocabulary: Vocabulary, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    corpus = opened(write_corpus(tmp_path / "data", 0))
+    stream = TokenisedStream(corpus, vocabulary, vocabulary, CONFIG)
+    whole = list(TokenisedStream(corpus, vocabulary, vocabulary, CONFIG))
+    place = {"file": 1, "rows": {"examples_iterable": {"type": "ArrowExamplesIterable"}}, "taken": 7, "all": False}
+    stream.restore({**place, "counts": [9, 0, 0, 0]})
+    assert "some pairs of the current epoch come twice" in caplog.text
+    rest = list(stream)
+    assert whole[-len(rest) :] == rest and len(whole) * 0.6 < len(rest) < len(whole) * 0.9
+
+
 def test_a_corpus_of_other_files_than_before_is_refused(vocabulary: Vocabulary, tmp_path: Path) -> None:
     folder = write_corpus(tmp_path / "data", 0)
     batches = streamed([folder], vocabulary, World())
