@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 256
 """Rows that a rank tokenises together."""
-LINE = re.compile(r", line [0-9]+: ")
-"""Of an error that names a file's line."""
+NAMED = re.compile(r", line [0-9]+: |: cannot read: ")
+"""Of an error that names its file."""
 OLDER = (
     "this checkpoint was written by a version that read streams in another way: some pairs of the current epoch come "
     "twice, or not at all"
@@ -149,7 +149,7 @@ class TokenisedStream:
 
     def _named(self, error: UserError, file: int) -> UserError:
         """The error of a row, whose number is counted in its file, which readers of our own name."""
-        if self.file_count == 1 or LINE.search(str(error)):
+        if self.file_count == 1 or NAMED.search(str(error)):
             return error
         return UserError(f"{error} (the row of file {file + 1} of {self.file_count})")
 
