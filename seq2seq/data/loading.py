@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seq2seq.data import formats
-from seq2seq.data.datasets_errors import cache_errors, loading_errors, quiet
+from seq2seq.data.datasets_errors import cache_errors, loading_errors, quiet, reading_errors
 from seq2seq.data.in_memory import PLACEHOLDER, splits_in_memory
 from seq2seq.data.slices import name_and_slice, rows_of_slice
 from seq2seq.data.split_files import (
@@ -158,8 +158,9 @@ def _tables(paths: tuple[Path, ...], streaming: bool) -> Corpus:
     """Files in a format that `datasets` reads."""
     from datasets import load_dataset
 
-    kind, place = formats.row_format(paths[0]).removeprefix("."), str(paths[0]) if len(paths) == 1 else f"{paths[0]} ff"
-    with loading_errors(f"{place}: cannot read"):
+    others = f" or {len(paths) - 1:,} further files" if len(paths) > 1 else ""
+    with loading_errors(f"{paths[0]}{others}: cannot read"):
+        kind = formats.row_format(paths[0]).removeprefix(".")
         return load_dataset(kind, data_files=list(map(str, paths)), split="train", streaming=streaming)
 
 
@@ -361,7 +362,8 @@ def _check_text(dataset: "datasets.Dataset", columns: Columns, place: str) -> No
 def _standardised_stream(dataset: "datasets.IterableDataset", columns: Columns, place: str) -> Corpus:
     from datasets import Features, Sequence, Value
 
-    first = next(iter(dataset), None)
+    with reading_errors(place):
+        first = next(iter(dataset), None)
     if first is None:
         raise UserError(f"{place}: the corpus is empty")
     several = isinstance(formats.pair_of(first, *columns.sides, f"{place}, row 1")["target"], list)
