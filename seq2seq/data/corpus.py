@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seq2seq.config import COUNTS, Real, Whole, check_fields, check_numbers
-from seq2seq.data.datasets_errors import cache_errors, quiet, reading_errors
+from seq2seq.data.datasets_errors import cache_errors, quiet, read_batches
 from seq2seq.data.in_memory import name_of_data
 from seq2seq.data.languages import check_tokenizer
 from seq2seq.data.loading import Columns, Corpus, digest, list_lengths, open_split
@@ -334,9 +334,8 @@ def data_fingerprint(dataset: Corpus) -> str:
     """Return the SHA-256 of the pairs' text, the same on every machine; of a stream, that of its first 1,000 pairs."""
     digest = hashlib.sha256()
     pairs: Any = dataset if hasattr(dataset, "__len__") else dataset.take(1000)
-    with quiet(), reading_errors("training data"):
-        for batch in pairs.iter(batch_size=1000):
-            digest.update(json.dumps([batch["source"], batch["target"]]).encode("ascii"))
+    for batch in read_batches(pairs, 1000, "training data"):
+        digest.update(json.dumps([batch["source"], batch["target"]]).encode("ascii"))
     return digest.hexdigest()
 
 

@@ -6,6 +6,7 @@ import lzma
 import re
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 from seq2seq.errors import UserError
 
@@ -73,6 +74,17 @@ def reading_errors(name: str) -> Iterator[None]:
         raise
     except (ValueError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{name}: cannot be read: {' '.join(str(error).split())[:200]}") from error
+
+
+def read_batches(dataset: Any, size: int, name: str) -> Iterator[dict[str, list[Any]]]:
+    """The rows of a data set, so many at once. Raises UserError, see `reading_errors`, where some cannot be read."""
+    batches = dataset.iter(batch_size=size)
+    while True:
+        with quiet(), reading_errors(name):  # not while the caller works on a batch
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
 @contextlib.contextmanager

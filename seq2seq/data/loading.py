@@ -172,10 +172,9 @@ def _from_shards(shards: Shards, columns: Columns, place: str, streaming: bool) 
         raise UserError(f"{place}: the corpus is empty")
     arguments = {
         "shards": list(map(str, shards.paths)),
-        **columns._asdict(),
+        **dict(zip(("source", "target", "features"), columns, strict=False)),
         "several": isinstance(first["target"], list),
     }
-    del arguments["header"]
     return _generated(formats.read_shards, arguments, shards.paths, columns, streaming)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from seq2seq.data.batch import Batch, Pair, collate
 from seq2seq.data.bucketing import BatchingConfig, cut_into_batches
 from seq2seq.data.corpus import KEPT, DataConfig, FilterCounts, encode_pairs, verdicts_of
-from seq2seq.data.datasets_errors import quiet, reading_errors
+from seq2seq.data.datasets_errors import read_batches
 from seq2seq.data.loading import Corpus
 from seq2seq.data.resumable import Resumable
 from seq2seq.data.units import AnyVocabulary
@@ -134,15 +134,10 @@ class TokenisedStream:
             several = self.file_count > 1
             dataset = self.dataset.shard(self.file_count, int(own[position])) if several else self.dataset
             dataset.load_state_dict(self.place["rows"])  # none: the first row, wherever another stream of it began
-            rows = dataset.iter(batch_size=ROWS_AT_ONCE * step)
             try:
-                with quiet(), reading_errors(self.name):
-                    batch = next(rows, None)
-                while batch is not None:
+                for batch in read_batches(dataset, ROWS_AT_ONCE * step, self.name):
                     yield {name: column[first::step] for name, column in batch.items()}
                     self.place["rows"] = dataset.state_dict()
-                    with quiet(), reading_errors(self.name):
-                        batch = next(rows, None)
             except UserError as error:
                 raise self._named(error, int(own[position])) from error.__cause__
             self.place = {**self.place, "file": position + 1, "rows": {}}

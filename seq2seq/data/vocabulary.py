@@ -17,7 +17,7 @@ from typing import Any, Literal
 import sentencepiece
 
 from seq2seq.config import COUNTS, PathOption, Real, Whole, check_fields, check_numbers
-from seq2seq.data.datasets_errors import reading_errors
+from seq2seq.data.datasets_errors import read_batches
 from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from seq2seq.errors import UserError, check
 from seq2seq.runtime.atomic_files import write_atomically
@@ -345,20 +345,13 @@ def train_vocabularies(
 
 def column_texts(dataset: Any, columns: tuple[str, ...]) -> Iterator[str]:
     """The texts of these columns, each of several references among them. Raises UserError where one cannot be read."""
-    batches = dataset.iter(batch_size=1000)
-    while (batch := _read_next(batches)) is not None:
+    for batch in read_batches(dataset, 1000, "training data"):
         for column in columns:
             for cell in batch[column]:
                 if isinstance(cell, str):
                     yield cell
                 else:
                     yield from cell
-
-
-def _read_next(batches: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
-    """The next batch of rows; None at the end."""
-    with reading_errors("training data"):
-        return next(batches, None)
 
 
 def _training_sentences(lines: Iterable[str]) -> Iterator[str]:
