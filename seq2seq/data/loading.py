@@ -24,6 +24,7 @@ from seq2seq.data.split_files import (
     VALIDATION_NAMES,
     Columns,
     all_split_files,
+    packed_otherwise,
     present_splits,
     shard_files,
     split_files,
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 
 Corpus: TypeAlias = Union["datasets.Dataset", "datasets.IterableDataset"]
 
+KINDS = f"{', '.join(ROW_FORMATS)}, also with {', '.join(formats.COMPRESSIONS)} behind it"
 LOCAL_HELP = "give a folder that holds train.jsonl, validation.jsonl and test.jsonl (or .csv, .tsv, .parquet)"
 
 
@@ -146,6 +148,7 @@ def _rows_of(paths: tuple[Path, ...], streaming: bool) -> tuple[Path, ...] | Cor
     """The files, or the data set that one of them holds in a format of tables."""
     if len(paths) == 2 or formats.row_format(paths[0]) in formats.ROW_SUFFIXES:
         return paths
+    check(formats.row_format(paths[0]) in ROW_FORMATS, f"{paths[0]}: unknown kind of file; use {KINDS}")
     return _tables(paths, streaming)
 
 
@@ -244,9 +247,7 @@ def _splits_there(splits: Iterable[str], wanted: str) -> str:
     if not names:
         return "there are no splits"
     hint = f"; {_slices('train', wanted)}" if names == ["train"] else ""
-    return (
-        f"the splits are {', '.join(names)}{hint}" if len(names) > 1 else f"the only split is {', '.join(names)}{hint}"
-    )
+    return f"{'the splits are' if len(names) > 1 else 'the only split is'} {', '.join(names)}{hint}"
 
 
 def _from_memory(data: str, name: str, part: str, columns: Columns, streaming: bool) -> Corpus:
@@ -286,7 +287,7 @@ def _from_other_folder(path: Path, split: str, columns: Columns, streaming: bool
     splits = present_splits(path, columns)
     wanted = f"{stem}.jsonl, .csv, .tsv, .parquet, or {stem}.{columns.source} and {stem}.{columns.target}"
     known = f"; {_splits_there(splits, stem)}" if splits else f" ({wanted}) among {listing}"
-    problem = f"{path}: no split '{split}'{known}"
+    problem = f"{path}: no split '{split}'{known}{packed_otherwise(names, stem)}"
     # Without this, datasets would make a training split of whatever text lies there.
     check(any(formats.row_format(file) in ROW_FORMATS for file in path.rglob("*")), problem)
     with loading_errors(problem, splits_said=bool(splits)):

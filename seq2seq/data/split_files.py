@@ -14,6 +14,8 @@ from seq2seq.errors import UserError, check
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 SPLITS = ("train", "validation", "test")
 SHARD = re.compile(r"(.+)-[0-9]{5}-of-[0-9]{5}\.[^-]*")
+OTHER_COMPRESSIONS = (".zst", ".lz4", ".zip", ".7z", ".br")
+"""Suffixes of files that are not read."""
 ROW_FORMATS = (*formats.ROW_SUFFIXES, ".parquet", ".arrow")
 
 
@@ -81,6 +83,12 @@ def _shard(path: Path) -> str:
     """The split that the name of a shard begins with; empty where it is none."""
     match = SHARD.fullmatch(path.name)
     return match[1] if match is not None and formats.row_format(path) in ROW_FORMATS else ""
+
+
+def packed_otherwise(names: Collection[str], split: str) -> str:
+    """What to add to an error where a file that is not read has the name of the split that is missing."""
+    packed = next((name for name in names if name.startswith(split) and name.endswith(OTHER_COMPRESSIONS)), "")
+    return f"; {packed} is not read: compress it by gzip, bzip2 or xz" if packed else ""
 
 
 def split_among(split: str, present: Collection[str]) -> str | None:

@@ -56,6 +56,18 @@ def test_the_splits_that_are_there_are_listed(tmp_path: Path) -> None:
     assert complaint(shards, "train") == f"{shards}, split train: the corpus is empty"
 
 
+def test_files_of_other_kinds_are_named(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a", validation_jsonl=ROW)
+    for number in range(2):
+        (folder / f"train-0000{number}-of-00002.jsonl.zst").write_text("packed")
+    told = "the only split is validation; train-00000-of-00002.jsonl.zst is not read: compress it by gzip, bzip2 or xz"
+    assert complaint(folder, "train") == f"{folder}: no split 'train'; {told}"
+    alone = tmp_path / "train.jsonl.zst"
+    alone.write_text("packed")
+    kinds = ".jsonl, .ndjson, .json, .csv, .tsv, .parquet, .arrow, also with .gz, .bz2, .xz behind it"
+    assert complaint(alone, "train") == f"{alone}: unknown kind of file; use {kinds}"
+
+
 def test_no_insides_of_datasets_are_shown(tmp_path: Path) -> None:
     """The names of its exceptions, and what only its own developers can use."""
     garbage = write(tmp_path / "a", train_parquet="no parquet", test_arrow="no arrow")
