@@ -26,7 +26,10 @@ PLENTY = 8_000
 HIDDEN = 160
 """Of the encoder, per direction."""
 WORDS_PER_BATCH = 40
-"""Of ten letters."""
+WORD_TOKENS = 10
+"""Of a word, with padding."""
+WORD_TOKENS_WITH_FEATURES = 20
+"""Of a word behind its features: batches of fewer words take more steps for the same forms, and gain nothing."""
 VALIDATIONS = 14
 """In a training, of words of ten letters: after each epoch, it would take a sixth of the time."""
 LOOKED_AT = 1_000
@@ -83,7 +86,7 @@ def options_by_data(config: DataConfig, vocabulary: Mapping[str, Any], output: s
     sized = hasattr(training, "__len__")  # of a stream, how many pairs it has shows at its end only
     if guessed[0] == "subwords" or not small or not sized or len(training) > MOST_PAIRS:
         return {**units, **structure}
-    return {**units, **_sizes(len(training)), **structure}
+    return {**units, **_sizes(len(training), bool(config.features)), **structure}
 
 
 def fit_to_data(config: Experiment) -> Experiment:
@@ -109,9 +112,9 @@ def _separate(shared: bool) -> dict[str, Any]:
     return {"vocabulary.joint": shared, "model.tie": "two_way"}
 
 
-def _sizes(pairs: int) -> dict[str, Any]:
-    """Sizes and length of training for so many pairs of words: the same number of steps for few pairs; of many more,
-    but not in proportion."""
+def _sizes(pairs: int, features: bool) -> dict[str, Any]:
+    """Sizes and length of training for so many pairs of words, with features or without: the same number of steps for
+    few pairs; of many more, but not in proportion."""
     epochs = min(400, max(6, round(28 * (3_600 / pairs) ** (1 if pairs < 3_600 else 0.7))))
     steps = epochs * pairs // WORDS_PER_BATCH
     return {
@@ -124,7 +127,7 @@ def _sizes(pairs: int) -> dict[str, Any]:
         "model.decoder.hidden_size": 2 * HIDDEN,
         "model.decoder.layers": 2,
         "model.decoder.coupling": "bottom_up",
-        "batching.max_tokens_per_batch": 10 * WORDS_PER_BATCH,
+        "batching.max_tokens_per_batch": WORDS_PER_BATCH * (WORD_TOKENS_WITH_FEATURES if features else WORD_TOKENS),
         "optimizer.learning_rate": 0.004,
         "trainer.epochs": epochs,
         "trainer.validate_every_steps": max(50, steps // VALIDATIONS),

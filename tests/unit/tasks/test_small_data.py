@@ -47,6 +47,10 @@ def test_the_sizes_that_the_documentation_promises(
     config = parsed(tmp_path)
     assert (config.trainer.epochs, config.trainer.validate_every_steps) == (epochs, every)
     assert (config.model.decoder.hidden_size, config.model.dropout) == (320, dropout)
+    assert config.batching.max_tokens_per_batch == 400
+    (tmp_path / "train.tsv").write_text("abby\ta b i\tN;PL\n" * pairs)
+    config = parsed(tmp_path, "--columns", "word,pron,tags", "--features", "tags", columns=False)
+    assert (config.trainer.epochs, config.batching.max_tokens_per_batch) == (epochs, 800)
 
 
 def test_hangul_that_is_only_read_has_a_vocabulary_of_its_own(tmp_path: Path) -> None:
