@@ -13,7 +13,7 @@ from seq2seq.cli.evaluate_report import check_report_options, shown_data, split_
 from seq2seq.cli.evaluation_place import place_of
 from seq2seq.cli.scoring import own_metrics, scoring_name
 from seq2seq.cli.tags import tags_of
-from seq2seq.config import read_config, read_mapping, to_dict
+from seq2seq.config import read_mapping, to_dict
 from seq2seq.data.corpus import DataConfig
 from seq2seq.data.mixing import CorpusConfig, untagged
 from seq2seq.data.units import SourceVocabulary
@@ -25,7 +25,7 @@ from seq2seq.runs.layout import CONFIG_FILE, PROVENANCE_FILE
 from seq2seq.runs.provenance import read_provenance
 from seq2seq.tasks.calibration import WithCalibration, calibration_of
 from seq2seq.tasks.chosen_metrics import chosen_figures
-from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.configs import ExperimentConfig, read_experiment
 from seq2seq.tasks.evaluate import Evaluation, Part, check_scoring, evaluate
 from seq2seq.tasks.evaluation_files import changed_data, changed_settings, settings_of
 from seq2seq.tasks.model_card import write_card
@@ -122,7 +122,7 @@ def _config_of_card(path: Path, stored: dict[str, Any]) -> ExperimentConfig | No
     if "data" not in stored or not (path.parent / PROVENANCE_FILE).exists():
         return None
     read_provenance(path.parent)  # damaged: said before the work, not after it
-    return read_config(path, ExperimentConfig)
+    return read_experiment(path)
 
 
 def _corpus_of(options: argparse.Namespace, stored: dict[str, Any], path: Path) -> DataConfig:
@@ -133,7 +133,7 @@ def _corpus_of(options: argparse.Namespace, stored: dict[str, Any], path: Path) 
     unread = "features" in given and "data" in stored and not stored.get("features")
     check(not unread, f"--features: the model of {options.model} reads no features; leave it out")
     if not options.data and isinstance(stored.get("data"), list):
-        return _some_corpora(options, read_config(path, ExperimentConfig), given)
+        return _some_corpora(options, read_experiment(path), given)
     if options.tag and (options.data or stored.get("data")):
         given["data"] = (CorpusConfig(options.data or stored["data"], tag=options.tag),)
     if all(name in given for name in needed):
@@ -142,7 +142,7 @@ def _corpus_of(options: argparse.Namespace, stored: dict[str, Any], path: Path) 
     missing = [f"--{name}" for name in needed if name not in {**stored, **given}]
     if missing:
         raise UserError(f"{options.model} does not record what it was trained on; give {', '.join(missing)}")
-    return replace(read_config(path, ExperimentConfig), **given)
+    return replace(read_experiment(path), **given)
 
 
 def _some_corpora(options: argparse.Namespace, config: ExperimentConfig, given: dict[str, Any]) -> DataConfig:

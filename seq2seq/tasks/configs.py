@@ -8,7 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
-from seq2seq.config import SIZES, PathOption, Real, Whole, check_fields, check_numbers
+from seq2seq.config import (
+    SIZES,
+    PathOption,
+    Real,
+    Whole,
+    check_fields,
+    check_numbers,
+    from_dict,
+    option_types,
+    read_mapping,
+)
 from seq2seq.data.bucketing import BatchingConfig
 from seq2seq.data.corpus import DataConfig
 from seq2seq.data.language_units import UnitKind
@@ -260,3 +270,11 @@ class LanguageModelTask(TaskConfig):
             self.units != "characters" or self.vocabulary.source_model is None,
             "vocabulary.source_model is of subwords or words; set units to one of them",
         )
+
+
+def read_experiment(path: Path) -> ExperimentConfig:
+    """The configuration in a run's config.json, without the options that a recipe has of its own. Raises UserError."""
+    stored, known = read_mapping(path), option_types(ExperimentConfig)
+    if isinstance(stored, dict):
+        stored = {name: value for name, value in stored.items() if name in known}
+    return from_dict(ExperimentConfig, stored, where=str(path))

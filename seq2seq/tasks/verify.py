@@ -27,7 +27,7 @@ from seq2seq.runs.stored_model import Kind, read_stored
 from seq2seq.runs.vocabularies import holds_units, holds_vocabularies, load_units, load_vocabularies
 from seq2seq.runs.weights import find_model_fault, stored_shapes
 from seq2seq.search.beam import SearchConfig
-from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.configs import read_experiment
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def find_misfit(run: Path) -> str | None:
             return missing
         _read_companions(run, kind)
         if "source" in read_mapping(path):
-            read_config(path, ExperimentConfig)
+            read_experiment(path)
         own = stored_shapes(run / MODEL_FILE)[0] if (run / MODEL_FILE).exists() else None
         for checkpoint in CheckpointStore(run / CHECKPOINTS_FOLDER).list():
             if own is not None and find_fault(checkpoint) is None and _model_shapes(checkpoint) != own:

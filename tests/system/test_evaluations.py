@@ -241,3 +241,12 @@ def test_a_model_trained_further_is_evaluated_anew(toy_data: Path, copy: Path, t
         figures.append(json.loads((tmp_path / "new" / "evaluation" / "test.settings.json").read_text()))
     assert figures[0]["model_sha256"] != figures[1]["model_sha256"]
     assert bleu_of_card(tmp_path / "new") == bleu_of_files(tmp_path / "new")
+
+
+def test_a_recipes_run_has_options_of_its_own(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = copy / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "languages": "deu,tur"}))
+    bleu = bleu_of_files(copy)
+    assert main(["evaluate", str(copy)]) == 0
+    assert (bleu_of_files(copy), bleu_of_card(copy)) == (bleu, bleu)
+    assert main(["verify", str(copy)]) == 0, capsys.readouterr()
