@@ -13,7 +13,7 @@ import numpy as np
 from seq2seq.errors import check_argument
 from seq2seq.evaluation.fonts import available as available
 from seq2seq.evaluation.fonts import check_available, label_width, lettering
-from seq2seq.runs.figures import signed, title
+from seq2seq.runs.figures import kept_validation, title
 from seq2seq.runtime.paths import checked_path
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def curves_figure(records: Sequence[Mapping[str, Any]], best_metric: str = "bleu
     points = _points(records, f"validation_{score}")
     if points:
         scores = losses.twinx()
-        _draw_scores(scores, points, score, marks_best=score == best_metric)
+        _draw_scores(scores, points, score, kept_validation(records, score) if score == best_metric else None)
         more_handles, more_labels = scores.get_legend_handles_labels()
         handles, labels = handles + more_handles, labels + more_labels
     if handles:  # below the axes, where it can hide no curve
@@ -160,11 +160,11 @@ def _draw_curve(axes: Axes, points: list[tuple[float, float]], label: str, colou
         axes.plot(*zip(*points, strict=True), style, color=colour, ms=4, markevery=_stride(len(points)), label=label)
 
 
-def _draw_scores(axes: Axes, points: list[tuple[float, float]], name: str, marks_best: bool) -> None:
-    """The curve of a figure, and where it was best if that chose the model."""
+def _draw_scores(axes: Axes, points: list[tuple[float, float]], name: str, kept: Mapping[str, Any] | None) -> None:
+    """The curve of a figure, and of the model that was kept if the figure chose it."""
     _draw_curve(axes, points, f"validation {title(name)}", SCORE, "s-")
-    if marks_best:
-        step, best = max(points, key=lambda point: signed(name, point[1]))
+    if kept is not None:
+        step, best = kept["step"], kept[f"validation_{name}"]
         axes.plot(step, best, "*", color=SCORE, ms=13, markeredgecolor="white", label="best")
         axes.annotate(f"{best:.1f}", (step, best), xytext=(0, 9), textcoords="offset points", ha="center", color=SCORE)
     axes.set_ylabel(title(name), color=SCORE)

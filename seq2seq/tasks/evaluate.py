@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +99,13 @@ class Validator:
         chosen = {name: ON_DEMAND[name] for name in (self.best_metric,) if name in ON_DEMAND}
         further = {name: figure(hypotheses, self.references) for name, figure in chosen.items()}
         return {"loss": loss, "bleu": score, **further, **self._of_parts(hypotheses)}
+
+    def standard_error(self, best: float) -> float | None:
+        """Of the figure that chooses the best model, at that value: of accuracy, a share of all texts. None where it is
+        not known."""
+        if self.best_metric != "accuracy":
+            return None
+        return math.sqrt(best * (100 - best) / len(self.references))
 
     def _of_parts(self, hypotheses: list[str]) -> dict[str, float]:
         """Of each corpus the figure that chooses the best model, where it is one of decoded text, else BLEU."""

@@ -14,7 +14,7 @@ import yaml
 
 from seq2seq.config import flat, to_dict
 from seq2seq.data.languages import language_tag
-from seq2seq.runs.figures import signed, title
+from seq2seq.runs.figures import kept_validation, title
 from seq2seq.runs.layout import CARD_FILE, begun
 from seq2seq.runs.metrics_log import read_journal
 from seq2seq.runs.provenance import read_provenance
@@ -223,12 +223,10 @@ def task_card(directory: Path, config: Any) -> str:
 
 
 def _validation(directory: Path, best_metric: str) -> list[str]:
-    """The card's lines on the best validation, that figure first which chose it."""
-    name = f"validation_{best_metric}"
-    entries = [entry for entry in read_journal(directory) if name in entry]
-    if not entries:
+    """The card's lines on the validation whose model was kept, that figure first which chose it."""
+    best = kept_validation(read_journal(directory), best_metric)
+    if best is None:
         return []
-    best = max(entries, key=lambda entry: signed(best_metric, entry[name]))
     figures = {key.removeprefix("validation_"): best[key] for key in best if key.startswith("validation_")}
     ordered = sorted(figures.items(), key=lambda figure: figure[0] != best_metric)
     return [

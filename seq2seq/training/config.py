@@ -38,7 +38,8 @@ class TrainerConfig:
     best_metric: str = "bleu"
     """Validation figure that chooses the best model. Text to text has loss, bleu, chrf, accuracy (exact match, %),
     error_rate (of tokens between spaces: words, phonemes; %) and character_error_rate; other tasks name theirs where it
-    is none of them."""
+    is none of them. By accuracy of text to text, a model is kept that is less than a standard error below the best,
+    too: with few words to judge by, an early model is ahead by chance."""
     patience: int = 0
     """Validations without gain after which training ends; 0 = never."""
     average_decay: float = 0.998

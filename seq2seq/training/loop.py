@@ -130,11 +130,13 @@ class TrainingLoop:
         self._log_training()
         figures = self._figures()
         metric = self.config.best_metric
-        self._judge(signed(metric, figures[metric]))
-        self._record(**{f"validation_{name}": figure for name, figure in figures.items()})
+        beaten = self._judge(signed(metric, figures[metric]))
+        named = {f"validation_{name}": figure for name, figure in figures.items()}
+        self._record(**named, best_step=self.progress.best_step)
         if self.world.is_main:
             shown = ", ".join(f"{name} {figure:.3f}" for name, figure in figures.items())
-            marker = " (best so far)" if self.progress.best_step == self.progress.step else ""
+            kept = self.progress.best_step == self.progress.step
+            marker = " (best so far)" if beaten else " (kept: as good as the best)" if kept else ""
             with self.bar.external_write_mode():
                 log.info("epoch %.2f, step %d: validation %s%s", self._epochs(), self.progress.step, shown, marker)
         self._save()
@@ -179,21 +181,34 @@ class TrainingLoop:
             save_model(best, self.directory)
         self._save()
 
-    def _judge(self, figure: float) -> None:
-        """Keeps the average as the run's model where the figure, the higher the better, beats all before; else counts
-        towards patience and, on a plateau, towards a cut of the learning rate."""
+    def _judge(self, figure: float) -> bool:
+        """Keeps the average as the run's model where the figure, the higher the better, beats all before, or is less
+        than its standard error below the best; where it beats none, counts towards patience and, on a plateau, towards
+        a cut of the learning rate. Returns whether it beats all."""
         progress, optimizer = self.progress, self.step.optimizer_config
         progress.validated_step = progress.step
-        if figure > progress.best:
-            progress.best, progress.best_step = figure, progress.step
-            progress.without_gain = progress.since_cut = 0
+        beats = figure > progress.best
+        if beats:
+            progress.best, progress.without_gain, progress.since_cut = figure, 0, 0
+        if beats or self._as_good(figure):
+            progress.best_step = progress.step
             if self.world.is_main:
                 save_model(self.step.average, self.directory)
-            return
+        if beats:
+            return True
         progress.without_gain += 1
         progress.since_cut += 1
         if optimizer.schedule == "plateau" and progress.since_cut > optimizer.plateau_patience:
             progress.cuts, progress.since_cut = progress.cuts + 1, 0
+        return False
+
+    def _as_good(self, figure: float) -> bool:
+        """Whether the best figure is ahead by no more than its standard error, so that the longer trained model counts
+        as the better one (the rule of one standard error: Breiman et al. 1984, section 3.4.3). Only where whoever
+        validates knows that error."""
+        standard_error, best = getattr(self.validate, "standard_error", None), self.progress.best
+        error = standard_error(abs(best)) if standard_error and math.isfinite(best) else None
+        return error is not None and figure >= best - error
 
     # Records
 

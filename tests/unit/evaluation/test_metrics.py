@@ -250,3 +250,11 @@ def test_sacrebleu_adds_no_line_of_its_own(caplog: pytest.LogCaptureFixture, mon
     with contextlib.suppress(UserError):  # where the tokenizer's model is not on this machine
         bleu_metric(tokenize="spm")
     assert not caplog.records
+
+
+def test_the_standard_error_of_accuracy_is_that_of_a_share() -> None:
+    right = np.random.default_rng(1).binomial(300, 0.8, 100_000) / 3
+    references = [["a"]] * 300
+    validator = Validator([], references, Mock(), SearchConfig(), best_metric="accuracy")
+    assert validator.standard_error(80.0) == pytest.approx(right.std(), rel=0.02)
+    assert Validator([], references, Mock(), SearchConfig(), best_metric="bleu").standard_error(30.0) is None

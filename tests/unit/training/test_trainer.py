@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from seq2seq.data.batch import Batch, collate
 from seq2seq.errors import Interrupted, UserError
 from seq2seq.model.losses import LossSum
+from seq2seq.runs.figures import kept_validation
 from seq2seq.runs.metrics_log import read_journal
 from seq2seq.runs.weights import load_tensors
 from seq2seq.training.config import TrainerConfig
@@ -386,3 +387,34 @@ def test_patience_that_has_run_out_stays_so_when_the_best_model_is_lost(tmp_path
     fit(made, Fixed([4, 8]), falling(2))
     assert made.progress.step == 3
     assert (tmp_path / "model.safetensors").exists()
+
+
+def test_of_models_within_a_standard_error_of_the_best_the_last_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    accuracies = [50.0, 80.0, 77.0, 70.0, 78.5, 75.9]
+
+    class Validation:
+        def __init__(self) -> None:
+            self.left = iter(accuracies)
+
+        def __call__(self, _model: Any) -> dict[str, float]:
+            return {"accuracy": next(self.left)}
+
+        def standard_error(self, best: float) -> float | None:
+            return 4.0 if best == 80.0 else 1.0
+
+    made = trainer(tmp_path, epochs=6, best_metric="accuracy")
+    with caplog.at_level("INFO"):
+        fit(made, Fixed([8]), Validation())
+    progress = made.progress
+    assert (progress.best, progress.best_step, progress.without_gain) == (80.0, 5, 4), "75.9 is 4.1 below the best"
+    entries = [entry for entry in read_journal(tmp_path) if "validation_accuracy" in entry]
+    assert [entry["best_step"] for entry in entries] == [1, 2, 3, 3, 5, 5]
+    kept = kept_validation(entries, "accuracy")
+    assert kept is not None and kept["validation_accuracy"] == 78.5
+    older = [{name: value for name, value in entry.items() if name != "best_step"} for entry in entries]
+    assert kept_validation(older, "accuracy") == older[1], "runs of earlier versions kept the best"
+    assert caplog.text.count("(best so far)") == 2 and caplog.text.count("(kept: as good as the best)") == 2
+    weight = load_tensors(tmp_path / "model.safetensors")["weight"].item()
+    assert weight == pytest.approx(8 * (1 - 0.5**5)), "that of the fifth step"
