@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from seq2seq.runtime.atomic_files import write_atomically
+
 HELD_OUT = 50
 NOT_GIVEN = "not given"
 
@@ -57,8 +59,10 @@ def prepare(config: seq2seq.ExperimentConfig) -> seq2seq.ExperimentConfig:
     folder.mkdir(parents=True, exist_ok=True)
     for split, entries in words.items():
         rows = ({config.source: " ".join(word), config.target: spoken} for word, spoken in entries.items())
-        lines = [json.dumps(row) + "\n" for row in rows]
-        (folder / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
+        content, path = "".join(json.dumps(row) + "\n" for row in rows), folder / f"{split}.jsonl"
+        same = not path.exists() or path.read_text(encoding="utf-8") == content
+        seq2seq.check(same, f"{path}: holds other words than this run would train on; choose another --output")
+        write_atomically(path, content)
     return replace(config, data=str(folder))
 
 

@@ -85,7 +85,8 @@ def read_windows(path: str) -> list[Span]:
         return []
     try:
         given = json.loads(Path(path).read_text(encoding="utf-8"))
-        spans = [(datetime.fromisoformat(begin), datetime.fromisoformat(end)) for begin, end in given]
+        times = [[datetime.fromisoformat(each).replace(tzinfo=None) for each in span] for span in given]
+        spans = [(begin, end) for begin, end in times]
     except OSError:
         raise seq2seq.UserError(f"{path}: no such file, or it cannot be read") from None
     except json.JSONDecodeError as error:

@@ -77,12 +77,20 @@ def variants(config: Config) -> dict[str, Config]:
     return found
 
 
-def by_length(outputs: list[str], sources: list[str], expected: list[list[str]]) -> list[tuple[float, float]]:
+def scores_of(config: Config, outputs: list[str], expected: list[list[str]]) -> seq2seq.Scores:
+    """All scores, BLEU by the configuration's tokenizer."""
+    tokenize = config.bleu_tokenizer or None
+    return seq2seq.corpus_scores(outputs, expected, tokenize=tokenize, target_language=config.target)
+
+
+def by_length(
+    config: Config, outputs: list[str], sources: list[str], expected: list[list[str]]
+) -> list[tuple[float, float]]:
     """Mean number of words of a source, and BLEU, of each group of sentences."""
     lengths = np.array([len(source.split()) for source in sources])
     points = []
     for rows in np.array_split(np.argsort(lengths, kind="stable"), min(GROUPS, len(lengths))):
-        scores = seq2seq.corpus_scores([outputs[row] for row in rows], [expected[row] for row in rows])
+        scores = scores_of(config, [outputs[row] for row in rows], [expected[row] for row in rows])
         points.append((float(lengths[rows].mean()), scores.bleu.score))
     return points
 
@@ -100,7 +108,7 @@ def main(config: Config) -> None:
         outputs[name] = translator.translate(sources)
         scored = translator.score(sources, [line[0] for line in expected])
         perplexity = math.exp(-sum(each.log_probability for each in scored) / sum(each.tokens for each in scored))
-        bleu = seq2seq.corpus_scores(outputs[name], expected, target_language=config.target).bleu
+        bleu = scores_of(config, outputs[name], expected).bleu
         print(f"{name}\tperplexity {perplexity:.2f}\tBLEU {bleu.score:.2f} ({bleu.signature})", flush=True)
 
     for name, translator in trained.items():
@@ -111,7 +119,7 @@ def main(config: Config) -> None:
         if count in ENSEMBLES:
             report(f"ensemble of {count}", joined)
     lines = {"without attention": "backwards", "with attention": "backwards, attention"}
-    points = {shown: by_length(outputs[name], sources, expected) for shown, name in lines.items()}
+    points = {shown: by_length(config, outputs[name], sources, expected) for shown, name in lines.items()}
     seq2seq.plot_lines(points, Path(config.output) / "lengths.png", "words of the source", "BLEU")
 
 

@@ -15,6 +15,7 @@ if __name__ == "__main__":
     seq2seq.guard_imports()
 
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,7 +125,10 @@ def main(config: Config) -> None:
     """Trains, and prints accuracies beside those of simpler models."""
     training, *others = read(config)
     labels = sorted({label for _, label in training})
+    seq2seq.check(len(labels) > 1, f"{config.data}: all texts to train on have the label {labels[0]!r}")
     validation, test = ([each for each in examples if each[1] in labels] for examples in others)
+    if len(test) < len(others[1]):
+        print(f"left out: {len(others[1]) - len(test)} texts to test on, of classes not trained on", file=sys.stderr)
     config, vocabulary = seq2seq.learn_words(config, (text for text, _ in training), config.vocabulary_size)
     config = replace(config, model=replace(config.model, outputs=len(labels)))
 

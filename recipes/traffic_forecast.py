@@ -54,6 +54,7 @@ class Config(seq2seq.PredictorTask):
         super().__post_init__()
         minutes, share = seq2seq.Whole(1, 1_440), seq2seq.Real(0, 1, without=(1,))
         seq2seq.check_numbers(self, "", minutes=minutes, missing=share, sensors_per_window=seq2seq.COUNTS)
+        seq2seq.check(1_440 % self.minutes == 0, f"minutes must divide a day's 1,440, not be {self.minutes}")
 
 
 CONFIG = Config(

@@ -29,7 +29,7 @@ def several_as_one(words: Sequence[str]) -> list[str]:
         corpora += read if isinstance(read, list) else [read]
     place = next(place for place, word in enumerate(words) if word.startswith(OPTION))
     others = [word for word in words if not word.startswith(OPTION)]
-    return [*others[:place], OPTION + json.dumps(corpora), *others[place:]]
+    return [*others[:place], OPTION + _spelled(corpora), *others[place:]]
 
 
 def _read(value: str) -> Any:
@@ -44,6 +44,14 @@ def _read(value: str) -> Any:
         raise UserError(f"--data {value:.60}: cannot be read ({problem}); the form is {form}") from error
 
 
+def _spelled(corpora: Any) -> str:
+    """A list of corpora as text. Raises UserError where it holds itself, as YAML can have it."""
+    try:
+        return json.dumps(corpora)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"--data: a corpus cannot be written as text ({error})") from None
+
+
 def is_list(value: Any) -> bool:
     """Whether a value of the option data is the text of a list."""
     return isinstance(value, str) and value.startswith("[")
@@ -52,7 +60,7 @@ def is_list(value: Any) -> bool:
 def with_spelled_corpora(options: dict[str, Any]) -> dict[str, Any]:
     """Options of a file, a list of corpora as text."""
     data = options.get("data")
-    return {**options, "data": json.dumps(data)} if isinstance(data, list | tuple) else options
+    return {**options, "data": _spelled(data)} if isinstance(data, list | tuple) else options
 
 
 def with_corpora(options: dict[str, Any]) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def split_of(options: argparse.Namespace, corpus: DataConfig, sources: list[str]
     ways = (f"{each.source} to {each.target}" for each in corpus.corpora())
     name = f"{shown_data(corpus)}, {options.split}, {', '.join(dict.fromkeys(ways))}"
     training = _training_texts(corpus)
-    return Split(name, sources, references, (corpus.target, corpus.bleu_tokenizer), training)
+    return Split(name, sources, references, (corpus.language, corpus.bleu_tokenizer), training)
 
 
 def write_requested(

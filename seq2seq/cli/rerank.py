@@ -79,16 +79,20 @@ def read_pools(options: argparse.Namespace) -> tuple[list[str], Pools]:
 
 def features_of(options: argparse.Namespace, sources: list[str], pools: Pools) -> dict[str, list[list[float]]]:
     """All features of the candidates, by the names that their weights have."""
+    from seq2seq.data.mixing import untagged
     from seq2seq.inference.load import load
     from seq2seq.inference.reranking import forward_scores, language_scores, lengths, reverse_scores
     from seq2seq.runtime.device import prepare_process
 
     prepare_process()
     found = {"score": [[each.score for each in pool] for pool in pools], "words": lengths(pools)}
+    known: set[str] = set()
     for run in options.forward:
         translator = load(run, options.device, kind="translator")
+        known.update(translator.tags)
         found[f"forward {run}"] = forward_scores(translator, _read_by(translator, run, options, sources), pools)
-    words = [source.partition("\t")[0] for source in sources]  # behind a tab stand features, which none writes
+    # Behind a tab stand features, before the text a tag, which none writes.
+    words = [untagged(source.partition("\t")[0], tuple(known)) for source in sources]
     for run in options.reverse:
         found[f"reverse {run}"] = reverse_scores(load(run, options.device, kind="translator"), words, pools)
     for run in options.language_model:

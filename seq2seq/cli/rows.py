@@ -25,9 +25,13 @@ class Rows:
 
     def text(self, line: str, number: int) -> str:
         """The text to translate. Raises UserError, naming the line of the file, where it cannot be read."""
-        if not self.columns or not line.strip():
+        if not self.columns or self._is_blank(line):
             return line
         return "\t".join(self._cells(line, number) if self.header else self._members(line, number))
+
+    def _is_blank(self, line: str) -> bool:
+        """Tabs alone are a row of a table, of empty cells."""
+        return not (line if self.header else line.strip())
 
     def _cells(self, line: str, number: int) -> list[str]:
         cells = line.split("\t")
@@ -49,7 +53,7 @@ class Rows:
 
     def written(self, line: str, translation: str, score: float) -> str:
         """The line with its translation."""
-        if not line.strip():
+        if self._is_blank(line):
             return line
         if self.header:
             return "\t".join([line, translation.replace("\t", " "), *([f"{score:.6f}"] if self.scores else [])])

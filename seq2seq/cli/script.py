@@ -23,8 +23,18 @@ from seq2seq.tasks.translation import TEXT_FILES, run
 
 Report = Callable[[ExperimentConfig, Translator, Evaluation], None]
 Task = TypeVar("Task", bound=TaskConfig)
-PICTURES = (CURVES_FILE, "clips.png", "forecast.png", "trajectories.png")
-"""What recipes draw into their output folder."""
+PICTURES = (
+    CURVES_FILE,
+    "alarms.csv",
+    "clips.png",
+    "comparison.png",
+    "forecast.png",
+    "lengths.png",
+    "strips.png",
+    "table.csv",
+    "trajectories.png",
+)
+"""What recipes draw and list in their output folder."""
 
 
 def run_recipe(

@@ -61,6 +61,8 @@ SAVED = (
     TARGET_FILE,
     FEATURES_FILE,
     UNITS_FILE,
+    LABELS_FILE,
+    CHARACTERS_FILE,
 )
 """What saving a model writes or removes."""
 

@@ -50,6 +50,8 @@ def with_recorded_budget(config: Task) -> Task:
     if config.batching.max_tokens_per_batch != AUTO or not config.output or not begun(path.parent):
         return config
     found = read_mapping(path).get("batching", {}).get("max_tokens_per_batch")
+    if found is None:  # no run that it could go on with, which whoever opens it says
+        return config
     return replace(config, batching=replace(config.batching, max_tokens_per_batch=found))
 
 

@@ -36,7 +36,7 @@ def expected_answers(predictor: Predictor, examples: Examples) -> list[Any]:
         return [_values(row, examples.folder) for row in examples.rows]
     labels = predictor.labels
     if predictor.config.classes:  # published test sets have rare labels that no training split has
-        return [Labelled(name, rest) for name, *rest in map(_labels, examples.rows)]
+        return [_labelled_answer(row) for row in examples.rows]
     read = _label if predictor.names_a_class else _labels
     expected = [read(row) for row in examples.rows]
     for row, names in zip(examples.rows, expected, strict=True):
@@ -44,6 +44,12 @@ def expected_answers(predictor: Predictor, examples: Examples) -> list[Any]:
             known = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
             check(name in labels, f"{row.place}: {name!r:.60} is no class of this run; its classes are {known}")
     return expected
+
+
+def _labelled_answer(row: Example) -> Labelled:
+    names = _labels(row)
+    check(bool(names), f"{row.place}: the target is empty; it must be a class and a label for each step")
+    return Labelled(names[0], names[1:])
 
 
 def evaluate_predictor(

@@ -114,7 +114,7 @@ def _shown(corpus: CorpusConfig) -> str:
 def evaluation_name(split: str, changed: Mapping[str, Any]) -> str:
     """The split, with the settings that differ from the run's own: test-beam_size=1-max_length=3."""
     safe = {name: re.sub(r"[^\w.+]+", "_", str(value))[:LONGEST_VALUE] for name, value in changed.items()}
-    return "-".join([split, *(f"{name}={value}" for name, value in safe.items())])
+    return "-".join([re.sub(r"[/\\]", "_", split), *(f"{name}={value}" for name, value in safe.items())])
 
 
 def refuse_foreign_evaluation(folder: Path, name: str, settings: Mapping[str, Any]) -> None:

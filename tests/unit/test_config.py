@@ -92,6 +92,7 @@ def test_mistakes_are_named(mapping: object, message: str) -> None:
         ("c.json", '{"name": "x",\n "steps": }', "c.json, line 2: malformed JSON"),
         ("c.yaml", "name: x\nsteps: [1\n", "c.yaml, line 3: malformed YAML"),
         ("c.yaml", "name: x\nsteps: 1\nsteps: 2\n", "c.yaml, line 3: malformed YAML: 'steps' is given twice"),
+        ("c.yaml", "? [a]\n: 1\n", "c.yaml, line 1: malformed YAML: found unhashable key"),
         ("c.yaml", "name: !!python/object/apply:os.getcwd []", "malformed YAML"),
         ("c.yaml", "", "option 'name' is required"),
         ("c.toml", "", "must end in .json, .yaml or .yml"),

@@ -15,3 +15,9 @@ def test_a_comma_may_be_part_of_a_column_of_a_table() -> None:
     for wrong in ("word,", "a,b,c"):
         with pytest.raises(UserError, match="must be one column, or two with a comma"):
             rows_of(path, wrong, "word\ta", False)
+
+
+def test_a_row_of_empty_cells_is_a_row() -> None:
+    table = rows_of(Path("a.tsv"), "word", "word\ttag\tid", False)
+    assert (table.text("\t\t", 2), table.written("\t\t", "ba", 0.0)) == ("", "\t\t\tba")
+    assert (table.text("", 3), table.written("", "", 0.0)) == ("", "")

@@ -99,3 +99,9 @@ def test_published_files_are_read_whole() -> None:
     requests = find_slots(SHARED / "atis", "test")
     assert requests is not None
     assert len(requests) == 893
+
+
+def test_too_few_rows_to_choose_a_model_on_are_refused() -> None:
+    rows = [("text", "label")] * 9
+    with pytest.raises(UserError, match="train has 9 rows; to choose the model on a part of them it needs 10"):
+        three_parts({"train": rows, "test": rows}, 1, 10**9)

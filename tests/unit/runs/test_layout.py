@@ -60,7 +60,9 @@ def test_a_model_is_not_saved_onto_a_configuration_of_others(toy_run: Path, tmp_
     assert contents(tmp_path) == {tmp_path / "config.json": content.encode()}
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "generation_config.json", "joint.spm.model", "source.spm.model"])
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "generation_config.json", "joint.spm.model", "source.spm.model", "labels.json"]
+)
 def test_a_model_is_not_saved_onto_files_of_others(
     toy_run: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

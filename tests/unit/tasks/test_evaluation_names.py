@@ -8,7 +8,7 @@ import pytest
 
 from seq2seq.config import to_dict
 from seq2seq.data.corpus import DataConfig
-from seq2seq.tasks.evaluation_files import changed_data
+from seq2seq.tasks.evaluation_files import changed_data, evaluation_name
 
 STORED = {"data": "d", "source": "lemma", "target": "form", "columns": "lemma,tags,form", "features": "tags"}
 
@@ -35,3 +35,8 @@ def test_the_corpora_of_a_run_with_their_columns_are_its_own_data(corpora: list[
     read = replace(own, data=tuple(own.corpora()))  # as evaluate names them
     assert changed_data(stored, read) == {}
     assert changed_data(stored, replace(own, data=tuple(own.corpora()[:1]))) == {"data": "a"}
+
+
+def test_a_split_stays_within_its_folder() -> None:
+    assert evaluation_name("../x", {}) == ".._x"
+    assert evaluation_name("a/b\\c", {"beam_size": 1}) == "a_b_c-beam_size=1"
