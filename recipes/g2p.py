@@ -22,8 +22,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from seq2seq.runtime.atomic_files import write_atomically
-
 HELD_OUT = 50
 NOT_GIVEN = "not given"
 
@@ -62,7 +60,7 @@ def prepare(config: seq2seq.ExperimentConfig) -> seq2seq.ExperimentConfig:
         content, path = "".join(json.dumps(row) + "\n" for row in rows), folder / f"{split}.jsonl"
         same = not path.exists() or path.read_text(encoding="utf-8") == content
         seq2seq.check(same, f"{path}: holds other words than this run would train on; choose another --output")
-        write_atomically(path, content)
+        path.write_text(content, encoding="utf-8")
     return replace(config, data=str(folder))
 
 
