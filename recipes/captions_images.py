@@ -55,21 +55,17 @@ def write_shapes(folder: Path, quick: bool) -> None:
         ("test", TESTS[1]): scenes(test, THINGS, 4, HELD_OUT),
     }
     lines: dict[str, list[str]] = {}
-    pictures = []
+    pictures = {}
     for (split, begin), drawn in made.items():
         for number, (image, captions) in enumerate(zip(drawn.inputs, drawn.references, strict=True)):
             name = f"{begin}{number:05}.png"
-            pictures.append((folder / split / name, image))
+            pictures[folder / split / name] = image
             lines.setdefault(split, []).append(json.dumps({"file_name": name, CONFIG.captions: captions}) + "\n")
-    tables = {folder / split / "metadata.jsonl": "".join(rows) for split, rows in lines.items()}
-    for path, text in tables.items():
-        same = not path.exists() or path.read_text(encoding="utf-8") == text
-        seq2seq.check(same, f"{path}: holds other captions than this run would train on; choose another --output")
-    for path, image in pictures:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    for split, rows in lines.items():
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        seq2seq.write_once(folder / split / "metadata.jsonl", "".join(rows))
+    for path, image in pictures.items():
         Image.fromarray((image.transpose(1, 2, 0) * 255).round().astype(np.uint8)).save(path)
-    for path, text in tables.items():
-        path.write_text(text, encoding="utf-8")
 
 
 def prepare(config: Config) -> Config:

@@ -57,10 +57,7 @@ def prepare(config: seq2seq.ExperimentConfig) -> seq2seq.ExperimentConfig:
     folder.mkdir(parents=True, exist_ok=True)
     for split, entries in words.items():
         rows = ({config.source: " ".join(word), config.target: spoken} for word, spoken in entries.items())
-        content, path = "".join(json.dumps(row) + "\n" for row in rows), folder / f"{split}.jsonl"
-        same = not path.exists() or path.read_text(encoding="utf-8") == content
-        seq2seq.check(same, f"{path}: holds other words than this run would train on; choose another --output")
-        path.write_text(content, encoding="utf-8")
+        seq2seq.write_once(folder / f"{split}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     return replace(config, data=str(folder))
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import seq2seq
-from seq2seq.runtime.atomic_files import write_atomically
 
 HELD_OUT = 12
 """Of so many words of the training file one is kept out of training, to choose the best model."""
@@ -76,12 +75,7 @@ def write_parts(config: Config, folder: Path, training: Rows, test: Rows) -> Non
     parts = {"train": [row for row in training if not is_kept(row[word])], "validation": kept, "test": test}
     for split, rows in parts.items():
         content = "".join("\t".join(row) + "\n" for row in rows)
-        path = folder / f"{split}.tsv"
-        if path.exists():
-            same = path.read_text(encoding="utf-8") == content
-            seq2seq.check(same, f"{path}: holds other words than this run would train on; choose another --output")
-        else:
-            write_atomically(path, content)  # of several processes each writes it, or reads the whole
+        seq2seq.write_once(folder / f"{split}.tsv", content)
 
 
 def is_kept(word: str) -> bool:

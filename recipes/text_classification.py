@@ -125,7 +125,7 @@ def main(config: Config) -> None:
     """Trains, and prints accuracies beside those of simpler models."""
     training, *others = read(config)
     labels = sorted({label for _, label in training})
-    seq2seq.check(len(labels) > 1, f"{config.data}: all texts to train on have the label {labels[0]!r}")
+    seq2seq.check(len(labels) > 1, f"{config.data}: texts to train on need two labels at least, not {len(labels)}")
     validation, test = ([each for each in examples if each[1] in labels] for examples in others)
     if len(test) < len(others[1]):
         print(f"left out: {len(others[1]) - len(test)} texts to test on, of classes not trained on", file=sys.stderr)

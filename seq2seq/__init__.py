@@ -78,6 +78,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.model.sequence_model import PredictorConfig as PredictorConfig
     from seq2seq.runs.layout import begun as begun
     from seq2seq.runs.metrics_log import read_journal as read_journal
+    from seq2seq.runtime.atomic_files import write_once as write_once
     from seq2seq.runtime.distributed import end_other_processes as end_other_processes
     from seq2seq.search.beam import SearchConfig as SearchConfig
     from seq2seq.tasks.captioning import CaptionTask as CaptionTask
@@ -149,6 +150,7 @@ _NAMES = {
     "model.sequence_model": ("PredictorConfig",),
     "runs.layout": ("begun",),
     "runs.metrics_log": ("read_journal",),
+    "runtime.atomic_files": ("write_once",),
     "runtime.distributed": ("end_other_processes",),
     "search.beam": ("SearchConfig",),
     "tasks.captioning": ("CaptionTask", "draw_image_attention", "read_captioned"),

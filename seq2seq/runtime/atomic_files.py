@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from seq2seq.errors import check, check_argument
+from seq2seq.runtime.paths import checked_path
+
 TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 """Names under which `write_atomically` begins."""
 
@@ -29,6 +32,17 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     sync(temporary)
     temporary.replace(path)
     sync(path.parent)
+
+
+def write_once(path: Path, text: str) -> None:
+    """Writes a file of data that a recipe makes, unless it is there already. Raises UserError where another text is
+    there: it may be the user's."""
+    place = checked_path(path, "path", "a file of text")
+    check_argument("write_once", "text", text, str)
+    if not place.exists():
+        write_atomically(place, text)  # of several processes each writes it, or reads the whole
+    same = place.read_bytes() == text.encode()
+    check(same, f"{place}: holds other words than this run would train on; choose another --output")
 
 
 @contextmanager

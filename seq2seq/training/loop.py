@@ -182,9 +182,9 @@ class TrainingLoop:
         self._save()
 
     def _judge(self, figure: float) -> bool:
-        """Keeps the average as the run's model where the figure, the higher the better, beats all before, or is less
-        than its standard error below the best; where it beats none, counts towards patience and, on a plateau, towards
-        a cut of the learning rate. Returns whether it beats all."""
+        """Keeps the average as the run's model where the figure, the higher the better, beats all before, or is no more
+        than its standard error below the best; where it does not beat all, counts towards patience and, on a plateau,
+        towards a cut of the learning rate. Returns whether it beats all."""
         progress, optimizer = self.progress, self.step.optimizer_config
         progress.validated_step = progress.step
         beats = figure > progress.best
@@ -194,13 +194,12 @@ class TrainingLoop:
             progress.best_step = progress.step
             if self.world.is_main:
                 save_model(self.step.average, self.directory)
-        if beats:
-            return True
-        progress.without_gain += 1
-        progress.since_cut += 1
+        if not beats:
+            progress.without_gain += 1
+            progress.since_cut += 1
         if optimizer.schedule == "plateau" and progress.since_cut > optimizer.plateau_patience:
             progress.cuts, progress.since_cut = progress.cuts + 1, 0
-        return False
+        return beats
 
     def _as_good(self, figure: float) -> bool:
         """Whether the best figure is ahead by no more than its standard error, so that the longer trained model counts

@@ -87,6 +87,28 @@ def test_baselines_are_tested_on_what_the_models_are_tested_on(
     assert capsys.readouterr().out.count("% of 6") == 3
 
 
+def test_one_label_alone_is_refused_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [("clean room", "good")] * 30
+    monkeypatch.setattr(text_classification, "read", lambda _: (rows, rows, rows))
+    with pytest.raises(UserError, match="texts to train on need two labels at least, not 1"):
+        text_classification.main(replace(text_classification.CONFIG, data="a", output=str(tmp_path), quick=True))
+
+
+def test_what_is_prepared_replaces_no_files_of_others(tmp_path: Path) -> None:
+    """Data in OUTPUT/data among them."""
+    data = tmp_path / "data"
+    (data / "train").mkdir(parents=True)
+    for name in ("train", "validation"):
+        (data / f"{name}.jsonl").write_text('{"word": "ab", "phonemes": "AH0 B"}\n')
+    (data / "train" / "metadata.jsonl").write_text("mine\n")
+    before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"train\.jsonl: holds other words.*choose another --output"):
+        g2p.prepare(replace(g2p.CONFIG, data=str(data), output=str(tmp_path)))
+    with pytest.raises(UserError, match=r"metadata\.jsonl: holds other words.*choose another --output"):
+        captions_images.prepare(replace(captions_images.CONFIG, output=str(tmp_path), quick=True))
+    assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == before
+
+
 def test_pronunciations_are_prepared_once(tmp_path: Path) -> None:
     """A run's config.json names what it was trained on; with another output too, that is not prepared again."""
     lines = ["word\tphonemes", *(f"{word}\tAH{number} B" for word in ("ab", "cab", "bad") for number in (0, 1))]

@@ -114,6 +114,13 @@ def test_malformed_windows_are_refused(text: str, tmp_path: Path) -> None:
         rides_forecast.read_windows(str(path))
     path.write_text(json.dumps([["2026-01-05 10:00:00", "2026-01-06"]]))
     assert rides_forecast.read_windows(str(path)) == [(datetime(2026, 1, 5, 10), datetime(2026, 1, 6))]
+    path.write_text(json.dumps([["2026-01-05T10:00:00+00:00", "2026-01-06T00:00:00+00:00"]]))
+    assert rides_forecast.read_windows(str(path)) == [(datetime(2026, 1, 5, 10), datetime(2026, 1, 6))], "as the series"
+
+
+def test_readings_come_so_many_times_a_day() -> None:
+    with pytest.raises(UserError, match="minutes must divide a day's 1,440, not be 7"):
+        replace(traffic_forecast.CONFIG, minutes=7)
 
 
 @pytest.mark.parametrize(

@@ -208,3 +208,5 @@ def test_data_given_several_times_is_a_list() -> None:
     assert several_as_one(["--data=a", "--source=en"]) == ["--data=a", "--source=en"]
     with pytest.raises(UserError, match=r"--data \{path: : cannot be read .*; the form is \{path: DIR"):
         several_as_one(["--data={path: "])
+    with pytest.raises(UserError, match=r"--data: a corpus cannot be written as text \(Circular reference"):
+        several_as_one(["--data=[&a [*a]]"])
