@@ -89,6 +89,8 @@ def read(config: Config) -> Texts:
     )
     tenth = len(text) // HELD_OUT
     texts = Texts(text[: -tenth - tenth // 2], text[-tenth - tenth // 2 : -tenth], text[-tenth:])
+    blank = "its last tenth, the test, is blank; cut off the blank lines at its end"
+    seq2seq.check(bool(texts.test.strip()), f"{config.data}: {blank}")
     return Texts(texts.training[:10_000], texts.validation[:500], texts.test[:500]) if config.quick else texts
 
 

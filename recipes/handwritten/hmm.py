@@ -14,14 +14,15 @@ LEAST_VARIANCE = 0.01
 
 def read_strips(training: Sequence[Strip], strips: Sequence[Strip], *, states: int = 5) -> list[str]:
     """Digits of strips, as texts: the most probable path (Viterbi) through a loop of one left-to-right model per digit,
-    each of `states` states with a Gaussian, all digits equally probable."""
-    fitted = [fit_digit(pieces, states) for pieces in pieces_by_digit(training)]
-    model = joined(fitted, states)
+    each of `states` states with a Gaussian, all digits of the training equally probable."""
+    pieces = pieces_by_digit(training)
+    digits = sorted(pieces)
+    model = joined([fit_digit(pieces[digit], states) for digit in digits], states)
     texts = []
     for strip in strips:
         path = model.decode(observations(strip))[1]
         begins = (path % states == 0) & (np.diff(path, prepend=-1) != 0)
-        texts.append(" ".join(map(str, path[begins] // states)))
+        texts.append(" ".join(str(digits[place]) for place in path[begins] // states))
     return texts
 
 
@@ -36,13 +37,13 @@ def observations(strip: Strip) -> np.ndarray:
     return np.concatenate([track - track[begins][digit], direction, lifted], 1)
 
 
-def pieces_by_digit(strips: Sequence[Strip]) -> list[list[np.ndarray]]:
-    """For each of the ten digits, what is observed of its occurrences."""
-    pieces: list[list[np.ndarray]] = [[] for _ in range(10)]
+def pieces_by_digit(strips: Sequence[Strip]) -> dict[int, list[np.ndarray]]:
+    """For each digit that occurs, what is observed of its occurrences."""
+    pieces: dict[int, list[np.ndarray]] = {}
     for strip in strips:
         parts = np.split(observations(strip), np.cumsum(strip.lengths)[:-1])
         for label, part in zip(strip.labels, parts, strict=True):
-            pieces[label].append(part)
+            pieces.setdefault(label, []).append(part)
     return pieces
 
 

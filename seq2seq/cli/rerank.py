@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seq2seq.cli.arguments import named, number_within, path_named
+from seq2seq.cli.arguments import Parser, named, number_within, path_named
 from seq2seq.cli.tags import add_tag, read_by, tags_of
+from seq2seq.cli.verbs import add_input_length
 from seq2seq.config import SEARCH, Real
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def add_rerank(verbs: Any) -> None:
     )
 
 
-def add_rerank_options(parser: argparse.ArgumentParser) -> None:
+def add_rerank_options(parser: Parser) -> None:
     """What is ordered anew, and by what."""
     parser.add_argument("outputs", metavar="NBEST", type=path_named, help="what translate --n-best K wrote, or -")
     parser.add_argument("--source-file", type=path_named, required=True, help="the texts that were translated, or -")
@@ -59,6 +60,7 @@ def add_rerank_options(parser: argparse.ArgumentParser) -> None:
         spelled = f"--{name.replace('_', '-')}"
         parser.add_argument(spelled, nargs="+", action="extend", default=[], type=named, metavar="RUN", help=text)
     add_tag(parser, "each source that --forward reads")
+    add_input_length(parser)
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
 
 
@@ -87,14 +89,20 @@ def features_of(options: argparse.Namespace, sources: list[str], pools: Pools) -
     prepare_process()
     found = {"score": [[each.score for each in pool] for pool in pools], "words": lengths(pools)}
     known: set[str] = set()
-    for run in options.forward:
+
+    def translator_of(run: str) -> Translator:
         translator = load(run, options.device, kind="translator")
+        translator.max_source_tokens = options.max_input_length or translator.max_source_tokens
+        return translator
+
+    for run in options.forward:
+        translator = translator_of(run)
         known.update(translator.tags)
         found[f"forward {run}"] = forward_scores(translator, _read_by(translator, run, options, sources), pools)
     # Behind a tab stand features, before the text a tag, which none writes.
     words = [untagged(source.partition("\t")[0], tuple(known)) for source in sources]
     for run in options.reverse:
-        found[f"reverse {run}"] = reverse_scores(load(run, options.device, kind="translator"), words, pools)
+        found[f"reverse {run}"] = reverse_scores(translator_of(run), words, pools)
     for run in options.language_model:
         found[f"language_model {run}"] = language_scores(load(run, options.device, kind="language_model"), pools)
     return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -16,6 +17,7 @@ from seq2seq.runs.layout import CURVES_FILE, WRITTEN, begun, refuse_foreign_file
 from seq2seq.runs.stored_model import Build, refuse_other_kind
 from seq2seq.runtime.device import prepare_process
 from seq2seq.runtime.distributed import world
+from seq2seq.tasks.base import scratch_output
 from seq2seq.tasks.configs import ExperimentConfig, TaskConfig
 from seq2seq.tasks.dry_run import description_of, dry_run
 from seq2seq.tasks.evaluate import Evaluation
@@ -60,7 +62,8 @@ def run_recipe(
     def work() -> None:
         parser = training_parser(_script().name, _description(), defaults)
         config, build = parse_training(parser, sys.argv[1:] if arguments is None else arguments)
-        train_and_report(prepared(config, prepare and checked), report or print_figures, build)
+        with prepared(config, prepare and checked) as ready:
+            train_and_report(ready, report or print_figures, build)
 
     leave(lambda: guarded(_script().name, work))
 
@@ -83,7 +86,8 @@ def run_task(
         config = parse_task(parser, sys.argv[1:] if arguments is None else arguments, type(defaults))
         prepare_process()
         refuse_foreign_pictures(config.directory())
-        description = description_of(lambda: carry_out(prepared(config, prepare)))
+        with prepared(config, prepare) as ready:
+            description = description_of(lambda: carry_out(ready))
         if description:
             print(description)
 
@@ -97,16 +101,20 @@ def refuse_foreign_pictures(output: Path) -> None:
         refuse_foreign_files(output, PICTURES)
 
 
-def prepared(config: Task, prepare: Callable[[Task], Task] | None) -> Task:
+@contextmanager
+def prepared(config: Task, prepare: Callable[[Task], Task] | None) -> Iterator[Task]:
     """What prepare makes of the configuration, in the main process. The others wait for it, since one that wrote the
-    same files later would empty them while they are read. Raises UserError, before it writes anything, where the
-    output is a run of another kind."""
+    same files later would empty them while they are read. The data of a dry run is gone after it. Raises UserError,
+    before it writes anything, where the output is a run of another kind."""
     if prepare is None:
-        return config
+        yield config
+        return
     if begun(config.directory()):
         refuse_other_kind(config.directory(), config.kind, "choose another --output")
-    with world(config.trainer.device) as here:
-        return here.broadcast_object(prepare(config) if here.is_main else config)
+    with scratch_output(config) as asked:
+        with world(config.trainer.device) as here:
+            made = here.broadcast_object(prepare(asked) if here.is_main else asked)
+        yield replace(made, output=config.output)
 
 
 def _script() -> Path:

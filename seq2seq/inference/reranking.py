@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from seq2seq.errors import UserError, check
 from seq2seq.inference.character_model import CharacterModel
-from seq2seq.inference.translator import Translator
+from seq2seq.inference.translator import LongTarget, Translator
 
 
 class Candidate(NamedTuple):
@@ -47,13 +47,15 @@ def read_n_best(lines: Iterable[str], name: str) -> Pools:
 def forward_scores(translator: Translator, sources: Sequence[str], pools: Pools) -> list[list[float]]:
     """Mean log-probability of a candidate's tokens given the source, in nats."""
     pairs = [(source, each.text) for source, pool in zip(sources, pools, strict=True) for each in pool]
-    return _pooled(_means(translator, pairs), pools)
+    names = [f"output {rank} of line {line}" for line, pool in enumerate(pools, 1) for rank in range(1, len(pool) + 1)]
+    return _pooled(_means(translator, pairs, names), pools)
 
 
 def reverse_scores(translator: Translator, sources: Sequence[str], pools: Pools) -> list[list[float]]:
     """Mean log-probability of the source's tokens given the candidate, in nats."""
     pairs = [(each.text, source) for source, pool in zip(sources, pools, strict=True) for each in pool]
-    return _pooled(_means(translator, pairs), pools)
+    names = [f"the source on line {line}" for line, pool in enumerate(pools, 1) for _ in pool]
+    return _pooled(_means(translator, pairs, names), pools)
 
 
 def language_scores(model: CharacterModel, pools: Pools) -> list[list[float]]:
@@ -84,10 +86,14 @@ def reranked(pools: Pools, features: Sequence[list[list[float]]], weights: Seque
     return results
 
 
-def _means(translator: Translator, pairs: list[tuple[str, str]]) -> list[float]:
-    """Mean log-probability of each target's tokens; a pair that comes again is scored once."""
+def _means(translator: Translator, pairs: list[tuple[str, str]], names: list[str]) -> list[float]:
+    """Mean log-probability of each target's tokens; a pair that comes again is scored once. names: of the targets, for
+    errors."""
     unique = list(dict.fromkeys(pairs))
-    scores = translator.score([source for source, _ in unique], [target for _, target in unique])
+    try:
+        scores = translator.score([source for source, _ in unique], [target for _, target in unique])
+    except LongTarget as error:
+        raise UserError(error.message(names[pairs.index(unique[error.number - 1])])) from None
     means = {pair: each.log_probability / each.tokens for pair, each in zip(unique, scores, strict=True)}
     return [means[pair] for pair in pairs]
 

@@ -58,6 +58,22 @@ NEEDS_TAG = "needs_tag"
 """In config.json of a saved model, which does not record its data."""
 
 
+class LongTarget(UserError):
+    """A target has more tokens than max_source_tokens."""
+
+    def __init__(self, number: int, tokens: int, limit: int) -> None:
+        """number: of the target, counted from 1."""
+        self.number, self.tokens, self.limit = number, tokens, limit
+        super().__init__(self.message(f"the target on line {number}"))
+
+    def message(self, name: str) -> str:
+        """The error's line, in which the target has that name."""
+        return (
+            f"{name} has {self.tokens} tokens, more than {self.limit}: leave the pair out, "
+            "or raise --max-input-length (in Python max_source_tokens)"
+        )
+
+
 class Translator(Searcher):
     """A trained model of text to text. Several threads may call it at once, while none of them changes its settings,
     partners or weights."""
@@ -308,10 +324,7 @@ class Translator(Searcher):
         limit = self.max_source_tokens
         for number, ids in enumerate(encoded, 1):
             if len(ids) > limit:
-                raise UserError(
-                    f"the target on line {number} has {len(ids)} tokens, more than {limit}: leave the pair out, "
-                    "or raise --max-input-length (in Python max_source_tokens)"
-                )
+                raise LongTarget(number, len(ids), limit)
         ids_of = [ids if isinstance(each, str) else each.tokens for each, ids in zip(targets, encoded, strict=True)]
         return list(zip(self._encode_sources(sources)[0], ids_of, strict=True))
 

@@ -76,6 +76,7 @@ Array = np.ndarray
 
 
 Model = TypeVar("Model", bound=nn.Module)
+Task = TypeVar("Task", bound=TaskConfig)
 Stored = TypeVar("Stored")
 Answerer = TypeVar("Answerer", bound=Pretrained)
 Objective = Callable[[Any, Any], LossSum]
@@ -184,6 +185,16 @@ def own_name(objective: Objective) -> str:
     """Module and name of a user's objective; empty where it is one of the library's."""
     name = builder_name(objective)
     return "" if name.startswith("seq2seq.") else name
+
+
+@contextmanager
+def scratch_output(config: Task) -> Iterator[Task]:
+    """The configuration, on a dry run with an output that is gone afterwards."""
+    if not config.dry_run:
+        yield config
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield replace(config, output=folder)
 
 
 @contextmanager

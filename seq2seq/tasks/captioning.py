@@ -25,6 +25,7 @@ from seq2seq.inference.inputs import read_input
 from seq2seq.inference.transcriber import Generator
 from seq2seq.model.frontends import FrontEndConfig
 from seq2seq.runs.layout import ATTENTION_FOLDER
+from seq2seq.tasks.base import scratch_output
 from seq2seq.tasks.configs import GeneratorTask
 from seq2seq.tasks.transcription import Captioned
 
@@ -92,6 +93,12 @@ def read_captioned(config: CaptionTask) -> tuple[CaptionTask, CaptionedParts]:
     there is no split but train, a tenth of the files is for the test. Raises UserError naming list and line of what
     cannot be read."""
     check_argument("read_captioned", "config", config, CaptionTask)
+    with scratch_output(config) as asked:
+        chosen, parts = _read_captioned(asked)
+    return replace(chosen, output=config.output), parts
+
+
+def _read_captioned(config: CaptionTask) -> tuple[CaptionTask, CaptionedParts]:
     check(bool(config.data), "give --data DIR_OR_HUB_ID: files with captions.tsv, metadata.csv or the like")
     files = find_captioned(config.data, config.captions)
     kind: Kind = _kind(files) if files else "image"

@@ -14,6 +14,7 @@ import pytest
 from seq2seq.cli.main import main
 from seq2seq.cli.script import prepared
 from seq2seq.errors import UserError
+from seq2seq.tasks.dry_run import description_of
 from seq2seq.tasks.transcription import train_generator
 from tests.conftest import write_toy_data
 from tests.tiny_runs import generator_task, spelled
@@ -112,8 +113,17 @@ def test_a_recipe_generates_no_data_in_a_run_of_another_kind(tmp_path: Path) -> 
     output = shutil.copytree(STORED / "translator-0.1.0", tmp_path / "run")
     asked = replace(captions_images.CONFIG, output=str(output), quick=True)
     with pytest.raises(UserError, match="holds a translator, not a generator; choose another --output"):
-        prepared(asked, captions_images.prepare)
+        prepared(asked, captions_images.prepare).__enter__()
     assert not (output / "data").exists()
+
+
+def test_a_dry_run_of_a_recipe_that_makes_its_data_leaves_nothing(tmp_path: Path) -> None:
+    asked = replace(captions_images.CONFIG, output=str(tmp_path / "run"), quick=True, dry_run=True)
+    with prepared(asked, captions_images.prepare) as ready:
+        assert ready.output == asked.output
+        assert "parameters: " in description_of(lambda: captions_images.main(ready))
+    assert not list(tmp_path.iterdir())
+    assert not Path(ready.data).exists()
 
 
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])

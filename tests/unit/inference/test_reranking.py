@@ -56,6 +56,17 @@ def test_features_are_those_of_each_pair_alone() -> None:
     assert lengths(POOLS) == [[3, 2, 3], [0], [3, 4]]
 
 
+def test_a_text_that_is_too_long_is_named_as_the_user_knows_it() -> None:
+    translator = seq2seq.load(STORED)
+    translator.max_source_tokens = 3
+    with pytest.raises(UserError, match=r"^output 3 of line 1 has \d+ tokens, more than 3: leave the pair out"):
+        forward_scores(
+            translator, ["ba", "ba"], [[Candidate(0.0, "KO")] * 2 + [Candidate(0.0, "KO KO KO KO")], POOLS[1]]
+        )
+    with pytest.raises(UserError, match=r"^the source on line 2 has \d+ tokens"):
+        reverse_scores(translator, ["BA", "KO KO KO KO"], [POOLS[1], POOLS[1]])
+
+
 def test_a_language_model_scores_a_line_with_its_end() -> None:
     torch.manual_seed(1)
     vocabulary = seq2seq.load(STORED).target_vocabulary
