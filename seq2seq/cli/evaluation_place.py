@@ -15,6 +15,7 @@ from seq2seq.runs.layout import EVALUATION_FOLDER
 from seq2seq.runs.weights import sha256_of
 from seq2seq.tasks.evaluation_files import (
     evaluation_name,
+    name_beside_other_text,
     refuse_foreign_evaluation,
     weights_sum,
     write_evaluation,
@@ -66,6 +67,8 @@ def place_of(options: argparse.Namespace, changed: Mapping[str, Any], settings: 
         changed = {**changed, "shortlist": options.shortlist.name}
         settings = {**settings, "shortlist": sha256_of(options.shortlist)}
     name = evaluation_name(options.split, changed)
+    if "data" in changed:
+        name = name_beside_other_text(folder, name, settings["text_sha256"])
     if options.output is not None:
         refuse_foreign_evaluation(folder, name, settings)
     return Place(folder, name, settings)

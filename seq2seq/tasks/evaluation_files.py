@@ -117,6 +117,15 @@ def evaluation_name(split: str, changed: Mapping[str, Any]) -> str:
     return "-".join([re.sub(r"[/\\]", "_", split), *(f"{name}={value}" for name, value in safe.items())])
 
 
+def name_beside_other_text(folder: Path, name: str, text_sha256: str) -> str:
+    """The name; where it is that of an evaluation of another text, such as data in a folder of the same name elsewhere,
+    with the beginning of this text's checksum."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        if json.loads((folder / f"{name}.settings.json").read_text(encoding="utf-8"))["text_sha256"] != text_sha256:
+            return f"{name}-{text_sha256[:8]}"
+    return name
+
+
 def refuse_foreign_evaluation(folder: Path, name: str, settings: Mapping[str, Any]) -> None:
     """Raises UserError where `write_evaluation` would replace the evaluation of other weights, or a file that it has
     not written, or that was changed since: no NAME.settings.json fits NAME.hypotheses.txt and NAME.metrics.json."""

@@ -62,6 +62,16 @@ def test_other_settings_go_beside_the_runs_own_results(copy: Path, capsys: pytes
     assert (copy / "README.md").read_bytes() == card
 
 
+def test_data_of_one_name_in_two_places_are_two_evaluations(copy: Path, tmp_path: Path) -> None:
+    found: list[set[str]] = []
+    for place in ("a", "b", "a", "b"):
+        data = write_toy_data(tmp_path / place / "news", seed=ord(place))
+        assert main(["evaluate", str(copy), "--data", str(data)]) == 0
+        found.append({name for name in names(copy) if name.endswith(".metrics.json")})
+    assert sorted(map(len, found)) == [2, 3, 3, 3]
+    assert {name[:14] for name in found[-1]} == {"test.metrics.j", "test-data=news"}
+
+
 def test_evaluations_in_a_folder_of_the_users_do_not_replace_each_other(toy_run: Path, tmp_path: Path) -> None:
     words = ["evaluate", str(toy_run), "--output", str(tmp_path / "out")]
     mine = tmp_path / "out" / "test.references_old.txt"
