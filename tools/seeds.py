@@ -140,6 +140,12 @@ def rows_of(outputs: Sequence[str]) -> Iterator[tuple[Row, list[int]]]:
             yield Row(line, values), [len(number.partition(".")[2].partition("e")[0]) for number in numbers]
 
 
+def left_out(outputs: Sequence[str]) -> int:
+    """Number of lines with figures, but for their numbers, that some outputs have and others have not."""
+    lines = [{line for line, numbers in templates(output) if numbers} for output in outputs]
+    return len(lines[0].union(*lines) - lines[0].intersection(*lines))
+
+
 def templates(output: str) -> Iterator[tuple[str, list[str]]]:
     """Each line of an output with {} for its numbers, and the numbers as they are written."""
     for line in output.splitlines():
@@ -187,6 +193,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return
         for row, decimals in rows_of([each.output for each in found]):
             print(row.describe(decimals))
+        others = left_out([each.output for each in found])
+        if others:
+            print(
+                f"{others} lines with figures are not in all seeds' outputs: {folder}/seed-*/{RESULT_FILE}",
+                file=sys.stderr,
+            )
         times = [each.seconds / 60 for each in found]
         print(f"{len(found)} seeds, {statistics.fmean(times):.1f} minutes each", file=sys.stderr)
 

@@ -159,6 +159,8 @@ print(f"BLEU-4 {10 * given.seed:.1f}, {1000 + given.seed:,} words {{cased}}")
 print(f"word {'ab'[given.seed % 2]}")
 print("100 sentences")
 print("no figure")
+if given.seed > 1:
+    print(f"METEOR {given.seed}")
 """
 
 
@@ -169,7 +171,9 @@ def test_seeds_give_mean_and_deviation_of_every_figure(tmp_path: Path, capsys: p
     assert seeds.main([*words, "--x", "stop"]) == 2
     assert "seed 2" in capsys.readouterr().err
     assert seeds.main([*words, "--x", "stop"]) == 0
-    assert capsys.readouterr().out == "BLEU-4 20.0 ± 10.00, 1,002.0 ± 1.00 words {cased}\n100 sentences\n"
+    said = capsys.readouterr()
+    assert said.out == "BLEU-4 20.0 ± 10.00, 1,002.0 ± 1.00 words {cased}\n100 sentences\n"
+    assert f"1 lines with figures are not in all seeds' outputs: {tmp_path / 'runs'}/seed-*/seed.json" in said.err
     assert [len((tmp_path / "runs" / f"seed-{n}" / "starts").read_text()) for n in (1, 2, 3)] == [1, 2, 1]
     assert seeds.main([*words, "--x", "stop", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
