@@ -14,6 +14,7 @@ import pytest
 import seq2seq
 from seq2seq.cli.main import main
 from seq2seq.data.mixing import CorpusConfig
+from seq2seq.data.symbols import EOS_ID
 from seq2seq.data.vocabulary import VocabularyConfig
 from seq2seq.deploy.export import _config
 from seq2seq.deploy.plans import Plan
@@ -121,6 +122,36 @@ def test_batches_hold_the_corpora_by_their_weights(streaming: bool, halves: list
         assert counts[0] != counts[1]
     else:
         assert counts == [{"<one>": 80, "<two>": 320}] * 2
+
+
+def test_translations_by_a_model_are_a_corpus_beside_real_pairs(toy_data: Path, toy_run: Path, tmp_path: Path) -> None:
+    """docs/mixing.md: a teacher's targets (Kim & Rush 2016), and sources of given targets, tagged."""
+    for column, made in (("en", "distilled.jsonl"), ("de", "back.jsonl")):
+        words = ["--input", str(toy_data / "train.jsonl"), "--output", str(tmp_path / made), "--column", column]
+        assert main(["translate", str(toy_run), *words]) == 0
+    distilled = CorpusConfig(str(tmp_path / "distilled.jsonl"), "en", "translation")
+    back = CorpusConfig(str(tmp_path / "back.jsonl"), "translation", "de", tag="<bt>")
+    config = mixed([CorpusConfig(str(toy_data), "en", "de"), distilled, back], tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    prepared = prepare(config, Run(config, tmp_path / "run", World()))
+    source, target = prepared.source_vocabulary, prepared.target_vocabulary
+    drawn = Counter(
+        (
+            source.decode([each for each in read if each > EOS_ID]),
+            target.decode([each for each in written if each > EOS_ID]),
+        )
+        for batch in prepared.batches.iterate(0)
+        for read, written in zip(batch.source.tolist(), batch.target_output.tolist(), strict=True)
+    )
+    translator, rows = seq2seq.load(toy_run), [json.loads(line) for line in (toy_data / "train.jsonl").open()]
+    expected = Counter((row["en"], row["de"]) for row in rows)
+    for column, pair in (
+        ("en", lambda row, made: (row["en"], made)),
+        ("de", lambda row, made: (f"<bt> {made}", row["de"])),
+    ):
+        made = [best[0].text for best in translator.search([row[column] for row in rows])]
+        expected.update(pair(row, text) for row, text in zip(rows, made, strict=True) if text)
+    assert drawn == expected
 
 
 @pytest.mark.parametrize("streaming", [False, True])
