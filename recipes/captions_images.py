@@ -61,6 +61,9 @@ def write_shapes(folder: Path, quick: bool) -> None:
             name = f"{begin}{number:05}.png"
             pictures[folder / split / name] = image
             lines.setdefault(split, []).append(json.dumps({"file_name": name, CONFIG.captions: captions}) + "\n")
+    for path in pictures:
+        ours = (path.parent / "metadata.jsonl").exists() or not path.exists()
+        seq2seq.check(ours, f"{path}: not made by this recipe, and no list beside it; choose another --output")
     for split, rows in lines.items():
         (folder / split).mkdir(parents=True, exist_ok=True)
         seq2seq.write_once(folder / split / "metadata.jsonl", "".join(rows))

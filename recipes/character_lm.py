@@ -89,9 +89,12 @@ def read(config: Config) -> Texts:
     )
     tenth = len(text) // HELD_OUT
     texts = Texts(text[: -tenth - tenth // 2], text[-tenth - tenth // 2 : -tenth], text[-tenth:])
-    blank = "its last tenth, the test, is blank; cut off the blank lines at its end"
-    seq2seq.check(bool(texts.test.strip()), f"{config.data}: {blank}")
-    return Texts(texts.training[:10_000], texts.validation[:500], texts.test[:500]) if config.quick else texts
+    if config.quick:
+        texts = Texts(texts.training[:10_000], texts.validation[:500], texts.test[:500])
+    for part, held_out in ((texts.validation, "twentieth before its last tenth"), (texts.test, "last tenth")):
+        blank = f"its {held_out}, which is held out, {'begins blank' if config.quick else 'is blank'}"
+        seq2seq.check(bool(part.strip()), f"{config.data}: {blank}; take the blank lines out")
+    return texts
 
 
 def seed_text(config: Config, texts: Texts) -> str:

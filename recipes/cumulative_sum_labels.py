@@ -84,10 +84,12 @@ def generated(config: Config) -> tuple[list[Labelled], list[Labelled], list[Labe
     return training, sequences(held_out, config.steps, seed=2), sequences(held_out, config.steps, seed=3)
 
 
-def numbered(examples: list[Labelled], names: list[int]) -> list[Labelled]:
-    """The same with the places of labels among the names. Raises UserError for a label that is none of these."""
+def numbered(examples: list[Labelled], names: list[int], place: str) -> list[Labelled]:
+    """The same with the places of labels among the names. Raises UserError, beginning with the place, for a label that
+    is none of these."""
     unknown = {int(label) for _, labels in examples for label in labels} - set(names)
-    seq2seq.check(not unknown, f"label {min(unknown, default=0)} does not occur in what is trained on")
+    rare = f"label {min(unknown, default=0)} occurs in the last two tenths of the sequences"
+    seq2seq.check(not unknown, f"{place}: {rare}, but in none before, to train on")
     return [(numbers, np.searchsorted(names, labels)) for numbers, labels in examples]
 
 
@@ -96,7 +98,7 @@ def main(config: Config) -> None:
     parts = read(config) if config.data else generated(config)
     names = sorted({int(label) for _, labels in parts[0] for label in labels})
     seq2seq.check(len(names) > 1, f"{config.data or 'steps'}: one label alone occurs in what is trained on")
-    training, validation, test = (numbered(part, names) for part in parts)
+    training, validation, test = (numbered(part, names, config.data) for part in parts)
     front_end = replace(config.model.front_end, input_size=training[0][0].shape[1])
     model = replace(config.model, front_end=front_end, outputs=len(names))
     variants = {name: replace(config, model=replace(model, encoder=each)) for name, each in ENCODERS.items()}

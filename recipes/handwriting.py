@@ -72,6 +72,11 @@ def read(config: Config) -> tuple[pen.Digits, pen.Digits, pen.Digits]:
         return pen.generated_digits(60, 1), pen.generated_digits(30, 2), pen.generated_digits(30, 3)
     given, test = (pen.read_digits(Path(config.data) / f"pendigits.{part}") for part in ("tra", "tes"))
     last = len(given.labels) * 4 // 5
+    known = set(given.labels[:last])
+    for digits, part, rows in ((given, "tra", f"behind {last}"), (test, "tes", "of the test")):
+        other = set(digits.labels) - known
+        lacking = f"{Path(config.data) / f'pendigits.{part}'}: of its digits {rows}, {min(other, default=0)} is none of"
+        seq2seq.check(not other, f"{lacking} those to train on, the first {last} of pendigits.tra")
     few = slice(40) if config.quick else slice(None)
     return given.part(slice(last)).part(few), given.part(slice(last, None)).part(few), test.part(few)
 

@@ -4,7 +4,9 @@ no script)."""
 import hashlib
 import statistics
 import sys
+import tempfile
 from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +30,7 @@ class Config(seq2seq.ExperimentConfig):
         """The languages to train, of files NAME + suffix in the folder of the data. quick: how many on a smoke run."""
         there = sorted(path.name.removesuffix(suffix) for path in Path(str(self.data)).glob(f"*{suffix}"))
         seq2seq.check(bool(there), f"{self.data}: no file *{suffix}; give --data DIR")
-        names = [name.strip() for name in self.languages.split(",")] if self.languages else there
+        names = [name.strip() for name in self.languages.split(",") if name.strip()] or there
         for name in names:
             seq2seq.check(name in there, f"{self.data}: no language '{name}'; there are {', '.join(there)}")
         return names[:quick] if self.quick else names
@@ -51,17 +53,20 @@ def read_table(path: Path, columns: int) -> Rows:
     for number, line in enumerate(seq2seq.read_text(path).split("\n"), 1):
         cells = tuple(line.split("\t"))
         seq2seq.check(not line or len(cells) == columns, f"{path}, line {number}: must have {columns} columns")
+        seq2seq.check(not line or all(map(str.strip, cells)), f"{path}, line {number}: a column is empty")
         rows += [cells] if line else []
+    seq2seq.check(bool(rows), f"{path}: has no rows; it needs some, of {columns} columns")
     return rows
 
 
 def evaluate(config: Config, training: Rows, test: Rows) -> seq2seq.Evaluation | None:
     """Trains on rows, but for some words, and evaluates on those of `test`; None where others do so. Raises UserError
     where the run's folder holds other data."""
-    folder = Path(config.output) / "data"
-    write_parts(config, folder, training, test)
-    own = replace(config, data=str(folder), languages="")  # a run does not depend on which others are trained
-    return seq2seq.run(seq2seq.fit_to_data(own))[1]
+    usual = Path(config.output) / "data"
+    with tempfile.TemporaryDirectory() if config.dry_run else nullcontext(usual) as folder:
+        write_parts(config, Path(folder), training, test)
+        own = replace(config, data=str(folder), languages="")  # a run does not depend on which others are trained
+        return seq2seq.run(seq2seq.fit_to_data(own))[1]
 
 
 def write_parts(config: Config, folder: Path, training: Rows, test: Rows) -> None:

@@ -66,12 +66,8 @@ def read(config: Config) -> seq2seq.Series:
         return seq2seq.Series(["value"], values[:, None], times)
     series = seq2seq.read_series(Path(config.data), least=2)
     place, times = config.data, series.times
-    seq2seq.check(bool(times), f"{place}: has no times; its first column must be named timestamp")
     seq2seq.check(len(series.names) == 1, f"{place}: has {len(series.names)} columns of values; leave one")
-    step = times[1] - times[0]
-    for row in range(2, len(times)):
-        equal = times[row] - times[row - 1] == step
-        seq2seq.check(equal, f"{place}: {times[row]} does not follow {times[row - 1]} after {step}, as rows before do")
+    step = seq2seq.time_step(series, place)
     missing = np.isnan(series.values[:, 0])
     seq2seq.check(not missing.any(), f"{place}: the value at {times[int(missing.argmax())]} is missing; fill it in")
     seq2seq.check(DAY % step == timedelta(0), f"{place}: a day is no whole number of its steps of {step}")
@@ -85,7 +81,7 @@ def read_windows(path: str) -> list[Span]:
         return []
     try:
         given = json.loads(Path(path).read_text(encoding="utf-8"))
-        times = [[datetime.fromisoformat(each).replace(tzinfo=None) for each in span] for span in given]
+        times = [[seq2seq.read_time(each) for each in span] for span in given]
         spans = [(begin, end) for begin, end in times]
     except OSError:
         raise seq2seq.UserError(f"{path}: no such file, or it cannot be read") from None
@@ -93,7 +89,16 @@ def read_windows(path: str) -> list[Span]:
         raise seq2seq.UserError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
     except (ValueError, TypeError):
         raise seq2seq.UserError(f"{path}: must be a list of [begin, end], times such as 2014-10-30 15:30:00") from None
+    for number, (begin, end) in enumerate(spans, 1):
+        seq2seq.check(begin <= end, f"{path}: window {number} ends at {end}, before it begins at {begin}")
     return spans
+
+
+def refuse_strays(windows: list[Span], tested: Span, path: str) -> None:
+    """Raises UserError, naming the file, where a window is outside of the time that is tested."""
+    for number, window in enumerate(windows, 1):
+        where = f"window {number}, {window[0]} to {window[1]}, is outside of the test, {tested[0]} to {tested[1]}"
+        seq2seq.check(overlap(window, [tested]), f"{path}: {where}; leave it out")
 
 
 def examples(scaled: np.ndarray, times: list[datetime], first: int, last: int, day: int) -> Examples:
@@ -137,6 +142,7 @@ def main(config: Config) -> None:
     values, times = series.values[:, 0], series.times
     day = DAY // (times[1] - times[0])
     middle = len(values) // 2
+    refuse_strays(windows, (times[middle], times[-1]), config.windows)
     fitted = middle * 6 // 7
     mean, deviation = seq2seq.mean_and_deviation(values[:fitted], config.data)
     config = replace(config, reader=seq2seq.ReaderConfig("array", scale=deviation, offset=mean))

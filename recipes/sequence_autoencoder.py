@@ -74,7 +74,7 @@ def read(config: Config) -> tuple[Clips, Clips, Clips]:
         given = list(given[0][: whole * 2 * FRAMES].reshape(whole, 2 * FRAMES, -1))
     for each, values in zip(sequences, given, strict=False):
         fits = len(values) == len(given[0]) and len(values) % 2 == 0
-        wanted = f"clips need an even number of frames, the same in all, such as {len(given[0]) // 2 * 2}"
+        wanted = f"clips need an even number of frames, the same in all, such as {max(2, len(given[0]) // 2 * 2)}"
         seq2seq.check(fits, f"{each.place}: has {len(values)} frames; {wanted}")
     return seq2seq.parts_in_order([halves(each) for each in given[: 64 if config.quick else None]], config.data)
 

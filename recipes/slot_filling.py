@@ -118,7 +118,10 @@ def main(config: Config) -> None:
 
     of_validation = cache(lambda predictor: figures_of(predictor, validation))
     figures = {name: lambda each, name=name: of_validation(each)[name] for name in FIGURES}
-    parts = encode(training), encode([each for each in validation if known(each)])
+    judged = [each for each in validation if known(each)]
+    unknown = "no request to choose the best model on has an intent and labels that are trained on"
+    seq2seq.check(bool(judged), f"{config.data}: {unknown}")
+    parts = encode(training), encode(judged)
     objective = seq2seq.labelling_and_classification(len(intents), CLASS_WEIGHT)
     predictor = seq2seq.train_predictor(config, *parts, objective, figures, vocabulary, slots + intents)
     seq2seq.end_other_processes()

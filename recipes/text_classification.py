@@ -127,8 +127,12 @@ def main(config: Config) -> None:
     labels = sorted({label for _, label in training})
     seq2seq.check(len(labels) > 1, f"{config.data}: texts to train on need two labels at least, not {len(labels)}")
     validation, test = ([each for each in examples if each[1] in labels] for examples in others)
-    if len(test) < len(others[1]):
-        print(f"left out: {len(others[1]) - len(test)} texts to test on, of classes not trained on", file=sys.stderr)
+    purposes = "to choose the best model on", "to test on"
+    for purpose, known, given in zip(purposes, (validation, test), others, strict=True):
+        seen = f"none of the {len(given)} texts {purpose} has a class that is trained on ({', '.join(labels)})"
+        seq2seq.check(bool(known), f"{config.data}: {seen:.300}")
+        if len(known) < len(given):
+            print(f"left out: {len(given) - len(known)} texts {purpose}, of classes not trained on", file=sys.stderr)
     config, vocabulary = seq2seq.learn_words(config, (text for text, _ in training), config.vocabulary_size)
     config = replace(config, model=replace(config.model, outputs=len(labels)))
 

@@ -2,11 +2,12 @@
 
 python recipes/traffic_forecast.py --data FILE.csv [--missing SHARE] [--output DIR] [--quick] [--any.option VALUE]
 
-FILE.csv has a header and a row per time step, a column per sensor; a first column `timestamp` may stand there, and a
-value that is not known is left empty. Stacked BiLSTM and LSTM read a window of one sensor beside its most correlated
-neighbours and the mean of all. Missing values are masked, not filled in: the model reads 0 there and a second number
-that says so, and those to be forecast do not count. The last fifth of the rows is for the test, the eighth before it
-chooses the best model. Compared with the last known value, the mean of the window, and an encoder of one direction.
+FILE.csv has a header and a row per time step, a column per sensor; a first column `timestamp` may stand there, of
+times --minutes apart (5), and a value that is not known is left empty. Stacked BiLSTM and LSTM read a window of one
+sensor beside its most correlated neighbours and the mean of all. Missing values are masked, not filled in: the model
+reads 0 there and a second number that says so, and those to be forecast do not count. The last fifth of the rows is for
+the test, the eighth before it chooses the best model. Compared with the last known value, the mean of the window, and
+an encoder of one direction.
 """
 
 import seq2seq
@@ -16,6 +17,7 @@ if __name__ == "__main__":
 
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -71,13 +73,33 @@ def read(config: Config) -> np.ndarray:
     """Values [T, D], NaN where they are not known or were removed; of a smoke run without data, generated ones."""
     random = np.random.default_rng(config.trainer.seed)
     if config.data:
-        values = seq2seq.read_series(Path(config.data), least=20 * WINDOW).values
+        series = seq2seq.read_series(Path(config.data), least=20 * WINDOW)
+        apart = seq2seq.time_step(series, config.data) / timedelta(minutes=1) if series.times else config.minutes
+        seq2seq.check(apart == config.minutes, f"{config.data}: its rows are {apart:g} minutes apart; give --minutes")
     else:
         seq2seq.check(config.quick, "give --data FILE.csv, with a header and a row per time step, such as METR-LA's")
         values = 50 + 10 * np.sin(np.arange(480)[:, None] / 30 + np.arange(6)) + random.normal(0, 2, (480, 6))
-    if config.quick:
-        values = values[:480, :6]
-    return np.where(random.random(values.shape) < config.missing, np.nan, values)
+        series = seq2seq.Series(list("abcdef"), values, [])
+    values = series.values[:480, :6] if config.quick else series.values
+    values[random.random(values.shape) < config.missing] = np.nan
+    refuse_gaps(values, series.names, config.data)
+    return values
+
+
+def bounds(steps: int) -> tuple[int, int]:
+    """The row behind those to train on, and behind those to choose the best model on."""
+    return steps * 8 // 10 * 7 // 8, steps * 8 // 10
+
+
+def refuse_gaps(values: np.ndarray, names: list[str], place: str) -> None:
+    """Raises UserError, beginning with the place, where a sensor has no value to train on, or a part none at all."""
+    (fitted, test_from), unknown = bounds(len(values)), np.isnan(values)
+    untrained = [name for name, never in zip(names, unknown[:fitted].all(0), strict=False) if never]
+    sensors = f"{place}: no value to train on, in the first {fitted} rows, of sensor {', '.join(untrained)}"
+    seq2seq.check(not untrained, f"{sensors:.200}; leave its column out")
+    for purpose, first, last in (("choose the best model", fitted, test_from), ("test", test_from, len(values))):
+        rows = f"{place}: rows {first + 1} to {last}, to {purpose} on, hold no value to forecast"
+        seq2seq.check(not unknown[first + WINDOW : last].all(), rows)
 
 
 def features(scaled: np.ndarray, fitted: int, steps_per_day: int) -> np.ndarray:
@@ -129,8 +151,7 @@ def baselines(values: np.ndarray, where: list[tuple[int, int]], fitted: int) -> 
 def main(config: Config) -> None:
     """Trains, prints the errors of all forecasts, and draws the test part of one sensor."""
     values = read(config)
-    test_from, sensors = len(values) * 8 // 10, values.shape[1]
-    fitted = test_from * 7 // 8
+    (fitted, test_from), sensors = bounds(len(values)), values.shape[1]
     mean, deviation = seq2seq.mean_and_deviation(values[:fitted], config.data)
     config = replace(config, reader=seq2seq.ReaderConfig("array", scale=deviation, offset=mean))
     scaled = (values - mean) / deviation

@@ -38,6 +38,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.data.series import Series as Series
     from seq2seq.data.series import mean_and_deviation as mean_and_deviation
     from seq2seq.data.series import read_series as read_series
+    from seq2seq.data.series import read_time as read_time
+    from seq2seq.data.series import time_step as time_step
     from seq2seq.data.sounds import Sound as Sound
     from seq2seq.data.sounds import open_sounds as open_sounds
     from seq2seq.data.sounds import read_samples as read_samples
@@ -123,7 +125,7 @@ _NAMES = {
     "data.readers": ("ReaderConfig",),
     "data.characters": ("Characters",),
     "data.sequences": ("parts_in_order", "read_answered", "read_sequences"),
-    "data.series": ("Series", "mean_and_deviation", "read_series"),
+    "data.series": ("Series", "mean_and_deviation", "read_series", "read_time", "time_step"),
     "data.sounds": ("Sound", "open_sounds", "read_samples"),
     "data.vocabulary": ("Vocabulary", "VocabularyConfig"),
     "errors": ("Interrupted", "UserError", "check"),

@@ -98,9 +98,10 @@ def divide(recordings: Sequence[Recording], held_out_speaker: str = "") -> Parts
     others = [speaker for speaker in speakers if speaker != held_out_speaker]
     refuse_gaps(parts.training, others, f"numbered {FIRST_TRAINING_NUMBER} or more, to train on")
     refuse_gaps(parts.validation, others, f"numbered below {FIRST_TEST_NUMBER}, to choose the best model on")
-    if not held_out_speaker:
-        tested = f"numbered {FIRST_TEST_NUMBER} to {FIRST_TRAINING_NUMBER - 1}, for the test"
-        refuse_gaps(parts.test, others, tested)
+    tested = f"numbered {FIRST_TEST_NUMBER} to {FIRST_TRAINING_NUMBER - 1}, for the test"
+    if held_out_speaker:
+        others, tested = [held_out_speaker], "for the test"
+    refuse_gaps(parts.test, others, tested)
     return parts
 
 

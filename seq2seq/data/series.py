@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,24 @@ def read_series(path: Path, least: int = 1) -> Series:
     return series
 
 
+def read_time(text: str) -> datetime:
+    """An ISO 8601 time, without a zone; one that says its offset from UTC is given in UTC. Raises ValueError."""
+    time = datetime.fromisoformat(text.strip())
+    return time.astimezone(timezone.utc).replace(tzinfo=None) if time.tzinfo else time
+
+
+def time_step(series: Series, place: Path | str) -> timedelta:
+    """The time from each row to the next. Raises UserError, beginning with the place, where rows are not equally far
+    apart, or have no times."""
+    times = series.times
+    check(len(times) > 1, f"{place}: has no times; its first column must be named timestamp")
+    step = times[1] - times[0]
+    for row in range(2, len(times)):
+        equal = times[row] - times[row - 1] == step
+        check(equal, f"{place}: {times[row]} does not follow {times[row - 1]} after {step}, as rows before do")
+    return step
+
+
 def mean_and_deviation(values: Array, path: Path | str) -> tuple[float, float]:
     """Mean and standard deviation of the values that are there, for standardising. Raises UserError naming the file
     they are from where there are none, or all are alike."""
@@ -73,6 +91,9 @@ def _read_rows(rows: Reader, path: str) -> Series:
         timed = header[:1] != [] and header[0].lower() in TIME_COLUMNS
         names = header[int(timed) :]
         check(bool(names), f"{path}, line 1: must be a header with the name of each sensor")
+        semicolons = f"{path}, line 1: cells must have commas between them, not semicolons"
+        check(len(header) > 1 or ";" not in header[0], semicolons)
+        check(all(names), f"{path}, line 1: a sensor has no name; is there a comma too many?")
         twice = next((name for name in names if names.count(name) > 1), None)
         check(twice is None, f"{path}, line 1: two sensors have the name {twice!r:.40}; is the header missing?")
         times: list[datetime] = []
@@ -105,6 +126,6 @@ def _number(cell: str, place: str) -> float:
 
 def _time(cell: str, place: str) -> datetime:
     try:
-        return datetime.fromisoformat(cell.strip()).replace(tzinfo=None)
+        return read_time(cell)
     except ValueError:
         raise UserError(f"{place}: must begin with a time such as 2014-07-01 00:30:00, got {cell!r:.40}") from None

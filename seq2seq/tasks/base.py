@@ -161,6 +161,9 @@ class Run:
         before = trainer.store.list()
         with own_failures_named(self.own_build):
             trainer.fit(model, batches, objective, validate)
+        found = f"no validation had a number as its {config.trainer.best_metric}, so that no model was kept"
+        cause = "values may be far too large (bring them near 1), or optimizer.learning_rate"
+        check((directory / MODEL_FILE).exists(), f"{directory}: {found}; {cause}")
         if self.world.is_main and not (trainer.store.list() == before and (directory / CURVES_FILE).exists()):
             draw_curves(directory, config.trainer.best_metric)
         self.world.barrier()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import captions_images
+import character_lm
 import datasets
 import g2p
 import inflection
@@ -94,6 +95,41 @@ def test_one_label_alone_is_refused_before_training(tmp_path: Path, monkeypatch:
         text_classification.main(replace(text_classification.CONFIG, data="a", output=str(tmp_path), quick=True))
 
 
+@pytest.mark.parametrize(("part", "purpose"), [(1, "to choose the best model on"), (2, "to test on")])
+def test_texts_of_classes_that_none_is_trained_on_are_refused(
+    part: int, purpose: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [[("clean room", "good"), ("noisy room", "bad")] * 15, [("a room", "good")], [("the room", "bad")]]
+    parts[part] = [("no room", "new")] * 2
+    monkeypatch.setattr(text_classification, "read", lambda _: parts)
+    with pytest.raises(
+        UserError, match=rf"^a: none of the 2 texts {purpose} has a class that is trained on \(bad, good\)"
+    ):
+        text_classification.main(replace(text_classification.CONFIG, data="a", output=str(tmp_path), quick=True))
+    assert not list(tmp_path.iterdir())
+
+
+def test_requests_that_cannot_choose_a_model_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = [slot_filling.Request("fly to rome", "fly", ["O", "O", "B-city"])] * 20
+    other = [slot_filling.Request("fly to rome", "sleep", ["O", "O", "B-city"])]
+    monkeypatch.setattr(slot_filling, "read", lambda _: (training, other, training))
+    with pytest.raises(
+        UserError, match=r"^a: no request to choose the best model on has an intent and labels that are tr"
+    ):
+        slot_filling.main(replace(slot_filling.CONFIG, data="a", output=str(tmp_path / "run"), quick=True))
+
+
+@pytest.mark.parametrize(("first", "place"), [(17_000, "twentieth before its last tenth"), (18_000, "last tenth")])
+def test_a_text_whose_held_out_part_is_blank_is_refused(first: int, place: str, tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    for quick, blank, said in ((False, 2_000, "is blank"), (True, 500, "begins blank")):
+        path.write_text("x" * first + "\n" * blank + "x" * (20_000 - first - blank))
+        with pytest.raises(
+            UserError, match=rf"text\.txt: its {place}, which is held out, {said}; take the blank lines"
+        ):
+            character_lm.read(replace(character_lm.CONFIG, data=str(path), quick=quick))
+
+
 def test_what_is_prepared_replaces_no_files_of_others(tmp_path: Path) -> None:
     """Data in OUTPUT/data among them."""
     data = tmp_path / "data"
@@ -106,6 +142,13 @@ def test_what_is_prepared_replaces_no_files_of_others(tmp_path: Path) -> None:
         g2p.prepare(replace(g2p.CONFIG, data=str(data), output=str(tmp_path)))
     with pytest.raises(UserError, match=r"metadata\.jsonl: holds other words.*choose another --output"):
         captions_images.prepare(replace(captions_images.CONFIG, output=str(tmp_path), quick=True))
+    mine = tmp_path / "photos" / "data" / "validation" / "00003.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"my photo")
+    with pytest.raises(UserError, match=r"00003\.png: not made by this recipe, .* choose another --output"):
+        captions_images.prepare(replace(captions_images.CONFIG, output=str(tmp_path / "photos"), quick=True))
+    assert [path for path in (tmp_path / "photos").rglob("*") if path.is_file()] == [mine]
+    assert mine.read_bytes() == b"my photo"
     assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == before
 
 
@@ -148,6 +191,16 @@ def test_tables_of_languages(tmp_path: Path) -> None:
     for name, said in (("c", r"c\.trn, line 1: not UTF-8 text"), ("d", r"d\.trn: cannot read: No such file")):
         with pytest.raises(UserError, match=said):
             language_table.read_table(tmp_path / f"{name}.trn", 3)
+    (tmp_path / "e.trn").write_text("\n")
+    (tmp_path / "f.trn").write_text("walk\tV\twalked\ngo\t \twent\n")
+    for name, said in (("e", r"e\.trn: has no rows; it needs some, of 3"), ("f", r"f\.trn, line 2: a column is empty")):
+        with pytest.raises(UserError, match=said):
+            language_table.read_table(tmp_path / f"{name}.trn", 3)
+    assert replace(config, languages="a,").named(".trn") == ["a"]
+    more = [(f"walk{number}", "V;PST", f"walked{number}") for number in range(100)]
+    dry = replace(config, dry_run=True, quick=True)
+    assert "parameters: " in description_of(lambda: language_table.evaluate(dry, more, more))
+    assert not (tmp_path / "run").exists()
     (tmp_path / "run" / "data").mkdir(parents=True)
     (tmp_path / "run" / "data" / "train.tsv").write_text("somebody's own\n")
     with pytest.raises(UserError, match=r"train\.tsv: holds other words.*choose another --output"):
@@ -249,6 +302,8 @@ def test_recordings_are_trained_on_chosen_on_and_tested_on_by_their_numbers() ->
         digits.divide(recordings("ann"), "ann")
     with pytest.raises(UserError, match=r"ann's 4 needs a recording numbered 7 to 9, for the test"):
         digits.divide([each for each in recordings("ann") if each.digit != 4 or not 7 <= each.number < 10])
+    with pytest.raises(UserError, match=r"bob's 4 needs a recording for the test"):
+        digits.divide([each for each in recordings("ann", "bob") if (each.speaker, each.digit) != ("bob", 4)], "bob")
 
 
 def test_every_speaker_is_left_out_in_turn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

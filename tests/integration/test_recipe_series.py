@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cumulative_sum_labels
+import handwriting
 import numpy as np
 import pytest
 import rides_forecast
@@ -116,6 +117,75 @@ def test_malformed_windows_are_refused(text: str, tmp_path: Path) -> None:
     assert rides_forecast.read_windows(str(path)) == [(datetime(2026, 1, 5, 10), datetime(2026, 1, 6))]
     path.write_text(json.dumps([["2026-01-05T10:00:00+00:00", "2026-01-06T00:00:00+00:00"]]))
     assert rides_forecast.read_windows(str(path)) == [(datetime(2026, 1, 5, 10), datetime(2026, 1, 6))], "as the series"
+
+
+def test_windows_outside_of_the_test_or_turned_around_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "windows.json"
+    path.write_text(json.dumps([["2026-01-05", "2026-01-06"], ["2026-01-08", "2026-01-07"]]))
+    with pytest.raises(UserError, match=r"windows\.json: window 2 ends at 2026-01-07 00:00:00, before it begins"):
+        rides_forecast.read_windows(str(path))
+    windows = [(MONDAY + 9 * HOUR, MONDAY + 11 * HOUR), (MONDAY, MONDAY + 9 * HOUR)]
+    tested = MONDAY + 10 * HOUR, MONDAY + 90 * HOUR
+    rides_forecast.refuse_strays(windows[:1], tested, "w.json")
+    with pytest.raises(
+        UserError, match=r"w\.json: window 2, .* is outside of the test, 2026-.* 10:00:00 to .*; leave it"
+    ):
+        rides_forecast.refuse_strays(windows, tested, "w.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda values: values.__setitem__((slice(280), 1), np.nan), "in the first 280 rows, of sensor b; leave its"),
+        (
+            lambda values: values.__setitem__(slice(280, 320), np.nan),
+            "rows 281 to 320, to choose the best model on, hold no",
+        ),
+        (
+            lambda values: values.__setitem__(slice(332, 400), np.nan),
+            "rows 321 to 400, to test on, hold no value to forecast",
+        ),
+    ],
+)
+def test_parts_without_a_value_are_refused(change: Callable[[np.ndarray], None], message: str) -> None:
+    values = np.random.default_rng(1).random((400, 2))
+    traffic_forecast.refuse_gaps(values, ["a", "b"], "t.csv")
+    change(values)
+    with pytest.raises(UserError, match=f"^t.csv: .*{message}"):
+        traffic_forecast.refuse_gaps(values, ["a", "b"], "t.csv")
+
+
+def test_rows_are_as_far_apart_as_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f"{MONDAY + row * HOUR / 4},{row % 7},{row % 5}\n" for row in range(240)]
+    path.write_text("".join(["time,a,b\n", *rows]))
+    config = replace(traffic_forecast.CONFIG, data=str(path))
+    with pytest.raises(UserError, match=r"t\.csv: its rows are 15 minutes apart; give --minutes"):
+        traffic_forecast.read(config)
+    assert traffic_forecast.read(replace(config, minutes=15)).shape == (240, 2)
+    path.write_text("".join(["time,a,b\n", *rows[:99], *rows[100:], f"{MONDAY + 90 * HOUR},1,2\n"]))
+    with pytest.raises(UserError, match=f"{MONDAY + 25 * HOUR} does not follow"):
+        traffic_forecast.read(replace(config, minutes=15))
+
+
+def test_a_digit_that_no_training_shows_is_named(tmp_path: Path) -> None:
+    def lines(labels: list[int]) -> str:
+        return "".join(
+            ",".join(map(str, [*range(16), *(int(label == each) for each in range(10))])) + "\n" for label in labels
+        )
+
+    config = replace(handwriting.CONFIG, data=str(tmp_path))
+    (tmp_path / "pendigits.tes").write_text(lines([1, 2, 3, 7] * 5))
+    (tmp_path / "pendigits.tra").write_text(lines([1, 2, 3] * 10))
+    with pytest.raises(
+        UserError, match=r"pendigits\.tes: of its digits of the test, 7 is none of those to train on, the first 24"
+    ):
+        handwriting.read(config)
+    (tmp_path / "pendigits.tra").write_text(lines([1, 2, 3] * 8 + [7] * 6))
+    with pytest.raises(UserError, match=r"pendigits\.tra: of its digits behind 24, 7 is none"):
+        handwriting.read(config)
+    (tmp_path / "pendigits.tra").write_text(lines([1, 2, 3, 7] * 8))
+    assert [len(part.labels) for part in handwriting.read(config)] == [25, 7, 20]
 
 
 def test_readings_come_so_many_times_a_day() -> None:
@@ -241,10 +311,12 @@ def test_sequences_of_ones_own_train_their_recipes(tmp_path: Path, capsys: pytes
     assert seq2seq.load(tmp_path / "sequence_autoencoder" / "unconditioned").config.rollout_steps == 3
     parts = cumulative_sum_labels.read(replace(cumulative_sum_labels.CONFIG, data=str(tmp_path / "labels")))
     assert [len(part) for part in parts] == [16, 2, 2]
-    numbers, labels = cumulative_sum_labels.numbered(parts[0], [3, 5, 7])[0]
+    numbers, labels = cumulative_sum_labels.numbered(parts[0], [3, 5, 7], "here")[0]
     assert numbers.shape == (6, 2) and labels.tolist() == [0, 0, 2, 2, 1, 1]
-    with pytest.raises(UserError, match="label 5 does not occur"):
-        cumulative_sum_labels.numbered(parts[0], [3, 7])
+    with pytest.raises(
+        UserError, match=r"^here: label 5 occurs in the last two tenths .* but in none before, to train on"
+    ):
+        cumulative_sum_labels.numbered(parts[0], [3, 7], "here")
 
 
 def test_a_long_series_is_cut_into_clips(tmp_path: Path) -> None:

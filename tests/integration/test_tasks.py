@@ -21,7 +21,7 @@ from seq2seq.tasks.language_modelling import train_language_model
 from seq2seq.tasks.prediction import train_predictor
 from seq2seq.tasks.transcription import Captioned, train_generator
 from seq2seq.training.config import TrainerConfig
-from seq2seq.training.objectives import labelling
+from seq2seq.training.objectives import labelling, regression
 from tests.tiny_runs import (
     NAMES,
     OPTIMIZER,
@@ -188,6 +188,17 @@ def test_a_run_of_any_task_has_a_model_card(kind: str, tmp_path: Path) -> None:
     (tmp_path / kind / "README.md").write_text(card.replace("settings", "choices"))
     train_quickly(kind, tmp_path)
     assert "Its choices: " in (tmp_path / kind / "README.md").read_text()
+
+
+def test_a_training_whose_loss_is_never_a_number_says_so(tmp_path: Path) -> None:
+    """Squares of these targets are beyond fp32: no validation chooses a model."""
+    far = [(inputs, 1e30 * labels[:, None].astype(np.float32)) for inputs, labels in sums(60)]
+    task = replace(predictor_task(tmp_path / "run"), trainer=TrainerConfig(epochs=1, best_metric="loss"))
+    task = replace(task, model=replace(task.model, outputs=1))
+    with pytest.raises(
+        UserError, match=r"run: no validation had a number as its loss, so that no model was kept; values may"
+    ):
+        train_predictor(task, far, far, regression())
 
 
 def test_a_figure_that_a_task_lacks_is_refused_at_the_start(tmp_path: Path) -> None:

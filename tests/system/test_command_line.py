@@ -551,6 +551,14 @@ def test_damaged_checkpoints_end_a_resume(toy_run: Path, toy_data: Path, tmp_pat
     assert "no checkpoint is whole" in capsys.readouterr().err
 
 
+def test_a_folder_of_runs_names_them(toy_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("fre", "deu"):
+        (tmp_path / name).symlink_to(toy_run)
+    assert main(["translate", str(tmp_path)]) == 2
+    told = f"{tmp_path}: not a run directory (it has no config.json); it holds the runs deu, fre: name one"
+    assert told in capsys.readouterr().err
+
+
 def test_status_and_stderr_of_the_real_command(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "seq2seq", "translate", str(tmp_path)], capture_output=True, text=True

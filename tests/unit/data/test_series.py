@@ -1,13 +1,13 @@
 """Time series in CSV files."""
 
 import math
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from seq2seq.data.series import mean_and_deviation, read_series
+from seq2seq.data.series import Series, mean_and_deviation, read_series, time_step
 from seq2seq.errors import UserError
 
 
@@ -25,6 +25,16 @@ def test_a_column_of_times_is_no_sensor_and_an_empty_cell_is_missing(tmp_path: P
     assert all(map(math.isnan, series.values[:, 1]))
 
 
+def test_times_that_say_their_offset_are_those_of_one_clock(tmp_path: Path) -> None:
+    """An hour of summer time is no gap."""
+    rows = "time,a\n2026-03-29T00:00+01:00,1\n2026-03-29T01:00+01:00,2\n2026-03-29T03:00+02:00,3\n"
+    series = read_series(written(tmp_path, rows))
+    assert series.times == [datetime(2026, 3, 28, 23), datetime(2026, 3, 29), datetime(2026, 3, 29, 1)]
+    assert time_step(series, "a.csv") == timedelta(hours=1)
+    with pytest.raises(UserError, match=r"^a\.csv: has no times; its first column must be named timestamp"):
+        time_step(Series(["a"], np.zeros((2, 1)), []), "a.csv")
+
+
 def test_without_a_column_of_times_all_columns_are_sensors(tmp_path: Path) -> None:
     series = read_series(written(tmp_path, "\ufeff773869,767541\r\n64.375,67.625\r\n\r\n62,0\r\n"))
     assert (series.names, series.times) == (["773869", "767541"], [])
@@ -35,6 +45,8 @@ def test_without_a_column_of_times_all_columns_are_sensors(tmp_path: Path) -> No
     ("text", "message"),
     [
         ("", "line 1: must be a header"),
+        ("a;b\n1;2\n", "line 1: cells must have commas between them, not semicolons"),
+        ("time,a,b,\n2026-01-05,1,2,\n", "line 1: a sensor has no name; is there a comma too many"),
         ("a,b\n1,2\n3\n", "line 3: has 1 cells, but the header has 2"),
         ("a,b\n1,two\n", "line 2: must be numbers, or empty where a value is missing, got 'two'"),
         ("a\n1\ninf\n", "line 3: must be numbers"),
