@@ -38,6 +38,12 @@ def lines_of(paths: Sequence[str | Path], content: str) -> Iterator[Iterator[str
         yield chain.from_iterable(streams)
 
 
+def place_in(paths: Sequence[str | Path], number: int) -> str:
+    """Where the number-th of the lines of `lines_of` stands, for errors: with its file's name where there is one."""
+    named = len(paths) == 1 and str(paths[0]) != STDIN
+    return f"{paths[0]}, line {number}" if named else f"line {number}"
+
+
 def file_lines(path: Path, content: str) -> list[str]:
     """All lines of a file, or of standard input."""
     with lines_of([path], content) as lines:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, islice, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,14 +142,16 @@ def _translate(options: argparse.Namespace) -> None:
             _check_attends(translator, options)
         given = prompted_lines() if options.interactive else lines
         tags = tags_of(translator, options)
-        _write_translations(translator, _checked(translator, given, tags), tags, options, settings)
+        _write_translations(translator, _checked(translator, given, tags, options.files), tags, options, settings)
 
 
-def _checked(translator: Translator, lines: Iterator[str], tags: Tags) -> Iterator[str]:
-    """The lines as they come, with their tags. Raises UserError at one that lacks the features, or the tag, that the
-    model reads."""
+def _checked(translator: Translator, lines: Iterator[str], tags: Tags, files: Sequence[str]) -> Iterator[str]:
+    """The files' lines as they come, with their tags. Raises UserError at one that lacks the features, or the tag, that
+    the model reads."""
+    from seq2seq.cli.lines import place_in
+
     for number, line in enumerate(lines, 1):
-        yield read_by(translator, tags, line, f"line {number}")
+        yield read_by(translator, tags, line, place_in(files, number))
 
 
 def _check_splitting(options: argparse.Namespace) -> None:

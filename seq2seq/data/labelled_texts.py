@@ -3,6 +3,7 @@ per word and a class each."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +17,7 @@ from seq2seq.errors import UserError, check, check_argument
 from seq2seq.runtime.paths import checked_path
 
 Row = TypeVar("Row")
+log = logging.getLogger(__name__)
 HELD_OUT = 10
 """One in so many training rows is held out where there is no split to choose the best model on."""
 
@@ -101,7 +103,9 @@ def read_lines(path: Path) -> list[str]:
     check(not zero, f"{path}, line {line}: holds a character of number 0, which no text has; is it a text file?")
     try:
         text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        log.warning("%s, line %d: not UTF-8; the whole file is read as Latin-1", path, line)
         text = content.decode("latin-1")
     lines = text.split("\n")
     return lines[:-1] if lines[-1] == "" else lines

@@ -363,7 +363,8 @@ def refuse_changes(directory: Path, config: TaskConfig, own_build: Build | None 
     try:  # fills in options that the run's version did not have yet
         before = read_config(directory / CONFIG_FILE, type(config))
     except UserError as error:
-        raise UserError(f"{error}; restore the run's configuration, or choose another --output") from None
+        other = "if that is another recipe's run, choose another --output; else restore its configuration"
+        raise UserError(f"{error}; {other}") from None
     check_builder(directory, read_stored(directory).built_by, own_build)
     cosine = config.optimizer.schedule == "cosine"
     # A run that started from another one has that one's vocabulary, whatever was recorded.

@@ -52,6 +52,9 @@ def test_inflection_from_files_of_a_shared_task(
     assert translated(run, "abc\tN;UP\n\nabc\tLOW;N\n", monkeypatch, capsys) == ["ABC", "", "abc"]
     assert len(translated(run, "aé\tN;UP;PST\n", monkeypatch, capsys)) == 1, "a letter and a feature never seen"
     assert translated(run, "ab\tN;UP\nabc\n", monkeypatch, capsys)[0].count("line 2: this model reads lines of") == 1
+    (tmp_path / "in.txt").write_text("ab\tN;UP\nabc\n")
+    assert main(["translate", str(run), str(tmp_path / "in.txt")]) == 2
+    assert f"{tmp_path / 'in.txt'}, line 2: this model reads lines of" in capsys.readouterr().err
     assert main(["evaluate", str(run), "--split", "validation"]) == 0
     assert "exact match" in capsys.readouterr().out
     (tmp_path / "test.tsv").write_text("N;UP\tABC\tabc\nN;UP\tCC\tcc\n")

@@ -21,10 +21,11 @@ def test_a_label_goes_up_to_its_colon_unless_the_whole_is_known(tmp_path: Path) 
     assert rows(tmp_path / "a", content, "NUM:dist")[0] == ("NUM:dist", "How far is it ?")
 
 
-def test_what_is_no_utf8_is_latin1(tmp_path: Path) -> None:
-    assert (
-        rows(tmp_path / "a", "A é\n".encode("latin-1")) == rows(tmp_path / "a", "\ufeffA é\n".encode()) == [("A", "é")]
-    )
+def test_what_is_no_utf8_is_latin1(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert rows(tmp_path / "a", "\ufeffA é\n".encode()) == [("A", "é")]
+    assert not caplog.messages
+    assert rows(tmp_path / "a", "B e\nA é\n".encode("latin-1")) == [("B", "e"), ("A", "é")]
+    assert caplog.messages == [f"{tmp_path / 'a'}, line 2: not UTF-8; the whole file is read as Latin-1"]
 
 
 FAULTS = {
