@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import language_table
-from language_table import Row, Rows, evaluate, print_table, progress, read_table, row_of, write_parts
+from language_table import Row, Rows, data_folder, evaluate, print_table, progress, read_table, row_of, write_parts
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,9 @@ def main(config: Config) -> None:
 def one_each(config: Config) -> dict[str, Row]:
     """The figures of each language's own model."""
     rows = {}
-    for name in config.named("_train.tsv"):
-        evaluation = evaluate(replace(config, output=str(Path(config.output) / name)), *tables(config, name))
+    given = {name: tables(config, name) for name in config.named("_train.tsv")}
+    for name, (training, test) in given.items():
+        evaluation = evaluate(replace(config, output=str(Path(config.output) / name)), training, test)
         if evaluation is not None:
             rows[name] = row_of(evaluation, spaced=True)
             progress(name, rows[name])
@@ -63,13 +64,14 @@ def one_each(config: Config) -> dict[str, Row]:
 
 def one_for_all(config: Config) -> dict[str, Row]:
     """The figures of each language, of one model that reads words behind the tag of theirs."""
-    names, output = config.named("_train.tsv", quick=2), Path(config.output) / "multilingual"
-    for name in names:
-        write_parts(config, output / "data" / name, *tables(config, name))
-    corpora = [seq2seq.CorpusConfig(output / "data" / name, tag=f"<{name}>") for name in names]
-    own = replace(config, data=corpora, languages="", output=str(output))
-    evaluation = seq2seq.run(seq2seq.fit_to_data(own))[1]
-    return {} if evaluation is None else {name: row_of(of_language(evaluation, name), spaced=True) for name in names}
+    own = replace(config, languages="", output=str(Path(config.output) / "multilingual"))
+    given = {name: tables(config, name) for name in config.named("_train.tsv", quick=2)}
+    with data_folder(own) as folder:
+        for name, (training, test) in given.items():
+            write_parts(config, folder / name, training, test)
+        corpora = [seq2seq.CorpusConfig(folder / name, tag=f"<{name}>") for name in given]
+        evaluation = seq2seq.run(seq2seq.fit_to_data(replace(own, data=corpora)))[1]
+    return {} if evaluation is None else {name: row_of(of_language(evaluation, name), spaced=True) for name in given}
 
 
 def tables(config: Config, name: str) -> tuple[Rows, Rows]:

@@ -37,8 +37,10 @@ CONFIG = Config(
 def main(config: Config) -> None:
     """Trains each language, prints the table, and accuracy by feature."""
     rows, folder = {}, Path(str(config.data))
-    for name in config.named(".trn"):
-        training, test = (read_table(folder / f"{name}.{part}", 3) for part in ("trn", "dev"))
+    given = {
+        name: [read_table(folder / f"{name}.{part}", 3) for part in ("trn", "dev")] for name in config.named(".trn")
+    }
+    for name, (training, test) in given.items():
         evaluation = evaluate(replace(config, output=str(Path(config.output) / name)), training, test)
         if evaluation is None:
             continue

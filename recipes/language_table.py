@@ -6,7 +6,8 @@ import statistics
 import sys
 import tempfile
 from collections import defaultdict
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,11 +63,18 @@ def read_table(path: Path, columns: int) -> Rows:
 def evaluate(config: Config, training: Rows, test: Rows) -> seq2seq.Evaluation | None:
     """Trains on rows, but for some words, and evaluates on those of `test`; None where others do so. Raises UserError
     where the run's folder holds other data."""
-    usual = Path(config.output) / "data"
-    with tempfile.TemporaryDirectory() if config.dry_run else nullcontext(usual) as folder:
-        write_parts(config, Path(folder), training, test)
+    with data_folder(config) as folder:
+        write_parts(config, folder, training, test)
         own = replace(config, data=str(folder), languages="")  # a run does not depend on which others are trained
         return seq2seq.run(seq2seq.fit_to_data(own))[1]
+
+
+@contextmanager
+def data_folder(config: Config) -> Iterator[Path]:
+    """Where the data that is made of the files goes; of a dry run a folder that is gone afterwards."""
+    usual = Path(config.output) / "data"
+    with tempfile.TemporaryDirectory() if config.dry_run else nullcontext(usual) as folder:
+        yield Path(folder)
 
 
 def write_parts(config: Config, folder: Path, training: Rows, test: Rows) -> None:

@@ -12,6 +12,7 @@ import captions_images
 import character_lm
 import datasets
 import g2p
+import g2p_languages
 import inflection
 import language_table
 import numpy as np
@@ -173,6 +174,21 @@ def test_pronunciations_are_read_from_the_columns_named(tmp_path: Path) -> None:
     made = g2p.prepare(asked)
     assert [row["source"] for row in load_split(made, "test")] == ["a b"]
     assert references(load_split(made, "test")) == [["AH B"]]
+
+
+def test_the_files_of_all_languages_are_read_before_any_is_trained(tmp_path: Path) -> None:
+    rows = "".join(f"w{number}\tW {number % 7}\n" for number in range(60))
+    for name in ("fre_train", "fre_dev", "ice_train"):
+        (tmp_path / f"{name}.tsv").write_text(rows)
+    config = replace(g2p_languages.CONFIG, data=str(tmp_path), output=str(tmp_path / "run"))
+    for multilingual in (False, True):
+        with pytest.raises(UserError, match=r"ice_dev\.tsv: cannot read: No such file"):
+            g2p_languages.main(replace(config, multilingual=multilingual))
+    (tmp_path / "ice_dev.tsv").write_text(rows)
+    assert "parameters: " in description_of(
+        lambda: g2p_languages.main(replace(config, multilingual=True, dry_run=True))
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_tables_of_languages(tmp_path: Path) -> None:
