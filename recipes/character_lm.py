@@ -91,9 +91,13 @@ def read(config: Config) -> Texts:
     texts = Texts(text[: -tenth - tenth // 2], text[-tenth - tenth // 2 : -tenth], text[-tenth:])
     if config.quick:
         texts = Texts(texts.training[:10_000], texts.validation[:500], texts.test[:500])
-    for part, held_out in ((texts.validation, "twentieth before its last tenth"), (texts.test, "last tenth")):
-        blank = f"its {held_out}, which is held out, {'begins blank' if config.quick else 'is blank'}"
-        seq2seq.check(bool(part.strip()), f"{config.data}: {blank}; take the blank lines out")
+    choosing, testing = (
+        "to choose the best model (the twentieth before the last tenth)",
+        "for the test (the last tenth)",
+    )
+    for part, purpose in ((texts.validation, choosing), (texts.test, testing)):
+        blank = f"{config.data}: the part held out {purpose} {'begins' if config.quick else 'is'} blank"
+        seq2seq.check(bool(part.strip()), f"{blank}; take the blank lines out")
     return texts
 
 

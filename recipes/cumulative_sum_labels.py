@@ -89,7 +89,7 @@ def numbered(examples: list[Labelled], names: list[int], place: str) -> list[Lab
     is none of these."""
     unknown = {int(label) for _, labels in examples for label in labels} - set(names)
     rare = f"label {min(unknown, default=0)} occurs in the last two tenths of the sequences"
-    seq2seq.check(not unknown, f"{place}: {rare}, but in none before, to train on")
+    seq2seq.check(not unknown, f"{place}: {rare}, but in none before, to train on; shuffle them")
     return [(numbers, np.searchsorted(names, labels)) for numbers, labels in examples]
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import language_table
-from language_table import Row, Rows, data_folder, evaluate, print_table, progress, read_table, row_of, write_parts
+from language_table import Row, Rows, evaluate, print_table, progress, read_table, row_of, write_parts
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ def one_for_all(config: Config) -> dict[str, Row]:
     """The figures of each language, of one model that reads words behind the tag of theirs."""
     own = replace(config, languages="", output=str(Path(config.output) / "multilingual"))
     given = {name: tables(config, name) for name in config.named("_train.tsv", quick=2)}
-    with data_folder(own) as folder:
+    with seq2seq.scratch_output(own, "data") as asked:
+        folder = Path(asked.output) / "data"
         for name, (training, test) in given.items():
             write_parts(config, folder / name, training, test)
         corpora = [seq2seq.CorpusConfig(folder / name, tag=f"<{name}>") for name in given]

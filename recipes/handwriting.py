@@ -73,10 +73,12 @@ def read(config: Config) -> tuple[pen.Digits, pen.Digits, pen.Digits]:
     given, test = (pen.read_digits(Path(config.data) / f"pendigits.{part}") for part in ("tra", "tes"))
     last = len(given.labels) * 4 // 5
     known = set(given.labels[:last])
-    for digits, part, rows in ((given, "tra", f"behind {last}"), (test, "tes", "of the test")):
+    for digits, part in ((given, "tra"), (test, "tes")):
         other = set(digits.labels) - known
-        lacking = f"{Path(config.data) / f'pendigits.{part}'}: of its digits {rows}, {min(other, default=0)} is none of"
-        seq2seq.check(not other, f"{lacking} those to train on, the first {last} of pendigits.tra")
+        shown = f"{Path(config.data) / f'pendigits.{part}'}: holds the digit {min(other, default=0)}"
+        seq2seq.check(
+            not other, f"{shown}, but not the first {last} rows of pendigits.tra, to train on; add some there"
+        )
     few = slice(40) if config.quick else slice(None)
     return given.part(slice(last)).part(few), given.part(slice(last, None)).part(few), test.part(few)
 

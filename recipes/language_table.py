@@ -4,10 +4,7 @@ no script)."""
 import hashlib
 import statistics
 import sys
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +28,8 @@ class Config(seq2seq.ExperimentConfig):
         """The languages to train, of files NAME + suffix in the folder of the data. quick: how many on a smoke run."""
         there = sorted(path.name.removesuffix(suffix) for path in Path(str(self.data)).glob(f"*{suffix}"))
         seq2seq.check(bool(there), f"{self.data}: no file *{suffix}; give --data DIR")
-        names = [name.strip() for name in self.languages.split(",") if name.strip()] or there
+        names = [name.strip() for name in self.languages.split(",") if name.strip()] if self.languages else there
+        seq2seq.check(bool(names), f"languages names none; there are {', '.join(there)}")
         for name in names:
             seq2seq.check(name in there, f"{self.data}: no language '{name}'; there are {', '.join(there)}")
         return names[:quick] if self.quick else names
@@ -54,7 +52,7 @@ def read_table(path: Path, columns: int) -> Rows:
     for number, line in enumerate(seq2seq.read_text(path).split("\n"), 1):
         cells = tuple(line.split("\t"))
         seq2seq.check(not line or len(cells) == columns, f"{path}, line {number}: must have {columns} columns")
-        seq2seq.check(not line or all(map(str.strip, cells)), f"{path}, line {number}: a column is empty")
+        seq2seq.check(not line or all(map(str.strip, cells)), f"{path}, line {number}: a column is empty; fill it in")
         rows += [cells] if line else []
     seq2seq.check(bool(rows), f"{path}: has no rows; it needs some, of {columns} columns")
     return rows
@@ -63,18 +61,11 @@ def read_table(path: Path, columns: int) -> Rows:
 def evaluate(config: Config, training: Rows, test: Rows) -> seq2seq.Evaluation | None:
     """Trains on rows, but for some words, and evaluates on those of `test`; None where others do so. Raises UserError
     where the run's folder holds other data."""
-    with data_folder(config) as folder:
+    with seq2seq.scratch_output(config, "data") as asked:
+        folder = Path(asked.output) / "data"
         write_parts(config, folder, training, test)
         own = replace(config, data=str(folder), languages="")  # a run does not depend on which others are trained
         return seq2seq.run(seq2seq.fit_to_data(own))[1]
-
-
-@contextmanager
-def data_folder(config: Config) -> Iterator[Path]:
-    """Where the data that is made of the files goes; of a dry run a folder that is gone afterwards."""
-    usual = Path(config.output) / "data"
-    with tempfile.TemporaryDirectory() if config.dry_run else nullcontext(usual) as folder:
-        yield Path(folder)
 
 
 def write_parts(config: Config, folder: Path, training: Rows, test: Rows) -> None:

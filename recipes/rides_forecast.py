@@ -66,6 +66,7 @@ def read(config: Config) -> seq2seq.Series:
         return seq2seq.Series(["value"], values[:, None], times)
     series = seq2seq.read_series(Path(config.data), least=2)
     place, times = config.data, series.times
+    seq2seq.check(bool(times), f"{place}: has no times; its first column must be named timestamp")
     seq2seq.check(len(series.names) == 1, f"{place}: has {len(series.names)} columns of values; leave one")
     step = seq2seq.time_step(series, place)
     missing = np.isnan(series.values[:, 0])
@@ -81,7 +82,7 @@ def read_windows(path: str) -> list[Span]:
         return []
     try:
         given = json.loads(Path(path).read_text(encoding="utf-8"))
-        times = [[seq2seq.read_time(each) for each in span] for span in given]
+        times = [[datetime.fromisoformat(each).replace(tzinfo=None) for each in span] for span in given]
         spans = [(begin, end) for begin, end in times]
     except OSError:
         raise seq2seq.UserError(f"{path}: no such file, or it cannot be read") from None
@@ -90,7 +91,9 @@ def read_windows(path: str) -> list[Span]:
     except (ValueError, TypeError):
         raise seq2seq.UserError(f"{path}: must be a list of [begin, end], times such as 2014-10-30 15:30:00") from None
     for number, (begin, end) in enumerate(spans, 1):
-        seq2seq.check(begin <= end, f"{path}: window {number} ends at {end}, before it begins at {begin}")
+        seq2seq.check(
+            begin <= end, f"{path}: window {number} ends at {end}, before it begins at {begin}; turn them round"
+        )
     return spans
 
 

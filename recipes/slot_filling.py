@@ -119,7 +119,7 @@ def main(config: Config) -> None:
     of_validation = cache(lambda predictor: figures_of(predictor, validation))
     figures = {name: lambda each, name=name: of_validation(each)[name] for name in FIGURES}
     judged = [each for each in validation if known(each)]
-    unknown = "no request to choose the best model on has an intent and labels that are trained on"
+    unknown = "no request to choose the best model on has an intent and labels that are trained on; add some"
     seq2seq.check(bool(judged), f"{config.data}: {unknown}")
     parts = encode(training), encode(judged)
     objective = seq2seq.labelling_and_classification(len(intents), CLASS_WEIGHT)

@@ -128,11 +128,11 @@ def main(config: Config) -> None:
     seq2seq.check(len(labels) > 1, f"{config.data}: texts to train on need two labels at least, not {len(labels)}")
     validation, test = ([each for each in examples if each[1] in labels] for examples in others)
     purposes = "to choose the best model on", "to test on"
-    for purpose, known, given in zip(purposes, (validation, test), others, strict=True):
-        seen = f"none of the {len(given)} texts {purpose} has a class that is trained on ({', '.join(labels)})"
-        seq2seq.check(bool(known), f"{config.data}: {seen:.300}")
-        if len(known) < len(given):
-            print(f"left out: {len(given) - len(known)} texts {purpose}, of classes not trained on", file=sys.stderr)
+    for purpose, kept, given in zip(purposes, (validation, test), others, strict=True):
+        problem = f"none of the {len(given)} texts {purpose} has a class that is trained on ({', '.join(labels[:9])})"
+        seq2seq.check(bool(kept), f"{config.data}: {problem}; add some")
+        if len(kept) < len(given):
+            print(f"left out {purpose}, of classes not trained on: {len(given) - len(kept)}", file=sys.stderr)
     config, vocabulary = seq2seq.learn_words(config, (text for text, _ in training), config.vocabulary_size)
     config = replace(config, model=replace(config.model, outputs=len(labels)))
 

@@ -75,14 +75,15 @@ def read(config: Config) -> np.ndarray:
     if config.data:
         series = seq2seq.read_series(Path(config.data), least=20 * WINDOW)
         apart = seq2seq.time_step(series, config.data) / timedelta(minutes=1) if series.times else config.minutes
-        seq2seq.check(apart == config.minutes, f"{config.data}: its rows are {apart:g} minutes apart; give --minutes")
+        wrong = f"{config.data}: its rows are {apart:g} minutes apart, not {config.minutes}"
+        seq2seq.check(apart == config.minutes, f"{wrong}; give --minutes {apart:g}, which must be a whole number")
     else:
         seq2seq.check(config.quick, "give --data FILE.csv, with a header and a row per time step, such as METR-LA's")
         values = 50 + 10 * np.sin(np.arange(480)[:, None] / 30 + np.arange(6)) + random.normal(0, 2, (480, 6))
         series = seq2seq.Series(list("abcdef"), values, [])
     values = series.values[:480, :6] if config.quick else series.values
     values[random.random(values.shape) < config.missing] = np.nan
-    refuse_gaps(values, series.names, config.data)
+    refuse_gaps(values, series.names, f"{config.data}, --missing {config.missing}")
     return values
 
 
@@ -95,11 +96,11 @@ def refuse_gaps(values: np.ndarray, names: list[str], place: str) -> None:
     """Raises UserError, beginning with the place, where a sensor has no value to train on, or a part none at all."""
     (fitted, test_from), unknown = bounds(len(values)), np.isnan(values)
     untrained = [name for name, never in zip(names, unknown[:fitted].all(0), strict=False) if never]
-    sensors = f"{place}: no value to train on, in the first {fitted} rows, of sensor {', '.join(untrained)}"
-    seq2seq.check(not untrained, f"{sensors:.200}; leave its column out")
+    sensors = f"{place}: no value to train on, in the first {fitted} rows, of sensor {', '.join(untrained[:5])}"
+    seq2seq.check(not untrained, f"{sensors}; leave its column out, or remove less")
     for purpose, first, last in (("choose the best model", fitted, test_from), ("test", test_from, len(values))):
         rows = f"{place}: rows {first + 1} to {last}, to {purpose} on, hold no value to forecast"
-        seq2seq.check(not unknown[first + WINDOW : last].all(), rows)
+        seq2seq.check(not unknown[first + WINDOW : last].all(), f"{rows}; give more, or remove less")
 
 
 def features(scaled: np.ndarray, fitted: int, steps_per_day: int) -> np.ndarray:

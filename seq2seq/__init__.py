@@ -38,7 +38,6 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.data.series import Series as Series
     from seq2seq.data.series import mean_and_deviation as mean_and_deviation
     from seq2seq.data.series import read_series as read_series
-    from seq2seq.data.series import read_time as read_time
     from seq2seq.data.series import time_step as time_step
     from seq2seq.data.sounds import Sound as Sound
     from seq2seq.data.sounds import open_sounds as open_sounds
@@ -83,6 +82,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.runtime.atomic_files import write_once as write_once
     from seq2seq.runtime.distributed import end_other_processes as end_other_processes
     from seq2seq.search.beam import SearchConfig as SearchConfig
+    from seq2seq.tasks.base import scratch_output as scratch_output
     from seq2seq.tasks.captioning import CaptionTask as CaptionTask
     from seq2seq.tasks.captioning import draw_image_attention as draw_image_attention
     from seq2seq.tasks.captioning import read_captioned as read_captioned
@@ -125,7 +125,7 @@ _NAMES = {
     "data.readers": ("ReaderConfig",),
     "data.characters": ("Characters",),
     "data.sequences": ("parts_in_order", "read_answered", "read_sequences"),
-    "data.series": ("Series", "mean_and_deviation", "read_series", "read_time", "time_step"),
+    "data.series": ("Series", "mean_and_deviation", "read_series", "time_step"),
     "data.sounds": ("Sound", "open_sounds", "read_samples"),
     "data.vocabulary": ("Vocabulary", "VocabularyConfig"),
     "errors": ("Interrupted", "UserError", "check"),
@@ -155,6 +155,7 @@ _NAMES = {
     "runtime.atomic_files": ("write_once",),
     "runtime.distributed": ("end_other_processes",),
     "search.beam": ("SearchConfig",),
+    "tasks.base": ("scratch_output",),
     "tasks.captioning": ("CaptionTask", "draw_image_attention", "read_captioned"),
     "tasks.configs": ("ExperimentConfig", "GeneratorTask", "LanguageModelTask", "PredictorTask", "WordTask"),
     "tasks.evaluate": ("Evaluation",),

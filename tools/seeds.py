@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from seq2seq.runtime.atomic_files import write_atomically
 
 RESULT_FILE = "seed.json"
 """In each seed's directory: what its recipe printed, once it has ended well."""
+MOST_SHOWN = 10
+"""Lines of outputs that are named, of those left out."""
 NUMBER = re.compile(r"(?<![\w.-])-?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]*\w)")
 
 
@@ -140,10 +143,10 @@ def rows_of(outputs: Sequence[str]) -> Iterator[tuple[Row, list[int]]]:
             yield Row(line, values), [len(number.partition(".")[2].partition("e")[0]) for number in numbers]
 
 
-def left_out(outputs: Sequence[str]) -> int:
-    """Number of lines with figures, but for their numbers, that some outputs have and others have not."""
-    lines = [{line for line, numbers in templates(output) if numbers} for output in outputs]
-    return len(lines[0].union(*lines) - lines[0].intersection(*lines))
+def left_out(outputs: Sequence[str]) -> list[str]:
+    """Lines with figures, {} for their numbers, that some outputs have and others have not."""
+    lines = [dict.fromkeys(line for line, numbers in templates(output) if numbers) for output in outputs]
+    return [line for line in dict.fromkeys(chain(*lines)) if any(line not in each for each in lines)]
 
 
 def templates(output: str) -> Iterator[tuple[str, list[str]]]:
@@ -188,17 +191,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         seeds = tqdm(range(1, given.seeds + 1), desc="seeds", unit="seed", disable=None)
         found = [run_seed(given.recipe, seed, folder / f"seed-{seed}", passed) for seed in seeds]
+        for line in left_out([each.output for each in found])[:MOST_SHOWN]:
+            print(f"not in all seeds, left out: {line}", file=sys.stderr)
         if given.json:
             print(json.dumps(report(found), indent=1, ensure_ascii=False))
             return
         for row, decimals in rows_of([each.output for each in found]):
             print(row.describe(decimals))
-        others = left_out([each.output for each in found])
-        if others:
-            print(
-                f"{others} lines with figures are not in all seeds' outputs: {folder}/seed-*/{RESULT_FILE}",
-                file=sys.stderr,
-            )
         times = [each.seconds / 60 for each in found]
         print(f"{len(found)} seeds, {statistics.fmean(times):.1f} minutes each", file=sys.stderr)
 

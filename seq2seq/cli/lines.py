@@ -39,9 +39,11 @@ def lines_of(paths: Sequence[str | Path], content: str) -> Iterator[Iterator[str
 
 
 def place_in(paths: Sequence[str | Path], number: int) -> str:
-    """Where the number-th of the lines of `lines_of` stands, for errors: with its file's name where there is one."""
-    named = len(paths) == 1 and str(paths[0]) != STDIN
-    return f"{paths[0]}, line {number}" if named else f"line {number}"
+    """Where the number-th of the lines of `lines_of` stands, for errors."""
+    if len(paths) > 1:
+        return f"line {number} of the {len(paths)} files together"
+    named = paths and str(paths[0]) != STDIN
+    return f"{paths[0] if named else 'standard input'}, line {number}"
 
 
 def file_lines(path: Path, content: str) -> list[str]:

@@ -60,7 +60,7 @@ def add_rerank_options(parser: Parser) -> None:
         spelled = f"--{name.replace('_', '-')}"
         parser.add_argument(spelled, nargs="+", action="extend", default=[], type=named, metavar="RUN", help=text)
     add_tag(parser, "each source that --forward reads")
-    add_input_length(parser)
+    add_input_length(parser, "longer outputs, and sources that --reverse writes, are refused")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
 
 
@@ -90,22 +90,25 @@ def features_of(options: argparse.Namespace, sources: list[str], pools: Pools) -
     found = {"score": [[each.score for each in pool] for pool in pools], "words": lengths(pools)}
     known: set[str] = set()
 
-    def translator_of(run: str) -> Translator:
-        translator = load(run, options.device, kind="translator")
-        translator.max_source_tokens = options.max_input_length or translator.max_source_tokens
-        return translator
-
     for run in options.forward:
-        translator = translator_of(run)
+        translator = _translator(run, options)
         known.update(translator.tags)
         found[f"forward {run}"] = forward_scores(translator, _read_by(translator, run, options, sources), pools)
     # Behind a tab stand features, before the text a tag, which none writes.
     words = [untagged(source.partition("\t")[0], tuple(known)) for source in sources]
     for run in options.reverse:
-        found[f"reverse {run}"] = reverse_scores(translator_of(run), words, pools)
+        found[f"reverse {run}"] = reverse_scores(_translator(run, options), words, pools)
     for run in options.language_model:
         found[f"language_model {run}"] = language_scores(load(run, options.device, kind="language_model"), pools)
     return found
+
+
+def _translator(run: str, options: argparse.Namespace) -> Translator:
+    from seq2seq.inference.load import load
+
+    translator = load(run, options.device, kind="translator")
+    translator.max_source_tokens = options.max_input_length or translator.max_source_tokens
+    return translator
 
 
 def _read_by(translator: Translator, run: str, options: argparse.Namespace, sources: list[str]) -> list[str]:

@@ -104,17 +104,21 @@ def refuse_foreign_pictures(output: Path) -> None:
 @contextmanager
 def prepared(config: Task, prepare: Callable[[Task], Task] | None) -> Iterator[Task]:
     """What prepare makes of the configuration, in the main process. The others wait for it, since one that wrote the
-    same files later would empty them while they are read. The data of a dry run is gone after it. Raises UserError,
-    before it writes anything, where the output is a run of another kind."""
+    same files later would empty them while they are read. On a dry run each makes its own, and the data that was not
+    there before is gone after it. Raises UserError, before it writes anything, where the output is a run of another
+    kind."""
     if prepare is None:
         yield config
         return
     if begun(config.directory()):
         refuse_other_kind(config.directory(), config.kind, "choose another --output")
-    with scratch_output(config) as asked:
-        with world(config.trainer.device) as here:
-            made = here.broadcast_object(prepare(asked) if here.is_main else asked)
-        yield replace(made, output=config.output)
+    if config.dry_run:
+        with scratch_output(config, "data") as asked:
+            yield replace(prepare(asked), output=config.output)
+        return
+    with world(config.trainer.device) as here:
+        made = here.broadcast_object(prepare(config) if here.is_main else config)
+    yield made
 
 
 def _script() -> Path:

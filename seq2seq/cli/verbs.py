@@ -31,13 +31,13 @@ def add_verb(verbs: Any, name: str, description: str, run: Callable[[argparse.Na
     return parser
 
 
-def add_input_length(parser: Parser) -> None:
-    """How much of a text is read."""
+def add_input_length(parser: Parser, refused: str = "score refuses longer targets") -> None:
+    """How much of a text is read. refused: what of the help is not cut."""
     parser.add_argument(
         "--max-input-length",
         type=number_within(INPUT_LENGTHS),
         metavar="N",
-        help="cut longer inputs to their first N tokens, with a warning; score refuses longer targets (default: 1000)",
+        help=f"cut longer inputs to their first N tokens, with a warning; {refused} (default: 1000)",
     )
 
 

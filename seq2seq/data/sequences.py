@@ -98,6 +98,6 @@ def _sequence(array: Array, place: str) -> Sequence:
     check(array.dtype.kind in "biuf", f"{place}: holds no numbers but {array.dtype}")
     check(array.ndim > 0 and len(array) > 0, f"{place}: has no steps")
     values = array.reshape(len(array), -1).astype(np.float32)
-    check(values.shape[1] > 0, f"{place}: has no number at any step")
+    check(values.shape[1] > 0, f"{place}: has no number at any step; give some")
     check(bool(np.isfinite(values).all()), f"{place}: holds infinite or undefined values")
     return Sequence(place, values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,17 +56,13 @@ def read_series(path: Path, least: int = 1) -> Series:
     return series
 
 
-def read_time(text: str) -> datetime:
-    """An ISO 8601 time, without a zone; one that says its offset from UTC is given in UTC. Raises ValueError."""
-    time = datetime.fromisoformat(text.strip())
-    return time.astimezone(timezone.utc).replace(tzinfo=None) if time.tzinfo else time
-
-
 def time_step(series: Series, place: Path | str) -> timedelta:
     """The time from each row to the next. Raises UserError, beginning with the place, where rows are not equally far
     apart, or have no times."""
+    check_argument("time_step", "series", series, Series)
     times = series.times
-    check(len(times) > 1, f"{place}: has no times; its first column must be named timestamp")
+    check(bool(times), f"{place}: has no times; its first column must be named timestamp")
+    check(len(times) > 1, f"{place}: has one row; give two at least")
     step = times[1] - times[0]
     for row in range(2, len(times)):
         equal = times[row] - times[row - 1] == step
@@ -97,6 +93,7 @@ def _read_rows(rows: Reader, path: str) -> Series:
         twice = next((name for name in names if names.count(name) > 1), None)
         check(twice is None, f"{path}, line 1: two sensors have the name {twice!r:.40}; is the header missing?")
         times: list[datetime] = []
+        clocks: set[timedelta | None] = set()
         values: list[list[float]] = []
         for row in rows:
             if not row:
@@ -104,7 +101,10 @@ def _read_rows(rows: Reader, path: str) -> Series:
             place = f"{path}, line {rows.line_num}"
             check(len(row) == len(header), f"{place}: has {len(row)} cells, but the header has {len(header)}")
             if timed:
-                times.append(_time(row[0], place))
+                time = _time(row[0], place)
+                clocks.add(time.utcoffset())
+                check(len(clocks) == 1, f"{place}: its time has another offset from UTC than those before; use one")
+                times.append(time.replace(tzinfo=None))
                 ascends = len(times) < 2 or times[-2] < times[-1]
                 check(ascends, f"{place}: its time {row[0]!r:.40} is not later than that of the row before")
             values.append([_number(cell, place) for cell in row[int(timed) :]])
@@ -126,6 +126,6 @@ def _number(cell: str, place: str) -> float:
 
 def _time(cell: str, place: str) -> datetime:
     try:
-        return read_time(cell)
+        return datetime.fromisoformat(cell.strip())
     except ValueError:
         raise UserError(f"{place}: must begin with a time such as 2014-07-01 00:30:00, got {cell!r:.40}") from None

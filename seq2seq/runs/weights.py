@@ -110,8 +110,9 @@ def stored_config(directory: Path) -> dict[str, Any]:
     if not path.is_file():
         reason = f"it has no {CONFIG_FILE}" if directory.exists() else "there is no such folder"
         runs = sorted(each.parent.name for each in directory.glob(f"*/{CONFIG_FILE}"))
-        hint = f"; it holds the runs {', '.join(runs)}: name one" if runs else ""
-        raise UserError(f"{directory}: not a run directory ({reason}){hint:.300}")
+        shown = ", ".join([*runs[:5], *(["..."] if runs[5:] else [])])
+        hint = f"; name one of the folders in it: {shown}" if runs else ""
+        raise UserError(f"{directory}: not a run directory ({reason}){hint}")
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -21,7 +21,7 @@ from seq2seq.config import from_dict, option_types, read_config, read_mapping, t
 from seq2seq.data.batch import Batches, collate_sequences
 from seq2seq.data.bucketing import ExampleBatches
 from seq2seq.data.mixing import places_of
-from seq2seq.errors import Interrupted, Terminated, UserError, check
+from seq2seq.errors import Interrupted, Terminated, UserError, check, check_argument
 from seq2seq.evaluation import plotting
 from seq2seq.inference.pretrained import Pretrained
 from seq2seq.model.initialisation import parameter_count
@@ -162,8 +162,8 @@ class Run:
         with own_failures_named(self.own_build):
             trainer.fit(model, batches, objective, validate)
         found = f"no validation had a number as its {config.trainer.best_metric}, so that no model was kept"
-        cause = "values may be far too large (bring them near 1), or optimizer.learning_rate"
-        check((directory / MODEL_FILE).exists(), f"{directory}: {found}; {cause}")
+        advice = "lower optimizer.learning_rate, or bring the values near 1, and choose another --output"
+        check((directory / MODEL_FILE).exists(), f"{directory}: {found}; {advice}")
         if self.world.is_main and not (trainer.store.list() == before and (directory / CURVES_FILE).exists()):
             draw_curves(directory, config.trainer.best_metric)
         self.world.barrier()
@@ -191,13 +191,15 @@ def own_name(objective: Objective) -> str:
 
 
 @contextmanager
-def scratch_output(config: Task) -> Iterator[Task]:
-    """The configuration, on a dry run with an output that is gone afterwards."""
-    if not config.dry_run:
+def scratch_output(config: Task, folder: str) -> Iterator[Task]:
+    """The configuration with which a folder in the output is made: on a dry run that finds none there, it has an output
+    that is gone afterwards."""
+    check_argument("scratch_output", "config", config, TaskConfig)
+    if not config.dry_run or (config.directory() / folder).exists():
         yield config
         return
-    with tempfile.TemporaryDirectory() as folder:
-        yield replace(config, output=folder)
+    with tempfile.TemporaryDirectory() as gone_soon:
+        yield replace(config, output=gone_soon)
 
 
 @contextmanager

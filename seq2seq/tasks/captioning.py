@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -93,7 +94,8 @@ def read_captioned(config: CaptionTask) -> tuple[CaptionTask, CaptionedParts]:
     there is no split but train, a tenth of the files is for the test. Raises UserError naming list and line of what
     cannot be read."""
     check_argument("read_captioned", "config", config, CaptionTask)
-    with scratch_output(config) as asked:
+    # A network's features take long: also a dry run keeps them.
+    with nullcontext(config) if config.backbone else scratch_output(config, "features") as asked:
         chosen, parts = _read_captioned(asked)
     return replace(chosen, output=config.output), parts
 

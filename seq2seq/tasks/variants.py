@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -37,4 +38,6 @@ def variant_folder(config: TaskConfig, name: str) -> Path:
     dashes."""
     check_argument("variant_folder", "config", config, TaskConfig)
     check_argument("variant_folder", "name", name, str)
-    return Path(config.output) / re.sub(r"[\W_]+", "-", name.lower())
+    name = unicodedata.normalize("NFC", name.lower())
+    spaced = "".join(each if each.isalnum() or unicodedata.category(each)[0] == "M" else " " for each in name)
+    return Path(config.output) / re.sub(" +", "-", spaced)

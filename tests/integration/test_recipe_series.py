@@ -160,7 +160,7 @@ def test_rows_are_as_far_apart_as_is_said(tmp_path: Path) -> None:
     rows = [f"{MONDAY + row * HOUR / 4},{row % 7},{row % 5}\n" for row in range(240)]
     path.write_text("".join(["time,a,b\n", *rows]))
     config = replace(traffic_forecast.CONFIG, data=str(path))
-    with pytest.raises(UserError, match=r"t\.csv: its rows are 15 minutes apart; give --minutes"):
+    with pytest.raises(UserError, match=r"t\.csv: its rows are 15 minutes apart, not 5; give --minutes 15"):
         traffic_forecast.read(config)
     assert traffic_forecast.read(replace(config, minutes=15)).shape == (240, 2)
     path.write_text("".join(["time,a,b\n", *rows[:99], *rows[100:], f"{MONDAY + 90 * HOUR},1,2\n"]))
@@ -178,11 +178,13 @@ def test_a_digit_that_no_training_shows_is_named(tmp_path: Path) -> None:
     (tmp_path / "pendigits.tes").write_text(lines([1, 2, 3, 7] * 5))
     (tmp_path / "pendigits.tra").write_text(lines([1, 2, 3] * 10))
     with pytest.raises(
-        UserError, match=r"pendigits\.tes: of its digits of the test, 7 is none of those to train on, the first 24"
+        UserError, match=r"pendigits\.tes: holds the digit 7, but not the first 24 rows of pendigits\.tra, to"
     ):
         handwriting.read(config)
     (tmp_path / "pendigits.tra").write_text(lines([1, 2, 3] * 8 + [7] * 6))
-    with pytest.raises(UserError, match=r"pendigits\.tra: of its digits behind 24, 7 is none"):
+    with pytest.raises(
+        UserError, match=r"pendigits\.tra: holds the digit 7, but not the first 24 rows of pendigits\.tra, to"
+    ):
         handwriting.read(config)
     (tmp_path / "pendigits.tra").write_text(lines([1, 2, 3, 7] * 8))
     assert [len(part.labels) for part in handwriting.read(config)] == [25, 7, 20]

@@ -112,8 +112,9 @@ def test_a_start_of_another_kind_is_named_in_python_too(tmp_path: Path) -> None:
 def test_a_recipe_generates_no_data_in_a_run_of_another_kind(tmp_path: Path) -> None:
     output = shutil.copytree(STORED / "translator-0.1.0", tmp_path / "run")
     asked = replace(captions_images.CONFIG, output=str(output), quick=True)
-    with pytest.raises(UserError, match="holds a translator, not a generator; choose another --output"):
-        prepared(asked, captions_images.prepare).__enter__()
+    refusal = pytest.raises(UserError, match="holds a translator, not a generator; choose another --output")
+    with refusal, prepared(asked, captions_images.prepare):
+        pass
     assert not (output / "data").exists()
 
 
@@ -124,6 +125,11 @@ def test_a_dry_run_of_a_recipe_that_makes_its_data_leaves_nothing(tmp_path: Path
         assert "parameters: " in description_of(lambda: captions_images.main(ready))
     assert not list(tmp_path.iterdir())
     assert not Path(ready.data).exists()
+    (tmp_path / "run" / "data" / "train").mkdir(parents=True)
+    (tmp_path / "run" / "data" / "train" / "metadata.jsonl").write_text("mine\n")
+    refusal = pytest.raises(UserError, match=r"metadata\.jsonl: holds other words than this run would train on")
+    with refusal, prepared(asked, captions_images.prepare):
+        pass
 
 
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])

@@ -555,7 +555,7 @@ def test_a_folder_of_runs_names_them(toy_run: Path, tmp_path: Path, capsys: pyte
     for name in ("fre", "deu"):
         (tmp_path / name).symlink_to(toy_run)
     assert main(["translate", str(tmp_path)]) == 2
-    told = f"{tmp_path}: not a run directory (it has no config.json); it holds the runs deu, fre: name one"
+    told = f"{tmp_path}: not a run directory (it has no config.json); name one of the folders in it: deu, fre"
     assert told in capsys.readouterr().err
 
 

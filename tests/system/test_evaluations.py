@@ -63,13 +63,17 @@ def test_other_settings_go_beside_the_runs_own_results(copy: Path, capsys: pytes
 
 
 def test_data_of_one_name_in_two_places_are_two_evaluations(copy: Path, tmp_path: Path) -> None:
-    found: list[set[str]] = []
+    found: list[dict[str, bytes]] = []
     for place in ("a", "b", "a", "b"):
         data = write_toy_data(tmp_path / place / "news", seed=ord(place))
         assert main(["evaluate", str(copy), "--data", str(data)]) == 0
-        found.append({name for name in names(copy) if name.endswith(".metrics.json")})
-    assert sorted(map(len, found)) == [2, 3, 3, 3]
-    assert {name[:14] for name in found[-1]} == {"test.metrics.j", "test-data=news"}
+        found.append({path.name: path.read_bytes() for path in copy.glob("evaluation/test-data=news*.references.txt")})
+    assert list(map(len, found)) == [1, 2, 2, 2]
+    assert found[1] == found[2] == found[3] and found[0].items() <= found[1].items()
+    expected = [(tmp_path / place / "news" / "test.jsonl").read_text().splitlines() for place in "ab"]
+    assert sorted("".join(f"{json.loads(row)['de']}\n" for row in rows).encode() for rows in expected) == sorted(
+        found[3].values()
+    )
 
 
 def test_evaluations_in_a_folder_of_the_users_do_not_replace_each_other(toy_run: Path, tmp_path: Path) -> None:

@@ -45,7 +45,11 @@ def test_malformed_sequences_are_named(files: dict[str, str], told: str, tmp_pat
 
 
 def test_arrays_of_no_numbers_or_no_steps_are_named(tmp_path: Path) -> None:
-    for array, told in ((np.array(["a"]), "holds no numbers"), (np.zeros((0, 3)), "has no steps")):
+    for array, told in (
+        (np.array(["a"]), "holds no numbers"),
+        (np.zeros((0, 3)), "has no steps"),
+        (np.zeros((4, 0)), "has no number at any"),
+    ):
         np.save(tmp_path / "a.npy", array)
         with pytest.raises(UserError, match=rf"a\.npy: {told}"):
             read_sequences(tmp_path / "a.npy")

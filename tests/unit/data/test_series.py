@@ -25,14 +25,21 @@ def test_a_column_of_times_is_no_sensor_and_an_empty_cell_is_missing(tmp_path: P
     assert all(map(math.isnan, series.values[:, 1]))
 
 
-def test_times_that_say_their_offset_are_those_of_one_clock(tmp_path: Path) -> None:
-    """An hour of summer time is no gap."""
-    rows = "time,a\n2026-03-29T00:00+01:00,1\n2026-03-29T01:00+01:00,2\n2026-03-29T03:00+02:00,3\n"
+def test_times_are_those_of_one_clock(tmp_path: Path) -> None:
+    """Where summer time begins, or only some rows say their offset, wall clocks are not equally far apart."""
+    rows = "time,a\n2026-03-29T00:00+01:00,1\n2026-03-29T01:00+01:00,2\n"
+    for other in ("2026-03-29T03:00+02:00", "2026-03-29T02:00"):
+        with pytest.raises(
+            UserError, match=r"series\.csv, line 4: its time has another offset from UTC than those before"
+        ):
+            read_series(written(tmp_path, f"{rows}{other},3\n"))
     series = read_series(written(tmp_path, rows))
-    assert series.times == [datetime(2026, 3, 28, 23), datetime(2026, 3, 29), datetime(2026, 3, 29, 1)]
+    assert series.times == [datetime(2026, 3, 29), datetime(2026, 3, 29, 1)]
     assert time_step(series, "a.csv") == timedelta(hours=1)
     with pytest.raises(UserError, match=r"^a\.csv: has no times; its first column must be named timestamp"):
         time_step(Series(["a"], np.zeros((2, 1)), []), "a.csv")
+    with pytest.raises(UserError, match=r"^a\.csv: has one row; give two"):
+        time_step(Series(["a"], np.zeros((1, 1)), series.times[:1]), "a.csv")
 
 
 def test_without_a_column_of_times_all_columns_are_sensors(tmp_path: Path) -> None:

@@ -141,6 +141,8 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert lines == [pool[0].text for pool in reranked(pools, features, list(weights.values()))]
     assert main(["rerank", *given, "--n-best", "2"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 5  # of a blank line there is one output
+    assert main(["rerank", *given, "--max-input-length", "2"]) == 2
+    assert "error: the source on line 1 has " in capsys.readouterr().err
     assert main(["rerank", *given[:3], "--weights", str(tmp_path / "weights")]) == 2
     assert f"a weight for 'reverse {STORED}', which is not among the runs given" in capsys.readouterr().err
     (tmp_path / "in").write_text("ba\n")
