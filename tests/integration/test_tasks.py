@@ -196,7 +196,7 @@ def test_a_training_whose_loss_is_never_a_number_says_so(tmp_path: Path) -> None
     task = replace(predictor_task(tmp_path / "run"), trainer=TrainerConfig(epochs=1, best_metric="loss"))
     task = replace(task, model=replace(task.model, outputs=1))
     with pytest.raises(
-        UserError, match=r"run: no validation had a number as its loss, so that no model was kept; values may"
+        UserError, match=r"run: no validation had a number as its loss, so that no model was kept; lower optimizer"
     ):
         train_predictor(task, far, far, regression())
 
