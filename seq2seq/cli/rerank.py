@@ -89,7 +89,6 @@ def features_of(options: argparse.Namespace, sources: list[str], pools: Pools) -
     prepare_process()
     found = {"score": [[each.score for each in pool] for pool in pools], "words": lengths(pools)}
     known: set[str] = set()
-
     for run in options.forward:
         translator = _translator(run, options)
         known.update(translator.tags)

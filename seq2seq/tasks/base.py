@@ -161,12 +161,12 @@ class Run:
         before = trainer.store.list()
         with own_failures_named(self.own_build):
             trainer.fit(model, batches, objective, validate)
+        if self.world.is_main and not (trainer.store.list() == before and (directory / CURVES_FILE).exists()):
+            draw_curves(directory, config.trainer.best_metric)
+        self.world.barrier()  # until then another process may not have stored the model
         found = f"no validation had a number as its {config.trainer.best_metric}, so that no model was kept"
         advice = "lower optimizer.learning_rate, or bring the values near 1, and choose another --output"
         check((directory / MODEL_FILE).exists(), f"{directory}: {found}; {advice}")
-        if self.world.is_main and not (trainer.store.list() == before and (directory / CURVES_FILE).exists()):
-            draw_curves(directory, config.trainer.best_metric)
-        self.world.barrier()
         load_weights(model, directory)
         if self.world.is_main and config.kind != "translator":  # its card waits for the test
             write_task_card(directory, config)
