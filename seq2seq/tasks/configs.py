@@ -94,6 +94,9 @@ class ExperimentConfig(TaskConfig, DataConfig):
     rate. 0: off."""
     minimum_risk_sharpness: float = 0.005
     """Power of outputs' probabilities, by which they are weighed in minimum risk training."""
+    scheduled_sampling: float = 0.0
+    """Probability that the decoder reads, in place of a true target token, one that it would have written itself
+    (Bengio et al. 2015, at a constant rate; drawn at once for all steps, as Mihaylova & Martins 2019 do). 0: off."""
     bpe_dropout: float = 0.0
     """Probability of leaving out a merge of characters where training sentences are segmented, anew in every epoch
     (Provilkov et al. 2020: 0.1); needs vocabulary.model_type bpe. 0: off."""
@@ -117,9 +120,10 @@ class ExperimentConfig(TaskConfig, DataConfig):
         check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)), r_drop=Real(0, 1_000))
         check_numbers(self, "", bpe_dropout=Real(0, 1), segmentation_alpha=Real(0, 100))
         check_numbers(self, "", minimum_risk_samples=Whole(0, 1_000), minimum_risk_sharpness=Real(0, 100))
+        check_numbers(self, "", scheduled_sampling=Real(0, 1))
         check(
-            not (self.r_drop and self.minimum_risk_samples),
-            "r_drop and minimum_risk_samples are two objectives: choose one",
+            len(self.objectives) < 2,
+            f"{' and '.join(self.objectives)} are {len(self.objectives)} objectives: choose one",
         )
         self._check_segmentation()
         check(
@@ -150,6 +154,11 @@ class ExperimentConfig(TaskConfig, DataConfig):
             "source_units and target_units make vocabularies; leave them out beside vocabulary.source_model",
         )
         check_end(self.optimizer, known=not self.streaming or self.chosen_trainer().max_steps > 0)
+
+    @property
+    def objectives(self) -> list[str]:
+        """The options that choose another objective than cross-entropy under teacher forcing, of those that are set."""
+        return [name for name in ("r_drop", "minimum_risk_samples", "scheduled_sampling") if getattr(self, name)]
 
     @property
     def shares_vocabulary(self) -> bool:

@@ -39,6 +39,7 @@ from seq2seq.tasks.model_card import write_card
 from seq2seq.tasks.splits import held_out, together, training_splits
 from seq2seq.training.minimum_risk import minimum_risk
 from seq2seq.training.objectives import r_drop, teacher_forcing
+from seq2seq.training.scheduled_sampling import scheduled_sampling
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,8 @@ def run(
     check_argument("run", "config", config, ExperimentConfig)
     for name, given in (("build", build), ("objective", objective)):
         check(given is None or callable(given), f"run: {name} must be a function, not {type(given).__name__}")
-    chosen = bool(config.r_drop or config.minimum_risk_samples)
-    check(not (objective and chosen), "r_drop and minimum_risk_samples choose the objective: leave them or it out")
+    chosen = " and ".join(config.objectives)
+    check(not (objective and chosen), f"{chosen} chooses the objective: leave {chosen} or objective out")
     config = with_recorded_budget(config)
     with open_run(config, build, TEXT_FILES) as run:
         translator = train(config, run, objective)
@@ -108,6 +109,8 @@ def training_objective(config: ExperimentConfig, target: Vocabulary) -> Objectiv
         return minimum_risk(config.minimum_risk_samples, config.minimum_risk_sharpness, cost)
     if config.r_drop:
         return r_drop(config.r_drop, config.label_smoothing)
+    if config.scheduled_sampling:
+        return scheduled_sampling(config.scheduled_sampling, config.label_smoothing)
     return teacher_forcing(config.label_smoothing)
 
 

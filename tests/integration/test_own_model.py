@@ -224,7 +224,7 @@ def test_an_objective_of_ones_own_is_trained_and_validated(toy_data: Path, tmp_p
         config = toy_config(toy_data, tmp_path / name, max_steps=4, clip_norm=1e-6)
         with pytest.raises(UserError, match=said):
             run(replace(config, label_smoothing=0.0), objective=objective)
-    with pytest.raises(UserError, match="choose the objective"):
+    with pytest.raises(UserError, match="r_drop chooses the objective"):
         run(replace(toy_config(toy_data, tmp_path / "both"), r_drop=1.0), objective=ninefold)
 
 

@@ -88,11 +88,12 @@ def test_a_resumed_stream_equals_an_uninterrupted_one(
         run(replace(streamed("run"), data=str(other)))
 
 
+@pytest.mark.parametrize("objective", [{"r_drop": 1.0}, {"scheduled_sampling": 0.3}])
 def test_a_resume_with_every_lever_equals_an_uninterrupted_run(
-    toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    objective: dict[str, Any], toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What docs/quality.md lists, all at once: all that is drawn at random is a function of seed, epoch, step and
-    row."""
+    """What docs/quality.md lists, all at once but for the objectives: all that is drawn at random is a function of
+    seed, epoch, step and row."""
 
     def config(name: str) -> ExperimentConfig:
         usual = toy_config(toy_data, tmp_path / name, epochs=2)
@@ -105,7 +106,7 @@ def test_a_resume_with_every_lever_equals_an_uninterrupted_run(
         )
         vocabulary = replace(usual.vocabulary, model_type="bpe")
         usual = replace(usual, test_split="", batching=BatchingConfig(max_tokens_per_batch=1_500))
-        return replace(usual, model=model, vocabulary=vocabulary, bpe_dropout=0.2, r_drop=1.0)
+        return replace(usual, model=model, vocabulary=vocabulary, bpe_dropout=0.2, **objective)
 
     run(config("whole"))
     for step in (1, 4):

@@ -150,7 +150,7 @@ def test_a_streams_rows_are_counted_from_its_begin() -> None:
             },
             "draw subwords; set source_units and target_units to subwords",
         ),
-        ({"r_drop": 1.0, "minimum_risk_samples": 4}, "two objectives: choose one"),
+        ({"r_drop": 1.0, "minimum_risk_samples": 4}, "r_drop and minimum_risk_samples are 2 objectives: choose one"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], told: str) -> None:
