@@ -141,11 +141,23 @@ class PreparedModels:
 class PreparedLayer(NamedTuple):
     """A recurrent layer: its gates are product([inputs; h], addend), its elementwise function advance."""
 
-    product: Product
+    product: Product | None
+    """None where gates are the addend: at the bottom, of a cell that does not read h."""
     bias: Tensor
     """[G]"""
     advance: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
     """gates [N, G], which it may overwrite, h [N, H], c [N, H] -> the next h and c."""
+    reads_hidden: bool
+    """Whether h is a part of the product's input."""
+
+    def gates(self, inputs: Tensor | None, hidden: Tensor, addend: Tensor) -> Tensor:
+        """inputs [N, I], None where there are none, h [N, H], addend [N, G] or [G] -> [N, G]."""
+        if self.product is None:
+            return addend
+        if not self.reads_hidden:
+            assert inputs is not None
+            return self.product(inputs, addend)
+        return self.product(hidden if inputs is None else torch.cat((inputs, hidden), 1), addend)
 
 
 class InferenceDecoder:
@@ -174,8 +186,9 @@ class InferenceDecoder:
             elif self.bottom_up:
                 readers.append(by_input[:, size:])
             own = by_input[:, width:] if number == 0 else by_input[:, :size] * self.largest(number)
-            product = product_of(torch.cat((own, by_hidden), 1), precision)
-            self.layers.append(PreparedLayer(product, bias, advance))
+            read = torch.cat((own, by_hidden), 1) if layer.reads_hidden else own
+            product = product_of(read, precision) if read.shape[1] else None
+            self.layers.append(PreparedLayer(product, bias, advance, layer.reads_hidden))
         by_hidden, by_context = decoder.readout.weight[:, :size], decoder.readout.weight[:, size:]
         self.token_readout: Tensor | None = None
         if decoder.deep_output:
@@ -245,8 +258,7 @@ class InferenceDecoder:
             if number > 0:
                 addend = layer.bias + contexts[number - 1] if self.bottom_up else layer.bias
             before = state.hidden[number]
-            joined = before if inputs is None else torch.cat((inputs, before), 1)
-            new_hidden, new_cell = layer.advance(layer.product(joined, addend), before, state.cell[number])
+            new_hidden, new_cell = layer.advance(layer.gates(inputs, before, addend), before, state.cell[number])
             hidden.append(new_hidden)
             cell.append(new_cell)
             below = new_hidden + below if self.decoder.residual and number > 0 else new_hidden

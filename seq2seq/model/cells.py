@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from seq2seq.config import Whole, check_numbers
 from seq2seq.errors import check
 from seq2seq.model.memory import length_mask
+from seq2seq.model.quasi_recurrent import QRNNLayer
 from seq2seq.model.recurrent import (
     Cell,
     GRULayer,
@@ -28,9 +29,9 @@ def build_recurrent(
     cell: Cell, input_size: int, hidden_size: int, weight_dropout: float = 0.0, proj_size: int = 0
 ) -> nn.Module:
     """The layer of that cell, a `RecurrentLayer`. proj_size: see `ProjectedLSTM`; 0: no projection."""
-    layer: LSTMLayer | GRULayer | RNNLayer | LoopedLayer
+    layer: LSTMLayer | GRULayer | RNNLayer | LoopedLayer | QRNNLayer
+    check_weights_stay(cell, proj_size, weight_dropout, "")
     if proj_size:
-        check_weights_stay(proj_size, weight_dropout, "")
         return ProjectedLSTM(input_size, hidden_size, proj_size=proj_size, batch_first=True)
     match cell:
         case "lstm":
@@ -43,6 +44,8 @@ def build_recurrent(
             layer = PeepholeLSTM(input_size, hidden_size)
         case "layer_norm_lstm":
             layer = LayerNormLSTM(input_size, hidden_size)
+        case "qrnn":
+            layer = QRNNLayer(input_size, hidden_size)
     layer.weight_dropout = weight_dropout
     return layer
 
@@ -57,9 +60,13 @@ def check_projection(config: Any, section: str) -> None:
     )
 
 
-def check_weights_stay(proj_size: int, weight_dropout: float, section: str) -> None:
-    """Raises UserError where recurrent weights of projected states are to be dropped. section: what stands before
-    proj_size in options, such as "model."."""
+def check_weights_stay(cell: Cell, proj_size: int, weight_dropout: float, section: str) -> None:
+    """Raises UserError where recurrent weights are to be dropped of projected states, or of a cell that has none.
+    section: what stands before proj_size in options, such as "model."."""
+    check(
+        not (cell == "qrnn" and weight_dropout),
+        f"{section}cell qrnn has no recurrent weights that recurrent_dropout could drop; set it to 0",
+    )
     check(
         not (proj_size and weight_dropout),
         f"{section}proj_size goes without dropout of recurrent weights (recurrent_dropout); set one of them to 0",
@@ -74,6 +81,7 @@ class LoopedLayer(nn.Module):
     """
 
     has_cell: ClassVar[bool] = True
+    reads_hidden: ClassVar[bool] = True
     weight_dropout = 0.0
     gates: ClassVar[int] = 4
     """G is so many times H."""

@@ -48,8 +48,9 @@ class DecoderConfig:
     the bottom layer queries, its context joins the input of the upper layers (GNMT, Wu et al. 2016); training
     needs no loop over time. none: the top layer queries, nothing is fed back."""
     cell: Cell = "lstm"
-    """Recurrent cell: lstm, gru, rnn (plain tanh), peephole (an LSTM whose gates see the cell), or layer_norm_lstm
-    (Ba et al. 2016; a loop over time, no kernel of torch's)."""
+    """Recurrent cell: lstm, gru, rnn (plain tanh), peephole (an LSTM whose gates see the cell), layer_norm_lstm (Ba et
+    al. 2016; a loop over time, no kernel of torch's), or qrnn (Bradbury et al. 2017: gates read the input alone, for
+    speed)."""
     bridge: Bridge = "projected"
     """What the decoder starts from. projected: the encoder's last states through a learned projection. layer_by_layer:
     each layer takes over the last states of the encoder's layer of the same height (Sutskever et al. 2014), which needs
@@ -147,8 +148,9 @@ class RecurrentDecoder(nn.Module):
         self.first_input = nn.Linear(memory_size, width) if config.bridge == "first_input" else None
         if config.bridge == "projected":
             self.bridge_hidden = nn.Linear(memory_size, config.layers * size)
-            has_cell = self.recurrent_layers()[0].has_cell
-            self.bridge_cell = nn.Linear(memory_size, config.layers * size) if has_cell else None
+            layer = self.recurrent_layers()[0]
+            apart = layer.has_cell and layer.reads_hidden
+            self.bridge_cell = nn.Linear(memory_size, config.layers * size) if apart else None
         self.deep_output = config.deep_output
         read = size + self.attention.context_size + (width if config.deep_output else 0)
         self.readout = nn.Linear(read, width)

@@ -28,8 +28,9 @@ class EncoderConfig:
     merge: Merge = "concat"
     """How the two directions are joined: concat (twice the width), sum, average or multiply (element by element)."""
     cell: Cell = "lstm"
-    """Recurrent cell: lstm, gru, rnn (plain tanh), peephole (an LSTM whose gates see the cell), or layer_norm_lstm
-    (Ba et al. 2016; a loop over time, no kernel of torch's)."""
+    """Recurrent cell: lstm, gru, rnn (plain tanh), peephole (an LSTM whose gates see the cell), layer_norm_lstm (Ba et
+    al. 2016; a loop over time, no kernel of torch's), or qrnn (Bradbury et al. 2017: gates read the input alone, for
+    speed)."""
     direction: Direction = "both"
     """Order in which the input is read: both, or only forward or backward."""
     subsampling: int = 1

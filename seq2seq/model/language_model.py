@@ -30,7 +30,7 @@ class LanguageModelConfig:
     """Sizes and structure of a language model."""
 
     cell: Cell = "lstm"
-    """Recurrent cell: lstm, gru, rnn (plain tanh), peephole, or layer_norm_lstm."""
+    """Recurrent cell: lstm, gru, rnn (plain tanh), peephole, layer_norm_lstm, or qrnn."""
     hidden_size: int = 256
     """Units per layer."""
     layers: int = 1
@@ -55,7 +55,7 @@ class LanguageModelConfig:
         check_numbers(self, "model", hidden_size=SIZES, layers=LAYERS, embedding_size=SIZES)
         check_numbers(self, "model", dropout=DROPOUT, recurrent_dropout=DROPOUT)
         check_projection(self, "model")
-        check_weights_stay(self.proj_size, self.recurrent_dropout, "model.")
+        check_weights_stay(self.cell, self.proj_size, self.recurrent_dropout, "model.")
         name = "proj_size" if self.proj_size else "hidden_size"
         check(
             not self.tie or self.embedding_size == self.state_size,

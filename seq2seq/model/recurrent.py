@@ -11,8 +11,9 @@ Every layer here answers to the same five calls:
 - `joint_weights()` and `advance(gates, h, c)`: product and elementwise function apart, for loops that prepare the
   product (training with input feeding, prepared search, int8).
 
-A cell without a c of its own (GRU, RNN) gives its h twice; `has_cell` says which it is. A new cell is a subclass of
-`LoopedLayer` and a line in `build_recurrent`.
+A cell without a c of its own (GRU, RNN) gives its h twice; `has_cell` says which it is, `reads_hidden` whether the
+gates read h at all. A new cell is a subclass of `LoopedLayer`, or a layer like `QRNNLayer`, and a line in
+`build_recurrent`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from seq2seq.model.loop_autograd import lstm_elementwise
 from seq2seq.model.memory import length_mask
 from seq2seq.runtime.device import product_type
 
-Cell = Literal["lstm", "gru", "rnn", "peephole", "layer_norm_lstm"]
+Cell = Literal["lstm", "gru", "rnn", "peephole", "layer_norm_lstm", "qrnn"]
 Output = tuple[Tensor, Tensor, Tensor]
 State = tuple[Tensor, Tensor]
 """h and c."""
@@ -51,6 +52,8 @@ class RecurrentLayer(Protocol):
     """What encoders, decoders and search need of a layer; the docstring of this file describes each call."""
 
     has_cell: ClassVar[bool]
+    reads_hidden: ClassVar[bool]
+    """Whether gates read h; if not, `joint_weights` gives zeros for it."""
     hidden_size: int
     weight_dropout: float
     """Probability in training of dropping a recurrent weight (see `dropped`)."""
@@ -120,6 +123,7 @@ class LSTMLayer(nn.LSTM):
     """One LSTM layer (Hochreiter & Schmidhuber 1997) whose cell state stands still on padding."""
 
     has_cell: ClassVar[bool] = True
+    reads_hidden: ClassVar[bool] = True
     weight_dropout = 0.0
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
@@ -180,6 +184,7 @@ class ProjectedLSTM(nn.LSTM):
     2.2, without peepholes): the width of h, and with it the number of weights, is chosen apart from the H cells."""
 
     has_cell: ClassVar[bool] = True
+    reads_hidden: ClassVar[bool] = True
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Output:  # type: ignore[override]
         """inputs [B, S, I], lengths [B] -> states [B, S, P], last real h [B, P], the same again: c is wider, and what
@@ -216,6 +221,7 @@ class WithoutCell(nn.RNNBase):
     their c."""
 
     has_cell: ClassVar[bool] = False
+    reads_hidden: ClassVar[bool] = True
     weight_dropout = 0.0
     kernel: ClassVar[Callable[..., tuple[Tensor, ...]]]
     """torch's function of all steps."""

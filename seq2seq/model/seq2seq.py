@@ -98,7 +98,8 @@ class ModelConfig:
             f"model.features {self.features} goes with neither model.lexical nor model.source_token_dropout; choose "
             "tokens",
         )
-        check_weights_stay(self.encoder.proj_size, self.recurrent_dropout, "model.encoder.")
+        check_weights_stay(self.encoder.cell, self.encoder.proj_size, self.recurrent_dropout, "model.encoder.")
+        check_weights_stay(self.decoder.cell, 0, self.recurrent_dropout, "model.decoder.")
         check_bridge(self.encoder, self.decoder)
         check_sizes(*self.decoder.attention_sizes(self.encoder.top.output_size))
         check(

@@ -37,6 +37,7 @@ MODELS = (
     ),
     (EncoderConfig(6, cell="rnn", direction="backward"), DecoderConfig(6, 1, "dot", "none", "rnn", "first_input")),
     (EncoderConfig(4, cell="peephole", merge="multiply"), DecoderConfig(5, 1, "none", "input_feeding", "peephole")),
+    (EncoderConfig(4), DecoderConfig(5, 2, cell="qrnn")),
 )
 """Exported as one ensemble: that is one pass of the exporter for all of them."""
 

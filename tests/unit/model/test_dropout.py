@@ -77,7 +77,7 @@ def test_each_rate_drops_alone(name: str) -> None:
     assert zeros == (name == "output_dropout")
 
 
-@pytest.mark.parametrize("cell", get_args(Cell))
+@pytest.mark.parametrize("cell", sorted({*get_args(Cell)} - {"qrnn"}))
 def test_dropped_recurrent_weights_are_the_same_at_every_step(cell: Cell) -> None:
     """Against a layer whose recurrent weights have been dropped beforehand."""
     layer = build_recurrent(cell, 3, 4, weight_dropout=0.4).double().train()

@@ -8,8 +8,12 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from seq2seq.errors import UserError
 from seq2seq.model.cells import LayerNormLSTM, PeepholeLSTM, build_recurrent
+from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.quasi_recurrent import QRNNLayer, linear_recurrence
 from seq2seq.model.recurrent import Cell
+from seq2seq.model.seq2seq import ModelConfig
 
 LENGTHS = torch.tensor([6, 1, 4])
 
@@ -124,6 +128,58 @@ def test_peephole_gradients() -> None:
     inputs = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
     parameters = tuple(layer.parameters())
     assert torch.autograd.gradcheck(lambda *_: layer(inputs, torch.tensor([4, 2])), (inputs, *parameters))
+
+
+def test_a_quasi_recurrent_step_follows_its_equations() -> None:
+    """One unit, one input, plain numbers (Bradbury et al. 2017, eq. 4, over one step); padding changes nothing."""
+    layer = QRNNLayer(1, 1).double()
+    with torch.no_grad():
+        layer.weight_ih.copy_(torch.tensor([[0.1], [0.2], [0.3]]))
+        layer.bias.copy_(torch.tensor([0.01, 0.02, 0.03]))
+    inputs = torch.tensor([[[2.0], [-3.0]], [[2.0], [9.0]]], dtype=torch.float64)
+    states, hidden, cell = layer(inputs, torch.tensor([2, 1]))
+    c, expected = 0.0, []
+    for x in (2.0, -3.0):
+        forget = sigmoid(0.2 * x + 0.02)
+        c = forget * c + (1 - forget) * math.tanh(0.1 * x + 0.01)
+        expected.append((sigmoid(0.3 * x + 0.03) * c, c))
+    assert states[0, :, 0].tolist() == pytest.approx([each[0] for each in expected], abs=1e-7)
+    assert hidden[:, 0].tolist() == pytest.approx([expected[1][0], expected[0][0]], abs=1e-7)
+    assert cell[:, 0].tolist() == pytest.approx([expected[1][1], expected[0][1]], abs=1e-7)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_the_linear_recurrence_equals_its_loop_in_values_and_gradients(steps: int) -> None:
+    torch.manual_seed(0)
+    factors, added = torch.randn(2, 3, steps, 2, dtype=torch.float64).unbind(0)
+    given = tuple(each.requires_grad_() for each in (factors, added, torch.randn(3, 2, dtype=torch.float64)))
+    before = added.detach().clone()
+    found, last = linear_recurrence(*given), given[2]
+    for step in range(steps):
+        last = given[0][:, step] * last + given[1][:, step]
+        torch.testing.assert_close(found[:, step], last)
+    torch.testing.assert_close(added.detach(), before)
+    assert torch.autograd.gradcheck(linear_recurrence, given)
+
+
+def test_a_quasi_recurrent_layer_keeps_a_slowly_changing_cell_in_bf16() -> None:
+    """Which in bf16 itself would stand still: 1 - f is less than its precision."""
+    layer = QRNNLayer(1, 1)
+    with torch.no_grad():
+        layer.weight_ih.zero_()
+        layer.bias.copy_(torch.tensor([2.0, 7.0, 0.0]))
+    inputs = torch.zeros(1, 2_000, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = layer(inputs, torch.tensor([2_000]))[2]
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), layer(inputs, torch.tensor([2_000]))[2], rtol=2e-2, atol=0)
+
+
+def test_recurrent_weights_that_there_are_not_cannot_be_dropped() -> None:
+    with pytest.raises(UserError, match=r"model\.decoder\.cell qrnn has no recurrent weights"):
+        ModelConfig(decoder=DecoderConfig(cell="qrnn"), recurrent_dropout=0.1)
+    with pytest.raises(UserError, match="cell qrnn has no recurrent weights"):
+        build_recurrent("qrnn", 3, 4, weight_dropout=0.1)
 
 
 def test_a_layer_normalised_step_follows_its_equations() -> None:
