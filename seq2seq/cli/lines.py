@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import IO
 
@@ -22,28 +23,43 @@ def standard_input(content: str = "text") -> IO[bytes]:
     return sys.stdin.buffer
 
 
+class Lines(Iterator[str]):
+    """The lines of several files, one file after the other, each of which can be named."""
+
+    def __init__(self, files: Iterable[tuple[str, Iterator[str]]]) -> None:
+        """files: each one's name and lines."""
+        self.files, self.current = iter(files), iter(tuple[str]())
+        self.read = 0
+        self.begun: list[tuple[int, str]] = []
+        """Lines before each file that was begun, and its name."""
+
+    def __next__(self) -> str:
+        while (line := next(self.current, None)) is None:
+            name, self.current = next(self.files)
+            self.begun.append((self.read, name))
+        self.read += 1
+        return line
+
+    def place(self, number: int) -> str:
+        """Where the number-th of the lines that were read stands, for errors."""
+        before, name = self.begun[bisect_left(self.begun, number, key=itemgetter(0)) - 1]
+        return f"{name}, line {number - before}"
+
+
 @contextlib.contextmanager
-def lines_of(paths: Sequence[str | Path], content: str) -> Iterator[Iterator[str]]:
+def lines_of(paths: Sequence[str | Path], content: str) -> Iterator[Lines]:
     """The lines of several files, one file after the other; `-` is standard input, and so is no path at all.
 
     content: as in `standard_input`. All files are open from the beginning: a missing one is an OSError at once.
     """
     with contextlib.ExitStack() as stack:
         streams = [
-            read_lines(standard_input(content), "standard input")
+            ("standard input", standard_input(content))
             if str(path) == STDIN
-            else read_lines(stack.enter_context(Path(path).open("rb")), str(path))
+            else (str(path), stack.enter_context(Path(path).open("rb")))
             for path in paths or (STDIN,)
         ]
-        yield chain.from_iterable(streams)
-
-
-def place_in(paths: Sequence[str | Path], number: int) -> str:
-    """Where the number-th of the lines of `lines_of` stands, for errors."""
-    if len(paths) > 1:
-        return f"line {number} of the {len(paths)} files together"
-    named = paths and str(paths[0]) != STDIN
-    return f"{paths[0] if named else 'standard input'}, line {number}"
+        yield Lines((name, read_lines(stream, name)) for name, stream in streams)
 
 
 def file_lines(path: Path, content: str) -> list[str]:

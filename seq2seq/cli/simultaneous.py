@@ -19,7 +19,7 @@ OTHERS = (*OF_SEARCH, "interactive", "split_sentences", "scores", "attention", "
 def write_simultaneously(options: argparse.Namespace) -> None:
     """Translates lines as they would come in, and reports the average lagging. Raises UserError where options do not go
     together."""
-    from seq2seq.cli.lines import lines_of, place_in
+    from seq2seq.cli.lines import lines_of
     from seq2seq.errors import check
 
     given = [name for name in OTHERS if getattr(options, name)] + [
@@ -37,7 +37,7 @@ def write_simultaneously(options: argparse.Namespace) -> None:
 
         while group := list(islice(lines, LINES_TOGETHER)):
             numbered = enumerate(group, done + 1)
-            sources = [read_by(translator, tags, line, place_in(options.files, number)) for number, line in numbered]
+            sources = [read_by(translator, tags, line, lines.place(number)) for number, line in numbered]
             for each in wait_k(translator, sources, options.wait_k):
                 sys.stdout.buffer.write((each.text + "\n").encode("utf-8", errors="replace"))
                 total, count = total + each.average_lagging, count + bool(each.reads)

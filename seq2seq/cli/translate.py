@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import count, islice, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from seq2seq.cli.verbs import (
 from seq2seq.config import COUNTS, SEARCH
 
 if TYPE_CHECKING:
+    from seq2seq.cli.lines import Lines
     from seq2seq.data.mixing import Tags
     from seq2seq.inference.outputs import Translation
     from seq2seq.inference.translator import Translator
@@ -114,7 +115,7 @@ def add_score(verbs: Any) -> None:
 
 def _translate(options: argparse.Namespace) -> None:
     from seq2seq.cli.attention_file import check_attention_file
-    from seq2seq.cli.lines import STDIN, check_standard_input, lines_of, prompted_lines
+    from seq2seq.cli.lines import STDIN, Lines, check_standard_input, lines_of, prompted_lines
     from seq2seq.errors import check
 
     check(not (options.interactive and options.files), "--interactive reads standard input: leave the files out")
@@ -140,18 +141,16 @@ def _translate(options: argparse.Namespace) -> None:
         translator = load_translator(options)
         if options.attention:
             _check_attends(translator, options)
-        given = prompted_lines() if options.interactive else lines
+        given = Lines([("standard input", prompted_lines())]) if options.interactive else lines
         tags = tags_of(translator, options)
-        _write_translations(translator, _checked(translator, given, tags, options.files), tags, options, settings)
+        _write_translations(translator, _checked(translator, given, tags), tags, options, settings)
 
 
-def _checked(translator: Translator, lines: Iterator[str], tags: Tags, files: Sequence[str]) -> Iterator[str]:
+def _checked(translator: Translator, lines: Lines, tags: Tags) -> Iterator[str]:
     """The files' lines as they come, with their tags. Raises UserError at one that lacks the features, or the tag, that
     the model reads."""
-    from seq2seq.cli.lines import place_in
-
     for number, line in enumerate(lines, 1):
-        yield read_by(translator, tags, line, place_in(files, number))
+        yield read_by(translator, tags, line, lines.place(number))
 
 
 def _check_splitting(options: argparse.Namespace) -> None:
