@@ -50,6 +50,8 @@ def prepare(config: seq2seq.ExperimentConfig) -> seq2seq.ExperimentConfig:
     given = Path(str(config.data))
     if (given / "test.jsonl").exists() and seq2seq.begun(given.parent):
         return config
+    found = not given.is_dir() or any(given.glob("validation.*"))
+    seq2seq.check(found, f"{given}: no validation.tsv, the words that the figures are of")
     training = pronunciations(config, "train")
     words = {name: dict(held_out(training, name == "validation")) for name in ("train", "validation")}
     words["test"] = pronunciations(config, "validation")

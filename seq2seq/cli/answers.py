@@ -92,7 +92,7 @@ def _numbered(model: Any, files: Sequence[str]) -> Iterator[tuple[Name, Any]]:
             try:
                 yield number, line if isinstance(model, Translator) else model.read(line)
             except UserError as error:
-                raise UserError(f"line {number}: {error}") from None
+                raise UserError(f"{lines.place(number)}: {error}") from None
 
 
 def _named(model: Any, files: Sequence[str]) -> Iterator[tuple[Name, Any]]:
