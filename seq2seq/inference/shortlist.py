@@ -15,15 +15,13 @@ from torch import Tensor
 
 from seq2seq.config import Whole, check_number
 from seq2seq.data.batch import Pair, round_up
+from seq2seq.data.lexical_table import lexical_probabilities, pairs_to_learn_from
 from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from seq2seq.errors import UserError, check
 from seq2seq.runtime.atomic_files import replaced
 from seq2seq.search.beam import Hypothesis
 
 Array = np.ndarray
-ITERATIONS = 5
-MOST_EVENTS = 20_000_000
-"""Pairs of a source and a target token that are learned from at most, which take about 2 GB."""
 SPECIAL = (PAD_ID, UNK_ID, BOS_ID, EOS_ID)
 """Tokens of every list, which keep their ids."""
 STEP = 256
@@ -112,14 +110,8 @@ def learned_shortlist(
     and the target's vocabulary."""
     check_number("translations", translations, SIZES)
     check_number("frequent", frequent, SIZES)
-    read, events = [], 0
-    for source, target in pairs:
-        flat = np.array([*np.ravel(source), EOS_ID], np.int64)
-        read.append((flat[flat != PAD_ID], np.array(target, np.int64)))
-        events += len(read[-1][0]) * len(target)
-        if events >= MOST_EVENTS:
-            break
-    check(events > 0, "a shortlist needs sentence pairs to learn from")
+    read = pairs_to_learn_from(pairs)
+    check(bool(read), "a shortlist needs sentence pairs to learn from")
     sources, targets, probabilities = lexical_probabilities(read)
     order = np.lexsort((targets, -probabilities, sources))
     starts = np.searchsorted(sources[order], np.arange(sizes[0] + 1))
@@ -129,27 +121,3 @@ def learned_shortlist(
         table[token, : len(best)] = best
     counts = np.bincount(np.concatenate([target for _, target in read]), minlength=sizes[1])
     return Shortlist(table, np.argsort(-counts, kind="stable"), frequent, vocabularies)
-
-
-def lexical_probabilities(pairs: Sequence[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
-    """IBM Model 1: source tokens, target tokens, and P(target | source), of all that stand in a pair together. pairs:
-    tokens of both sides; the source's hold one for targets that translate nothing."""
-    first = np.concatenate([np.repeat(source, len(target)) for source, target in pairs])
-    second = np.concatenate([np.tile(target, len(source)) for source, target in pairs])
-    starts = np.cumsum([0, *(len(target) for _, target in pairs)])
-    places = np.concatenate(
-        [
-            np.tile(np.arange(start, start + len(target)), len(source))
-            for start, (source, target) in zip(starts, pairs, strict=False)
-        ]
-    )
-    width = int(second.max()) + 1
-    keys, event = np.unique(first * width + second, return_inverse=True)
-    sources, targets = keys // width, keys % width
-    probabilities = np.ones(len(keys))
-    for _ in range(ITERATIONS):
-        shares = probabilities[event]
-        shares /= np.bincount(places, shares)[places]
-        counts = np.bincount(event, shares)
-        probabilities = counts / np.bincount(sources, counts)[sources]
-    return sources, targets, probabilities

@@ -97,6 +97,9 @@ class ExperimentConfig(TaskConfig, DataConfig):
     scheduled_sampling: float = 0.0
     """Probability that the decoder reads, in place of a true target token, one that it would have written itself
     (Bengio et al. 2015, at a constant rate; drawn at once for all steps, as Mihaylova & Martins 2019 do). 0: off."""
+    guided_alignment: float = 0.0
+    """Weight of guided alignment (Chen et al. 2016): attention is drawn towards the alignments that IBM Model 1 finds
+    in the training data. 0: off."""
     bpe_dropout: float = 0.0
     """Probability of leaving out a merge of characters where training sentences are segmented, anew in every epoch
     (Provilkov et al. 2020: 0.1); needs vocabulary.model_type bpe. 0: off."""
@@ -120,12 +123,13 @@ class ExperimentConfig(TaskConfig, DataConfig):
         check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)), r_drop=Real(0, 1_000))
         check_numbers(self, "", bpe_dropout=Real(0, 1), segmentation_alpha=Real(0, 100))
         check_numbers(self, "", minimum_risk_samples=Whole(0, 1_000), minimum_risk_sharpness=Real(0, 100))
-        check_numbers(self, "", scheduled_sampling=Real(0, 1))
+        check_numbers(self, "", scheduled_sampling=Real(0, 1), guided_alignment=Real(0, 1_000))
         check(
             len(self.objectives) < 2,
             f"{' and '.join(self.objectives)} are {len(self.objectives)} objectives: choose one",
         )
         self._check_segmentation()
+        self._check_guided()
         check(
             self.model.decoder.output_normalizer == "softmax" or not (self.r_drop or self.minimum_risk_samples),
             "r_drop and minimum_risk_samples compare logarithms of probabilities, which are 0 in part with "
@@ -158,12 +162,28 @@ class ExperimentConfig(TaskConfig, DataConfig):
     @property
     def objectives(self) -> list[str]:
         """The options that choose another objective than cross-entropy under teacher forcing, of those that are set."""
-        return [name for name in ("r_drop", "minimum_risk_samples", "scheduled_sampling") if getattr(self, name)]
+        return [name for name in OBJECTIVES if getattr(self, name)]
 
     @property
     def shares_vocabulary(self) -> bool:
         """Whether source and target have one vocabulary, of the same ids."""
         return self.vocabulary.joint and self.source_units == self.target_units and not self.features
+
+    def _check_guided(self) -> None:
+        """Raises UserError where there is no attention that alignments could guide, one weight for each token."""
+        model = self.model
+        fits = model.decoder.attention != "none" and model.alignment == "soft" and model.encoder.subsampling == 1
+        check(
+            not self.guided_alignment
+            or (fits and model.features == "tokens" and model.decoder.attention_normalizer == "softmax"),
+            "guided_alignment guides soft attention over the source's tokens: it needs a model.decoder.attention other "
+            "than none, model.decoder.attention_normalizer softmax, model.alignment soft, model.features tokens and "
+            "model.encoder.subsampling 1",
+        )
+        check(
+            not (self.guided_alignment and self.streaming),
+            "guided_alignment learns alignments from the data before training: leave streaming out",
+        )
 
     def _check_segmentation(self) -> None:
         """Raises UserError where a way of drawing segmentations is asked for that the vocabulary has not."""
@@ -194,6 +214,8 @@ class ExperimentConfig(TaskConfig, DataConfig):
             )
 
 
+OBJECTIVES = ("r_drop", "minimum_risk_samples", "scheduled_sampling", "guided_alignment")
+"""Options of which each chooses another objective than cross-entropy under teacher forcing."""
 QUICK_STEPS = 3
 """Steps of a smoke run."""
 

@@ -35,6 +35,7 @@ from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.embeddings import begin_with_vectors
 from seq2seq.tasks.evaluate import Evaluation, Validator, check_scoring, scored, translate_together
 from seq2seq.tasks.evaluation_files import read_evaluation, settings_of, write_evaluation
+from seq2seq.tasks.guiding import guided
 from seq2seq.tasks.model_card import write_card
 from seq2seq.tasks.splits import held_out, together, training_splits
 from seq2seq.training.minimum_risk import minimum_risk
@@ -92,6 +93,8 @@ def train(config: ExperimentConfig, run: Run, objective: Objective | None = None
     if run.world.is_main:
         write_config(run.directory / GENERATION_FILE, config.search)
     objective = objective or training_objective(config, target)
+    if config.guided_alignment:
+        objective = guided(config, prepared.batches, len(target), run.world)
     run.fit(model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
     translator = run.marked(Translator(model, config.model, source, target, config.search))
     translator.needs_tag = all(each.tag for each in config.corpora())
@@ -99,7 +102,8 @@ def train(config: ExperimentConfig, run: Run, objective: Objective | None = None
 
 
 def training_objective(config: ExperimentConfig, target: Vocabulary) -> Objective:
-    """What is learned by the configuration; validation's loss is plain cross-entropy in any case."""
+    """What is learned by the configuration, but for guided alignment, which `guided` adds; validation's loss is plain
+    cross-entropy in any case."""
     if config.minimum_risk_samples:
 
         def cost(outputs: Sequence[list[int]], reference: list[int]) -> list[float]:

@@ -15,9 +15,10 @@ import torch
 
 import seq2seq
 from seq2seq.cli.main import main
+from seq2seq.data.lexical_table import lexical_probabilities
 from seq2seq.data.symbols import BOS_ID, EOS_ID
 from seq2seq.errors import UserError
-from seq2seq.inference.shortlist import SPECIAL, Shortlist, learned_shortlist, lexical_probabilities, vocabularies_sum
+from seq2seq.inference.shortlist import SPECIAL, Shortlist, learned_shortlist, vocabularies_sum
 
 STORED = Path(__file__).parents[2] / "fixtures" / "translator-0.1.0-format2"
 TEXTS = ["ba ko mi", "lu", "te so ra ne", "", "mi mi ba", "so ba", "ra", "ne lu ko", "ko"]
