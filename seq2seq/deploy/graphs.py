@@ -138,7 +138,7 @@ class SequenceScan(nn.Module):
         nothing = inputs.new_zeros(rows, layer.hidden_size)
         begin = (nothing, nothing.clone()) if start is None else (start[0], start[1].clone())
         projected = (inputs @ layer.weight[:width] + layer.bias).transpose(0, 1)
-        by_hidden = layer.joint_weights().by_hidden.t().clone()
+        by_hidden = layer.weight[width:].clone()
 
         def step(state: State, given: tuple[Tensor, Tensor]) -> tuple[State, Tensor]:
             hidden, cell = state
@@ -180,17 +180,15 @@ class StepLayer(nn.Module):
         super().__init__()
         own: Any = layer
         self.layer, self.sequences = layer, sequences
-        self.has_cell, self.hidden_size, self.reads_hidden = own.has_cell, own.hidden_size, own.reads_hidden
+        self.has_cell, self.hidden_size = own.has_cell, own.hidden_size
         by_input, by_hidden, bias = (each.detach() for each in own.joint_weights())
-        read = torch.cat((by_input, by_hidden), 1) if self.reads_hidden else by_input
-        self.register_buffer("weight", read.t().contiguous())
+        self.register_buffer("weight", torch.cat((by_input, by_hidden), 1).t().contiguous())
         self.register_buffer("bias", bias.clone())
         self.advance: Callable[..., State] = lstm_gates if isinstance(layer, LSTMLayer) else own.advance
 
     def step(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> State:
         """inputs [N, I], hidden [N, H], cell [N, H] -> the next h and c."""
-        read = torch.cat((inputs, hidden), 1) if self.reads_hidden else inputs
-        return self.advance(read @ self.weight + self.bias, hidden, cell)
+        return self.advance(torch.cat((inputs, hidden), 1) @ self.weight + self.bias, hidden, cell)
 
     def run(self, inputs: Tensor, start: State) -> Tensor:
         """inputs [B, T, I], start h and c [B, H] -> states [B, T, H]."""
@@ -199,9 +197,6 @@ class StepLayer(nn.Module):
 
     def joint_weights(self) -> JointWeights:
         """As the layer's own."""
-        if not self.reads_hidden:
-            by_input = self.weight.t()
-            return JointWeights(by_input, by_input.new_zeros(len(self.bias), self.hidden_size), self.bias)
         by_input, by_hidden = self.weight.t().split([len(self.weight) - self.hidden_size, self.hidden_size], 1)
         return JointWeights(by_input, by_hidden, self.bias)
 

@@ -10,27 +10,29 @@ from torch import Tensor, nn
 
 from seq2seq.config import Whole, check_numbers
 from seq2seq.errors import check
-from seq2seq.model.memory import length_mask
+from seq2seq.model.looped import Looped
 from seq2seq.model.quasi_recurrent import QRNNLayer
-from seq2seq.model.recurrent import (
-    Cell,
-    GRULayer,
-    JointWeights,
-    LSTMLayer,
-    Output,
-    ProjectedLSTM,
-    RNNLayer,
-    State,
-    dropped,
-)
+from seq2seq.model.recurrent import Cell, GRULayer, JointWeights, LSTMLayer, ProjectedLSTM, RNNLayer, State
+from seq2seq.model.zoneout import ZoneoutLayer
 
 
 def build_recurrent(
-    cell: Cell, input_size: int, hidden_size: int, weight_dropout: float = 0.0, proj_size: int = 0
+    cell: Cell,
+    input_size: int,
+    hidden_size: int,
+    weight_dropout: float = 0.0,
+    proj_size: int = 0,
+    zoneout: float = 0.0,
 ) -> nn.Module:
-    """The layer of that cell, a `RecurrentLayer`. proj_size: see `ProjectedLSTM`; 0: no projection."""
+    """The layer of that cell, a `RecurrentLayer`. proj_size: see `ProjectedLSTM`; 0: no projection. zoneout: see
+    `ZoneoutLayer`; 0: none."""
+    check_weights_stay(cell, proj_size, weight_dropout, zoneout, "")
+    layer = _without_zoneout(cell, input_size, hidden_size, weight_dropout, proj_size)
+    return ZoneoutLayer(layer, zoneout) if zoneout else layer
+
+
+def _without_zoneout(cell: Cell, input_size: int, hidden_size: int, weight_dropout: float, proj_size: int) -> nn.Module:
     layer: LSTMLayer | GRULayer | RNNLayer | LoopedLayer | QRNNLayer
-    check_weights_stay(cell, proj_size, weight_dropout, "")
     if proj_size:
         return ProjectedLSTM(input_size, hidden_size, proj_size=proj_size, batch_first=True)
     match cell:
@@ -60,28 +62,28 @@ def check_projection(config: Any, section: str) -> None:
     )
 
 
-def check_weights_stay(cell: Cell, proj_size: int, weight_dropout: float, section: str) -> None:
-    """Raises UserError where recurrent weights are to be dropped of projected states, or of a cell that has none.
-    section: what stands before proj_size in options, such as "model."."""
+def check_weights_stay(cell: Cell, proj_size: int, weight_dropout: float, zoneout: float, section: str) -> None:
+    """Raises UserError where recurrent weights are to be dropped, or values kept, of projected states, or weights of a
+    cell that has none. section: what stands before proj_size in options, such as "model."."""
     check(
         not (cell == "qrnn" and weight_dropout),
         f"{section}cell qrnn has no recurrent weights that recurrent_dropout could drop; set it to 0",
     )
     check(
-        not (proj_size and weight_dropout),
-        f"{section}proj_size goes without dropout of recurrent weights (recurrent_dropout); set one of them to 0",
+        not (proj_size and (weight_dropout or zoneout)),
+        f"{section}proj_size goes without recurrent_dropout and zoneout; set it, or them, to 0",
     )
 
 
-class LoopedLayer(nn.Module):
-    """A layer that torch has no kernel for: a loop over time around `advance`, which a subclass defines.
+class LoopedLayer(Looped):
+    """A cell that torch has no kernel for: a subclass defines `advance`.
 
     Weights have a row per gate and unit, in the order of the gates that `advance` reads: weight_ih [G, I], weight_hh
     [G, H], bias [G].
     """
 
-    has_cell: ClassVar[bool] = True
-    reads_hidden: ClassVar[bool] = True
+    has_cell = True
+    reads_hidden = True
     weight_dropout = 0.0
     gates: ClassVar[int] = 4
     """G is so many times H."""
@@ -94,42 +96,9 @@ class LoopedLayer(nn.Module):
         self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(rows))
 
-    def advance(self, gates: Tensor, hidden: Tensor, cell: Tensor) -> State:
-        """gates [N, G], hidden [N, H], cell [N, H] -> the next h and c."""
-        raise NotImplementedError
-
     def joint_weights(self) -> JointWeights:
         """The layer's weights as they are."""
         return JointWeights(self.weight_ih, self.weight_hh, self.bias)
-
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Output:
-        """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], c [B, H]."""
-        nothing = inputs.new_zeros(inputs.shape[0], self.hidden_size)
-        return self._loop(inputs, (nothing, nothing), length_mask(lengths, inputs.shape[1])[..., None])
-
-    def run(self, inputs: Tensor, start: State) -> Tensor:
-        """inputs [B, T, I], start h and c [B, H] -> states [B, T, H]."""
-        real = torch.ones(1, inputs.shape[1], 1, dtype=torch.bool, device=inputs.device)
-        hidden, cell = (each.to(inputs.dtype) for each in start)
-        return self._loop(inputs, (hidden, cell), real)[0]
-
-    def step(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> State:
-        """inputs [N, I], hidden [N, H], cell [N, H] -> the next h and c."""
-        projected = nn.functional.linear(inputs, self.weight_ih, self.bias)
-        return self.advance(projected + hidden @ self.weight_hh.t(), hidden, cell)
-
-    def _loop(self, inputs: Tensor, start: State, real: Tensor) -> Output:
-        """real [B or 1, S, 1] bool: h and c stand still on the other steps."""
-        projected = nn.functional.linear(inputs, self.weight_ih, self.bias)
-        by_hidden = dropped(self.weight_hh, self).t()
-        hidden, cell = start
-        states = []
-        for step in range(inputs.shape[1]):
-            new_hidden, new_cell = self.advance(projected[:, step] + hidden @ by_hidden, hidden, cell)
-            hidden = torch.where(real[:, step], new_hidden, hidden)
-            cell = torch.where(real[:, step], new_cell, cell)
-            states.append(hidden)
-        return torch.stack(states, 1), hidden, cell
 
 
 class PeepholeLSTM(LoopedLayer):
@@ -148,7 +117,7 @@ class PeepholeLSTM(LoopedLayer):
     def advance(self, gates: Tensor, hidden: Tensor, cell: Tensor) -> State:
         """gates [N, 4H], cell [N, H] -> the next h and c."""
         ingoing, forget, candidate, outgoing = gates.chunk(4, -1)
-        peep_in, peep_forget, peep_out = self.peepholes
+        peep_in, peep_forget, peep_out = self.peepholes.unbind()
         new_cell = torch.sigmoid(forget + peep_forget * cell) * cell
         new_cell = new_cell + torch.sigmoid(ingoing + peep_in * cell) * torch.tanh(candidate)
         return torch.sigmoid(outgoing + peep_out * new_cell) * torch.tanh(new_cell), new_cell

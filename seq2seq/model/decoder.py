@@ -134,7 +134,7 @@ class RecurrentDecoder(nn.Module):
         later = size + (memory_size + beside_size if config.coupling == "bottom_up" else 0)
         rates = DropoutRates.of(dropout)
         self.layers = nn.ModuleList(
-            build_recurrent(config.cell, first if layer == 0 else later, size, rates.weights)
+            build_recurrent(config.cell, first if layer == 0 else later, size, rates.weights, zoneout=rates.zoneout)
             for layer in range(config.layers)
         )
         self.residual = config.residual

@@ -31,6 +31,8 @@ class DropoutRates:
     """Whole tokens of the decoder's input."""
     dropped_tokens: DroppedTokens = "zero"
     """What a dropped token becomes, see `TokenDropout`."""
+    zoneout: float = 0.0
+    """That a unit of a recurrent layer keeps its last value for a step."""
 
     @classmethod
     def of(cls, rates: float | DropoutRates) -> DropoutRates:

@@ -110,14 +110,14 @@ class BidirectionalLayer(nn.Module):
     length. So neither carries padding into a real step. Packed sequences give the same numbers by a slow path on CPU.
     """
 
-    def __init__(self, input_size: int, config: EncoderConfig, weight_dropout: float = 0.0) -> None:
+    def __init__(self, input_size: int, config: EncoderConfig, rates: DropoutRates | None = None) -> None:
         super().__init__()
         self.merge: Merge = config.merge
 
+        weights, zoneout = (rates.weights, rates.zoneout) if rates else (0.0, 0.0)
+
         def layer() -> nn.Module:
-            return build_recurrent(
-                config.cell, input_size, config.hidden_size, weight_dropout, proj_size=config.proj_size
-            )
+            return build_recurrent(config.cell, input_size, config.hidden_size, weights, config.proj_size, zoneout)
 
         self.ahead = layer() if config.direction != "backward" else None
         self.back = layer() if config.direction != "forward" else None
@@ -167,7 +167,7 @@ class BiLSTMEncoder(nn.Module):
         sizes = [input_size] + [below.output_size * config.subsampling for below in stack[:-1]]
         rates = DropoutRates.of(dropout)
         self.layers = nn.ModuleList(
-            BidirectionalLayer(size, layer, rates.weights) for size, layer in zip(sizes, stack, strict=True)
+            BidirectionalLayer(size, layer, rates) for size, layer in zip(sizes, stack, strict=True)
         )
         self.subsampling, self.residual = config.subsampling, config.residual
         self.all_layers = all_layers

@@ -41,6 +41,9 @@ class LanguageModelConfig:
     """Probability of dropping a unit between layers; one mask per sequence."""
     recurrent_dropout: float = 0.0
     """Probability of dropping a recurrent weight, the same ones in a whole batch (Merity et al. 2018)."""
+    zoneout: float = 0.0
+    """Probability that a unit of a layer keeps its last value for a step (Krueger et al. 2017); layers then are loops
+    over time, without a kernel of torch's."""
     direction: Literal["forward", "both"] = "forward"
     """forward, or both: further layers read the text backwards, with the same embedding and output layer (Peters et al.
     2018, section 3.1). Neither direction sees what the other has read."""
@@ -53,9 +56,9 @@ class LanguageModelConfig:
     def __post_init__(self) -> None:
         check_fields(self, "model")
         check_numbers(self, "model", hidden_size=SIZES, layers=LAYERS, embedding_size=SIZES)
-        check_numbers(self, "model", dropout=DROPOUT, recurrent_dropout=DROPOUT)
+        check_numbers(self, "model", dropout=DROPOUT, recurrent_dropout=DROPOUT, zoneout=DROPOUT)
         check_projection(self, "model")
-        check_weights_stay(self.cell, self.proj_size, self.recurrent_dropout, "model.")
+        check_weights_stay(self.cell, self.proj_size, self.recurrent_dropout, self.zoneout, "model.")
         name = "proj_size" if self.proj_size else "hidden_size"
         check(
             not self.tie or self.embedding_size == self.state_size,
@@ -89,7 +92,7 @@ class LanguageModel(nn.Module):
         sizes = [config.embedding_size] + [config.state_size] * (config.layers - 1)
 
         def stack() -> nn.ModuleList:
-            widths = config.hidden_size, config.recurrent_dropout, config.proj_size
+            widths = config.hidden_size, config.recurrent_dropout, config.proj_size, config.zoneout
             return nn.ModuleList(build_recurrent(config.cell, size, *widths) for size in sizes)
 
         self.embedding = nn.Embedding(vocabulary_size, config.embedding_size, padding_idx=PAD_ID)

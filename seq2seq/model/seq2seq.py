@@ -30,7 +30,7 @@ FeatureForm = Literal["tokens", "sum", "concatenate", "separate"]
 
 UNIT_DROPOUTS = ("embedding_dropout", "state_dropout", "output_dropout")
 """Probabilities of ModelConfig that are those of `dropout` where they are not set."""
-DROPOUTS = (*UNIT_DROPOUTS, "recurrent_dropout", "source_token_dropout", "target_token_dropout")
+DROPOUTS = (*UNIT_DROPOUTS, "recurrent_dropout", "zoneout", "source_token_dropout", "target_token_dropout")
 """All its probabilities besides `dropout`."""
 
 
@@ -68,6 +68,9 @@ class ModelConfig:
     """Probability of dropping a unit of the attentional vector; null: model.dropout."""
     recurrent_dropout: float = 0.0
     """Probability of dropping a recurrent weight, for all steps of a batch (Merity et al. 2018)."""
+    zoneout: float = 0.0
+    """Probability that a unit of a recurrent layer keeps its last value for a step (Krueger et al. 2017); layers then
+    are loops over time, without a kernel of torch's."""
     source_token_dropout: float = 0.0
     """Probability of dropping a whole token of the source (Gal & Ghahramani 2016; Iyyer et al. 2015)."""
     target_token_dropout: float = 0.0
@@ -98,8 +101,9 @@ class ModelConfig:
             f"model.features {self.features} goes with neither model.lexical nor model.source_token_dropout; choose "
             "tokens",
         )
-        check_weights_stay(self.encoder.cell, self.encoder.proj_size, self.recurrent_dropout, "model.encoder.")
-        check_weights_stay(self.decoder.cell, 0, self.recurrent_dropout, "model.decoder.")
+        rates = self.recurrent_dropout, self.zoneout
+        check_weights_stay(self.encoder.cell, self.encoder.proj_size, *rates, "model.encoder.")
+        check_weights_stay(self.decoder.cell, 0, *rates, "model.decoder.")
         check_bridge(self.encoder, self.decoder)
         check_sizes(*self.decoder.attention_sizes(self.encoder.top.output_size))
         check(
@@ -162,6 +166,7 @@ class ModelConfig:
             self.source_token_dropout,
             self.target_token_dropout,
             self.dropped_tokens,
+            self.zoneout,
         )
 
 

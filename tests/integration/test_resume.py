@@ -100,6 +100,7 @@ def test_a_resume_with_every_lever_equals_an_uninterrupted_run(
         model = replace(
             usual.model,
             **{"state_dropout": 0.2, "embedding_dropout": 0.0, "output_dropout": 0.3, "recurrent_dropout": 0.2},
+            **{"zoneout": 0.1},
             **{"source_token_dropout": 0.1, "target_token_dropout": 0.1, "dropped_tokens": "unk", "lexical": True},
             encoder=replace(usual.model.encoder, layers=2, residual=True),
             decoder=replace(usual.model.decoder, layers=3, residual=True, deep_output=True, heads=2),

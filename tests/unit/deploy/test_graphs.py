@@ -10,15 +10,16 @@ import torch
 from torch.utils import _pytree as pytree
 
 from seq2seq.data.symbols import EOS_ID
-from seq2seq.deploy.graphs import SequenceNode, exportable
+from seq2seq.deploy.graphs import SequenceNode, SequenceScan, exportable
 from seq2seq.deploy.onnx_file import write_graph
 from seq2seq.deploy.plans import _search_graphs
 from seq2seq.deploy.traced import Graph
 from seq2seq.errors import UserError
 from seq2seq.model.decoder import DecoderConfig
-from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
 from seq2seq.model.heads import RolloutHead
 from seq2seq.model.memory import Memory
+from seq2seq.model.recurrent import Cell
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.search.ensemble import EnsembleState, ensemble
 
@@ -143,3 +144,21 @@ def test_conditioned_rollouts_give_the_models_numbers(tmp_path: Path) -> None:
         (found,) = session.run(None, {name: each.numpy() for name, each in given.items()})
         with torch.inference_mode():
             np.testing.assert_allclose(found, module(**given).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["peephole", "qrnn"])
+def test_a_scan_over_time_equals_the_encoder(cell: Cell) -> None:
+    """As torch.export keeps it, for other lengths than it was made with; of cells that ONNX has no kernel for, too."""
+    torch.manual_seed(0)
+    encoder = BiLSTMEncoder(6, EncoderConfig(5, cell=cell), 0.0).eval()
+    for parameter in encoder.parameters():
+        torch.nn.init.normal_(parameter)
+    inputs, lengths = torch.randn(3, 7, 6), torch.tensor([7, 2, 4])
+    rows, steps = (torch.export.Dim(name) for name in ("rows", "steps"))
+    shapes = ({0: rows, 1: steps}, {0: rows})
+    program = torch.export.export(exportable(encoder, SequenceScan), (inputs, lengths), dynamic_shapes=shapes).module()
+    for width in (7, 4):
+        expected, found = (each(inputs[:, :width], lengths.clamp(max=width)) for each in (encoder, program))
+        real = expected.mask[..., None]
+        torch.testing.assert_close(found.states * real, expected.states * real)
+        torch.testing.assert_close((found.final_hidden, found.final_cell), (expected.final_hidden, expected.final_cell))

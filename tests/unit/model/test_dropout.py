@@ -98,6 +98,49 @@ def test_dropped_recurrent_weights_are_the_same_at_every_step(cell: Cell) -> Non
     assert torch.equal(getattr(layer, name).grad == 0, weight == 0)
 
 
+@pytest.mark.parametrize("cell", get_args(Cell))
+def test_zoneout_keeps_last_values_by_its_rate(cell: Cell) -> None:
+    """Against the layer's own steps: in training each unit is the last or the new value, with the rate of the last; in
+    use the mean of what training draws."""
+    torch.manual_seed(0)
+    layer = build_recurrent(cell, 3, 4, zoneout=0.3).double()
+    plain = layer.layer
+    inputs, *last = torch.randn(3, 20_000, 4).double().unbind(0)
+    inputs, last = inputs[:1, :3].expand(20_000, -1), [each[:1].expand(20_000, -1) for each in last]
+    if not layer.has_cell:
+        last = [last[0], last[0]]
+    new = plain.step(inputs, *last)
+    drawn, used = layer.train().step(inputs, *last), layer.eval().step(inputs, *last)
+    for before, after, got, mean in zip(last, new, drawn, used, strict=True):
+        kept = got == before
+        torch.testing.assert_close(torch.where(kept, before, after), got)
+        torch.testing.assert_close(kept.double().mean(0), torch.full((4,), 0.3).double(), atol=0.02, rtol=0)
+        torch.testing.assert_close(0.3 * before + 0.7 * after, mean)
+        assert len(kept.unique(dim=0)) == 16
+    same = torch.equal(drawn[0] == last[0], drawn[1] == last[1])
+    assert same == (not layer.has_cell)
+
+
+@pytest.mark.parametrize("cell", get_args(Cell))
+def test_zoneouts_loop_equals_its_steps(cell: Cell) -> None:
+    """Values and gradients; padding changes nothing."""
+    torch.manual_seed(0)
+    layer = build_recurrent(cell, 3, 4, zoneout=0.3).double().eval()
+    inputs, lengths = torch.randn(2, 5, 3).double(), torch.tensor([5, 2])
+    states, *final = layer(inputs, lengths)
+    stepwise = []
+    for row, length in enumerate(lengths.tolist()):
+        hidden = cell_state = torch.zeros(1, 4).double()
+        for step in range(length):
+            hidden, cell_state = layer.step(inputs[row : row + 1, step], hidden, cell_state)
+            torch.testing.assert_close(hidden[0], states[row, step])
+        torch.testing.assert_close((hidden[0], cell_state[0]), (final[0][row], final[1][row]))
+        stepwise.append(hidden.sum() + cell_state.sum())
+    parameters = list(layer.parameters())
+    by_loop = torch.autograd.grad(final[0].sum() + final[1].sum(), parameters)
+    torch.testing.assert_close(torch.autograd.grad(sum(stepwise), parameters), by_loop)
+
+
 def test_input_feeding_drops_recurrent_weights() -> None:
     torch.manual_seed(2)
     decoder = DecoderConfig(6, coupling="input_feeding")

@@ -30,6 +30,7 @@ LEVERS: dict[str, dict[str, Any]] = {
     "lexical": {"model": {"lexical": True}},
     "copy": {"model": {"copy": True}},
     "sparse": {"attention_normalizer": "sparsemax", "heads": 2},
+    "zoneout": {"model": {"zoneout": 0.2}, "encoder": {"layers": 2}},
     "copy, all": {
         "decoder": {"deep_output": True, "residual": True, "layers": 3, "attention": "additive", "heads": 2},
         "model": {"copy": True},
@@ -239,3 +240,5 @@ def test_weights_of_projected_states_are_not_dropped() -> None:
         ModelConfig(encoder=EncoderConfig(6, proj_size=3), recurrent_dropout=0.1)
     with pytest.raises(UserError, match=r"model\.proj_size goes without .*recurrent_dropout"):
         LanguageModelConfig(hidden_size=6, proj_size=3, recurrent_dropout=0.1)
+    with pytest.raises(UserError, match=r"model\.encoder\.proj_size goes without .*zoneout"):
+        ModelConfig(encoder=EncoderConfig(6, proj_size=3), zoneout=0.1)
