@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from seq2seq.config import COUNTS, COUNTS_OR_NONE, Real, check_fields, check_numbers
+from seq2seq.config import COUNTS, COUNTS_OR_NONE, Real, Whole, check_fields, check_numbers
 from seq2seq.errors import check
 
 
@@ -37,6 +37,8 @@ class OptimizerConfig:
     """Steps of linear rise from 0 to the peak."""
     final_fraction: float = 0.02
     """cosine: the last step's learning rate as a fraction of the peak."""
+    restarts: int = 0
+    """cosine: how often the learning rate jumps back to the peak, after equal times (Loshchilov & Hutter 2017)."""
     decay_start: int = 5_000
     """halving: step of the first cut."""
     decay_steps: int = 1_000
@@ -59,6 +61,7 @@ class OptimizerConfig:
             weight_decay=Real(0, 1_000),
             warmup_steps=COUNTS_OR_NONE,
             final_fraction=Real(0, 1),
+            restarts=Whole(0, 1_000),
             decay_start=COUNTS_OR_NONE,
             decay_steps=COUNTS,
             decay_factor=Real(0, 1, without=(0, 1)),
@@ -84,7 +87,8 @@ def learning_rate(config: OptimizerConfig, step: int, total_steps: int, cuts: in
             return peak * math.sqrt(max(config.warmup_steps, 1) / step)
         case "cosine":
             progress = (step - config.warmup_steps) / max(1, total_steps - config.warmup_steps)
-            cosine = (1 + math.cos(math.pi * min(1.0, progress))) / 2
+            times = min(1.0, progress) * (config.restarts + 1)
+            cosine = (1 + math.cos(math.pi * (times - min(int(times), config.restarts)))) / 2
             return peak * (config.final_fraction + (1 - config.final_fraction) * cosine)
         case "halving":
             made = 0 if step < config.decay_start else 1 + (step - config.decay_start) // config.decay_steps

@@ -35,6 +35,16 @@ def test_learning_rates(schedule: str, step: int, cuts: int, expected: float) ->
     assert learning_rate(config, step, total_steps=110, cuts=cuts) == pytest.approx(expected)
 
 
+def test_cosine_begins_anew_after_each_part() -> None:
+    """Three parts of 40 steps; the last step is the end of the last one."""
+    config = OptimizerConfig(learning_rate=1.0, warmup_steps=10, restarts=2)
+    lowest, half = 0.02, 0.02 + 0.98 / 2
+    wanted = {10: 1.0, 30: half, 50: 1.0, 70: half, 90: 1.0, 110: half, 130: lowest, 140: lowest}
+    found = {step: learning_rate(config, step, total_steps=130) for step in wanted}
+    assert found == pytest.approx(wanted)
+    assert learning_rate(config, 49, total_steps=130) < 0.03
+
+
 def test_weight_decay_is_for_matrices_of_all_but_adam() -> None:
     layer = nn.Linear(3, 3)
     for name, expected in (
