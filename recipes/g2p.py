@@ -34,12 +34,12 @@ CONFIG = seq2seq.ExperimentConfig(
         embedding_size=128,
         dropout=0.1,
         tie="two_way",
-        encoder=seq2seq.EncoderConfig(hidden_size=192, layers=1),
+        encoder=seq2seq.EncoderConfig(hidden_size=192, layers=2),
         decoder=seq2seq.DecoderConfig(hidden_size=256, layers=2, coupling="bottom_up"),
     ),
-    batching=seq2seq.BatchingConfig(max_tokens_per_batch=3_000),
+    batching=seq2seq.BatchingConfig(max_tokens_per_batch=1_500),
     optimizer=seq2seq.OptimizerConfig(learning_rate=0.004, warmup_steps=200),
-    trainer=seq2seq.TrainerConfig(epochs=5, best_metric="error_rate"),
+    trainer=seq2seq.TrainerConfig(epochs=7, best_metric="error_rate"),
 )
 
 
