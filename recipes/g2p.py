@@ -50,17 +50,15 @@ def prepare(config: seq2seq.ExperimentConfig) -> seq2seq.ExperimentConfig:
     given = Path(str(config.data))
     if (given / "test.jsonl").exists() and seq2seq.begun(given.parent):
         return config
-    found = not given.is_dir() or any(given.glob("validation.*"))
-    seq2seq.check(found, f"{given}: no validation.tsv, the words that the figures are of")
-    training = pronunciations(config, "train")
+    training = pronunciations(config, config.train_split)
     words = {name: dict(held_out(training, name == "validation")) for name in ("train", "validation")}
-    words["test"] = pronunciations(config, "validation")
+    words["test"] = pronunciations(config, config.validation_split)
     folder = Path(config.output) / "data"
     folder.mkdir(parents=True, exist_ok=True)
     for split, entries in words.items():
         rows = ({config.source: " ".join(word), config.target: spoken} for word, spoken in entries.items())
         seq2seq.write_once(folder / f"{split}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    return replace(config, data=str(folder))
+    return replace(config, data=str(folder), train_split="train", validation_split="validation")
 
 
 def pronunciations(config: seq2seq.ExperimentConfig, split: str) -> dict[str, list[str]]:

@@ -22,6 +22,7 @@ Draw = Callable[[int], Array]
 """An epoch to the row numbers that it is made of: some several times, some not at all."""
 
 
+PAIRS_AT_ONCE = 1_000
 AUTO = "auto"
 """Instead of a number of tokens: as many as fit, see tasks/budget.py."""
 
@@ -144,12 +145,20 @@ class BucketedBatches(_Buckets):
 
     def load(self, rows: Array, epoch: int) -> Batch:
         """Reads and pads these rows."""
-        table = self.table[rows]
-        sources, targets = (_ragged(table.column(name)) for name in ("source_ids", "target_ids"))
-        pairs: list[Pair] = list(zip(sources, targets, strict=True))
+        pairs = self._read(rows)
         if self.resegment is not None:
             pairs = [self.resegment(pair, epoch, int(row)) for pair, row in zip(pairs, rows, strict=True)]
         return collate(pairs, self.config.length_step)
+
+    def pairs(self) -> Iterator[Pair]:
+        """All pairs of the dataset, once each, as they are stored."""
+        for start in range(0, len(self.source_lengths), PAIRS_AT_ONCE):
+            yield from self._read(np.arange(start, min(start + PAIRS_AT_ONCE, len(self.source_lengths))))
+
+    def _read(self, rows: Array) -> list[Pair]:
+        table = self.table[rows]
+        sources, targets = (_ragged(table.column(name)) for name in ("source_ids", "target_ids"))
+        return list(zip(sources, targets, strict=True))
 
 
 class ExampleBatches(_Buckets):

@@ -139,10 +139,12 @@ class PreparedModels:
 
 
 class PreparedLayer(NamedTuple):
-    """A recurrent layer: its gates are product([inputs; h], addend), its elementwise function advance."""
+    """A recurrent layer: its gates are product([inputs; h], addend), of a cell that does not read h product(inputs,
+    addend); its elementwise function is advance."""
 
     product: Product | None
-    """None where gates are the addend: at the bottom, of a cell that does not read h."""
+    """None where a layer reads neither: at the bottom without input feeding, of such a cell. Its gates are the
+    addend."""
     bias: Tensor
     """[G]"""
     advance: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]

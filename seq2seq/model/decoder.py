@@ -103,6 +103,11 @@ def check_bridge(encoder: EncoderConfig, decoder: DecoderConfig) -> None:
             f"model.decoder.bridge layer_by_layer needs encoder layers like the decoder's {decoder.layers} of "
             f"{decoder.hidden_size}; the encoder's states are {', '.join(map(str, widths[:9]))} wide",
         )
+        check(
+            decoder.cell != "qrnn" or (encoder.cell in ("qrnn", "gru", "rnn") and encoder.merge != "sum"),
+            "model.decoder.cell qrnn takes over states within [-1, 1] alone (model.decoder.bridge layer_by_layer): it "
+            "needs a model.encoder.cell of qrnn, gru or rnn, and a model.encoder.merge other than sum",
+        )
 
 
 class RecurrentDecoder(nn.Module):

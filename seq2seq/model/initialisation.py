@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from seq2seq.data.symbols import PAD_ID
 from seq2seq.model.cells import LoopedLayer
+from seq2seq.model.quasi_recurrent import QRNNLayer
 from seq2seq.model.recurrent import lstm_weights
 
 EMBEDDING_DEVIATION = 0.25
@@ -39,7 +40,8 @@ def initialise_uniformly(model: Model, limit: float) -> Model:
 
 @torch.no_grad()
 def initialise(module: nn.Module) -> None:
-    """Xavier input weights, orthogonal recurrent ones, forget bias 1 in LSTMs (Jozefowicz et al. 2015)."""
+    """Xavier input weights, orthogonal recurrent ones, forget bias 1 in LSTMs (Jozefowicz et al. 2015) and
+    quasi-recurrent layers."""
     if isinstance(module, nn.RNNBase):
         input_weights, recurrent, input_bias, recurrent_bias = lstm_weights(module)
         _initialise_gates(input_weights, recurrent, module.hidden_size)
@@ -50,6 +52,11 @@ def initialise(module: nn.Module) -> None:
     elif isinstance(module, LoopedLayer):
         _initialise_gates(module.weight_ih, module.weight_hh, module.hidden_size)
         _initialise_bias(module.bias, module.hidden_size)
+    elif isinstance(module, QRNNLayer):
+        for rows in module.weight_ih.split(module.hidden_size):
+            nn.init.xavier_uniform_(rows)
+        module.bias.zero_()
+        module.bias[module.hidden_size : 2 * module.hidden_size] = 1.0
     elif isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:

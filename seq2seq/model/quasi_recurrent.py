@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -14,8 +15,8 @@ from seq2seq.runtime.device import at_least_fp32
 
 
 class QRNNLayer(nn.Module):
-    """Quasi-recurrent layer of filter width 1 with fo-pooling (Bradbury et al. 2017, eq. 4): the SRU of Lei et al.
-    (2018) without its highway, kin of the SSRU of Kim et al. (2019).
+    """Quasi-recurrent layer of filter width 1 with fo-pooling (Bradbury et al. 2017), kin of the SRU (Lei et al. 2018)
+    and the SSRU (Kim et al. 2019).
 
     z = tanh(W_z x), f = s(W_f x), o = s(W_o x), c = f * c_before + (1 - f) * z, h = o * c. All products of a sequence
     are one; what is left for each step is one multiplication and addition per unit. h and c lie within [-1, 1].
@@ -28,12 +29,10 @@ class QRNNLayer(nn.Module):
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.hidden_size = hidden_size
-        self.weight_ih = nn.Parameter(torch.empty(3 * hidden_size, input_size))
+        bound = 1 / math.sqrt(hidden_size)
+        self.weight_ih = nn.Parameter(torch.empty(3 * hidden_size, input_size).uniform_(-bound, bound))
         """[3H, I] z, f, o"""
-        nn.init.xavier_uniform_(self.weight_ih)
-        bias = torch.zeros(3, hidden_size)
-        bias[1] = 1.0  # what was read is kept at first
-        self.bias = nn.Parameter(bias.flatten())
+        self.bias = nn.Parameter(torch.zeros(3 * hidden_size))
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Output:
         """inputs [B, S, I], lengths [B] -> states [B, S, H], last real h [B, H], c [B, H]."""
@@ -54,11 +53,11 @@ class QRNNLayer(nn.Module):
         return JointWeights(self.weight_ih, self.weight_ih.new_zeros(len(self.bias), self.hidden_size), self.bias)
 
     def advance(self, gates: Tensor, _hidden: Tensor, cell: Tensor) -> State:
-        """gates [N, 3H], cell [N, H] -> the next h and c."""
-        candidate, forget, outgoing = gates.chunk(3, -1)
+        """gates [N, 3H], cell [N, H] -> the next h, in the gates' type, and c, in fp32 at least."""
+        candidate, forget, outgoing = at_least_fp32(gates).chunk(3, -1)  # see `_states`
         candidate = candidate.tanh()
         new_cell = candidate + forget.sigmoid() * (cell.to(candidate.dtype) - candidate)
-        return outgoing.sigmoid() * new_cell, new_cell
+        return (outgoing.sigmoid() * new_cell).to(gates.dtype), new_cell
 
     def _states(self, inputs: Tensor, start: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor]:
         """inputs [B, S, I], start c [B, H], real [B, S, 1] bool: c stands still on the other steps -> h and c [B, S,

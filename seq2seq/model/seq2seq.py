@@ -30,8 +30,8 @@ FeatureForm = Literal["tokens", "sum", "concatenate", "separate"]
 
 UNIT_DROPOUTS = ("embedding_dropout", "state_dropout", "output_dropout")
 """Probabilities of ModelConfig that are those of `dropout` where they are not set."""
-DROPOUTS = (*UNIT_DROPOUTS, "recurrent_dropout", "zoneout", "source_token_dropout", "target_token_dropout")
-"""All its probabilities besides `dropout`."""
+DROPOUTS = (*UNIT_DROPOUTS, "recurrent_dropout", "source_token_dropout", "target_token_dropout")
+"""All its probabilities besides `dropout` that a model in use does not know of."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class ModelConfig:
     recurrent_dropout: float = 0.0
     """Probability of dropping a recurrent weight, for all steps of a batch (Merity et al. 2018)."""
     zoneout: float = 0.0
-    """Probability that a unit of a recurrent layer keeps its last value for a step (Krueger et al. 2017); layers then
-    are loops over time, without a kernel of torch's."""
+    """Probability that a unit of a recurrent layer keeps its last value for a step (Krueger et al. 2017), and its share
+    in use; layers then are loops over time, without a kernel of torch's."""
     source_token_dropout: float = 0.0
     """Probability of dropping a whole token of the source (Gal & Ghahramani 2016; Iyyer et al. 2015)."""
     target_token_dropout: float = 0.0
@@ -95,7 +95,7 @@ class ModelConfig:
         narrow = self.features == "concatenate"
         check_numbers(self, "model", feature_size=Whole(1, max(1, self.embedding_size - 1)) if narrow else SIZES)
         given = [name for name in DROPOUTS if name not in UNIT_DROPOUTS or getattr(self, name) is not None]
-        check_numbers(self, "model", dropout=DROPOUT, **dict.fromkeys(given, DROPOUT))
+        check_numbers(self, "model", dropout=DROPOUT, zoneout=DROPOUT, **dict.fromkeys(given, DROPOUT))
         check(
             self.features == "tokens" or not (self.lexical or self.source_token_dropout),
             f"model.features {self.features} goes with neither model.lexical nor model.source_token_dropout; choose "

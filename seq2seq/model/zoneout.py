@@ -13,7 +13,7 @@ from seq2seq.model.recurrent import JointWeights, State
 
 class ZoneoutLayer(Looped):
     """Another layer, of which in training each unit of h, and of c, keeps its last value for a step with probability
-    `rate`, drawn for each step; in use all move 1 - rate of the way (Krueger et al. 2017, section 3.1)."""
+    `rate`, drawn for each step; in use all move 1 - rate of the way (Krueger et al. 2017)."""
 
     def __init__(self, layer: nn.Module, rate: float) -> None:
         super().__init__()

@@ -72,7 +72,7 @@ def run(
     check_argument("run", "config", config, ExperimentConfig)
     for name, given in (("build", build), ("objective", objective)):
         check(given is None or callable(given), f"run: {name} must be a function, not {type(given).__name__}")
-    chosen = " and ".join(config.objectives)
+    chosen = "".join(config.objectives)
     check(not (objective and chosen), f"{chosen} chooses the objective: leave {chosen} or objective out")
     config = with_recorded_budget(config)
     with open_run(config, build, TEXT_FILES) as run:
@@ -93,7 +93,7 @@ def train(config: ExperimentConfig, run: Run, objective: Objective | None = None
     if run.world.is_main:
         write_config(run.directory / GENERATION_FILE, config.search)
     objective = objective or training_objective(config, target)
-    if config.guided_alignment:
+    if config.guided_alignment and isinstance(prepared.batches, BucketedBatches):
         objective = guided(config, prepared.batches, len(target), run.world)
     run.fit(model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
     translator = run.marked(Translator(model, config.model, source, target, config.search))

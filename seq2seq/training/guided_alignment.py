@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from seq2seq.data.batch import Batch
 from seq2seq.data.symbols import PAD_ID
+from seq2seq.errors import check
+from seq2seq.model.decoder_state import Output
 from seq2seq.model.losses import LossSum
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.runtime.device import at_least_fp32
@@ -47,19 +50,33 @@ class TranslationTable(NamedTuple):
         return found / found.sum(-1, keepdim=True).clamp(min=torch.finfo(found.dtype).tiny)
 
 
-def guided_alignment(weight: float, table: TranslationTable, label_smoothing: float = 0.0) -> ComputeLoss:
+def guided_alignment(weight: float, learn: Callable[[], TranslationTable], label_smoothing: float = 0.0) -> ComputeLoss:
     """Teacher forcing's loss + `weight` times the cross-entropy of attention against the table's alignments, added up
-    over target tokens (Chen et al. 2016, with soft alignments)."""
+    over target tokens (Chen et al. 2016, with soft alignments). learn: gives the table, when the first loss is
+    computed."""
     tables: dict[torch.device, TranslationTable] = {}
 
     def compute_loss(model: Seq2Seq, batch: Batch) -> LossSum:
         device = batch.source.device
-        known = tables.setdefault(device, table if table.keys.device == device else table.to(device))
+        if device not in tables:  # a copy that is recorded as a CUDA graph would be made at each step
+            tables[device] = learn().to(device)
         output = model(batch.source, batch.source_lengths, batch.target_input)
+        _check_guidable(output, batch)
         loss = model.decoder.loss(output, batch.target_output, label_smoothing)
-        wanted = known.alignments(batch.source, batch.target_output)
+        wanted = tables[device].alignments(batch.source, batch.target_output)
         wanted = wanted * (batch.target_output != PAD_ID)[..., None]
         apart = -(wanted * at_least_fp32(output.attention).clamp(min=SMALLEST).log()).sum()
         return LossSum(loss.total + weight * apart, loss.tokens)
 
     return compute_loss
+
+
+def _check_guidable(output: Output, batch: Batch) -> None:
+    """Raises UserError where attention has no weight for each token, or is too small for its type."""
+    attention = getattr(output, "attention", None)
+    fits = isinstance(attention, Tensor) and attention.shape == (*batch.target_input.shape, batch.source.shape[1])
+    check(fits, "guided_alignment needs a model whose attention has a weight for each target and source token")
+    check(
+        output.attention.dtype != torch.float16,
+        "guided_alignment: small weights of attention have no gradient in fp16; set trainer.precision to fp32 or bf16",
+    )

@@ -12,6 +12,7 @@ from seq2seq.data.batch import Batch, collate
 from seq2seq.data.symbols import BOS_ID, EOS_ID, PAD_ID
 from seq2seq.model.losses import LossSum
 from seq2seq.model.seq2seq import Seq2Seq
+from seq2seq.training.in_use import in_use
 from seq2seq.training.objectives import ComputeLoss
 
 Ids = list[int]
@@ -60,16 +61,11 @@ def expected_cost(scores: Tensor, costs: Tensor, rows: Tensor) -> Tensor:
     return (shares / sums[rows] * costs).sum()
 
 
-@torch.no_grad()
 def draw_outputs(model: Seq2Seq, batch: Batch, samples: int) -> list[list[Ids]]:
     """So many outputs of each sentence, token by token by the model's probabilities; one that has not ended within 10
     tokens more than 1.5 times the reference's ends there."""
-    training = model.training
-    model.eval()
-    try:
+    with in_use(model):
         return _drawn(model, batch, samples)
-    finally:
-        model.train(training)
 
 
 def _drawn(model: Seq2Seq, batch: Batch, samples: int) -> list[list[Ids]]:

@@ -1,6 +1,7 @@
 """What recipes make of data that is given to them, and of settings they wrote themselves."""
 
 import io
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -166,6 +167,19 @@ def test_pronunciations_are_prepared_once(tmp_path: Path) -> None:
     (tmp_path / "run" / "config.json").touch()
     assert g2p.prepare(made) == made
     assert g2p.prepare(replace(made, output=str(tmp_path / "other"))).data == made.data
+
+
+def test_pronunciations_of_one_file_are_parted_as_asked(tmp_path: Path) -> None:
+    """As the error advises where there is no second file."""
+    words = ["".join(word) for word in itertools.product("abcd", repeat=4)]
+    (tmp_path / "train.tsv").write_text("word\tphonemes\n" + "".join(f"{word}\tAH0 B\n" for word in words))
+    asked = replace(g2p.CONFIG, data=str(tmp_path), output=str(tmp_path / "run"))
+    with pytest.raises(UserError, match=r"no split 'validation'.*--validation-split 'train\[95%:\]'"):
+        g2p.prepare(asked)
+    made = g2p.prepare(replace(asked, train_split="train[:75%]", validation_split="train[75%:]"))
+    assert [row["source"].replace(" ", "") for row in load_split(made, "test")] == words[192:]
+    trained = [row["source"] for split in (made.train_split, made.validation_split) for row in load_split(made, split)]
+    assert sorted(each.replace(" ", "") for each in trained) == words[:192]
 
 
 def test_pronunciations_are_read_from_the_columns_named(tmp_path: Path) -> None:

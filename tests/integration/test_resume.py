@@ -309,6 +309,8 @@ def test_a_run_may_start_from_another_ones_model(toy_data: Path, toy_run: Path, 
     larger = replace(config.model, decoder=replace(config.model.decoder, hidden_size=32))
     with pytest.raises(UserError, match=r"another model than asked for: model\.decoder\.hidden_size was 24, is 32"):
         run(replace(third, model=larger))
+    with pytest.raises(UserError, match=r"another model than asked for: model\.zoneout was 0\.0, is 0\.1"):
+        run(replace(third, model=replace(config.model, zoneout=0.1)))  # which the model in use has, too
     with pytest.raises(UserError, match=r"nowhere is not a run directory"):
         run(replace(third, start_from=str(tmp_path / "nowhere")))
     run(third)  # what was refused has left nothing in the way

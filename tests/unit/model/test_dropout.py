@@ -141,6 +141,17 @@ def test_zoneouts_loop_equals_its_steps(cell: Cell) -> None:
     torch.testing.assert_close(torch.autograd.grad(sum(stepwise), parameters), by_loop)
 
 
+def test_zoneout_draws_anew_at_each_step() -> None:
+    """In training, wherever a layer runs over time."""
+    torch.manual_seed(0)
+    layer = build_recurrent("lstm", 3, 400, zoneout=0.5).double().train()
+    inputs, start = torch.randn(1, 6, 3).double(), (torch.zeros(1, 400).double(), torch.zeros(1, 400).double())
+    for states in (layer(inputs, torch.tensor([6]))[0], layer.run(inputs, start)):
+        kept = states[0, 1:] == states[0, :-1]
+        assert (kept.double().mean(1) - 0.5).abs().max() < 0.15
+        assert len(kept.unique(dim=0)) == 5
+
+
 def test_input_feeding_drops_recurrent_weights() -> None:
     torch.manual_seed(2)
     decoder = DecoderConfig(6, coupling="input_feeding")

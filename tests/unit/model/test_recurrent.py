@@ -11,6 +11,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from seq2seq.errors import UserError
 from seq2seq.model.cells import LayerNormLSTM, PeepholeLSTM, build_recurrent
 from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.encoder import EncoderConfig
+from seq2seq.model.initialisation import initialise_model
 from seq2seq.model.quasi_recurrent import QRNNLayer, linear_recurrence
 from seq2seq.model.recurrent import Cell
 from seq2seq.model.seq2seq import ModelConfig
@@ -173,6 +175,36 @@ def test_a_quasi_recurrent_layer_keeps_a_slowly_changing_cell_in_bf16() -> None:
         half = layer(inputs, torch.tensor([2_000]))[2]
     assert half.dtype == torch.bfloat16
     torch.testing.assert_close(half.float(), layer(inputs, torch.tensor([2_000]))[2], rtol=2e-2, atol=0)
+
+
+def test_a_quasi_recurrent_step_keeps_it_too() -> None:
+    """As input feeding and zoneout take it."""
+    layer = QRNNLayer(1, 1)
+    gates, hidden, cell = torch.tensor([[2.0, 7.0, 0.0]]), torch.zeros(1, 1), torch.zeros(1, 1)
+    half = gates.bfloat16(), hidden.bfloat16(), cell.bfloat16()
+    rounded = hidden, cell
+    for _ in range(2_000):
+        rounded = layer.advance(half[0], rounded[0], rounded[1])
+        hidden, cell = layer.advance(gates, hidden, cell)
+    assert rounded[0].dtype == torch.bfloat16
+    torch.testing.assert_close(rounded[1], cell, rtol=1e-2, atol=0)
+
+
+def test_quasi_recurrent_layers_begin_as_the_others_do() -> None:
+    """Each gate's weights apart, and remembering."""
+    torch.manual_seed(0)
+    layer = initialise_model(nn.Sequential(QRNNLayer(50, 50)))[0]
+    bound = math.sqrt(6 / 100)
+    for rows in layer.weight_ih.split(50):
+        assert 0.95 * bound < float(rows.abs().max()) <= bound
+    assert layer.bias.tolist() == [0.0] * 50 + [1.0] * 50 + [0.0] * 50
+
+
+def test_a_quasi_recurrent_decoder_takes_over_states_within_one() -> None:
+    decoder = DecoderConfig(6, 1, cell="qrnn", coupling="none", bridge="layer_by_layer")
+    with pytest.raises(UserError, match=r"takes over states within \[-1, 1\] alone"):
+        ModelConfig(encoder=EncoderConfig(3), decoder=decoder)
+    ModelConfig(encoder=EncoderConfig(3, cell="qrnn"), decoder=decoder)
 
 
 def test_recurrent_weights_that_there_are_not_cannot_be_dropped() -> None:

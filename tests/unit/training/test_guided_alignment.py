@@ -2,6 +2,8 @@
 
 import math
 import random
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from seq2seq.data.lexical_table import lexical_probabilities, pairs_to_learn_fro
 from seq2seq.data.symbols import EOS_ID, PAD_ID
 from seq2seq.errors import UserError
 from seq2seq.model.decoder import DecoderConfig
+from seq2seq.model.decoder_state import Output
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.tasks.configs import ExperimentConfig
@@ -58,7 +61,7 @@ def test_alignments_are_the_shares_of_each_source_token() -> None:
 def test_the_loss_by_hand(coupling: str) -> None:
     model, batch = model_of(coupling=coupling).double(), collate(PAIRS)
     table, plain = table_of(PAIRS)
-    loss = guided_alignment(0.7, table, 0.1)(model, batch)
+    loss = guided_alignment(0.7, lambda: table, 0.1)(model, batch)
     by_tokens = teacher_forcing(0.1)(model, batch)
     attention = model(*batch[:3]).attention.tolist()
     apart = 0.0
@@ -79,7 +82,7 @@ def test_attention_learns_the_alignments() -> None:
     pairs: Pairs = [(source, [token + 1 for token in source[::-1]]) for source in sources]
     table, _ = table_of(pairs)
     shares = {}
-    for name, objective in {"guided": guided_alignment(1.0, table), "plain": teacher_forcing()}.items():
+    for name, objective in {"guided": guided_alignment(1.0, lambda: table), "plain": teacher_forcing()}.items():
         model = model_of(24)
         _train(model, pairs, objective)
         batch = collate(pairs)
@@ -102,12 +105,61 @@ def _train(model: Seq2Seq, pairs: Pairs, objective: ComputeLoss) -> None:
         optimizer.step()
 
 
+def test_the_table_is_learned_and_moved_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the first loss: a CUDA graph would repeat the copy. In bf16, too, the loss is finite and has a gradient."""
+    table, _ = table_of(PAIRS)
+    calls: list[str] = []
+
+    def moved(self: TranslationTable, device: torch.device) -> TranslationTable:
+        calls.append("moved")
+        return self
+
+    def learn() -> TranslationTable:
+        calls.append("learned")
+        return table
+
+    monkeypatch.setattr(TranslationTable, "to", moved)
+    model, objective = model_of().train(), guided_alignment(1.0, learn)
+    assert calls == []
+    for _ in range(3):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = objective(model, collate(PAIRS))
+        loss.total.backward()
+    assert calls == ["learned", "moved"]
+    gradient = model.decoder.attention.project.weight.grad  # type: ignore[union-attr]
+    assert gradient is not None
+    assert gradient.isfinite().all()
+    assert gradient.abs().sum() > 0
+
+
+def test_attention_in_fp16_or_of_another_form_is_refused() -> None:
+    table, _ = table_of(PAIRS)
+
+    class Rounding(torch.nn.Module):
+        def __init__(self, model: Seq2Seq, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+            super().__init__()
+            self.model, self.decoder, self.change = model, model.decoder, change
+
+        def forward(self, *given: torch.Tensor) -> Output:
+            output = self.model(*given)
+            return output._replace(attention=self.change(output.attention))
+
+    objective = guided_alignment(1.0, lambda: table)
+    with pytest.raises(UserError, match=r"set trainer\.precision to fp32 or bf16"):
+        objective(Rounding(model_of(), torch.Tensor.half), collate(PAIRS))
+    with pytest.raises(UserError, match="a weight for each target and source token"):
+        objective(Rounding(model_of(), lambda weights: weights[..., :1]), collate(PAIRS))
+
+
 def test_what_cannot_be_guided_is_refused() -> None:
-    options = {"data": "data", "source": "en", "target": "de", "guided_alignment": 0.1}
+    options: dict[str, Any] = {"data": "data", "source": "en", "target": "de", "guided_alignment": 0.1}
     without = ModelConfig(decoder=DecoderConfig(attention="none", coupling="none"))
     hard = ModelConfig(decoder=DecoderConfig(coupling="none"), alignment="hard")
-    for model in (without, hard, ModelConfig(encoder=EncoderConfig(subsampling=2, layers=2))):
+    sparse = ModelConfig(decoder=DecoderConfig(attention_normalizer="sparsemax"))
+    beside = ModelConfig(tie="two_way", features="sum")
+    options["features"] = "tags"
+    for model in (without, hard, sparse, beside, ModelConfig(encoder=EncoderConfig(subsampling=2, layers=2))):
         with pytest.raises(UserError, match="guided_alignment guides soft attention"):
-            ExperimentConfig(**options, model=model)  # type: ignore[arg-type]
+            ExperimentConfig(**options, model=model)
     with pytest.raises(UserError, match="leave streaming out"):
-        ExperimentConfig(**options, streaming=True)  # type: ignore[arg-type]
+        ExperimentConfig(**options, model=ModelConfig(tie="two_way"), streaming=True)

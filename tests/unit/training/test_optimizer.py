@@ -43,6 +43,8 @@ def test_cosine_begins_anew_after_each_part() -> None:
     found = {step: learning_rate(config, step, total_steps=130) for step in wanted}
     assert found == pytest.approx(wanted)
     assert learning_rate(config, 49, total_steps=130) < 0.03
+    many = OptimizerConfig(learning_rate=1.0, warmup_steps=0, restarts=21)
+    assert [learning_rate(many, 77 * part, total_steps=77 * 22) for part in range(22)] == [1.0] * 22
 
 
 def test_weight_decay_is_for_matrices_of_all_but_adam() -> None:

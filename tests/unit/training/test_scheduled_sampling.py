@@ -90,6 +90,39 @@ def test_the_loss_is_that_of_the_true_targets_after_what_was_read() -> None:
     assert loss.total.requires_grad
 
 
+def test_gradients_under_autocast_are_those_of_the_same_inputs() -> None:
+    """Weights that the first pass has cast, without gradients, are not those of the second."""
+    model, batch = toy_model(0.0).float(), collate([(SOURCE, TARGET)] * 8)
+    torch.manual_seed(4)
+    read = sampled_inputs(model, batch, 0.5)
+    found = []
+    for objective, given in (
+        (scheduled_sampling(0.5), batch),
+        (teacher_forcing(), batch._replace(target_input=read)),
+    ):
+        torch.manual_seed(4)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = objective(model, given)
+        found.append(torch.autograd.grad(loss.total, list(model.parameters())))
+    assert all(each.abs().sum() > 0 for each in found[1])
+    for sampled, plain in zip(*found, strict=True):  # a token may be drawn otherwise in bf16
+        assert (sampled - plain).norm() < 0.3 * plain.norm()
+
+
+def test_parts_keep_their_modes_and_outputs_need_steps() -> None:
+    model, batch = toy_model(), collate([(SOURCE, TARGET)])
+    model.encoder.eval()
+    sampled_inputs(model, batch, 1.0)
+    assert [model.training, model.encoder.training, model.decoder.training] == [True, False, True]
+
+    class Whole(torch.nn.Module):
+        def forward(self, *given: torch.Tensor) -> torch.Tensor:
+            return model(*given).features
+
+    with pytest.raises(UserError, match="scheduled_sampling takes a model's output step by step"):
+        scheduled_sampling(0.5)(Whole(), batch)  # type: ignore[arg-type]
+
+
 def test_a_token_without_probability_is_never_drawn() -> None:
     """As sparse output layers have them."""
     drawn = drawn_tokens(torch.tensor([0.0, 0.5, 0.0, 0.5]).expand(1_000, -1))
