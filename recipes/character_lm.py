@@ -5,7 +5,8 @@ python recipes/character_lm.py [--data FILE] [--units UNITS] [--output DIR] [--q
 python recipes/character_lm.py [--data FILE] --compare [--seconds S] [--output DIR]
 
 FILE is UTF-8 text, or a folder with one such .txt; without it the text is this project's own source. The last tenth is
-the test, a twentieth before it chooses the best model, whose error over time is in curves.png. --model.direction both
+the test, a twentieth before it chooses the best model, whose error over time is in curves.png, and the cache of the
+text read so far (Grave et al. 2017) with which the model is tested, too. --model.direction both
 reads the text backwards, too (Peters et al. 2018). --compare trains each cell (rnn, gru, lstm, peephole) by each
 optimiser (adam, rmsprop, sgd) for as many seconds, prints all figures and draws them as comparison.png.
 
@@ -131,6 +132,10 @@ def report(config: Config, texts: Texts) -> None:
         print(f"test: {bits_together(model, lines):.3f} bits per character, each line by itself")
     else:
         print(f"test: {model.bits_per_character(texts.test):.3f} bits per character")
+        cache = seq2seq.tuned_cache(model, texts.validation)
+        bits = seq2seq.bits_with_cache(model, texts.test, cache)
+        print(f"test, with a cache of what was read: {bits:.3f} bits per character")
+        log.info("cache, chosen by the text held out to choose the model: %s", cache)
     if config.model.direction == "both":
         print(f"test, backwards: {model.bits_per_character(texts.test, backwards=True):.3f} bits per character")
     for temperature in TEMPERATURES:

@@ -60,6 +60,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` below says the
     from seq2seq.inference.columns import ColumnTranslator as ColumnTranslator
     from seq2seq.inference.decoding import attends as attends
     from seq2seq.inference.load import load as load
+    from seq2seq.inference.neural_cache import NeuralCache as NeuralCache
+    from seq2seq.inference.neural_cache import bits_with_cache as bits_with_cache
+    from seq2seq.inference.neural_cache import tuned_cache as tuned_cache
     from seq2seq.inference.outputs import Alignment as Alignment
     from seq2seq.inference.outputs import Translation as Translation
     from seq2seq.inference.predictor import Predictor as Predictor
@@ -138,6 +141,7 @@ _NAMES = {
     "inference.character_model": ("CharacterModel",),
     "inference.columns": ("ColumnTranslator",),
     "inference.load": ("load",),
+    "inference.neural_cache": ("NeuralCache", "bits_with_cache", "tuned_cache"),
     "inference.outputs": ("Alignment", "Translation"),
     "inference.predictor": ("Predictor",),
     "inference.reading": ("read_source", "text_ids"),
