@@ -23,6 +23,7 @@ Draw = Callable[[int], Array]
 
 
 PAIRS_AT_ONCE = 1_000
+"""Rows that are read together where all are."""
 AUTO = "auto"
 """Instead of a number of tokens: as many as fit, see tasks/budget.py."""
 

@@ -110,14 +110,13 @@ class BidirectionalLayer(nn.Module):
     length. So neither carries padding into a real step. Packed sequences give the same numbers by a slow path on CPU.
     """
 
-    def __init__(self, input_size: int, config: EncoderConfig, rates: DropoutRates | None = None) -> None:
+    def __init__(self, input_size: int, config: EncoderConfig, rates: DropoutRates) -> None:
         super().__init__()
         self.merge: Merge = config.merge
 
-        weights, zoneout = (rates.weights, rates.zoneout) if rates else (0.0, 0.0)
-
         def layer() -> nn.Module:
-            return build_recurrent(config.cell, input_size, config.hidden_size, weights, config.proj_size, zoneout)
+            sizes = input_size, config.hidden_size
+            return build_recurrent(config.cell, *sizes, rates.weights, config.proj_size, rates.zoneout)
 
         self.ahead = layer() if config.direction != "backward" else None
         self.back = layer() if config.direction != "forward" else None

@@ -93,7 +93,8 @@ def train(config: ExperimentConfig, run: Run, objective: Objective | None = None
     if run.world.is_main:
         write_config(run.directory / GENERATION_FILE, config.search)
     objective = objective or training_objective(config, target)
-    if config.guided_alignment and isinstance(prepared.batches, BucketedBatches):
+    if config.guided_alignment:
+        assert isinstance(prepared.batches, BucketedBatches)  # the configuration refuses it beside streaming
         objective = guided(config, prepared.batches, len(target), run.world)
     run.fit(model, prepared.batches, objective, prepared.validator, prepared.fingerprint)
     translator = run.marked(Translator(model, config.model, source, target, config.search))

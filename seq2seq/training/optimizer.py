@@ -89,7 +89,7 @@ def learning_rate(config: OptimizerConfig, step: int, total_steps: int, cuts: in
             whole = max(1, total_steps - config.warmup_steps)
             done = min(whole, step - config.warmup_steps) * (config.restarts + 1)
             begun = min(done // whole, config.restarts)  # in whole numbers: a restart is at a step, not just beside it
-            cosine = (1 + math.cos(math.pi * (done - begun * whole) / whole)) / 2
+            cosine = (1 + math.cos(math.pi * ((done - begun * whole) / whole))) / 2
             return peak * (config.final_fraction + (1 - config.final_fraction) * cosine)
         case "halving":
             made = 0 if step < config.decay_start else 1 + (step - config.decay_start) // config.decay_steps

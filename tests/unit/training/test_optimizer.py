@@ -1,5 +1,7 @@
 """Learning rates by hand."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -45,6 +47,15 @@ def test_cosine_begins_anew_after_each_part() -> None:
     assert learning_rate(config, 49, total_steps=130) < 0.03
     many = OptimizerConfig(learning_rate=1.0, warmup_steps=0, restarts=21)
     assert [learning_rate(many, 77 * part, total_steps=77 * 22) for part in range(22)] == [1.0] * 22
+
+
+def test_cosine_without_restarts_is_what_it_was_to_the_last_bit() -> None:
+    """Runs that were begun before there were restarts go on exactly."""
+    config = OptimizerConfig(learning_rate=0.003, warmup_steps=7)
+    for step in range(7, 400):
+        fraction = min(1.0, (step - 7) / (387 - 7))
+        expected = 0.003 * (0.02 + (1 - 0.02) * ((1 + math.cos(math.pi * fraction)) / 2))
+        assert learning_rate(config, step, total_steps=387) == expected
 
 
 def test_weight_decay_is_for_matrices_of_all_but_adam() -> None:
