@@ -32,10 +32,7 @@ HUBER = 0.5
 INPUTS = 2 * (1 + NEIGHBOURS) + 3
 """Numbers per step: values and whether they are known, the mean of all sensors, the time of day on a circle."""
 STACKED = seq2seq.EncoderConfig(hidden_size=48, layers=1, forward_layers=1)
-ENCODERS = {
-    "BiLSTM + LSTM": STACKED,
-    "LSTM + LSTM": replace(STACKED, direction="forward", hidden_size=64),
-}
+ENCODERS = {"BiLSTM + LSTM": STACKED, "LSTM + LSTM": replace(STACKED, direction="forward", hidden_size=64)}
 Examples = list[tuple[np.ndarray, np.ndarray]]
 
 
