@@ -1,4 +1,5 @@
-"""The choice of a recurrent layer, and cells whose steps are a loop of our own: peepholes, layer normalisation."""
+"""The choice of a recurrent layer, and cells whose steps are a loop of our own: peepholes, layer normalisation,
+deep transitions."""
 
 from __future__ import annotations
 
@@ -46,6 +47,8 @@ def _without_zoneout(cell: Cell, input_size: int, hidden_size: int, weight_dropo
             layer = PeepholeLSTM(input_size, hidden_size)
         case "layer_norm_lstm":
             layer = LayerNormLSTM(input_size, hidden_size)
+        case "rhn":
+            layer = RecurrentHighway(input_size, hidden_size)
         case "qrnn":
             layer = QRNNLayer(input_size, hidden_size)
     layer.weight_dropout = weight_dropout
@@ -148,3 +151,34 @@ class LayerNormLSTM(LoopedLayer):
         new_cell = torch.sigmoid(forget) * cell + torch.sigmoid(ingoing) * torch.tanh(candidate)
         shown = nn.functional.layer_norm(new_cell, size) * gain[4] + shift[4]
         return torch.sigmoid(outgoing) * torch.tanh(shown), new_cell
+
+
+class RecurrentHighway(LoopedLayer):
+    """Recurrent highway network with coupled gates (Zilly et al. 2017, eq. 6-9): several transitions from a step's
+    state to the next, of which the first reads the input (transition depth; Pascanu et al. 2014).
+
+    Once for each transition h = t * tanh(a) + (1 - t) * h_before with t = s(b - 2); a and b are W x + U h_before + bias
+    in the first, U' h_before + bias' in the others. A unit's gate begins rather closed, as the paper has it, so that
+    its value stays. h lies within [-1, 1].
+    """
+
+    has_cell = False
+    gates = 2
+    depth: ClassVar[int] = 4
+    """Transitions from a step to the next."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.deeper = nn.ModuleList(nn.Linear(hidden_size, 2 * hidden_size) for _ in range(self.depth - 1))
+
+    def advance(self, gates: Tensor, hidden: Tensor, _cell: Tensor) -> State:
+        """gates [N, 2H], hidden [N, H] -> the next h, twice."""
+        hidden = self._moved(gates, hidden)
+        for transition in self.deeper:
+            hidden = self._moved(transition(hidden), hidden)
+        return hidden, hidden
+
+    @staticmethod
+    def _moved(gates: Tensor, hidden: Tensor) -> Tensor:
+        candidate, transform = gates.chunk(2, -1)
+        return torch.lerp(hidden.to(candidate.dtype), candidate.tanh(), (transform - 2).sigmoid())

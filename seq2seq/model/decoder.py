@@ -49,8 +49,8 @@ class DecoderConfig:
     needs no loop over time. none: the top layer queries, nothing is fed back."""
     cell: Cell = "lstm"
     """Recurrent cell: lstm, gru, rnn (plain tanh), peephole (an LSTM whose gates see the cell), layer_norm_lstm (Ba et
-    al. 2016; a loop over time, no kernel of torch's), or qrnn (Bradbury et al. 2017: gates read the input alone, for
-    speed)."""
+    al. 2016; a loop over time, no kernel of torch's), rhn (recurrent highway network, Zilly et al. 2017: four
+    transitions a step; a loop, too), or qrnn (Bradbury et al. 2017: gates read the input alone, for speed)."""
     bridge: Bridge = "projected"
     """What the decoder starts from. projected: the encoder's last states through a learned projection. layer_by_layer:
     each layer takes over the last states of the encoder's layer of the same height (Sutskever et al. 2014), which needs
@@ -104,9 +104,9 @@ def check_bridge(encoder: EncoderConfig, decoder: DecoderConfig) -> None:
             f"{decoder.hidden_size}; the encoder's states are {', '.join(map(str, widths[:9]))} wide",
         )
         check(
-            decoder.cell != "qrnn" or (encoder.cell in ("qrnn", "gru", "rnn") and encoder.merge != "sum"),
+            decoder.cell != "qrnn" or (encoder.cell in ("qrnn", "gru", "rnn", "rhn") and encoder.merge != "sum"),
             "model.decoder.cell qrnn takes over states within [-1, 1] alone (model.decoder.bridge layer_by_layer): it "
-            "needs a model.encoder.cell of qrnn, gru or rnn, and a model.encoder.merge other than sum",
+            "needs a model.encoder.cell of qrnn, gru, rnn or rhn, and a model.encoder.merge other than sum",
         )
 
 

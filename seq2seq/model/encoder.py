@@ -29,8 +29,8 @@ class EncoderConfig:
     """How the two directions are joined: concat (twice the width), sum, average or multiply (element by element)."""
     cell: Cell = "lstm"
     """Recurrent cell: lstm, gru, rnn (plain tanh), peephole (an LSTM whose gates see the cell), layer_norm_lstm (Ba et
-    al. 2016; a loop over time, no kernel of torch's), or qrnn (Bradbury et al. 2017: gates read the input alone, for
-    speed)."""
+    al. 2016; a loop over time, no kernel of torch's), rhn (recurrent highway network, Zilly et al. 2017: four
+    transitions a step; a loop, too), or qrnn (Bradbury et al. 2017: gates read the input alone, for speed)."""
     direction: Direction = "both"
     """Order in which the input is read: both, or only forward or backward."""
     subsampling: int = 1

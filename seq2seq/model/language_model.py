@@ -30,7 +30,7 @@ class LanguageModelConfig:
     """Sizes and structure of a language model."""
 
     cell: Cell = "lstm"
-    """Recurrent cell: lstm, gru, rnn (plain tanh), peephole, layer_norm_lstm, or qrnn."""
+    """Recurrent cell: lstm, gru, rnn (plain tanh), peephole, layer_norm_lstm, rhn, or qrnn."""
     hidden_size: int = 256
     """Units per layer."""
     layers: int = 1

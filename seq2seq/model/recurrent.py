@@ -1,18 +1,19 @@
-"""One-directional recurrent layers: LSTM, GRU, plain RNN, and LSTMs with peepholes or layer normalisation, for encoders
-and decoders alike.
+"""One-directional recurrent layers: LSTM, GRU, plain RNN, LSTMs with peepholes or layer normalisation, and highway
+networks, for encoders and decoders alike.
 
-A cell is one matrix product of its input and its last hidden state, the gates, and an elementwise function of them.
+A cell is one matrix product of its input and its last hidden state, the gates, and a function of them, elementwise in
+all but highway networks.
 Every layer here answers to the same five calls:
 
 - `layer(inputs [B, S, I], lengths [B])` -> states [B, S, H] (undefined on padding), h [B, H] and c [B, H] of the last
   real step: how encoders read padded sequences;
 - `run(inputs [B, T, I], start)` -> states [B, T, H], from a given (h, c): how decoders are trained;
 - `step(inputs [N, I], h [N, H], c [N, H])` -> h, c: one step of search;
-- `joint_weights()` and `advance(gates, h, c)`: product and elementwise function apart, for loops that prepare the
-  product (training with input feeding, prepared search, int8).
+- `joint_weights()` and `advance(gates, h, c)`: product and the rest apart, for loops that prepare the product
+  (training with input feeding, prepared search, int8).
 
-A cell without a c of its own (GRU, RNN) gives its h twice; `has_cell` says which it is, `reads_hidden` whether the
-gates read h at all. A new cell is a subclass of `LoopedLayer`, or a layer like `QRNNLayer`, and a line in
+A cell without a c of its own (GRU, RNN, highway) gives its h twice; `has_cell` says which it is, `reads_hidden` whether
+the gates read h at all. A new cell is a subclass of `LoopedLayer`, or a layer like `QRNNLayer`, and a line in
 `build_recurrent`.
 """
 
@@ -28,7 +29,7 @@ from seq2seq.model.loop_autograd import lstm_elementwise
 from seq2seq.model.memory import length_mask
 from seq2seq.runtime.device import product_type
 
-Cell = Literal["lstm", "gru", "rnn", "peephole", "layer_norm_lstm", "qrnn"]
+Cell = Literal["lstm", "gru", "rnn", "peephole", "layer_norm_lstm", "rhn", "qrnn"]
 Output = tuple[Tensor, Tensor, Tensor]
 State = tuple[Tensor, Tensor]
 """h and c."""
@@ -38,7 +39,7 @@ SATURATED = 1e4
 
 
 class JointWeights(NamedTuple):
-    """A cell's gates are inputs @ by_input^T + h @ by_hidden^T + bias, [N, G]; G is 4H, of a plain RNN H."""
+    """A cell's gates are inputs @ by_input^T + h @ by_hidden^T + bias, [N, G]; G is 4H in most."""
 
     by_input: Tensor
     """[G, I]"""

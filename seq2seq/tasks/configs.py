@@ -100,6 +100,9 @@ class ExperimentConfig(TaskConfig, DataConfig):
     guided_alignment: float = 0.0
     """Weight of guided alignment (Chen et al. 2016): attention is drawn towards the alignments that IBM Model 1 finds
     in the training data. 0: off."""
+    focal_gamma: float = 0.0
+    """Power gamma of the focal loss (Lin et al. 2017): a token's loss counts (1 - p)^gamma, p its probability, so that
+    what the model is sure of counts less. 0: off."""
     bpe_dropout: float = 0.0
     """Probability of leaving out a merge of characters where training sentences are segmented, anew in every epoch
     (Provilkov et al. 2020: 0.1); needs vocabulary.model_type bpe. 0: off."""
@@ -123,7 +126,9 @@ class ExperimentConfig(TaskConfig, DataConfig):
         check_numbers(self, "", label_smoothing=Real(0, 1, without=(1,)), r_drop=Real(0, 1_000))
         check_numbers(self, "", bpe_dropout=Real(0, 1), segmentation_alpha=Real(0, 100))
         check_numbers(self, "", minimum_risk_samples=Whole(0, 1_000), minimum_risk_sharpness=Real(0, 100))
-        check_numbers(self, "", scheduled_sampling=Real(0, 1), guided_alignment=Real(0, 1_000))
+        check_numbers(
+            self, "", scheduled_sampling=Real(0, 1), guided_alignment=Real(0, 1_000), focal_gamma=Real(0, 100)
+        )
         check(
             len(self.objectives) < 2,
             f"{' and '.join(self.objectives)} are {len(self.objectives)} objectives: choose one",
@@ -131,9 +136,10 @@ class ExperimentConfig(TaskConfig, DataConfig):
         self._check_segmentation()
         self._check_guided()
         check(
-            self.model.decoder.output_normalizer == "softmax" or not (self.r_drop or self.minimum_risk_samples),
-            "r_drop and minimum_risk_samples compare logarithms of probabilities, which are 0 in part with "
-            f"model.decoder.output_normalizer {self.model.decoder.output_normalizer}: leave them out",
+            self.model.decoder.output_normalizer == "softmax"
+            or not (self.r_drop or self.minimum_risk_samples or self.focal_gamma),
+            "r_drop, minimum_risk_samples and focal_gamma compare logarithms of probabilities, which are 0 in part "
+            f"with model.decoder.output_normalizer {self.model.decoder.output_normalizer}: leave them out",
         )
         check(
             self.model.tie != "three_way" or self.shares_vocabulary,
@@ -214,7 +220,7 @@ class ExperimentConfig(TaskConfig, DataConfig):
             )
 
 
-OBJECTIVES = ("r_drop", "minimum_risk_samples", "scheduled_sampling", "guided_alignment")
+OBJECTIVES = ("r_drop", "minimum_risk_samples", "scheduled_sampling", "guided_alignment", "focal_gamma")
 """Options of which each chooses another objective than cross-entropy under teacher forcing."""
 QUICK_STEPS = 3
 """Steps of a smoke run."""

@@ -50,7 +50,12 @@ def _languages(*columns: str) -> list[str]:
 
 def _cell_name(cell: str) -> str:
     """What a recurrent cell is called in print; a cell that is not listed goes by its option's value."""
-    names = {"peephole": "peephole LSTM", "layer_norm_lstm": "layer-normalised LSTM", "qrnn": "quasi-recurrent"}
+    names = {
+        "peephole": "peephole LSTM",
+        "layer_norm_lstm": "layer-normalised LSTM",
+        "qrnn": "quasi-recurrent",
+        "rhn": "recurrent highway",
+    }
     return {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN", **names}.get(cell, cell)
 
 

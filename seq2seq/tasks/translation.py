@@ -39,7 +39,7 @@ from seq2seq.tasks.guiding import guided
 from seq2seq.tasks.model_card import write_card
 from seq2seq.tasks.splits import held_out, together, training_splits
 from seq2seq.training.minimum_risk import minimum_risk
-from seq2seq.training.objectives import r_drop, teacher_forcing
+from seq2seq.training.objectives import focal, r_drop, teacher_forcing
 from seq2seq.training.scheduled_sampling import scheduled_sampling
 
 log = logging.getLogger(__name__)
@@ -116,6 +116,8 @@ def training_objective(config: ExperimentConfig, target: Vocabulary) -> Objectiv
         return r_drop(config.r_drop, config.label_smoothing)
     if config.scheduled_sampling:
         return scheduled_sampling(config.scheduled_sampling, config.label_smoothing)
+    if config.focal_gamma:
+        return focal(config.focal_gamma, config.label_smoothing)
     return teacher_forcing(config.label_smoothing)
 
 

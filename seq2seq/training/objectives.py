@@ -22,6 +22,8 @@ from seq2seq.runtime.distributed import World
 
 IGNORED = -100
 """A label that does not count."""
+SURE = 1e-6
+"""What is missing to a probability of 1, at least: powers below 1 have no slope at 0."""
 ComputeLoss = Callable[[Any, Batch], LossSum]
 ComputeSequenceLoss = Callable[[SequenceModel, SequenceBatch], LossSum]
 
@@ -55,6 +57,23 @@ def r_drop(alpha: float, label_smoothing: float = 0.0) -> ComputeLoss:
         real = batch.target_output != PAD_ID
         apart = symmetric_divergence(*model.decoder.log_probs(output).chunk(2))
         return LossSum(by_labels.total / 2 + alpha / 4 * (apart * real).sum(), real.sum())
+
+    return compute_loss
+
+
+def focal(gamma: float, label_smoothing: float = 0.0) -> ComputeLoss:
+    """Focal loss (Lin et al. 2017, eq. 4): each target token's cross-entropy times (1 - p)^gamma, p being the token's
+    probability, so that tokens that the model is sure of count less. Holds the probabilities of all steps, [B, T, V].
+    """
+
+    def compute_loss(model: Seq2Seq, batch: Batch) -> LossSum:
+        output = model(batch.source, batch.source_lengths, batch.target_input)
+        log_probs = model.decoder.log_probs(output)
+        of_targets = log_probs.gather(-1, batch.target_output[..., None])[..., 0]
+        loss = -(1 - label_smoothing) * of_targets - label_smoothing * log_probs.mean(-1)
+        missing = (-of_targets.expm1()).clamp(min=SURE)
+        real = batch.target_output != PAD_ID
+        return LossSum((missing.pow(gamma) * loss * real).sum(), real.sum())
 
     return compute_loss
 

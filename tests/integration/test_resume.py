@@ -88,7 +88,9 @@ def test_a_resumed_stream_equals_an_uninterrupted_one(
         run(replace(streamed("run"), data=str(other)))
 
 
-@pytest.mark.parametrize("objective", [{"r_drop": 1.0}, {"scheduled_sampling": 0.3}, {"guided_alignment": 0.5}])
+@pytest.mark.parametrize(
+    "objective", [{"r_drop": 1.0}, {"scheduled_sampling": 0.3}, {"guided_alignment": 0.5}, {"focal_gamma": 1.0}]
+)
 def test_a_resume_with_every_lever_equals_an_uninterrupted_run(
     objective: dict[str, Any], toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

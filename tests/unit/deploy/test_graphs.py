@@ -39,6 +39,7 @@ MODELS = (
     (EncoderConfig(6, cell="rnn", direction="backward"), DecoderConfig(6, 1, "dot", "none", "rnn", "first_input")),
     (EncoderConfig(4, cell="peephole", merge="multiply"), DecoderConfig(5, 1, "none", "input_feeding", "peephole")),
     (EncoderConfig(4), DecoderConfig(5, 2, cell="qrnn")),
+    (EncoderConfig(4), DecoderConfig(5, 1, "general", "input_feeding", "rhn")),
 )
 """Exported as one ensemble: that is one pass of the exporter for all of them."""
 
@@ -146,7 +147,7 @@ def test_conditioned_rollouts_give_the_models_numbers(tmp_path: Path) -> None:
             np.testing.assert_allclose(found, module(**given).numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize("cell", ["peephole", "qrnn"])
+@pytest.mark.parametrize("cell", ["peephole", "rhn", "qrnn"])
 def test_a_scan_over_time_equals_the_encoder(cell: Cell) -> None:
     """As torch.export keeps it, for other lengths than it was made with; of cells that ONNX has no kernel for, too."""
     torch.manual_seed(0)

@@ -40,7 +40,7 @@ def test_equals_packed_bidirectional_lstm() -> None:
 
 CONFIGS = [
     *[EncoderConfig(6, 2, merge) for merge in ("concat", "sum", "average", "multiply")],  # type: ignore[arg-type]
-    *[EncoderConfig(6, 2, cell=cell) for cell in ("gru", "rnn", "peephole")],  # type: ignore[arg-type]
+    *[EncoderConfig(6, 2, cell=cell) for cell in ("gru", "rnn", "peephole", "rhn")],  # type: ignore[arg-type]
     *[EncoderConfig(6, 2, direction=direction) for direction in ("forward", "backward")],  # type: ignore[arg-type]
     *[EncoderConfig(6, 3, subsampling=factor) for factor in (2, 3)],
     EncoderConfig(6, 2, forward_layers=1),

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seq2seq.errors import UserError
-from seq2seq.model.cells import LayerNormLSTM, PeepholeLSTM, build_recurrent
+from seq2seq.model.cells import LayerNormLSTM, PeepholeLSTM, RecurrentHighway, build_recurrent
 from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.initialisation import initialise_model
@@ -130,6 +130,29 @@ def test_peephole_gradients() -> None:
     inputs = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
     parameters = tuple(layer.parameters())
     assert torch.autograd.gradcheck(lambda *_: layer(inputs, torch.tensor([4, 2])), (inputs, *parameters))
+
+
+def test_a_highway_step_follows_its_equations() -> None:
+    """Two units, plain numbers (Zilly et al. 2017, eq. 6-9): the state passes four times, the input joins the first."""
+    torch.manual_seed(0)
+    layer = RecurrentHighway(1, 2).double()
+    for parameter in layer.parameters():
+        parameter.data.normal_()
+    assert layer.depth == 4
+    inputs = [2.0, -3.0]
+    states, hidden, again = layer(torch.tensor(inputs).double()[None, :, None], torch.tensor([2]))
+    passes = [(layer.weight_hh, layer.bias), *((each.weight, each.bias) for each in layer.deeper)]
+    rows = [(weight.tolist(), bias.tolist()) for weight, bias in passes]
+    by_input = layer.weight_ih[:, 0].tolist()
+    s = [0.0, 0.0]
+    for x, found in zip(inputs, states[0].tolist(), strict=True):
+        for number, (weight, bias) in enumerate(rows):
+            added = [each * x if number == 0 else 0.0 for each in by_input]
+            gates = [weight[row][0] * s[0] + weight[row][1] * s[1] + bias[row] + added[row] for row in range(4)]
+            opened = [sigmoid(gates[2 + unit] - 2) for unit in range(2)]
+            s = [opened[unit] * math.tanh(gates[unit]) + (1 - opened[unit]) * s[unit] for unit in range(2)]
+        assert found == pytest.approx(s, abs=1e-9)
+    assert hidden[0].tolist() == again[0].tolist() == pytest.approx(s, abs=1e-9)
 
 
 def test_a_quasi_recurrent_step_follows_its_equations() -> None:

@@ -20,6 +20,7 @@ from seq2seq.model.sequence_model import SequenceModel
 from seq2seq.training.objectives import (
     classification,
     ctc,
+    focal,
     joint_attention_ctc,
     labelling,
     labelling_and_classification,
@@ -167,6 +168,52 @@ def test_r_drop_by_hand() -> None:
     assert int(loss.tokens) == 5
     plain = teacher_forcing(smoothing)(model.eval(), batch)
     torch.testing.assert_close(r_drop(alpha, smoothing)(model, batch), plain)  # without dropout nothing is apart
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_loss_by_hand(gamma: float) -> None:
+    """Sums in plain Python, and gradients against finite differences; with gamma 0 it is cross-entropy."""
+    torch.manual_seed(0)
+    model = build_model(ModelConfig(4, 0.0, encoder=EncoderConfig(3), decoder=DecoderConfig(3)), 9, 9).double()
+    for parameter in model.parameters():
+        parameter.data.mul_(3)
+    batch = collate([([4, 5, 6, 7], [5, 8]), ([6, 7, 8], [4])])
+    loss = focal(gamma, 0.1)(model, batch)
+    log_probs = model.decoder.log_probs(model(*list(batch)[:3])).tolist()
+    expected = 0.0
+    for row, targets in enumerate(([5, 8, 3], [4, 3])):
+        for each, target in zip(log_probs[row], targets, strict=False):
+            cross_entropy = -0.9 * each[target] - 0.1 * sum(each) / 9
+            expected += (1 - math.exp(each[target])) ** gamma * cross_entropy
+    assert loss.total.item() == pytest.approx(expected, rel=1e-9)
+    assert int(loss.tokens) == 5
+    cross_entropy = teacher_forcing(0.1)(model, batch).total.item()
+    assert (loss.total.item() == pytest.approx(cross_entropy)) == (gamma == 0)
+
+    class OfLoss(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self) -> Tensor:
+            return focal(gamma, 0.1)(self.model, batch).total
+
+    def of_bias(bias: Tensor) -> Tensor:
+        return torch.func.functional_call(OfLoss(), {"model.decoder.output.bias": bias}, ())
+
+    bias = model.decoder.output.bias.detach().clone()
+    assert torch.autograd.gradcheck(of_bias, bias.requires_grad_())
+
+
+def test_focal_loss_of_a_certain_token_has_a_gradient() -> None:
+    """Of gamma below 1 too, whose power has no slope at 0."""
+    torch.manual_seed(0)
+    model = build_model(ModelConfig(4, 0.0, encoder=EncoderConfig(3), decoder=DecoderConfig(3)), 9, 9)
+    model.decoder.output.bias.data[3] = 100.0
+    loss = focal(0.5)(model, collate([([4], [])]))
+    loss.total.backward()
+    assert loss.total.item() == 0.0
+    assert all(each.grad is None or each.grad.isfinite().all() for each in model.parameters())
 
 
 @pytest.mark.parametrize("lexical", [False, True])
