@@ -302,7 +302,8 @@ class RecurrentDecoder(nn.Module):
         for _ in range(embedded.shape[1]):
             below = feed
             for number, product in enumerate(products):
-                gates = product(torch.cat((below, hidden[number]), -1))
+                reads_hidden = layers[number].reads_hidden
+                gates = product(torch.cat((below, hidden[number]), -1) if reads_hidden else below)
                 hidden[number], cell[number] = layers[number].advance(gates, hidden[number], cell[number])
                 below = self._stacked(number, hidden[number] * layers_mask, below)
             context, looked = attend_next(below)
@@ -312,7 +313,8 @@ class RecurrentDecoder(nn.Module):
         return torch.stack(features, 1), torch.stack(weights, 1)
 
     def _loop_products(self, embedded: Tensor) -> tuple[list[LoopProduct], LoopProduct]:
-        """embedded [B, T, E] -> each layer's weights for [what is below it, its own hidden state], and the readout's.
+        """embedded [B, T, E] -> each layer's weights for [what is below it, its own hidden state], of a cell that does
+        not read h for the former alone, and the readout's.
 
         The products with the embeddings, of the bottom layer and of deep output, are known before the loop.
         """
@@ -325,7 +327,8 @@ class RecurrentDecoder(nn.Module):
             if number == 0:
                 addends = addends + embedded.transpose(0, 1) @ by_input[:, :width].t()
                 by_input = by_input[:, width:]
-            products.append(LoopProduct(torch.cat((by_input, by_hidden), 1).t(), addends))
+            read = torch.cat((by_input, by_hidden), 1) if layer.reads_hidden else by_input
+            products.append(LoopProduct(read.t(), addends))
         by_state, addends = self.readout.weight, self.readout.bias.expand(steps, rows, -1)
         if self.deep_output:
             addends = addends + embedded.transpose(0, 1) @ by_state[:, -width:].t()
