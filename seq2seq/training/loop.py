@@ -225,6 +225,8 @@ class TrainingLoop:
         self.bar.set_postfix_str(f"loss {loss:.3f}, {speed:,.0f} tokens/s")
         if self.bar.disable:
             place = f"step {self.progress.step}/{self.step.total_steps or '?'}"
+            if self.config.max_seconds:
+                place += f", {self.progress.seconds:.0f} of {self.config.max_seconds} s"
             log.info("%s: loss %.3f, %s target tokens/s, learning rate %.2e", place, loss, f"{speed:,.0f}", rate)
 
     def _record(self, **figures: float) -> None:

@@ -1,6 +1,7 @@
 """Language models over pieces of a vocabulary, a translator's own among them; training for a given time; resuming."""
 
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,7 +110,9 @@ def test_a_resumed_language_model_equals_an_uninterrupted_one(tmp_path: Path) ->
     assert all(torch.equal(tensor, expected[name]) for name, tensor in model_tensors(parts.model).items())
 
 
-def test_training_ends_when_its_time_is_over(tmp_path: Path) -> None:
+def test_training_ends_when_its_time_is_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """And says how much of it has passed."""
+    caplog.set_level("INFO")
     config = language_model_task(tmp_path / "run")
     timed = replace(config, trainer=replace(config.trainer, epochs=1_000_000, max_seconds=1))
     seen: list[str] = []
@@ -118,3 +121,4 @@ def test_training_ends_when_its_time_is_over(tmp_path: Path) -> None:
         last = seq2seq.read_journal(tmp_path / "run")[-1]["step"]
         assert 0 < last < 100_000
     assert seq2seq.read_journal(tmp_path / "run")[-1]["step"] == last
+    assert re.search(rf"step {last}/\d+, 1 of 1 s: loss", caplog.text)
