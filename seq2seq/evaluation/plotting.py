@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 TRAINING, VALIDATION, SCORE = "#8fb8de", "#1b4f8a", "#d9822b"
+COLOURS, LINE_STYLES = 10, ("-", "--", ":", "-.")
+"""Colours that matplotlib goes through, and how lines are drawn the first, second time and so on."""
 MOST_TICKS = 12
 """Epochs and markers on a curve at most; more would run together."""
 MOST_INCHES = 16.0
@@ -53,14 +55,20 @@ def plot_lines(lines: Mapping[str, Sequence[tuple[float, float]]], path: Path, x
     """Writes named lines of (x, y) points into one PNG."""
     check_argument("plot_lines", "lines", lines, Mapping)
     path = checked_path(path, "path", "that of a picture")
+    _save(lines_figure(lines, x_label, y_label), path)
+
+
+def lines_figure(lines: Mapping[str, Sequence[tuple[float, float]]], x_label: str, y_label: str) -> Figure:
+    """What `plot_lines` writes."""
     figure = new_figure(8, 4.8)
     axes = figure.subplots()
-    for name, points in lines.items():
-        axes.plot([x for x, _ in points], [y for _, y in points], label=name)
+    for number, (name, points) in enumerate(lines.items()):
+        style = LINE_STYLES[number // COLOURS % len(LINE_STYLES)]
+        axes.plot([x for x, _ in points], [y for _, y in points], style, color=f"C{number % COLOURS}", label=name)
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.grid(alpha=0.25)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)  # where it can hide no line
-    _save(figure, path)
+    return figure
 
 
 def plot_image_attention(image: Any, words: Sequence[str], maps: Sequence[Any], path: Path, columns: int = 6) -> None:

@@ -201,6 +201,14 @@ def _unparsable() -> "Figure":
     return figure
 
 
+def test_no_two_of_many_lines_look_alike() -> None:
+    lines = {f"line {number}": [(0.0, number), (1.0, number + 0.5)] for number in range(12)}
+    (axes,) = plotting.lines_figure(lines, "x", "y").axes
+    drawn = {line.get_label(): [tuple(each) for each in line.get_xydata().tolist()] for line in axes.lines}
+    assert drawn == lines
+    assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 12
+
+
 def test_without_matplotlib_there_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seq2seq.evaluation.fonts.find_spec", lambda _: None)
     for draw in (
