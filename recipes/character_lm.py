@@ -144,7 +144,8 @@ def report(config: Config, texts: Texts) -> None:
 
 
 def variants(config: Config) -> dict[str, Config]:
-    """Every cell by every optimiser, for equal times, at a constant rate: nobody knows the last step."""
+    """Every cell by every optimiser, for equal times, at a constant rate behind the warm-up: nobody knows the last
+    step."""
     found = {}
     for cell in ("rnn", "gru", "lstm", "peephole"):
         for name, rate in RATES.items():

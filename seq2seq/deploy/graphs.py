@@ -3,7 +3,7 @@ search.
 
 Recurrent layers that read whole sequences become ONNX's own LSTM, GRU and RNN nodes, whose `sequence_lens` do what
 `BidirectionalLayer` does by reversing, or, in a program of torch, a scan over time; a step's layer becomes one matrix
-product and its elementwise function. All have the layers' own weights, so the numbers are the model's.
+product and what follows it. All have the layers' own weights, so the numbers are the model's.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ class PreparedModels:
 
 class PreparedLayer(NamedTuple):
     """A recurrent layer: its gates are product([inputs; h], addend), of a cell that does not read h product(inputs,
-    addend); its elementwise function is advance."""
+    addend); what follows them is advance."""
 
     product: Product | None
     """None where a layer reads neither: at the bottom without input feeding, of such a cell. Its gates are the

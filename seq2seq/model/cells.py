@@ -15,6 +15,7 @@ from seq2seq.model.looped import Looped
 from seq2seq.model.quasi_recurrent import QRNNLayer
 from seq2seq.model.recurrent import Cell, GRULayer, JointWeights, LSTMLayer, ProjectedLSTM, RNNLayer, State
 from seq2seq.model.zoneout import ZoneoutLayer
+from seq2seq.runtime.device import at_least_fp32
 
 
 def build_recurrent(
@@ -67,10 +68,15 @@ def check_projection(config: Any, section: str) -> None:
 
 def check_weights_stay(cell: Cell, proj_size: int, weight_dropout: float, zoneout: float, section: str) -> None:
     """Raises UserError where recurrent weights are to be dropped, or values kept, of projected states, or weights of a
-    cell that has none. section: what stands before proj_size in options, such as "model."."""
+    cell that has none, or has more of them than would be dropped. section: what stands before proj_size in options,
+    such as "model."."""
     check(
         not (cell == "qrnn" and weight_dropout),
         f"{section}cell qrnn has no recurrent weights that recurrent_dropout could drop; set it to 0",
+    )
+    check(
+        not (cell == "rhn" and weight_dropout),
+        f"{section}cell rhn goes without recurrent_dropout, which reaches one of its transitions; set it to 0",
     )
     check(
         not (proj_size and (weight_dropout or zoneout)),
@@ -157,9 +163,10 @@ class RecurrentHighway(LoopedLayer):
     """Recurrent highway network with coupled gates (Zilly et al. 2017, eq. 6-9): several transitions from a step's
     state to the next, of which the first reads the input (transition depth; Pascanu et al. 2014).
 
-    Once for each transition h = t * tanh(a) + (1 - t) * h_before with t = s(b - 2); a and b are W x + U h_before + bias
-    in the first, U' h_before + bias' in the others. A unit's gate begins rather closed, as the paper has it, so that
-    its value stays. h lies within [-1, 1].
+    Each transition computes h = t * tanh(a) + (1 - t) * h_before with t = s(b - 2); the first has a and b from W x +
+    U h_before + bias, each other one from its own U h_before + bias. A unit's gate begins rather closed, as the paper
+    has it, so that its value stays. h lies within [-1, 1] where it starts there, and is kept in fp32 at least: in bf16
+    a value that moves little would not move at all.
     """
 
     has_cell = False
@@ -180,5 +187,5 @@ class RecurrentHighway(LoopedLayer):
 
     @staticmethod
     def _moved(gates: Tensor, hidden: Tensor) -> Tensor:
-        candidate, transform = gates.chunk(2, -1)
+        candidate, transform = at_least_fp32(gates).chunk(2, -1)
         return torch.lerp(hidden.to(candidate.dtype), candidate.tanh(), (transform - 2).sigmoid())

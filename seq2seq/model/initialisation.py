@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.data.symbols import PAD_ID
-from seq2seq.model.cells import LoopedLayer
+from seq2seq.model.cells import LoopedLayer, RecurrentHighway
 from seq2seq.model.quasi_recurrent import QRNNLayer
 from seq2seq.model.recurrent import lstm_weights
 
@@ -52,6 +52,10 @@ def initialise(module: nn.Module) -> None:
     elif isinstance(module, LoopedLayer):
         _initialise_gates(module.weight_ih, module.weight_hh, module.hidden_size)
         _initialise_bias(module.bias, module.hidden_size)
+        if isinstance(module, RecurrentHighway):
+            for transition in module.deeper:
+                for square in transition.get_parameter("weight").split(module.hidden_size):
+                    nn.init.orthogonal_(square)
     elif isinstance(module, QRNNLayer):
         for rows in module.weight_ih.split(module.hidden_size):
             nn.init.xavier_uniform_(rows)

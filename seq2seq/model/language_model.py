@@ -30,7 +30,8 @@ class LanguageModelConfig:
     """Sizes and structure of a language model."""
 
     cell: Cell = "lstm"
-    """Recurrent cell: lstm, gru, rnn (plain tanh), peephole, layer_norm_lstm, rhn, or qrnn."""
+    """Recurrent cell: lstm, gru, rnn (plain tanh), peephole, layer_norm_lstm, rhn (a recurrent highway network), or
+    qrnn."""
     hidden_size: int = 256
     """Units per layer."""
     layers: int = 1

@@ -2,8 +2,7 @@
 networks, for encoders and decoders alike.
 
 A cell is one matrix product of its input and its last hidden state, the gates, and a function of them, elementwise in
-all but highway networks.
-Every layer here answers to the same five calls:
+most. Every layer here answers to the same five calls:
 
 - `layer(inputs [B, S, I], lengths [B])` -> states [B, S, H] (undefined on padding), h [B, H] and c [B, H] of the last
   real step: how encoders read padded sequences;

@@ -101,8 +101,8 @@ class ExperimentConfig(TaskConfig, DataConfig):
     """Weight of guided alignment (Chen et al. 2016): attention is drawn towards the alignments that IBM Model 1 finds
     in the training data. 0: off."""
     focal_gamma: float = 0.0
-    """Power gamma of the focal loss (Lin et al. 2017): a token's loss counts (1 - p)^gamma, p its probability, so that
-    what the model is sure of counts less. 0: off."""
+    """Power gamma of the focal loss (Lin et al. 2017): a target token's loss counts (1 - p)^gamma, p its probability,
+    so that what the model is sure of counts less; needs memory for the probabilities of a whole batch. 0: off."""
     bpe_dropout: float = 0.0
     """Probability of leaving out a merge of characters where training sentences are segmented, anew in every epoch
     (Provilkov et al. 2020: 0.1); needs vocabulary.model_type bpe. 0: off."""
@@ -138,7 +138,7 @@ class ExperimentConfig(TaskConfig, DataConfig):
         check(
             self.model.decoder.output_normalizer == "softmax"
             or not (self.r_drop or self.minimum_risk_samples or self.focal_gamma),
-            "r_drop, minimum_risk_samples and focal_gamma compare logarithms of probabilities, which are 0 in part "
+            "r_drop, minimum_risk_samples and focal_gamma take the logarithm of probabilities, which are 0 in part "
             f"with model.decoder.output_normalizer {self.model.decoder.output_normalizer}: leave them out",
         )
         check(

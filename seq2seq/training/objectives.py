@@ -23,7 +23,7 @@ from seq2seq.runtime.distributed import World
 IGNORED = -100
 """A label that does not count."""
 SURE = 1e-6
-"""What is missing to a probability of 1, at least: powers below 1 have no slope at 0."""
+"""The least that a probability is taken to lack of 1: a power below 1 has an infinite slope at 0."""
 ComputeLoss = Callable[[Any, Batch], LossSum]
 ComputeSequenceLoss = Callable[[SequenceModel, SequenceBatch], LossSum]
 
@@ -62,18 +62,21 @@ def r_drop(alpha: float, label_smoothing: float = 0.0) -> ComputeLoss:
 
 
 def focal(gamma: float, label_smoothing: float = 0.0) -> ComputeLoss:
-    """Focal loss (Lin et al. 2017, eq. 4): each target token's cross-entropy times (1 - p)^gamma, p being the token's
-    probability, so that tokens that the model is sure of count less. Holds the probabilities of all steps, [B, T, V].
+    """Focal loss (Lin et al. 2017, eq. 4): each target token's -log p times (1 - p)^gamma, p being its probability, so
+    that tokens that the model is sure of count less. What label smoothing gives to the other tokens counts as ever: it
+    would else grow too light to keep p from 1. Holds the probabilities of all steps, [B, T, V].
     """
 
     def compute_loss(model: Seq2Seq, batch: Batch) -> LossSum:
         output = model(batch.source, batch.source_lengths, batch.target_input)
         log_probs = model.decoder.log_probs(output)
         of_targets = log_probs.gather(-1, batch.target_output[..., None])[..., 0]
-        loss = -(1 - label_smoothing) * of_targets - label_smoothing * log_probs.mean(-1)
         missing = (-of_targets.expm1()).clamp(min=SURE)
+        loss = -(1 - label_smoothing) * missing.pow(gamma) * of_targets
+        if label_smoothing:
+            loss = loss - label_smoothing * log_probs.mean(-1)
         real = batch.target_output != PAD_ID
-        return LossSum((missing.pow(gamma) * loss * real).sum(), real.sum())
+        return LossSum((loss * real).sum(), real.sum())
 
     return compute_loss
 

@@ -3,7 +3,7 @@
 import itertools
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def language_model(cell: Cell = "lstm", seed: int = 0, size: int = V) -> Languag
     return model.eval()
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "peephole"])
+@pytest.mark.parametrize("cell", get_args(Cell))
 def test_stepwise_equals_the_whole(cell: Cell) -> None:
     model = language_model(cell)
     tokens = torch.tensor([[BOS_ID, 4, 5, 6, 4], [BOS_ID, 6, 6, 5, 4]])

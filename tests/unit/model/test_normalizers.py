@@ -180,8 +180,9 @@ def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         ModelConfig(copy=True, decoder=sparse)
     with pytest.raises(UserError, match=r"model\.alignment hard sums over probabilities by softmax"):
         ModelConfig(alignment="hard", decoder=DecoderConfig(coupling="none", attention_normalizer="entmax15"))
-    with pytest.raises(UserError, match=r"compare logarithms of probabilities, which are 0 in part"):
-        ExperimentConfig(data="any", source="a", target="b", model=ModelConfig(decoder=sparse), r_drop=1.0)
+    for objective in ({"r_drop": 1.0}, {"minimum_risk_samples": 2}, {"focal_gamma": 1.0}):
+        with pytest.raises(UserError, match=r"take the logarithm of probabilities, which are 0 in part"):
+            ExperimentConfig(data="any", source="a", target="b", model=ModelConfig(decoder=sparse), **objective)
     monkeypatch.setitem(sys.modules, "entmax", None)
     for decoder in (sparse, DecoderConfig(attention_normalizer="entmax15")):
         with pytest.raises(UserError, match=r"sparsemax and entmax15 need entmax: pip install 'seq2seq\[sparse\]'"):

@@ -155,6 +155,30 @@ def test_a_highway_step_follows_its_equations() -> None:
     assert hidden[0].tolist() == again[0].tolist() == pytest.approx(s, abs=1e-9)
 
 
+def test_a_highway_value_that_moves_little_moves_in_half_precision() -> None:
+    """Its gate lets 0.1 % of the candidate, -1, through at each of 400 transitions: against the same in fp32."""
+    layer = RecurrentHighway(1, 1)
+    for parameter in layer.parameters():
+        parameter.data.zero_()
+    for bias in (layer.bias, *(each.bias for each in layer.deeper)):
+        bias.data.copy_(torch.tensor([-9.0, -4.9]))
+    start = torch.full((1, 1), 0.9), torch.full((1, 1), 0.9)
+    inputs = torch.zeros(1, 100, 1)
+    exact = layer.run(inputs, start)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = layer.run(inputs, start)
+    assert exact[0, -1, 0] < 0.5
+    torch.testing.assert_close(rounded.float(), exact, rtol=0, atol=0.02)
+
+
+def test_highway_layers_begin_with_orthogonal_transitions() -> None:
+    torch.manual_seed(0)
+    layer = initialise_model(nn.Sequential(RecurrentHighway(6, 8)))[0]
+    for weight in (layer.weight_hh, *(each.weight for each in layer.deeper)):
+        for square in weight.detach().split(8):
+            torch.testing.assert_close(square @ square.t(), torch.eye(8))
+
+
 def test_a_quasi_recurrent_step_follows_its_equations() -> None:
     """One unit, one input, plain numbers (Bradbury et al. 2017, eq. 4, over one step); padding changes nothing."""
     layer = QRNNLayer(1, 1).double()
@@ -235,6 +259,8 @@ def test_recurrent_weights_that_there_are_not_cannot_be_dropped() -> None:
         ModelConfig(decoder=DecoderConfig(cell="qrnn"), recurrent_dropout=0.1)
     with pytest.raises(UserError, match="cell qrnn has no recurrent weights"):
         build_recurrent("qrnn", 3, 4, weight_dropout=0.1)
+    with pytest.raises(UserError, match=r"model\.encoder\.cell rhn goes without recurrent_dropout"):
+        ModelConfig(encoder=EncoderConfig(cell="rhn"), recurrent_dropout=0.1)
 
 
 def test_a_layer_normalised_step_follows_its_equations() -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from seq2seq.data.batch import SequenceBatch, collate, collate_sequences
+from seq2seq.data.characters import Characters
 from seq2seq.model.decoder import DecoderConfig, RecurrentDecoder
 from seq2seq.model.decoder_state import Output
 from seq2seq.model.encoder import BiLSTMEncoder, EncoderConfig
@@ -17,6 +18,8 @@ from seq2seq.model.lexical import LexicalDecoder
 from seq2seq.model.losses import LossSum
 from seq2seq.model.seq2seq import CTCSeq2Seq, ModelConfig, build_model
 from seq2seq.model.sequence_model import SequenceModel
+from seq2seq.tasks.configs import ExperimentConfig
+from seq2seq.tasks.translation import training_objective
 from seq2seq.training.objectives import (
     classification,
     ctc,
@@ -183,8 +186,7 @@ def test_focal_loss_by_hand(gamma: float) -> None:
     expected = 0.0
     for row, targets in enumerate(([5, 8, 3], [4, 3])):
         for each, target in zip(log_probs[row], targets, strict=False):
-            cross_entropy = -0.9 * each[target] - 0.1 * sum(each) / 9
-            expected += (1 - math.exp(each[target])) ** gamma * cross_entropy
+            expected -= 0.9 * (1 - math.exp(each[target])) ** gamma * each[target] + 0.1 * sum(each) / 9
     assert loss.total.item() == pytest.approx(expected, rel=1e-9)
     assert int(loss.tokens) == 5
     cross_entropy = teacher_forcing(0.1)(model, batch).total.item()
@@ -205,8 +207,44 @@ def test_focal_loss_by_hand(gamma: float) -> None:
     assert torch.autograd.gradcheck(of_bias, bias.requires_grad_())
 
 
-def test_focal_loss_of_a_certain_token_has_a_gradient() -> None:
-    """Of gamma below 1 too, whose power has no slope at 0."""
+def test_the_option_chooses_focal_loss() -> None:
+    torch.manual_seed(0)
+    model = build_model(ModelConfig(4, 0.0, encoder=EncoderConfig(3), decoder=DecoderConfig(3)), 9, 9)
+    batch = collate([([4, 5, 6, 7], [5, 8])])
+    config = ExperimentConfig(data="data", source="en", target="de", focal_gamma=2.0, label_smoothing=0.2)
+    chosen = training_objective(config, Characters("abcde"))(model, batch)
+    torch.testing.assert_close(chosen, focal(2.0, 0.2)(model, batch))
+
+
+def test_label_smoothing_keeps_focal_loss_from_certainty() -> None:
+    """The least loss of one token among nine lies below a probability of 1, at a lower one with a larger gamma."""
+
+    class Given(torch.nn.Module):
+        def __init__(self, log_probs: Tensor) -> None:
+            super().__init__()
+            self.given, self.decoder = log_probs, self
+
+        def forward(self, *_: Tensor) -> Tensor:
+            return self.given
+
+        def log_probs(self, output: Tensor) -> Tensor:
+            return output
+
+    logits = torch.linspace(-3, 20, 500).double()
+    others = torch.zeros(500, 8).double()
+    log_probs = torch.cat((others[:, :5], logits[:, None], others[:, 5:]), 1).log_softmax(-1)
+    batch = collate([([4], [5])])
+    batch = batch._replace(target_output=torch.tensor([[5]]))
+    best = []
+    for gamma in (0.0, 1.0, 2.0):
+        losses = [focal(gamma, 0.1)(Given(each[None, None]), batch).total.item() for each in log_probs]
+        best.append(log_probs[losses.index(min(losses)), 5].exp().item())
+    assert best[0] == pytest.approx(0.9 + 0.1 / 9, abs=0.01)
+    assert best[2] < best[1] < best[0]
+
+
+def test_focal_loss_of_a_certain_token_has_finite_gradients() -> None:
+    """Of gamma below 1 too, whose power has an infinite slope at 0."""
     torch.manual_seed(0)
     model = build_model(ModelConfig(4, 0.0, encoder=EncoderConfig(3), decoder=DecoderConfig(3)), 9, 9)
     model.decoder.output.bias.data[3] = 100.0
