@@ -165,8 +165,8 @@ class RecurrentHighway(LoopedLayer):
 
     Each transition computes h = t * tanh(a) + (1 - t) * h_before with t = s(b - 2); the first has a and b from W x +
     U h_before + bias, each other one from its own U h_before + bias. A unit's gate begins rather closed, as the paper
-    has it, so that its value stays. h lies within [-1, 1] where it starts there, and is kept in fp32 at least: in bf16
-    a value that moves little would not move at all.
+    has it, so that its value stays. h lies within [-1, 1] where it starts there. It is kept in the weights' type, under
+    autocast fp32: in bf16 a value that moves little would not move at all.
     """
 
     has_cell = False
@@ -180,9 +180,11 @@ class RecurrentHighway(LoopedLayer):
 
     def advance(self, gates: Tensor, hidden: Tensor, _cell: Tensor) -> State:
         """gates [N, 2H], hidden [N, H] -> the next h, twice."""
+        kind = self.weight_hh.dtype
         hidden = self._moved(gates, hidden)
         for transition in self.deeper:
-            hidden = self._moved(transition(hidden), hidden)
+            hidden = self._moved(transition(hidden.to(kind)), hidden)
+        hidden = hidden.to(kind)
         return hidden, hidden
 
     @staticmethod
