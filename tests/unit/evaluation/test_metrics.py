@@ -156,6 +156,12 @@ def test_error_rates_are_among_the_scores() -> None:
     assert chrf(["abc"], [["abc"]]) == 100
 
 
+@pytest.mark.parametrize("tokenizer", ["13a", "none", "intl"])
+def test_bleu_alone_is_sacrebleus_with_each_tokenizer(tokenizer: str) -> None:
+    expected = BLEU(tokenize=tokenizer).corpus_score(HYPOTHESES, [ONE]).score
+    assert bleu(HYPOTHESES, [[line] for line in ONE], tokenize=tokenizer) == pytest.approx(expected)
+
+
 def test_words_alone_are_described_without_bleu_unless_all_are_wrong() -> None:
     line = corpus_scores(["reds", "blue"], [["reds"], ["blues"]]).describe()
     assert line.startswith("chrF2 ") and "exact match 50.00 %" in line and "BLEU" not in line
