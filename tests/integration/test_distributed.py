@@ -211,6 +211,26 @@ def test_processes_train_together_more_than_once(tmp_path: Path) -> None:
     torchrun(2, str(tmp_path / "twice.py"))
 
 
+FREED = """
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from seq2seq.runtime.distributed import world
+
+for _ in range(40):
+    def train():  # what it holds is freed when it returns, at once after the last message
+        with world("cpu") as here:
+            model = DistributedDataParallel(nn.Linear(4, 4))
+            here.sum_tensors([torch.zeros(1)])
+    train()
+"""
+
+
+def test_leaving_a_group_never_waits_for_its_own_threads(tmp_path: Path) -> None:
+    (tmp_path / "freed.py").write_text(FREED)
+    run_ranks(2, tmp_path / "freed.py", [], tmp_path)
+
+
 AHEAD = """
 import os
 import time
