@@ -4,8 +4,8 @@ python recipes/sutskever.py [--data DIR_OR_HUB_ID] [--members N] [--output DIR] 
 
 The source is read in order, backwards as in the paper, and backwards with attention besides. Prints the perplexity and
 BLEU of each on the test split, then of ensembles of up to N models that read backwards, of other seeds; lengths.png
-shows BLEU by the length of the source, with attention and without. SGD and its halving are the paper's, over some 12,000
-updates: layers of 128 cells and small batches, since it is updates that this training needs, and data and time are short.
+shows BLEU by the length of the source, with attention and without. SGD and its halving are the paper's, over some
+12,000 updates: it is updates that this training needs, so layers have 128 cells, and batches are small.
 """
 
 import seq2seq
