@@ -172,7 +172,7 @@ def main(config: Config) -> None:
     (Path(config.output) / "alarms.csv").write_text("".join(["begin,end,known\n", *rows]), encoding="utf-8")
     found = sum(overlap(window, raised) for window in windows)
     false = sum(not overlap(alarm, windows) for alarm in raised)
-    print(f"windows found: {found} of {len(windows)}, false alarms: {false}")
+    print(f"windows found: {found} of {len(windows)}, false alarms: {false}" if windows else f"alarms: {false}")
     curves = {"measured, mean of a day": true.mean(1), "forecast": answers.mean(1)}
     draw(config, times[0], ends, curves, {"alarms": raised, "known windows": windows})
 

@@ -69,7 +69,9 @@ def read(config: Config) -> tuple[Requests, Requests, Requests]:
         made = [Request(f"fly to {city}", "fly", ["O", "O", "B-city"]) for city in "abcdefgh"]
         made += [Request(f"play {song} again", "play", ["O", "B-song", "O"]) for song in "abcdefgh"]
         return made * 8, made, made
-    found = {split: rows for split in SPLITS if (rows := seq2seq.find_slots(Path(config.data), split)) is not None}
+    folder = Path(config.data)
+    seq2seq.check(folder.is_dir(), f"{folder}: {'a file, not a folder' if folder.exists() else 'no such folder'}")
+    found = {split: rows for split in SPLITS if (rows := seq2seq.find_slots(folder, split)) is not None}
     known = "train" in found and len(found) > 1
     seq2seq.check(known, f"{config.data}: must hold train.seq.in, and test.seq.in or valid.seq.in")
     parts = seq2seq.three_parts(found, config.trainer.seed, 256 if config.quick else 10**9)

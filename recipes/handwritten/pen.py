@@ -52,7 +52,8 @@ class Strip:
 def read_digits(path: Path) -> Digits:
     """Reads lines of 8 points x, y from 0 to 100, then ten columns of which the digit's is 1 and the others 0. Raises
     UserError naming file and line."""
-    seq2seq.check(path.is_file(), f"{path}: no such file; --data names a folder with pendigits.tra and pendigits.tes")
+    wrong = "is a folder, not a file" if path.is_dir() else "no such file"
+    seq2seq.check(path.is_file(), f"{path}: {wrong}; --data names a folder with pendigits.tra and pendigits.tes")
     points, labels = [], []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -53,6 +53,13 @@ class _Help(DefaultHelpFormatter):
         text = OPTION.sub(lambda option: dashed(option[0]), super().format_help())
         return text.replace("{true,false}", "[true|false]")
 
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """As argparse has it, for each paragraph of a script's docstring; those of commands keep their lines."""
+        return "\n\n".join(
+            part if part.startswith("python ") else super(_Help, self)._fill_text(part, width, indent)
+            for part in text.split("\n\n")
+        )
+
 
 class _Parser(ArgumentParser, Helpful):
     """jsonargparse's parser, whose --help fails where it cannot be written."""

@@ -126,7 +126,7 @@ def _script() -> Path:
 
 
 def _description() -> str:
-    return (sys.modules["__main__"].__doc__ or "").strip().split("\n")[0]
+    return (sys.modules["__main__"].__doc__ or "").strip()
 
 
 def _with_output(defaults: Any) -> Any:

@@ -24,8 +24,8 @@ TIME_COLUMNS = ("", "timestamp", "time", "date", "datetime")
 """Names that a first column of times has."""
 MISSING = ("", "nan", "na", "null")
 """What stands where a value is not known."""
-LARGEST = 1e30
-"""Values beyond it cannot be squared, and are none that a sensor gives."""
+LARGEST = 1e9
+"""Of a value: what scales answers back (`ReaderConfig.scale`, `offset`) is no larger."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,10 @@ def _number(cell: str, place: str) -> float:
         return math.nan
     try:
         number = written_number(cell)
-        check(abs(number) <= LARGEST, "too large, or infinite")
+        check(math.isfinite(number), "infinite")
     except ValueError:
         raise UserError(f"{place}: must be numbers, or empty where a value is missing, got {cell!r:.40}") from None
+    check(abs(number) <= LARGEST, f"{place}: {number:g} is beyond {LARGEST:,.0f}; give values in a larger unit")
     return number
 
 

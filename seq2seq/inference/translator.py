@@ -243,8 +243,13 @@ class Translator(Searcher):
         """Log-probability of each target given its source, by an ensemble's mean probabilities where it is one. Raises
         UserError where a target has more tokens than max_source_tokens: cut like a source, it would get the score of
         another target."""
-        pairs = self._pairs(list_of_texts(sources, "source"), list_of_texts(targets, "target"))
+        return self._scores(self._pairs(list_of_texts(sources, "source"), list_of_texts(targets, "target")))
 
+    def score_translations(self, sources: Sequence[str], translations: Sequence[Translation]) -> list[PairScore]:
+        """`score` of the tokens that a search gave, which need not be those that their text is cut into."""
+        return self._scores(self._pairs(list_of_texts(sources, "source"), translations))
+
+    def _scores(self, pairs: list[Pair]) -> list[PairScore]:
         def score(rows: list[int]) -> list[PairScore]:
             batch = collate_to_decode([pairs[row] for row in rows]).to(self.device)
             log_probs, counts, _ = score_pairs(self.model, batch, *self.partners)

@@ -279,6 +279,22 @@ def test_a_malformed_file_ends_a_recipe_with_one_line(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("slot_filling", "nowhere", "nowhere: no such folder"),
+        ("slot_filling", "pendigits.tra/../rows.csv", "rows.csv: a file, not a folder"),
+        ("handwriting", ".", "pendigits.tra: is a folder, not a file"),
+    ],
+)
+def test_a_folder_in_place_of_a_file_is_named(name: str, given: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "pendigits.tra").mkdir()
+    (tmp_path / "rows.csv").write_text("1")
+    ended = run_script(RECIPES / f"{name}.py", ["--data", tmp_path / given, "--output", tmp_path / "run"], tmp_path)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert message in ended.stderr
+
+
 @pytest.mark.parametrize("name", ["traffic_forecast", "rides_forecast", "handwriting"])
 def test_without_data_they_ask_for_it(name: str, tmp_path: Path) -> None:
     ended = run_script(RECIPES / f"{name}.py", ["--output", tmp_path / "run"], tmp_path)

@@ -87,6 +87,17 @@ def test_an_ensemble_scores_by_the_mean_of_probabilities(toy_run: Path, tmp_path
     assert [each.tokens for each in found] == [len(ids) for ids in tokens]
 
 
+def test_scores_of_what_was_searched_are_the_searchs(toy_run: Path) -> None:
+    """Of its own tokens, which need not be those that its text is cut into."""
+    translator, texts = load(toy_run), ["ba ko mi", "lu", "te so ra ne"]
+    for best in zip(*translator.search(texts, n_best=3), strict=True):
+        scores = translator.score_translations(texts, best)
+        assert [each.log_probability for each in scores] == pytest.approx(
+            [each.log_probability for each in best], abs=1e-3
+        )
+        assert [each.tokens for each in scores] == [len(each.tokens) + 1 for each in best]
+
+
 def test_an_ensemble_hears_all_its_members(toy_run: Path, tmp_path: Path) -> None:
     translator, other = load(toy_run), load(toy_run)
     alone = translator.search(["ba ko mi"])[0][0]

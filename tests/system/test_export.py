@@ -22,7 +22,7 @@ from seq2seq.cli.main import main
 from seq2seq.deploy import check, export, onnx_file
 from seq2seq.deploy.plans import plan_of
 from seq2seq.errors import UserError
-from seq2seq.exported.translate import Exported
+from seq2seq.exported.translate import Exported, Output
 from seq2seq.runs.layout import MODEL_FILE
 from tests.exports import STORED, export_of
 from tests.tiny_runs import frames_of
@@ -301,6 +301,28 @@ def test_programs_of_torch_answer_alike(toy_run: Path, tmp_path: Path, capsys) -
     assert " 0 are answered otherwise" in capsys.readouterr().err
     assert {path.suffix for path in (tmp_path / "programs").iterdir()} >= {".pt2"}
     assert main(["export", str(toy_run), str(tmp_path / "x"), "--format", "torch", "--precision", "int8"]) == 2
+
+
+def test_an_answer_that_rounding_chose_in_a_beam_is_no_difference_but_a_wrong_score_is(toy_run: Path) -> None:
+    """Second best answers stand for those of a beam that kept another hypothesis."""
+    translator, texts = (
+        seq2seq.load(toy_run),
+        [f"{one} {other}" for one in ("ba", "ko", "mi", "lu") for other in ("te", "so")],
+    )
+    assert isinstance(translator, seq2seq.Translator)
+    best, second = zip(*translator.search(texts, n_best=2), strict=True)
+
+    def compared(changed: int, wrong: float) -> check.Report:
+        theirs = [
+            Output(*each)._replace(log_probability=each.log_probability + wrong)
+            for each in (*second[:changed], *best[changed:])
+        ]
+        pairs = [(a.text, a.score, b.text, b.score) for a, b in zip(best, theirs, strict=True)]
+        return check._compare(check._without_near_ties(translator, texts, theirs, pairs), False)
+
+    assert compared(1, 0.0).largest < check.TOLERANCE
+    assert compared(1, 0.01).largest > check.TOLERANCE
+    assert compared(2, 0.0).differing == 2, "too many for rounding"
 
 
 def test_nothing_of_the_users_is_replaced_and_nothing_is_left_half_written(

@@ -45,6 +45,14 @@ def test_what_is_no_recipe_names_those_that_are() -> None:
     assert set(re.findall(r"multi30k_\w+\.py", ended.stderr)) == users
 
 
+def test_help_says_all_that_the_script_says_of_itself() -> None:
+    ended = recipe("slot_filling", "--help")
+    shown = " ".join(ended.stdout.split())
+    said = (ROOT / "recipes" / "slot_filling.py").read_text(encoding="utf-8").split('"""')[1]
+    assert " ".join(said.split()) in shown
+    assert "\npython recipes/slot_filling.py --data DIR" in ended.stdout, "a command begins a line"
+
+
 QUICK = {
     "captions_images": (),
     "captions_shapes": (),
