@@ -124,10 +124,10 @@ def _differs(one: Any, score: float, other: Any, other_score: float) -> bool:
 
 
 def _without_near_ties(model: Translator, texts: list[str], theirs: Sequence[Output], pairs: list[Pair]) -> list[Pair]:
-    """The pairs, where an answer of the export that differs stands beside the model's own score of it. Where two
+    """The pairs, where an answer of the export with another score stands beside the model's own score of it. Where two
     hypotheses are as good, rounding decides which one stays in the beam, and the answer that comes of it has another
-    score than the model's own; rarely: where more than one in NEAR_TIES differ, all stay as they are."""
-    rows = [row for row, pair in enumerate(pairs) if _differs(*pair)]
+    score than the model's own; rarely: where more than one in NEAR_TIES have, all stay as they are."""
+    rows = [row for row, (_, score, _, other) in enumerate(pairs) if not abs(score - other) <= TOLERANCE]
     if len(rows) > max(1, len(pairs) // NEAR_TIES):
         return pairs
     answers = [theirs[row] for row in rows]
