@@ -86,7 +86,8 @@ def three_parts(found: Mapping[str, list[Row]], seed: int, most: int) -> tuple[l
     if "validation" in mixed and "test" in mixed:
         return training, mixed["validation"], test
     held_out = len(training) // HELD_OUT
-    check(held_out > 0, f"train has {len(training)} rows; to choose the model on a part of them it needs {HELD_OUT}")
+    few = f"the data's split train has {len(training)} rows; to choose the model on a part of them it needs {HELD_OUT}"
+    check(held_out > 0, f"{few}: give more, or a split validation besides test")
     return training[held_out:], training[:held_out], test
 
 
