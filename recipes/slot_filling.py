@@ -35,6 +35,7 @@ class Request(NamedTuple):
 
 Requests = list[Request]
 SPLITS = ("train", "validation", "test")
+WANTED = "give --data DIR, a folder with train.seq.in, train.seq.out and train.label"
 CLASS_WEIGHT = 4.0
 """Labels that an intent counts as much as in the loss: there are some ten of them in a request."""
 FIGURES = ("slot_f1", "intent_accuracy", "accuracy")
@@ -65,12 +66,13 @@ CONFIG = Config(
 def read(config: Config) -> tuple[Requests, Requests, Requests]:
     """Requests to train on, to choose the best model on, and to test on."""
     if not config.data:
-        seq2seq.check(config.quick, "give --data DIR, a folder with train.seq.in, train.seq.out and train.label")
+        seq2seq.check(config.quick, WANTED)
         made = [Request(f"fly to {city}", "fly", ["O", "O", "B-city"]) for city in "abcdefgh"]
         made += [Request(f"play {song} again", "play", ["O", "B-song", "O"]) for song in "abcdefgh"]
         return made * 8, made, made
     folder = Path(config.data)
-    seq2seq.check(folder.is_dir(), f"{folder}: {'a file, not a folder' if folder.exists() else 'no such folder'}")
+    wrong = "a file, not a folder" if folder.exists() else "no such folder"
+    seq2seq.check(folder.is_dir(), f"{folder}: {wrong}; {WANTED}")
     found = {split: rows for split in SPLITS if (rows := seq2seq.find_slots(folder, split)) is not None}
     known = "train" in found and len(found) > 1
     seq2seq.check(known, f"{config.data}: must hold train.seq.in, and test.seq.in or valid.seq.in")

@@ -27,9 +27,10 @@ ENVIRONMENT = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
 """What torchrun sets, with the values of a process that it did not start."""
 _joined = count()
 """Numbers the groups that this process joins; every process joins the same ones in turn."""
-_left: list[distributed.ProcessGroup] = []
-"""The group that was left last. What frees a gloo group waits for its threads and holds the interpreter's lock, which a
-thread that still lets go of its last tensors needs: freed at once, one group in some tens would wait for ever."""
+_kept: list[distributed.ProcessGroup | None] = []
+"""The group joined last, kept beyond its end, until the next one is joined. What frees a gloo group waits for its
+threads and holds the interpreter's lock, which a thread that still lets go of its last tensors needs: freed at once,
+one group in some tens would wait for ever."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def world(device: str = "auto") -> Iterator[World]:
         world_size=size,
         timeout=LONGEST_WAIT,
     )
-    _left[:] = [distributed.distributed_c10d._get_default_group()]  # which frees the one before
+    _kept[:] = [distributed.group.WORLD]
     try:
         yield World(rank, size, chosen)
     except RuntimeError as error:

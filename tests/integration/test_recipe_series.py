@@ -283,7 +283,7 @@ def test_a_malformed_file_ends_a_recipe_with_one_line(
     ("name", "given", "message"),
     [
         ("slot_filling", "nowhere", "nowhere: no such folder"),
-        ("slot_filling", "pendigits.tra/../rows.csv", "rows.csv: a file, not a folder"),
+        ("slot_filling", "rows.csv", "rows.csv: a file, not a folder"),
         ("handwriting", ".", "pendigits.tra: is a folder, not a file"),
     ],
 )
