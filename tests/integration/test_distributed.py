@@ -283,7 +283,8 @@ from seq2seq.errors import UserError
 from seq2seq.runtime.distributed import world
 
 try:
-    with world("cpu"):
+    with world("cpu") as here:
+        here.barrier()  # rank 0 keeps the store: it must not end before the other has joined
         raise DistBackendError("NCCL error: Duplicate GPU detected")
 except UserError as error:
     print(error)
