@@ -16,7 +16,7 @@ from seq2seq.data.vocabulary import VocabularyConfig
 from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.seq2seq import ModelConfig
-from seq2seq.runtime.device import compute_type
+from seq2seq.runtime.device import compute_type, cpu_has_bf16_layers
 from seq2seq.runtime.kernels import cpu_multiplies_int8
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.tasks.translation import run
@@ -39,6 +39,7 @@ def seeded() -> None:
 needs_bf16 = pytest.mark.skipif(
     compute_type("auto", torch.device("cpu")) != torch.bfloat16, reason="this CPU only emulates bf16"
 )
+needs_bf16_layers = pytest.mark.skipif(not cpu_has_bf16_layers(), reason="torch has no LSTM in bf16 on this CPU")
 needs_int8 = pytest.mark.skipif(not cpu_multiplies_int8(), reason="this CPU has no VNNI instructions")
 
 WORDS = ["ba", "ko", "mi", "lu", "te", "so", "ra", "ne"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import re
 import sys
@@ -112,6 +113,18 @@ def _cpu_multiplies_bf16() -> bool:
     """Whether the CPU has AMX tiles or AVX512-BF16; False where this torch has no such test."""
     probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+
+
+@functools.cache
+def cpu_has_bf16_layers() -> bool:
+    """Whether torch runs an LSTM in bf16 on this CPU: oneDNN, which it goes by, does so from AVX512 on."""
+    row, weight, bias = torch.zeros(1, 1, 1), torch.zeros(4, 1), torch.zeros(4)
+    try:
+        with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+            torch.lstm(row, (row, row), [weight, weight, bias, bias], True, 1, 0.0, False, False, True)
+    except RuntimeError:
+        return False
+    return True
 
 
 def product_type(weight: Tensor) -> torch.dtype:

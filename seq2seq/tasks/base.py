@@ -59,7 +59,7 @@ from seq2seq.runs.stored_model import (
 )
 from seq2seq.runs.weights import load_weights, stored_model, stored_shapes
 from seq2seq.runtime.atomic_files import sweep, write_atomically
-from seq2seq.runtime.device import device_named
+from seq2seq.runtime.device import cpu_has_bf16_layers, device_named
 from seq2seq.runtime.distributed import World
 from seq2seq.runtime.distributed import world as joined
 from seq2seq.runtime.paths import checked_path
@@ -258,6 +258,10 @@ def check_hardware(config: TaskConfig, device: torch.device) -> None:
     check(
         trainer.precision != "fp16" or device.type == "cuda",
         "trainer.precision fp16 needs a GPU; choose auto, bf16 or fp32",
+    )
+    check(
+        trainer.precision != "bf16" or device.type != "cpu" or cpu_has_bf16_layers(),
+        "trainer.precision bf16 needs a GPU, or a CPU with AVX512 (of use with AMX or AVX512-BF16); choose auto, fp32",
     )
 
 

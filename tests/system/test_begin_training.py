@@ -53,6 +53,16 @@ def test_what_the_hardware_cannot_do_is_said_before_data_is_read(
     assert not (tmp_path / "run").exists()
 
 
+def test_bf16_is_refused_on_a_cpu_whose_layers_lack_it(
+    toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("seq2seq.tasks.base.cpu_has_bf16_layers", lambda: False)
+    options = ["--trainer.precision", "bf16", "--trainer.device", "cpu"]
+    told = complaint(capsys, arguments(toy_data, tmp_path / "run", *options))
+    assert "trainer.precision bf16 needs a GPU, or a CPU with AVX512" in told
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("option", ["data", "output"])
 def test_a_name_that_is_no_utf8_is_refused_before_work(
     option: str, toy_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

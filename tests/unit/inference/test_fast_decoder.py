@@ -20,7 +20,7 @@ from seq2seq.model.recurrent import Cell
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.runtime.kernels import DecodingPrecision
 from seq2seq.search.beam import SearchConfig, beam_search
-from tests.conftest import needs_bf16, needs_int8
+from tests.conftest import needs_bf16, needs_bf16_layers, needs_int8
 
 COUPLINGS: list[Coupling] = ["none", "bottom_up", "input_feeding"]
 ATTENTIONS: list[AttentionKind] = ["dot", "general", "additive"]
@@ -97,6 +97,7 @@ def test_a_model_that_steps_in_its_own_way_is_left_alone() -> None:
 
 
 @torch.inference_mode()
+@needs_bf16_layers
 def test_prepared_steps_run_under_a_callers_autocast() -> None:
     torch.manual_seed(0)
     model = build_model(ModelConfig(8), 20, 20).eval()

@@ -25,6 +25,7 @@ from seq2seq.runs.layout import GENERATION_FILE, SOURCE_FILE, TARGET_FILE
 from seq2seq.runs.weights import model_tensors, save_tensors
 from seq2seq.search.beam import SearchConfig
 from seq2seq.tasks.configs import GeneratorTask, PredictorTask, TaskConfig
+from tests.conftest import needs_int8
 
 LENGTHS = (3, 9, 1, 7, 5)
 WORDS = VocabularyConfig(size=100, model_type="word", byte_fallback=False)
@@ -297,6 +298,7 @@ def test_what_cannot_join_is_refused(tmp_path: Path) -> None:
         model.save_pretrained(tmp_path / "saved")
 
 
+@needs_int8
 def test_weights_of_8_bits_give_nearly_the_same_scores() -> None:
     model = generator()
     plain = model.search(inputs(), beam_size=1)

@@ -13,6 +13,7 @@ from seq2seq.model.decoder_state import Output
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.tasks.configs import ExperimentConfig
+from tests.conftest import needs_bf16_layers
 
 V, FEATURE = 10, 11
 """Pieces of the target; a source of 12 ids has two more, which are features."""
@@ -70,6 +71,7 @@ def test_gradients_of_the_loss(rows: int, monkeypatch: pytest.MonkeyPatch) -> No
     assert torch.autograd.gradcheck(loss, inputs, fast_mode=True)
 
 
+@needs_bf16_layers
 def test_training_in_half_precision_gives_nearly_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(losses, "CHUNK_ROWS", 4)
     model = copying_model().float()

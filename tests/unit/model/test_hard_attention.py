@@ -19,6 +19,7 @@ from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.search.beam import SearchConfig, beam_search
+from tests.conftest import needs_bf16_layers
 from tests.unit.model.stepwise import stepwise
 
 PAIRS = [([4, 5, 6], [7, 8]), ([5], [9, 4]), ([9, 9], [])]
@@ -145,6 +146,7 @@ def test_a_wide_beam_equals_exhaustive_search(kind: str) -> None:
         assert [each.score for each in found[row]] == pytest.approx([expected[tokens] for tokens in best], abs=1e-4)
 
 
+@needs_bf16_layers
 def test_dropout_and_half_precision_leave_a_finite_loss() -> None:
     model = hard_model("monotonic", dropout=0.3).train()
     batch = collate(PAIRS)

@@ -1,6 +1,7 @@
 """Products of each precision against torch's own, and against exact arithmetic."""
 
 import math
+from contextlib import nullcontext
 from typing import get_args
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from seq2seq.cli.verbs import PRECISIONS
 from seq2seq.errors import UserError
-from seq2seq.runtime.device import device_named
+from seq2seq.runtime.device import cpu_has_bf16_layers, device_named
 from seq2seq.runtime.kernels import (
     DecodingPrecision,
     Int8Product,
@@ -74,6 +75,17 @@ def test_half_precision_is_refused_where_it_would_be_emulated(monkeypatch: pytes
     monkeypatch.setattr("seq2seq.runtime.device._cpu_multiplies_bf16", lambda: False)
     with pytest.raises(UserError, match="bf16 needs a GPU, or a CPU with AMX"):
         product_of(torch.randn(4, 4), "bf16")
+
+
+def test_bf16_layers_are_there_where_an_lstm_runs_in_bf16() -> None:
+    """An LSTM of usual size, forth and back; asking draws no random number."""
+    state = torch.get_rng_state()
+    there = cpu_has_bf16_layers()
+    assert torch.equal(torch.get_rng_state(), state)
+    with nullcontext() if there else pytest.raises(RuntimeError), torch.autocast("cpu", torch.bfloat16):
+        states, _ = torch.nn.LSTM(32, 64)(torch.randn(5, 3, 32))
+        states.sum().backward()
+        assert states.dtype == torch.bfloat16
 
 
 def test_the_command_line_offers_every_precision() -> None:

@@ -20,6 +20,7 @@ from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.training.guided_alignment import TranslationTable, guided_alignment
 from seq2seq.training.objectives import ComputeLoss, teacher_forcing
+from tests.conftest import needs_bf16_layers
 
 Pairs = list[tuple[list[int], list[int]]]
 PAIRS: Pairs = [([4, 5, 4], [6, 7]), ([5], [7, 8, 6]), ([4, 6], [])]
@@ -105,6 +106,7 @@ def _train(model: Seq2Seq, pairs: Pairs, objective: ComputeLoss) -> None:
         optimizer.step()
 
 
+@needs_bf16_layers
 def test_the_table_is_learned_and_moved_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the first loss: a CUDA graph would repeat the copy. In bf16, too, the loss is finite and has a gradient."""
     table, _ = table_of(PAIRS)

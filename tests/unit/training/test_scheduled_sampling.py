@@ -15,6 +15,7 @@ from seq2seq.model.seq2seq import ModelConfig, Seq2Seq, build_model
 from seq2seq.tasks.configs import ExperimentConfig
 from seq2seq.training.objectives import teacher_forcing
 from seq2seq.training.scheduled_sampling import drawn_tokens, sampled_inputs, scheduled_sampling
+from tests.conftest import needs_bf16_layers
 
 SOURCE, TARGET = [4, 5, 6], [6, 7, 4, 5, 6, 7, 4, 5, 6, 7]
 COUNT = 4_000
@@ -90,6 +91,7 @@ def test_the_loss_is_that_of_the_true_targets_after_what_was_read() -> None:
     assert loss.total.requires_grad
 
 
+@needs_bf16_layers
 def test_gradients_under_autocast_are_those_of_the_same_inputs() -> None:
     """Weights that the first pass has cast, without gradients, are not those of the second."""
     model, batch = toy_model(0.0).float(), collate([(SOURCE, TARGET)] * 8)
