@@ -176,7 +176,8 @@ class InferenceDecoder:
         self.decoder = decoder
         self.attentions = scored_parts(decoder.attention)
         self.feeding = decoder.coupling == "input_feeding"
-        self.bottom_up = decoder.coupling == "bottom_up"
+        self.conditional = decoder.coupling == "conditional"
+        self.first_queries = self.conditional or decoder.coupling == "bottom_up"
         self.layers: list[PreparedLayer] = []
         readers = []
         width, size = decoder.embedding.embedding_dim, decoder.recurrent_layers()[0].hidden_size
@@ -185,9 +186,10 @@ class InferenceDecoder:
             by_input, by_hidden, bias = map(scale, layer.joint_weights())
             if number == 0:
                 self.token_gates = torch.addmm(bias, decoder.embedding.weight, by_input[:, :width].t())
-            elif self.bottom_up:
-                readers.append(by_input[:, size:])
-            own = by_input[:, width:] if number == 0 else by_input[:, :size] * self.largest(number)
+            below = width if number == 0 else 0 if self.conditional else size
+            if number > 0 and self.first_queries:
+                readers.append(by_input[:, below:])
+            own = by_input[:, width:] if number == 0 else by_input[:, :below] * self.largest(number)
             read = torch.cat((own, by_hidden), 1) if layer.reads_hidden else own
             product = product_of(read, precision) if read.shape[1] else None
             self.layers.append(PreparedLayer(product, bias, advance, layer.reads_hidden))
@@ -253,20 +255,20 @@ class InferenceDecoder:
         """A StepFn: token [N] int64 -> log-probabilities of the next token [N, V], and the state after it."""
         addend = self.token_gates.index_select(0, token)
         inputs, below = state.feed, state.hidden[0]  # the latter for its type: no layer reads it
-        hidden, cell = [], []
+        hidden, cell = list(state.hidden), list(state.cell)
         contexts: list[Tensor] = []
         weights: Tensor | None = None
         for number, layer in enumerate(self.layers):
             if number > 0:
-                addend = layer.bias + contexts[number - 1] if self.bottom_up else layer.bias
-            before = state.hidden[number]
-            new_hidden, new_cell = layer.advance(layer.gates(inputs, before, addend), before, state.cell[number])
-            hidden.append(new_hidden)
-            cell.append(new_cell)
-            below = new_hidden + below if self.decoder.residual and number > 0 else new_hidden
+                addend = layer.bias + contexts[number - 1] if self.first_queries else layer.bias
+            own = min(number, len(hidden) - 1)
+            gates = layer.gates(inputs, hidden[own], addend)
+            hidden[own], cell[own] = layer.advance(gates, hidden[own], cell[own])
+            below = hidden[own] + below if self.decoder.residual and number > 0 else hidden[own]
             largest = self.largest(number + 1)
-            inputs = read = below if largest == 1 else below / largest
-            if self.bottom_up and number == 0:
+            read = below if largest == 1 else below / largest
+            inputs = None if self.conditional else read
+            if self.first_queries and number == 0:
                 contexts, weights = self._contexts(below, state)
         bias = self.decoder.readout.bias
         features = self.readout(read, bias if self.token_readout is None else self.token_readout[token])

@@ -25,7 +25,7 @@ from seq2seq.model.recurrent import Cell, RecurrentLayer, dropped
 from seq2seq.model.two_attentions import TwoAttentions
 from seq2seq.runtime.device import at_least_fp32, product_type
 
-Coupling = Literal["input_feeding", "bottom_up", "none"]
+Coupling = Literal["input_feeding", "bottom_up", "conditional", "none"]
 Bridge = Literal["projected", "layer_by_layer", "first_input"]
 
 ROW_STEP = 32
@@ -39,14 +39,16 @@ class DecoderConfig:
     hidden_size: int = 512
     """Units per layer."""
     layers: int = 2
-    """Number of stacked layers; bottom_up needs at least 2."""
+    """Number of stacked layers; bottom_up needs at least 2, conditional has 2."""
     attention: AttentionKind = "general"
     """Attention score: dot, general (Luong et al. 2015) or additive (Bahdanau et al. 2015); none: the decoder knows the
     source by its first state alone (Sutskever et al. 2014)."""
     coupling: Coupling = "bottom_up"
     """input_feeding: the attentional vector joins the next step's input (Luong et al. 2015, section 3.3). bottom_up:
     the bottom layer queries, its context joins the input of the upper layers (GNMT, Wu et al. 2016); training
-    needs no loop over time. none: the top layer queries, nothing is fed back."""
+    needs no loop over time. conditional: the first layer goes on from the second one's last state and queries, the
+    second one goes on from there and reads the context, so that both make one deep step (the conditional cell of
+    Sennrich et al. 2017, section 2). none: the top layer queries, nothing is fed back."""
     cell: Cell = "lstm"
     """Recurrent cell: lstm, gru, rnn (plain tanh), peephole (an LSTM whose gates see the cell), layer_norm_lstm (Ba et
     al. 2016; a loop over time, no kernel of torch's), rhn (recurrent highway network, Zilly et al. 2017: four
@@ -80,14 +82,34 @@ class DecoderConfig:
             "the others read; with one layer, set model.decoder.coupling to input_feeding or none",
         )
         check(
-            self.coupling != "bottom_up" or self.attention != "none",
+            self.coupling not in ("bottom_up", "conditional") or self.attention != "none",
             "model.decoder.attention none gives upper layers no context; set model.decoder.coupling to none or "
             "input_feeding",
+        )
+        check(
+            self.coupling != "conditional" or self.layers == 2,
+            f"model.decoder.coupling conditional has 2 model.decoder.layers, not {self.layers}: what queries, and what "
+            "reads the context",
+        )
+        check(
+            self.coupling != "conditional" or not self.residual,
+            "model.decoder.coupling conditional goes without model.decoder.residual: its second layer reads the "
+            "context alone",
+        )
+        check(
+            self.coupling != "conditional" or self.cell != "qrnn",
+            "model.decoder.coupling conditional goes on from a state within a step, which model.decoder.cell qrnn does "
+            "not read",
         )
         check(
             self.bridge != "first_input" or self.coupling == "none",
             "model.decoder.bridge first_input reads before anything is attended to; set model.decoder.coupling to none",
         )
+
+    @property
+    def states(self) -> int:
+        """How many layers keep a state from step to step."""
+        return 1 if self.coupling == "conditional" else self.layers
 
     def attention_sizes(self, memory_size: int) -> tuple[AttentionKind, int, int, int]:
         """What `build_attention` takes besides a normaliser."""
@@ -99,8 +121,8 @@ def check_bridge(encoder: EncoderConfig, decoder: DecoderConfig) -> None:
     if decoder.bridge == "layer_by_layer":
         widths = [layer.output_size for layer in encoder.stack()]
         check(
-            widths == [decoder.hidden_size] * decoder.layers,
-            f"model.decoder.bridge layer_by_layer needs encoder layers like the decoder's {decoder.layers} of "
+            widths == [decoder.hidden_size] * decoder.states,
+            f"model.decoder.bridge layer_by_layer needs encoder layers like the decoder's {decoder.states} of "
             f"{decoder.hidden_size}; the encoder's states are {', '.join(map(str, widths[:9]))} wide",
         )
         check(
@@ -136,12 +158,14 @@ class RecurrentDecoder(nn.Module):
         self.coupling: Coupling = config.coupling
         self.embedding = embedding
         first = width + (width if config.coupling == "input_feeding" else 0)
-        later = size + (memory_size + beside_size if config.coupling == "bottom_up" else 0)
+        below = 0 if config.coupling == "conditional" else size
+        later = below + (memory_size + beside_size if config.coupling in ("bottom_up", "conditional") else 0)
         rates = DropoutRates.of(dropout)
         self.layers = nn.ModuleList(
             build_recurrent(config.cell, first if layer == 0 else later, size, rates.weights, zoneout=rates.zoneout)
             for layer in range(config.layers)
         )
+        self.states = config.states
         self.residual = config.residual
         self.attention = build_attention(*config.attention_sizes(memory_size), config.attention_normalizer)
         if beside_size:
@@ -152,10 +176,10 @@ class RecurrentDecoder(nn.Module):
         self.bridge_hidden = self.bridge_cell = None
         self.first_input = nn.Linear(memory_size, width) if config.bridge == "first_input" else None
         if config.bridge == "projected":
-            self.bridge_hidden = nn.Linear(memory_size, config.layers * size)
+            self.bridge_hidden = nn.Linear(memory_size, config.states * size)
             layer = self.recurrent_layers()[0]
             apart = layer.has_cell and layer.reads_hidden
-            self.bridge_cell = nn.Linear(memory_size, config.layers * size) if apart else None
+            self.bridge_cell = nn.Linear(memory_size, config.states * size) if apart else None
         self.deep_output = config.deep_output
         read = size + self.attention.context_size + (width if config.deep_output else 0)
         self.readout = nn.Linear(read, width)
@@ -174,7 +198,7 @@ class RecurrentDecoder(nn.Module):
     def start(self, memory: Memory, _source: Tensor | None = None) -> DecoderState:
         """State before the first token, one hypothesis per sentence; h and c come from the encoder's through the
         bridge. source [B, S, ...]: what the memory was made from, for decoders that copy."""
-        shape = (memory.states.shape[0], len(self.layers), -1)
+        shape = (memory.states.shape[0], self.states, -1)
         if self.first_input is not None:
             hidden, cell = self._after(self.first_input(memory.final_hidden))
         elif self.bridge_hidden is None:
@@ -207,20 +231,19 @@ class RecurrentDecoder(nn.Module):
         """A step up to the output layer: token [N] int64 -> what it reads [N, E], attention [N, S], the next state."""
         embedded = self.embedding(token)
         inputs = torch.cat((embedded, state.feed), -1) if self.coupling == "input_feeding" else embedded
-        hiddens, cells = [], []
+        hidden, cell = (list(field.unbind(1)) for field in (state.hidden, state.cell))
         looked, below = None, inputs
         for number, layer in enumerate(self.recurrent_layers()):
-            hidden, cell = layer.step(inputs, state.hidden[:, number], state.cell[:, number])
-            hiddens.append(hidden)
-            cells.append(cell)
-            below = self._stacked(number, hidden, below)
+            own = min(number, self.states - 1)
+            hidden[own], cell[own] = layer.step(inputs, hidden[own], cell[own])
+            below = self._stacked(number, hidden[own], below)
             inputs = below
-            if self.coupling == "bottom_up":
+            if self.coupling in ("bottom_up", "conditional"):
                 looked = looked or self.attention(below, state.attention)
-                inputs = torch.cat((below, looked[0]), -1)
+                inputs = looked[0] if self.coupling == "conditional" else torch.cat((below, looked[0]), -1)
         context, weights, attention = looked or self.attention(below, state.attention)
         features = self._read_out(below, context, embedded)
-        return features, weights, DecoderState(torch.stack(hiddens, 1), torch.stack(cells, 1), features, attention)
+        return features, weights, DecoderState(torch.stack(hidden, 1), torch.stack(cell, 1), features, attention)
 
     def unroll(self, tokens: Tensor, memory: Memory, source: Tensor | None = None) -> Output:
         """Teacher forcing: tokens [B, T], bos first -> what `loss` and `log_probs` take. source: as `start` has it."""
@@ -232,6 +255,8 @@ class RecurrentDecoder(nn.Module):
         embedded = self.token_dropout(tokens, self.embedding) * dropouts.embedding
         if self.coupling == "input_feeding":
             return self._unroll_feeding(embedded, state, dropouts)
+        if self.coupling == "conditional":
+            return self._unroll_within(embedded, state, dropouts)
         hidden = self._run_layer(0, embedded, state) * dropouts.layers
         if self.coupling == "bottom_up":
             context, weights = self.attention.unroll(hidden, state.attention)
@@ -293,7 +318,7 @@ class RecurrentDecoder(nn.Module):
         """The loop over time that input feeding needs, as each step's input holds the readout of the one before:
         embedded [B, T, E] -> features [B, T, E], weights [B, T, S]."""
         layers_mask, readout_mask = (mask[:, 0] if mask.dim() else mask for mask in dropouts[1:])
-        products, readout = self._loop_products(embedded)
+        products, readout = self._loop_products(embedded), self._readout_product(embedded)
         attend_next = self.attention.loop(state.attention, embedded.shape[1])
         layers = self.recurrent_layers()
         hidden, cell = (list(field.unbind(1)) for field in (state.hidden, state.cell))
@@ -312,11 +337,27 @@ class RecurrentDecoder(nn.Module):
             weights.append(looked)
         return torch.stack(features, 1), torch.stack(weights, 1)
 
-    def _loop_products(self, embedded: Tensor) -> tuple[list[LoopProduct], LoopProduct]:
-        """embedded [B, T, E] -> each layer's weights for [what is below it, its own hidden state], of a cell that does
-        not read h for the former alone, and the readout's.
+    def _unroll_within(self, embedded: Tensor, state: DecoderState, dropouts: Dropouts) -> tuple[Tensor, Tensor]:
+        """The conditional cell's loop over time: as `_unroll_feeding` has it."""
+        layers_mask = dropouts.layers[:, 0] if dropouts.layers.dim() else dropouts.layers
+        query, reading = self.recurrent_layers()
+        query_gates, reading_gates = self._loop_products(embedded)
+        attend_next = self.attention.loop(state.attention, embedded.shape[1])
+        hidden, cell = state.hidden[:, 0], state.cell[:, 0]
+        hiddens, contexts, weights = [], [], []
+        for _ in range(embedded.shape[1]):
+            hidden, cell = query.advance(query_gates(hidden), hidden, cell)
+            context, looked = attend_next(hidden * layers_mask)
+            hidden, cell = reading.advance(reading_gates(torch.cat((context, hidden), -1)), hidden, cell)
+            hiddens.append(hidden)
+            contexts.append(context)
+            weights.append(looked)
+        states, context = torch.stack(hiddens, 1) * dropouts.layers, torch.stack(contexts, 1)
+        return self._read_out(states, context, embedded) * dropouts.readout, torch.stack(weights, 1)
 
-        The products with the embeddings, of the bottom layer and of deep output, are known before the loop.
+    def _loop_products(self, embedded: Tensor) -> list[LoopProduct]:
+        """embedded [B, T, E] -> each layer's weights for [what it reads besides, its own hidden state], of a cell that
+        does not read h for the former alone. The bottom layer's products with the embeddings are known before the loop.
         """
         rows, steps, width = embedded.shape
         products = []
@@ -329,11 +370,16 @@ class RecurrentDecoder(nn.Module):
                 by_input = by_input[:, width:]
             read = torch.cat((by_input, by_hidden), 1) if layer.reads_hidden else by_input
             products.append(LoopProduct(read.t(), addends))
+        return products
+
+    def _readout_product(self, embedded: Tensor) -> LoopProduct:
+        """The readout's, for [h, context]: with deep output the products with the embeddings [B, T, E] are known."""
+        rows, steps, width = embedded.shape
         by_state, addends = self.readout.weight, self.readout.bias.expand(steps, rows, -1)
         if self.deep_output:
             addends = addends + embedded.transpose(0, 1) @ by_state[:, -width:].t()
             by_state = by_state[:, :-width]
-        return products, LoopProduct(by_state.t(), addends)
+        return LoopProduct(by_state.t(), addends)
 
     def _stacked(self, number: int, states: Tensor, below: Tensor) -> Tensor:
         """What the layer above reads, of a layer's states [..., H] and what it read itself of the layer below."""

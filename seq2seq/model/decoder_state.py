@@ -13,7 +13,7 @@ class DecoderState(NamedTuple):
     """All that a step needs. Hypotheses of one sentence stand next to each other: N = B x hypotheses per sentence."""
 
     hidden: Tensor
-    """[N, L, H]"""
+    """[N, L, H]; L is 1 with the conditional cell."""
     cell: Tensor
     """[N, L, H]; the same as hidden where the cell has no c."""
     feed: Tensor

@@ -40,6 +40,7 @@ MODELS = (
     (EncoderConfig(4, cell="peephole", merge="multiply"), DecoderConfig(5, 1, "none", "input_feeding", "peephole")),
     (EncoderConfig(4), DecoderConfig(5, 2, cell="qrnn")),
     (EncoderConfig(4), DecoderConfig(5, 1, "general", "input_feeding", "rhn")),
+    (EncoderConfig(4), DecoderConfig(5, 2, "general", "conditional", "gru", deep_output=True)),
 )
 """Exported as one ensemble: that is one pass of the exporter for all of them."""
 

@@ -17,12 +17,17 @@ from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.recurrent import Cell
 from seq2seq.model.seq2seq import GeneratorConfig, ModelConfig, Seq2Seq, build_model
 from seq2seq.search.beam import SearchConfig, beam_search
+from tests.conftest import needs_bf16_layers
 
 COUPLINGS = [("none", 1), ("none", 2), ("bottom_up", 2), ("bottom_up", 3), ("input_feeding", 1), ("input_feeding", 2)]
+COUPLINGS += [("conditional", 2)]
 PAIRS = [([4, 5, 6], [7, 8]), ([5], [9, 4, 4, 6, 8]), ([], []), ([9, 9, 8, 7, 6, 5, 4], [5])]
 
 
 CELLS = get_args(Cell)
+IN_CELLS = [
+    (*way, cell) for way, cell in itertools.product(COUPLINGS, CELLS) if (way[0], cell) != ("conditional", "qrnn")
+]
 WITHOUT_ATTENTION = [("none", 2), ("input_feeding", 2)]
 
 
@@ -55,8 +60,7 @@ def test_unrolled_equals_stepwise(coupling: str, layers: int, attention: str) ->
     assert_unrolled_equals_stepwise(tiny_model(coupling, layers, attention))
 
 
-@pytest.mark.parametrize(("coupling", "layers"), COUPLINGS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(("coupling", "layers", "cell"), IN_CELLS)
 def test_unrolled_equals_stepwise_in_each_cell(coupling: str, layers: int, cell: Cell) -> None:
     assert_unrolled_equals_stepwise(tiny_model(coupling, layers, cell=cell))
 
@@ -69,12 +73,13 @@ def test_unrolled_equals_stepwise_without_attention(coupling: str, layers: int) 
 
 
 def assert_unrolled_equals_stepwise(model: Seq2Seq) -> None:
+    model = model.double()  # states made in another order differ little in fp32, but these weights spread them
     batch = collate(PAIRS)
     expected = unrolled_log_probs(model, batch)
     state = model.start(batch.source, batch.source_lengths)
     for position in range(batch.target_input.shape[1]):
         log_probs, state = model.step(batch.target_input[:, position], state)
-        torch.testing.assert_close(log_probs, expected[:, position], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(log_probs, expected[:, position], atol=1e-10, rtol=1e-10)
 
 
 @pytest.mark.parametrize(("coupling", "layers"), COUPLINGS)
@@ -110,8 +115,7 @@ def test_input_feedings_gradients_are_those_of_its_steps(layers: int, attention:
     assert_gradients_are_those_of_steps(tiny_model("input_feeding", layers, attention))
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize(("coupling", "layers"), COUPLINGS)
+@pytest.mark.parametrize(("coupling", "layers", "cell"), IN_CELLS)
 def test_gradients_are_those_of_the_steps_in_each_cell(coupling: str, layers: int, cell: Cell) -> None:
     assert_gradients_are_those_of_steps(tiny_model(coupling, layers, cell=cell))
 
@@ -133,6 +137,7 @@ def assert_gradients_are_those_of_steps(model: Seq2Seq) -> None:
     torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-10)
 
 
+@needs_bf16_layers
 @pytest.mark.parametrize(("coupling", "layers"), COUPLINGS)
 def test_bf16_gradients_are_close_to_those_in_fp32(coupling: str, layers: int) -> None:
     model = tiny_model(coupling, layers, dropout=0.2).train()
@@ -162,7 +167,7 @@ def test_input_feeding_trains_through_the_unrolled_loop_with_one_mask_per_sequen
 
 
 def test_every_parameter_gets_a_gradient() -> None:
-    for (coupling, layers), cell in itertools.product(COUPLINGS, CELLS):
+    for coupling, layers, cell in IN_CELLS:
         model = tiny_model(coupling, layers, "additive", tie="none", cell=cell).train()
         for name, parameter in model.named_parameters():
             if "peepholes" in name:
@@ -232,8 +237,13 @@ def test_bottom_up_needs_a_context() -> None:
         DecoderConfig(attention="none")
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("ways", [("none", "none"), ("bottom_up", "dot"), ("input_feeding", "additive")])
+@pytest.mark.parametrize(
+    ("cell", "ways"),
+    [
+        *itertools.product(CELLS, [("none", "none"), ("bottom_up", "dot"), ("input_feeding", "additive")]),
+        *((cell, ("conditional", "general")) for cell in CELLS if cell != "qrnn"),
+    ],
+)
 def test_a_wide_beam_equals_exhaustive_search(cell: Cell, ways: tuple[str, str]) -> None:
     """Every output of up to two tokens, scored whole by forced decoding; the beam is wide enough to prune none."""
     coupling, attention = ways

@@ -43,7 +43,8 @@ LEVERS: dict[str, dict[str, Any]] = {
 }
 """Options of the decoder, and of the model where they are dictionaries."""
 COUPLINGS: list[Coupling] = ["none", "bottom_up", "input_feeding"]
-WAYS = list(itertools.product(LEVERS, COUPLINGS))
+WITHOUT_RESIDUAL = set(LEVERS) - {"residual", "copy, all", "all"}
+WAYS = [*itertools.product(LEVERS, COUPLINGS), *itertools.product(sorted(WITHOUT_RESIDUAL), ["conditional"])]
 
 
 def lever_model(lever: str, coupling: Coupling, dropout: float = 0.0) -> Seq2Seq:
@@ -161,6 +162,54 @@ def test_deep_output_reads_the_last_token() -> None:
     context = weights @ state.attention.values[0]
     by_hand = weight @ torch.cat((after.hidden[0, -1], context[0], model.decoder.embedding.weight[7]))
     torch.testing.assert_close(features[0], torch.tanh(by_hand + model.decoder.readout.bias))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_the_conditional_cell_by_hand(cell: Any) -> None:
+    """s' = cell1(y, s_before), c = ATT(s'), s = cell2(c, s') by torch's own cells (Sennrich et al. 2017, section 2)."""
+    torch.manual_seed(3)
+    decoder_config = DecoderConfig(12, 2, "additive", "conditional", cell, deep_output=True)
+    model = build_model(ModelConfig(8, 0.0, "two_way", EncoderConfig(6), decoder_config), 10, 10).double().eval()
+    decoder, batch = model.decoder, collate(PAIRS[1:2])
+    memory = model.encode(batch.source, batch.source_lengths)
+    start = decoder.start(memory)
+    assert start.hidden.shape == (1, 1, 12)
+    hidden, memory_cell = start.hidden[:, 0], start.cell[:, 0]
+    cells = []
+    for layer in decoder.recurrent_layers():
+        cells.append({"lstm": nn.LSTMCell, "gru": nn.GRUCell}[cell](layer.input_size, 12).double())
+        cells[-1].load_state_dict({name.removesuffix("_l0"): weight for name, weight in layer.named_parameters()})
+
+    def transition(number: int, read: torch.Tensor) -> None:
+        nonlocal hidden, memory_cell
+        if cell == "gru":
+            hidden = cells[number](read, hidden)
+        else:
+            hidden, memory_cell = cells[number](read, (hidden, memory_cell))
+
+    found = decoder.unroll(batch.target_input, memory).features
+    for position, token in enumerate(batch.target_input[0]):
+        embedded = decoder.embedding(token)[None]
+        transition(0, embedded)
+        context = decoder.attention(hidden, start.attention)[0]
+        transition(1, context)
+        features = torch.tanh(decoder.readout(torch.cat((hidden, context, embedded), -1)))
+        torch.testing.assert_close(found[:, position], features)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layers": 3}, r"conditional has 2 model\.decoder\.layers, not 3"),
+        ({"residual": True}, r"conditional goes without model\.decoder\.residual"),
+        ({"cell": "qrnn"}, r"which model\.decoder\.cell qrnn does not read"),
+        ({"attention": "none"}, r"set model\.decoder\.coupling to none or input_feeding"),
+        ({"bridge": "first_input"}, r"set model\.decoder\.coupling to none"),
+    ],
+)
+def test_what_the_conditional_cell_cannot_have_is_said(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        DecoderConfig(coupling="conditional", **options)
 
 
 def test_the_lexical_model_by_hand() -> None:
