@@ -20,6 +20,7 @@ from seq2seq.model.frontends import FrontEndConfig
 from seq2seq.model.sequence_model import PredictorConfig
 from seq2seq.runs.layout import LABELS_FILE, SOURCE_FILE
 from seq2seq.runs.weights import load_tensors, save_tensors, stored_shapes
+from tests.conftest import needs_int8
 from tests.system.test_predict import (
     BANDS,
     FIXTURES,
@@ -103,17 +104,28 @@ def test_texts_are_scored_as_translations_are(
     assert (folder / "test-data=digits-target=alone.references.txt").read_text().splitlines()[1] == "two four"
 
 
+@needs_int8
+def test_precision_is_part_of_the_names(
+    runs: dict[str, Path], digits: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = [runs["generator"], "--data", digits, "--output", tmp_path]
+    plain = figures(capsys, *words)
+    assert figures(capsys, *words, "--precision", "int8", "--beam-size", 1)["exact_match"] == plain["exact_match"]
+    names = {path.name.removesuffix(".metrics.json") for path in tmp_path.glob("*.metrics.json")}
+    assert names == {"test-data=digits", "test-data=digits-beam_size=1-precision=int8"}
+
+
 def test_settings_and_partners_are_part_of_the_names(
     runs: dict[str, Path], digits: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     run, out = runs["generator"], tmp_path / "out"
     words = [run, "--data", digits, "--output", out]
     plain = figures(capsys, *words)
-    assert figures(capsys, *words, "--precision", "int8", "--beam-size", 1)["exact_match"] == plain["exact_match"]
+    assert figures(capsys, *words, "--beam-size", 1)["exact_match"] == plain["exact_match"]
     assert figures(capsys, *words, "--ensemble", run) == plain  # the mean of two equal models
     assert {path.name.removesuffix(".metrics.json") for path in out.glob("*.metrics.json")} == {
         "test-data=digits",
-        "test-data=digits-beam_size=1-precision=int8",
+        "test-data=digits-beam_size=1",
         "test-data=digits-ensemble=generator",
     }
     told = evaluate(capsys, run, "--data", digits, "--ensemble", run, status=2)
