@@ -25,6 +25,7 @@ from seq2seq.model.attention import Attention, MemoryKeys, NoAttention, ScoredAt
 from seq2seq.model.copying import CopyDecoder
 from seq2seq.model.decoder import RecurrentDecoder
 from seq2seq.model.decoder_state import WithSource
+from seq2seq.model.encoder import BidirectionalLayer
 from seq2seq.model.lexical import LexicalDecoder
 from seq2seq.model.memory import Memory
 from seq2seq.model.recurrent import LSTMLayer
@@ -81,10 +82,25 @@ def prepare(model: Seq2Seq, precision: DecodingPrecision = "fp32") -> SearchMode
     own_step = type(model).step is not Seq2Seq.step or type(model).start_from is not Seq2Seq.start_from
     own_step = own_step or type(model.decoder) not in (RecurrentDecoder, LexicalDecoder, CopyDecoder)
     if not own_step and _is_stateless(model.decoder.attention):
+        check(
+            precision != "int8" or not _begins_with_sums(model),
+            "precision int8 is for states within [-1, 1], and this decoder takes over sums of two directions "
+            "(model.encoder.merge sum, model.decoder.bridge layer_by_layer); use fp32",
+        )
         return InferenceDecoder(model.decoder, precision)
     if precision != "fp32":
         raise UserError(f"precision {precision} is for {STEPPING}; use fp32")
     return model
+
+
+def _begins_with_sums(model: Seq2Seq) -> bool:
+    """Whether the decoder's first states are those of encoder layers that add up two directions."""
+    decoder = model.decoder
+    takes_over = decoder.first_input is None and decoder.bridge_hidden is None
+    return takes_over and any(
+        isinstance(layer, BidirectionalLayer) and layer.merge == "sum" and None not in (layer.ahead, layer.back)
+        for layer in model.encoder.modules()
+    )
 
 
 def _is_stateless(attention: Attention) -> bool:

@@ -1,6 +1,7 @@
 """A decoder that takes over the encoder's layers one by one, beside torch's own stacked LSTMs."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from seq2seq.inference.fast_decoder import prepare
 from seq2seq.model.decoder import DecoderConfig
 from seq2seq.model.encoder import EncoderConfig
 from seq2seq.model.seq2seq import ModelConfig, build_model
+from seq2seq.runtime.kernels import cpu_multiplies_int8
 
 CONFIG = ModelConfig(
     embedding_size=6,
@@ -73,6 +75,21 @@ def test_the_input_is_read_once_before_the_first_token() -> None:
         torch.testing.assert_close(found, expected[:, place], rtol=1e-6, atol=1e-6)
     with pytest.raises(UserError, match=r"first_input reads before anything is attended to; set model\.decoder\.coup"):
         replace(decoder_config, coupling="input_feeding")
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_int8_is_not_for_states_that_are_sums(cell: Any) -> None:
+    """They lie within [-2, 2], and uint8 would turn what is beyond 1 into a number of the other sign."""
+    encoder = EncoderConfig(5, 3, cell=cell, merge="sum")
+    decoder = replace(CONFIG.decoder, cell=cell)
+    summed = build_model(replace(CONFIG, encoder=encoder, decoder=decoder), 30, 30)
+    with pytest.raises(UserError, match=r"sums of two directions \(model\.encoder\.merge sum"):
+        prepare(summed, "int8")
+    prepare(summed)
+    if cpu_multiplies_int8():
+        for merge, bridge in (("average", "layer_by_layer"), ("sum", "projected")):
+            within = replace(CONFIG, encoder=replace(encoder, merge=merge), decoder=replace(decoder, bridge=bridge))
+            prepare(build_model(within, 30, 30), "int8")
 
 
 def test_layers_that_do_not_fit_are_refused() -> None:
