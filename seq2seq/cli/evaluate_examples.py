@@ -18,6 +18,7 @@ from seq2seq.data.corpus import DataConfig
 from seq2seq.data.examples import Examples, read_examples, read_texts
 from seq2seq.data.in_memory import PLACEHOLDER
 from seq2seq.data.labelled_texts import find_labelled_texts, find_slots
+from seq2seq.data.sounds import transcribed_examples
 from seq2seq.errors import UserError, check
 from seq2seq.evaluation.metrics import warn_of_unfit_tokenizer
 from seq2seq.evaluation.scorers import Scorer
@@ -124,9 +125,12 @@ def _generated(
 
 
 def _captioned_examples(options: argparse.Namespace, generator: Generator) -> Examples | None:
-    """The split in the form of a folder of files with a list of captions, where the folder holds that."""
-    if options.source or generator.reader.kind not in ("image", "frames", "array"):
+    """The split in the form of a folder of files with a list of captions or transcripts, where the folder holds
+    that."""
+    if options.source or generator.reader.reads_text:
         return None
+    if generator.reader.kind == "sound":
+        return transcribed_examples(options.data, options.split, options.target)
     return captioned_examples(options.data, options.split, options.target or "caption")
 
 

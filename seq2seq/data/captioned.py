@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seq2seq.data import formats
-from seq2seq.data.examples import Example, Examples
-from seq2seq.data.split_files import VALIDATION_NAMES, split_of
+from seq2seq.data.examples import Examples, FileOfSplit, examples_of_files
+from seq2seq.data.split_files import split_of
 from seq2seq.errors import check, check_argument
 
 LISTS = tuple(f"{stem}{suffix}" for stem in ("captions", "metadata") for suffix in (".tsv", ".csv", ".jsonl"))
@@ -60,13 +60,8 @@ def captioned_examples(data: str, split: str, caption: str) -> Examples | None:
     """The files of a split with their captions as expected texts; None where `find_captioned` finds none. Raises
     UserError where there are only other splits."""
     files = find_captioned(data, caption)
-    if not files:
-        return None
-    folder, wanted = Path(data).expanduser(), "validation" if split in VALIDATION_NAMES else split
-    chosen = [each for each in files if each.split == wanted]
-    there = ", ".join(sorted({each.split for each in files}))
-    check(bool(chosen), f"{data}: no split '{split}'; by the folders of the files, the splits are {there}")
-    return Examples([Example(each.place, os.path.relpath(each.path, folder), each.captions) for each in chosen], folder)
+    placed = (FileOfSplit(each.place, each.path, each.captions, each.split) for each in files)
+    return examples_of_files(data, split, placed) if files else None
 
 
 def _lists(folder: Path) -> list[Path]:

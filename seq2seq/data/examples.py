@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from seq2seq.data import formats
 from seq2seq.data.datasets_errors import quiet
 from seq2seq.data.loading import Found, Shards, find_split, is_local
 from seq2seq.data.slices import name_and_slice, rows_of_slice
-from seq2seq.data.split_files import ROW_FORMATS, Columns
+from seq2seq.data.split_files import ROW_FORMATS, VALIDATION_NAMES, Columns
 from seq2seq.errors import check
 from seq2seq.runtime.paths import checked_path
 
@@ -47,6 +48,27 @@ def read_examples(data: str, split: str, source: str, target: str) -> Examples:
         chosen = rows_of_slice(len(placed), name, found.part, found.place) if found.part else range(len(placed))
         rows = [_example(*placed[number], source, target) for number in chosen]
     return Examples(rows, found.folder)
+
+
+class FileOfSplit(NamedTuple):
+    """A file that a list names, with what is said of it."""
+
+    place: str
+    """List and line, for errors."""
+    path: Path
+    texts: list[str]
+    split: str
+
+
+def examples_of_files(data: str, split: str, files: Iterable[FileOfSplit]) -> Examples:
+    """The files of a split, named as they lie in the folder `data`, with their texts as expected ones. Raises UserError
+    where there are only other splits."""
+    files, folder = list(files), Path(data).expanduser()
+    wanted = "validation" if split in VALIDATION_NAMES else split
+    chosen = [each for each in files if each.split == wanted]
+    there = ", ".join(sorted({each.split for each in files}))
+    check(bool(chosen), f"{data}: no split '{split}'; by the folders of the files, the splits are {there}")
+    return Examples([Example(each.place, os.path.relpath(each.path, folder), each.texts) for each in chosen], folder)
 
 
 def read_texts(data: str, split: str, column: str) -> list[Example]:

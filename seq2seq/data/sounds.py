@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from seq2seq.data import formats
+from seq2seq.data.examples import Examples, FileOfSplit, examples_of_files
 from seq2seq.data.loading import open_any
 from seq2seq.data.split_files import split_of, splits_among
 from seq2seq.errors import UserError, check, check_argument
@@ -72,20 +73,41 @@ def open_sounds(data: str, wanted: str) -> list[Sound]:
     wanted: what to give, for errors. Raises UserError naming file and line where a row lacks its text or its file.
     """
     check_argument("open_sounds", "data", data, str)
-    folder = Path(data).expanduser()
-    lists = [path for name in METADATA for path in sorted(folder.rglob(name))] if folder.is_dir() else []
-    sounds = [sound for path in lists for sound in _listed(path, folder)] if lists else list(_loaded(data, wanted))
+    lists = _lists(data)
+    sounds = _all_listed(data, lists) if lists else list(_loaded(data, wanted))
     check(bool(sounds), f"{lists[0] if lists else data}: names no recording")
     without = next((sound for sound in sounds if (sound.text is None) != (sounds[0].text is None)), None)
     check(without is None, f"{without and without.place}: has a text, or none, while {sounds[0].place} is otherwise")
     return sounds
 
 
-def _listed(path: Path, folder: Path) -> Iterator[Sound]:
-    """The recordings that a metadata file names."""
+def transcribed_examples(data: str, split: str, column: str = "") -> Examples | None:
+    """The recordings of a split that the lists in a folder name, as `open_sounds` finds them, with their transcripts as
+    expected texts; None where there is no list. column: of transcripts; empty: text or transcription. Raises UserError
+    where there are only other splits."""
+    lists = _lists(data)
+    placed = (
+        FileOfSplit(sound.place, sound.source, [sound.text or ""], sound.split)
+        for sound in _all_listed(data, lists, column)
+        if isinstance(sound.source, Path)
+    )
+    return examples_of_files(data, split, placed) if lists else None
+
+
+def _lists(data: str) -> list[Path]:
+    folder = Path(data).expanduser()
+    return [path for name in METADATA for path in sorted(folder.rglob(name))] if folder.is_dir() else []
+
+
+def _all_listed(data: str, lists: Iterable[Path], column: str = "") -> list[Sound]:
+    return [sound for path in lists for sound in _listed(path, Path(data).expanduser(), column)]
+
+
+def _listed(path: Path, folder: Path, column: str) -> Iterator[Sound]:
+    """The recordings that a metadata file names. column: of transcripts; empty: one of TEXT_COLUMNS."""
     with path.open("rb") as opened:
         header = opened.readline()
-    column = next((name for name in TEXT_COLUMNS[1:] if name.encode() in header), TEXT_COLUMNS[0])
+    column = column or next((name for name in TEXT_COLUMNS[1:] if name.encode() in header), TEXT_COLUMNS[0])
     for place, row in formats.placed_rows((path,), "file_name", column):
         check(isinstance(row, dict), f"{place}: a row must be an object with file_name and {column}")
         name, text = row.get("file_name"), row.get(column)

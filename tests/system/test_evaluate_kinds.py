@@ -317,6 +317,26 @@ def test_sounds_and_pictures_are_read_beside_the_data(capsys: pytest.CaptureFixt
         assert figures(capsys, tmp_path / run, "--data", folder)["exact_match"] == 100
 
 
+@pytest.mark.parametrize(("column", "options"), [("text", []), ("transcription", []), ("said", ["--target", "said"])])
+def test_recordings_with_a_list_of_transcripts(
+    column: str, options: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """As folders of sounds are for `datasets`: what `predict` answers is what the list says."""
+    run, folder = tmp_path / "speech", tmp_path / "data"
+    reader = ReaderConfig("sound", RATE, BANDS, 0.04, 0.02)
+    store_generator(run, FrontEndConfig("features", BANDS, normalise=True), reader)
+    (folder / "test").mkdir(parents=True)
+    random, names = np.random.default_rng(2), ["0.wav", "1.wav"]
+    for name in names:
+        soundfile.write(folder / "test" / name, random.uniform(-0.5, 0.5, 900), RATE, subtype="PCM_16")
+    answers = predict(capsys, run, *(folder / "test" / name for name in names))
+    rows = [{"file_name": name, column: answer} for name, answer in zip(names, answers, strict=True)]
+    write_rows(folder / "test" / "metadata.jsonl", rows)
+    assert figures(capsys, run, "--data", folder, *options)["exact_match"] == 100
+    told = evaluate(capsys, run, "--data", folder, *options, "--split", "validation", status=2)
+    assert "no split 'validation'; by the folders of the files, the splits are test" in told
+
+
 FAULTS = {
     "no data": ("generator", None, [], "generator: say with --data what to evaluate on"),
     "no split": ("generator", "", ["--split", "dev"], "no split 'dev'"),
