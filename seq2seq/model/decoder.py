@@ -256,7 +256,7 @@ class RecurrentDecoder(nn.Module):
         if self.coupling == "input_feeding":
             return self._unroll_feeding(embedded, state, dropouts)
         if self.coupling == "conditional":
-            return self._unroll_within(embedded, state, dropouts)
+            return self._unroll_conditional(embedded, state, dropouts)
         hidden = self._run_layer(0, embedded, state) * dropouts.layers
         if self.coupling == "bottom_up":
             context, weights = self.attention.unroll(hidden, state.attention)
@@ -337,7 +337,7 @@ class RecurrentDecoder(nn.Module):
             weights.append(looked)
         return torch.stack(features, 1), torch.stack(weights, 1)
 
-    def _unroll_within(self, embedded: Tensor, state: DecoderState, dropouts: Dropouts) -> tuple[Tensor, Tensor]:
+    def _unroll_conditional(self, embedded: Tensor, state: DecoderState, dropouts: Dropouts) -> tuple[Tensor, Tensor]:
         """The conditional cell's loop over time: as `_unroll_feeding` has it."""
         layers_mask = dropouts.layers[:, 0] if dropouts.layers.dim() else dropouts.layers
         query, reading = self.recurrent_layers()
