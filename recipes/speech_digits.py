@@ -8,7 +8,7 @@ joined, with short silences of random length, to a string. Recordings numbered 1
 choose the best model, and 7 to 9 are for the test; with `--held-out-speaker NAME`, the test is on all recordings of
 that speaker, and the rest is of the others. Where there is a column `text` or `transcription` too, or a metadata.csv
 (file_name,text) lies beside the files, whole recordings are read, whatever is said in them; without splits, a tenth is
-for the test.
+for the test (`seq2seq evaluate` goes by the folders train and test alone).
 """
 
 import seq2seq

@@ -66,9 +66,9 @@ def _add_data(evaluate: argparse.ArgumentParser) -> None:
         "--data",
         type=named,
         help="folder, file or Hub id of inputs with expected answers, a row each; a folder of images, frames or "
-        "arrays with captions.tsv or metadata.csv, or of recordings with metadata.csv; for a language model of texts, "
-        "or a text file (default: what a translator was trained on; of several corpora, those that --source, --target "
-        "and --tag name)",
+        "arrays with captions.tsv or metadata.csv, or of recordings with metadata.csv or .jsonl; for a language model "
+        "of texts, or a text file (default: what a translator was trained on; of several corpora, those that --source, "
+        "--target and --tag name)",
     )
     evaluate.add_argument("--split", type=named, default="test", help="split to answer (default: test)")
     evaluate.add_argument(
@@ -81,7 +81,8 @@ def _add_data(evaluate: argparse.ArgumentParser) -> None:
         "--target",
         type=named,
         help="column of expected answers: a text or a list of texts; a class; a label per step, with spaces between "
-        "them; numbers, or the name of a .npy or .csv file (default: a translator's own; target)",
+        "them; numbers, or the name of a .npy or .csv file (default: a translator's own; text or transcription "
+        "beside recordings; target)",
     )
     add_tag(evaluate, "each input")
     for name, what in (

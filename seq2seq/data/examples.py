@@ -61,13 +61,16 @@ class FileOfSplit(NamedTuple):
 
 
 def examples_of_files(data: str, split: str, files: Iterable[FileOfSplit]) -> Examples:
-    """The files of a split, named as they lie in the folder `data`, with their texts as expected ones. Raises UserError
-    where there are only other splits."""
+    """The files of a split, or of a slice of it, named as they lie in the folder `data`, with their texts as expected
+    ones. Raises UserError where there are only other splits, or none."""
     files, folder = list(files), Path(data).expanduser()
-    wanted = "validation" if split in VALIDATION_NAMES else split
+    name, part = name_and_slice(split)
+    wanted = "validation" if name in VALIDATION_NAMES else name
     chosen = [each for each in files if each.split == wanted]
-    there = ", ".join(sorted({each.split for each in files}))
-    check(bool(chosen), f"{data}: no split '{split}'; by the folders of the files, the splits are {there}")
+    there = ", ".join(sorted({each.split for each in files})) or "none: no list names a file"
+    check(bool(chosen), f"{data}: no split '{name}'; by the folders of the files, the splits are {there}")
+    if part:
+        chosen = [chosen[row] for row in rows_of_slice(len(chosen), name, part, data)]
     return Examples([Example(each.place, os.path.relpath(each.path, folder), each.texts) for each in chosen], folder)
 
 

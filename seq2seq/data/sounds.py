@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,7 +15,8 @@ import numpy as np
 from seq2seq.data import formats
 from seq2seq.data.examples import Examples, FileOfSplit, examples_of_files
 from seq2seq.data.loading import open_any
-from seq2seq.data.split_files import split_of, splits_among
+from seq2seq.data.slices import name_and_slice
+from seq2seq.data.split_files import VALIDATION_NAMES, Columns, split_files, split_of, splits_among
 from seq2seq.errors import UserError, check, check_argument
 
 Array = np.ndarray
@@ -83,40 +86,56 @@ def open_sounds(data: str, wanted: str) -> list[Sound]:
 
 def transcribed_examples(data: str, split: str, column: str = "") -> Examples | None:
     """The recordings of a split that the lists in a folder name, as `open_sounds` finds them, with their transcripts as
-    expected texts; None where there is no list. column: of transcripts; empty: text or transcription. Raises UserError
-    where there are only other splits."""
-    lists = _lists(data)
-    placed = (
+    expected texts; None where there is no list, or a file of the split itself. column: of transcripts; empty: text or
+    transcription. Raises UserError where there are only other splits."""
+    lists, (name, _) = _lists(data), name_and_slice(split)
+    if not lists or split_files(Path(data).expanduser(), name, Columns("source", column or "target")):
+        return None
+    wanted = "validation" if name in VALIDATION_NAMES else name
+    placed = [
         FileOfSplit(sound.place, sound.source, [sound.text or ""], sound.split)
-        for sound in _all_listed(data, lists, column)
+        for sound in _all_listed(data, lists, column, wanted)
         if isinstance(sound.source, Path)
-    )
-    return examples_of_files(data, split, placed) if lists else None
+    ]
+    return examples_of_files(data, split, placed)
 
 
 def _lists(data: str) -> list[Path]:
+    """One in each folder that has any."""
     folder = Path(data).expanduser()
-    return [path for name in METADATA for path in sorted(folder.rglob(name))] if folder.is_dir() else []
+    if not folder.is_dir():
+        return []
+    return sorted({path.parent: path for name in reversed(METADATA) for path in folder.rglob(name)}.values())
 
 
-def _all_listed(data: str, lists: Iterable[Path], column: str = "") -> list[Sound]:
-    return [sound for path in lists for sound in _listed(path, Path(data).expanduser(), column)]
+def _all_listed(data: str, lists: Iterable[Path], column: str = "", split: str = "") -> list[Sound]:
+    return [sound for path in lists for sound in _listed(path, Path(data).expanduser(), column, split)]
 
 
-def _listed(path: Path, folder: Path, column: str) -> Iterator[Sound]:
-    """The recordings that a metadata file names. column: of transcripts; empty: one of TEXT_COLUMNS."""
-    with path.open("rb") as opened:
-        header = opened.readline()
-    column = column or next((name for name in TEXT_COLUMNS[1:] if name.encode() in header), TEXT_COLUMNS[0])
+def _listed(path: Path, folder: Path, column: str, wanted: str) -> Iterator[Sound]:
+    """The recordings that a metadata file names. column: of transcripts; empty: one of TEXT_COLUMNS. wanted: the split
+    whose files must be there; empty: of all."""
+    column = column or _text_column(path)
     for place, row in formats.placed_rows((path,), "file_name", column):
         check(isinstance(row, dict), f"{place}: a row must be an object with file_name and {column}")
         name, text = row.get("file_name"), row.get(column)
         check(isinstance(name, str) and bool(name), f"{place}: names no file in file_name")
         check(isinstance(text, str) and bool(text.strip()), f"{place}: has no text in {column}")
         file = path.parent / str(name)
-        check(file.is_file(), f"{place}: no such file: {file}")
         split = split_of(path.parent.relative_to(folder) / str(name))
+        check(wanted not in ("", split) or file.is_file(), f"{place}: no such file: {file}")
         yield Sound(f"{place}: {file}", str(name), file, " ".join(str(text).split()), split)
+
+
+def _text_column(path: Path) -> str:
+    """The first of TEXT_COLUMNS that the first line of a metadata file has; the first of all where it has none."""
+    _, line = next(formats.numbered_lines(path), (1, ""))
+    named: Any = line.split(",")
+    if path.suffix == ".jsonl":
+        with contextlib.suppress(ValueError):  # a line at fault is named where rows are read
+            named = json.loads(line)
+    names = [str(name).strip('" ') for name in named] if isinstance(named, list | dict) else []
+    return next((name for name in TEXT_COLUMNS if name in names), TEXT_COLUMNS[0])
 
 
 def _loaded(data: str, wanted: str) -> Iterator[Sound]:

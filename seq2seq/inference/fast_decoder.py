@@ -28,7 +28,7 @@ from seq2seq.model.decoder_state import WithSource
 from seq2seq.model.encoder import BidirectionalLayer
 from seq2seq.model.lexical import LexicalDecoder
 from seq2seq.model.memory import Memory
-from seq2seq.model.recurrent import LSTMLayer
+from seq2seq.model.recurrent import LSTMLayer, ProjectedLSTM
 from seq2seq.model.seq2seq import Seq2Seq
 from seq2seq.model.two_attentions import TwoAttentions, TwoStates
 from seq2seq.runtime.device import at_least_fp32
@@ -83,9 +83,10 @@ def prepare(model: Seq2Seq, precision: DecodingPrecision = "fp32") -> SearchMode
     own_step = own_step or type(model.decoder) not in (RecurrentDecoder, LexicalDecoder, CopyDecoder)
     if not own_step and _is_stateless(model.decoder.attention):
         check(
-            precision != "int8" or not _begins_with_sums(model),
-            "precision int8 is for states within [-1, 1], and this decoder takes over sums of two directions "
-            "(model.encoder.merge sum, model.decoder.bridge layer_by_layer); use fp32",
+            precision != "int8" or not _begins_beyond_one(model),
+            "precision int8 is for states within [-1, 1], and this decoder (model.decoder.bridge layer_by_layer) "
+            "begins with others: sums of two directions (model.encoder.merge sum), or projected ones "
+            "(model.encoder.proj_size); use fp32",
         )
         return InferenceDecoder(model.decoder, precision)
     if precision != "fp32":
@@ -93,14 +94,16 @@ def prepare(model: Seq2Seq, precision: DecodingPrecision = "fp32") -> SearchMode
     return model
 
 
-def _begins_with_sums(model: Seq2Seq) -> bool:
-    """Whether the decoder's first states are those of encoder layers that add up two directions."""
+def _begins_beyond_one(model: Seq2Seq) -> bool:
+    """Whether the decoder's first states are those of encoder layers that add up two directions, or project."""
     decoder = model.decoder
-    takes_over = decoder.first_input is None and decoder.bridge_hidden is None
-    return takes_over and any(
+    if decoder.first_input is not None or decoder.bridge_hidden is not None:
+        return False
+    sums = (
         isinstance(layer, BidirectionalLayer) and layer.merge == "sum" and None not in (layer.ahead, layer.back)
         for layer in model.encoder.modules()
     )
+    return any(sums) or any(isinstance(layer, ProjectedLSTM) for layer in model.encoder.modules())
 
 
 def _is_stateless(attention: Attention) -> bool:

@@ -56,8 +56,9 @@ class DecoderConfig:
     bridge: Bridge = "projected"
     """What the decoder starts from. projected: the encoder's last states through a learned projection. layer_by_layer:
     each layer takes over the last states of the encoder's layer of the same height (Sutskever et al. 2014), which needs
-    as many layers of the same width. first_input: from zeros, and the encoder's last hidden state, projected, is read
-    once, before the first token (Vinyals et al. 2015); with coupling none."""
+    as many layers of the same width; of coupling conditional, whose layers have one state, one. first_input: from
+    zeros, and the encoder's last hidden state, projected, is read once, before the first token (Vinyals et al. 2015);
+    with coupling none."""
     heads: int = 1
     """Attentions side by side, each over a part of the projected memory (Vaswani et al. 2017; Chen et al. 2018); more
     than 1 with general or additive."""
@@ -120,10 +121,11 @@ def check_bridge(encoder: EncoderConfig, decoder: DecoderConfig) -> None:
     """Raises UserError where the decoder is to take over an encoder's layers, and they are others than its own."""
     if decoder.bridge == "layer_by_layer":
         widths = [layer.output_size for layer in encoder.stack()]
+        together = " (the one state of coupling conditional)" if decoder.coupling == "conditional" else ""
         check(
             widths == [decoder.hidden_size] * decoder.states,
             f"model.decoder.bridge layer_by_layer needs encoder layers like the decoder's {decoder.states} of "
-            f"{decoder.hidden_size}; the encoder's states are {', '.join(map(str, widths[:9]))} wide",
+            f"{decoder.hidden_size}{together}; the encoder's states are {', '.join(map(str, widths[:9]))} wide",
         )
         check(
             decoder.cell != "qrnn" or (encoder.cell in ("qrnn", "gru", "rnn", "rhn") and encoder.merge != "sum"),

@@ -117,11 +117,13 @@ def _cpu_multiplies_bf16() -> bool:
 
 @functools.cache
 def cpu_has_bf16_layers() -> bool:
-    """Whether torch runs an LSTM in bf16 on this CPU: oneDNN, which it goes by, does so from AVX512 on."""
-    row, weight, bias = torch.zeros(1, 1, 1), torch.zeros(4, 1), torch.zeros(4)
+    """Whether torch trains an LSTM in bf16 on this CPU: oneDNN, which it goes by, does so from AVX512 on."""
+    row, bias = torch.zeros(1, 1, 1), torch.zeros(4)
+    weight = torch.zeros(4, 1, requires_grad=True)
     try:
-        with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
-            torch.lstm(row, (row, row), [weight, weight, bias, bias], True, 1, 0.0, False, False, True)
+        with torch.enable_grad(), torch.autocast("cpu", torch.bfloat16):
+            states, _, _ = torch.lstm(row, (row, row), [weight, weight, bias, bias], True, 1, 0.0, True, False, True)
+        torch.autograd.grad(states.sum(), weight)
     except RuntimeError:
         return False
     return True

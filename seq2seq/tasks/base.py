@@ -257,11 +257,12 @@ def check_hardware(config: TaskConfig, device: torch.device) -> None:
     trainer = config.trainer
     check(
         trainer.precision != "fp16" or device.type == "cuda",
-        "trainer.precision fp16 needs a GPU; choose auto, bf16 or fp32",
+        "trainer.precision fp16 needs a GPU; choose auto or fp32",
     )
     check(
         trainer.precision != "bf16" or device.type != "cpu" or cpu_has_bf16_layers(),
-        "trainer.precision bf16 needs a GPU, or a CPU with AVX512 (of use with AMX or AVX512-BF16); choose auto, fp32",
+        "trainer.precision bf16: this CPU only emulates it, slower than fp32, and torch's LSTM does not take it here; "
+        "choose auto or fp32",
     )
 
 

@@ -333,8 +333,22 @@ def test_recordings_with_a_list_of_transcripts(
     rows = [{"file_name": name, column: answer} for name, answer in zip(names, answers, strict=True)]
     write_rows(folder / "test" / "metadata.jsonl", rows)
     assert figures(capsys, run, "--data", folder, *options)["exact_match"] == 100
+    assert figures(capsys, run, "--data", folder, *options, "--split", "test[:1]")["exact_match"] == 100
     told = evaluate(capsys, run, "--data", folder, *options, "--split", "validation", status=2)
     assert "no split 'validation'; by the folders of the files, the splits are test" in told
+    shutil.move(folder / "test" / "metadata.jsonl", folder)
+    rows = [{**row, "file_name": f"test/{row['file_name']}"} for row in rows]
+    gone = {"file_name": "train/gone.wav", column: "one"}  # recordings of other splits need not be there
+    write_rows(folder / "metadata.jsonl", [gone, *rows])
+    assert figures(capsys, run, "--data", folder, *options)["exact_match"] == 100
+    (folder / "metadata.csv").write_text(
+        "".join([f"file_name,{column}\n", *(f"{each['file_name']},a\n" for each in rows)])
+    )
+    found = figures(capsys, run, "--data", folder, *options)  # one list of a folder counts
+    assert found["sentences"] == 2
+    target = options[1] if options else "target"
+    write_rows(folder / "test.jsonl", [{"source": each["file_name"], target: each[column]} for each in rows])
+    assert figures(capsys, run, "--data", folder, *options)["exact_match"] == 100
 
 
 FAULTS = {

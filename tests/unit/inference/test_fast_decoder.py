@@ -30,6 +30,8 @@ CASES = [
     if case[0] != "bottom_up" or case[2] > 1
 ]
 CASES += [(coupling, "general", 2, cell) for coupling in COUPLINGS for cell in get_args(Cell)[1:]]
+CASES += [("conditional", attention, 2, "lstm") for attention in ATTENTIONS]
+CASES += [("conditional", "general", 2, cell) for cell in get_args(Cell)[1:] if cell != "qrnn"]
 CASES += [("none", "none", 2, "lstm"), ("input_feeding", "none", 1, "gru")]
 
 

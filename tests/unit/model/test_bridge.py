@@ -79,13 +79,17 @@ def test_the_input_is_read_once_before_the_first_token() -> None:
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_int8_is_not_for_states_that_are_sums(cell: Any) -> None:
-    """They lie within [-2, 2], and uint8 would turn what is beyond 1 into a number of the other sign."""
+    """Nor for projected ones: uint8 would turn what is beyond 1 into a number of the other sign."""
     encoder = EncoderConfig(5, 3, cell=cell, merge="sum")
     decoder = replace(CONFIG.decoder, cell=cell)
     summed = build_model(replace(CONFIG, encoder=encoder, decoder=decoder), 30, 30)
     with pytest.raises(UserError, match=r"sums of two directions \(model\.encoder\.merge sum"):
         prepare(summed, "int8")
     prepare(summed)
+    one_way = EncoderConfig(9, 3, direction="backward", proj_size=5)
+    projected = build_model(replace(CONFIG, encoder=one_way), 30, 30)
+    with pytest.raises(UserError, match=r"projected ones \(model\.encoder\.proj_size"):
+        prepare(projected, "int8")
     if cpu_multiplies_int8():
         for merge, bridge in (("average", "layer_by_layer"), ("sum", "projected")):
             within = replace(CONFIG, encoder=replace(encoder, merge=merge), decoder=replace(decoder, bridge=bridge))

@@ -23,7 +23,7 @@ PAIRS: list[Any] = [
     ([[9, 0, 0], [8, 0, 0], [7, 0, 0]], [5]),
 ]
 """Rows of a token and up to two features, whose ids follow the tokens'."""
-COUPLINGS: list[Any] = ["none", "bottom_up", "input_feeding"]
+COUPLINGS: list[Any] = ["none", "bottom_up", "conditional", "input_feeding"]
 
 
 def feature_model(coupling: Any, copy: bool = False) -> Seq2Seq:

@@ -51,7 +51,7 @@ def random_batch(rows: int, generator: torch.Generator) -> Batch:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("bf16", 1e-2), ("fp16", 1e-3)])
-@pytest.mark.parametrize("coupling", ["none", "bottom_up", "input_feeding"])
+@pytest.mark.parametrize("coupling", ["none", "bottom_up", "conditional", "input_feeding"])
 def test_recorded_steps_train_as_plain_ones(
     coupling: str, precision: Precision, tolerance: float, tmp_path: Path
 ) -> None:
