@@ -88,7 +88,7 @@ def _rows(path: Path, caption: str) -> Iterator[tuple[str, Any, Sequence[str]]]:
     if path.suffix == ".jsonl":
         yield from ((place, row, ()) for place, row in formats.placed_rows((path,), FILE_COLUMNS[0], caption))
         return
-    header = _header(path)
+    header = formats.header_cells(path)
     names = [name for name in FILE_COLUMNS if name in header][:1]
     columns = _caption_columns(dict.fromkeys(header), caption)
     if path.suffix == ".tsv" and not (names and columns):
@@ -96,12 +96,6 @@ def _rows(path: Path, caption: str) -> Iterator[tuple[str, Any, Sequence[str]]]:
         return
     known = (*(names or FILE_COLUMNS[:1]), *(columns or [caption]))
     yield from ((place, row, columns) for place, row in formats.placed_rows((path,), known[0], known[1]))
-
-
-def _header(path: Path) -> list[str]:
-    """The cells of the first line of a table."""
-    _, line = next(formats.numbered_lines(path), (1, ""))
-    return [cell.strip('"') for cell in line.split("\t" if path.suffix == ".tsv" else ",")]
 
 
 def _caption_columns(row: Any, caption: str) -> list[str]:

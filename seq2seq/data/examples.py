@@ -11,7 +11,7 @@ from seq2seq.data import formats
 from seq2seq.data.datasets_errors import quiet
 from seq2seq.data.loading import Found, Shards, find_split, is_local
 from seq2seq.data.slices import name_and_slice, rows_of_slice
-from seq2seq.data.split_files import ROW_FORMATS, VALIDATION_NAMES, Columns
+from seq2seq.data.split_files import ROW_FORMATS, Columns, split_among
 from seq2seq.errors import check
 from seq2seq.runtime.paths import checked_path
 
@@ -65,9 +65,9 @@ def examples_of_files(data: str, split: str, files: Iterable[FileOfSplit]) -> Ex
     ones. Raises UserError where there are only other splits, or none."""
     files, folder = list(files), Path(data).expanduser()
     name, part = name_and_slice(split)
-    wanted = "validation" if name in VALIDATION_NAMES else name
-    chosen = [each for each in files if each.split == wanted]
-    there = ", ".join(sorted({each.split for each in files})) or "none: no list names a file"
+    splits = sorted({each.split for each in files})
+    chosen = [each for each in files if each.split == split_among(name, splits)]
+    there = ", ".join(splits) or "none: no list names a file"
     check(bool(chosen), f"{data}: no split '{name}'; by the folders of the files, the splits are {there}")
     if part:
         chosen = [chosen[row] for row in rows_of_slice(len(chosen), name, part, data)]

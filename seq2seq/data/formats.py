@@ -146,6 +146,12 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     return _lines(path)
 
 
+def header_cells(path: Path) -> list[str]:
+    """The cells of the first line of a table."""
+    _, line = next(numbered_lines(path), (1, ""))
+    return [cell.strip('"') for cell in line.split("\t" if path.suffix == ".tsv" else ",")]
+
+
 def count_lines(path: Path) -> int:
     """Count the lines of a text file; a last line that lacks its line feed counts."""
     return sum(1 for _ in _lines(path))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,7 +14,7 @@ from seq2seq.data import formats
 from seq2seq.data.examples import Examples, FileOfSplit, examples_of_files
 from seq2seq.data.loading import open_any
 from seq2seq.data.slices import name_and_slice
-from seq2seq.data.split_files import VALIDATION_NAMES, Columns, split_files, split_of, splits_among
+from seq2seq.data.split_files import Columns, split_among, split_files, split_of, splits_among
 from seq2seq.errors import UserError, check, check_argument
 
 Array = np.ndarray
@@ -91,10 +89,9 @@ def transcribed_examples(data: str, split: str, column: str = "") -> Examples | 
     lists, (name, _) = _lists(data), name_and_slice(split)
     if not lists or split_files(Path(data).expanduser(), name, Columns("source", column or "target")):
         return None
-    wanted = "validation" if name in VALIDATION_NAMES else name
     placed = [
         FileOfSplit(sound.place, sound.source, [sound.text or ""], sound.split)
-        for sound in _all_listed(data, lists, column, wanted)
+        for sound in _all_listed(data, lists, column, name)
         if isinstance(sound.source, Path)
     ]
     return examples_of_files(data, split, placed)
@@ -123,18 +120,18 @@ def _listed(path: Path, folder: Path, column: str, wanted: str) -> Iterator[Soun
         check(isinstance(text, str) and bool(text.strip()), f"{place}: has no text in {column}")
         file = path.parent / str(name)
         split = split_of(path.parent.relative_to(folder) / str(name))
-        check(wanted not in ("", split) or file.is_file(), f"{place}: no such file: {file}")
+        elsewhere = bool(wanted) and split_among(wanted, (split,)) is None
+        check(elsewhere or file.is_file(), f"{place}: no such file: {file}")
         yield Sound(f"{place}: {file}", str(name), file, " ".join(str(text).split()), split)
 
 
 def _text_column(path: Path) -> str:
-    """The first of TEXT_COLUMNS that the first line of a metadata file has; the first of all where it has none."""
-    _, line = next(formats.numbered_lines(path), (1, ""))
-    named: Any = line.split(",")
+    """The first of TEXT_COLUMNS that the first row of a metadata file has; the first of all where it has none."""
     if path.suffix == ".jsonl":
-        with contextlib.suppress(ValueError):  # a line at fault is named where rows are read
-            named = json.loads(line)
-    names = [str(name).strip('" ') for name in named] if isinstance(named, list | dict) else []
+        _, first = next(formats.placed_rows((path,), "file_name", TEXT_COLUMNS[0]), ("", None))
+        names = list(first) if isinstance(first, dict) else []
+    else:
+        names = formats.header_cells(path)
     return next((name for name in TEXT_COLUMNS if name in names), TEXT_COLUMNS[0])
 
 
